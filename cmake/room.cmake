@@ -1,0 +1,58 @@
+# A room is a folder: its sources become the static library posthaste_<room>, its *_test.cc the program <room>_test.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(GTest REQUIRED)
+find_package(fmt REQUIRED)
+pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
+endif()
+
+add_library(posthaste_options INTERFACE)
+target_include_directories(posthaste_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(posthaste_options INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wnull-dereference -Wdouble-promotion -Wformat=2 -Wimplicit-fallthrough -Wextra-semi -Wundef
+  -Wunused -Wcast-qual -Wcast-align -Wmissing-declarations -Wno-c99-designator -Wno-missing-designated-field-initializers
+  -Wno-missing-field-initializers
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -fno-omit-frame-pointer -fno-strict-aliasing)
+target_link_options(posthaste_options INTERFACE -fuse-ld=lld)
+target_link_libraries(posthaste_options INTERFACE Threads::Threads)
+if(POSTHASTE_SANITIZE_ADDRESS)
+  target_compile_options(posthaste_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
+  target_link_options(posthaste_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(POSTHASTE_SANITIZE_THREAD)
+  target_compile_options(posthaste_options INTERFACE -fsanitize=thread)
+  target_link_options(posthaste_options INTERFACE -fsanitize=thread)
+endif()
+if(POSTHASTE_FUZZ)
+  target_compile_options(posthaste_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  target_link_options(posthaste_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+# posthaste_room(NAME DEPENDS rooms... LIBRARIES targets...): library of this folder (all depths) and its unit tests.
+function(posthaste_room name)
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "(_test|_main|_benchmark|_fuzz)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  if(NOT sources)
+    message(FATAL_ERROR "room ${name} has no sources")
+  endif()
+  add_library(posthaste_${name} STATIC ${sources})
+  target_link_libraries(posthaste_${name} PUBLIC posthaste_options fmt::fmt ${ROOM_LIBRARIES})
+  foreach(room ${ROOM_DEPENDS})
+    target_link_libraries(posthaste_${name} PUBLIC posthaste_${room})
+  endforeach()
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE posthaste_${name} GTest::gtest_main)
+    add_test(NAME ${name} COMMAND ${name}_test)
+  endif()
+endfunction()
