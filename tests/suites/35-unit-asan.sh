@@ -1,0 +1,5 @@
+# what: unit tests of every room (AddressSanitizer and UndefinedBehaviorSanitizer)
+# limit: 1500
+. "$(dirname "$0")/../tools/suite.sh"
+unit_tests asan
+finish

@@ -1,0 +1,74 @@
+# What every suite sources: the counting of results. A suite calls passed/failed or run_gtest, and `finish` as its last line.
+# It does not decide which suites run (runner.sh does).
+set -uo pipefail
+# shellcheck source=../../cmake/tools.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../cmake/tools.sh"
+cd "$posthaste_root" || exit 1
+suite_passed=0
+suite_failed=0
+
+passed() { suite_passed=$((suite_passed + ${1:-1})); }
+failed() { # failed MESSAGE
+  suite_failed=$((suite_failed + 1))
+  printf 'FAILED: %s\n' "$1"
+}
+
+finish() {
+  printf '%d passed, %d failed\n' "$suite_passed" "$suite_failed"
+  [ "$suite_failed" -eq 0 ]
+  exit
+}
+
+# must_build PRESET [TARGET...]: ends the suite when the build fails.
+must_build() {
+  build_preset "$@" && return
+  failed "the $1 build is broken"
+  finish
+}
+
+# counted COMMAND...: runs a program whose last line is `N passed, M failed` and adds that.
+counted() {
+  local output=build/logs/.counted.$$ status line
+  "$@" 2>&1 | tee "$output"
+  status=${PIPESTATUS[0]}
+  line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$output" | tail -n 1)
+  rm -f "$output"
+  if [ -z "$line" ]; then
+    failed "$1 ended with status $status and without a result line"
+    return
+  fi
+  passed "${line%% *}"
+  local bad=${line#*, }
+  bad=${bad%% *}
+  [ "$bad" -eq 0 ] && [ "$status" -ne 0 ] && bad=1
+  suite_failed=$((suite_failed + bad))
+}
+
+# run_gtest PROGRAM [ARGUMENT...]: counts its tests; a crash or an empty program is a failure.
+run_gtest() {
+  local output=build/logs/.gtest.$$ status good bad
+  echo "== $*"
+  "$@" --gtest_color=no >"$output" 2>&1
+  status=$?
+  good=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) tests\{0,1\}\..*/\1/p' "$output" | tail -n 1)
+  bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) tests\{0,1\}, listed below:.*/\1/p' "$output" | tail -n 1)
+  if [ "$status" -ne 0 ]; then cat "$output"; else tail -n 3 "$output"; fi
+  rm -f "$output"
+  passed "${good:-0}"
+  suite_failed=$((suite_failed + ${bad:-0}))
+  if [ -z "$good" ] || { [ "$status" -ne 0 ] && [ "${bad:-0}" -eq 0 ]; }; then
+    failed "$1 ended with status $status"
+  elif [ "$good" -eq 0 ] && [ "${bad:-0}" -eq 0 ]; then
+    failed "$1 holds no test"
+  fi
+}
+
+# unit_tests PRESET: builds and runs the unit-test program of every room.
+unit_tests() {
+  local preset=$1 programs=() room
+  for room in reactor storage net replication broker app; do
+    [ -n "$(find "$room" -name '*_test.cc' -print -quit 2>/dev/null)" ] && programs+=("${room}_test")
+  done
+  must_build "$preset" "${programs[@]}"
+  for room in "${programs[@]}"; do run_gtest "build/$preset/bin/$room"; done
+}
