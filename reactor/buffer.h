@@ -1,0 +1,112 @@
+// The memory of one core: a region sized at start, handed out as buffers of a power of two from 4 KiB up (a buddy
+// allocator, so freed neighbours join again and a large request finds room after any history). Exhausted means
+// kNoMemory or waiting, never death. Buffers are block-aligned: fit for direct I/O. Owned by one core; a Buffer dies on
+// its core.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "reactor/core.h"
+
+namespace posthaste::reactor {
+
+class BufferPool;
+
+// Sole owner of a piece of the pool. Empty when default-made or moved from. capacity() is the power of two, size() what
+// was asked for.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    Buffer taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  ~Buffer() { release(); }
+  explicit operator bool() const { return data_ != nullptr; }
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+  size_t capacity() const;
+  std::span<std::byte> bytes() const { return {data_, size_}; }
+  void release();
+
+ private:
+  friend class BufferPool;
+  Buffer(BufferPool* pool, std::byte* data, size_t size, uint8_t order)
+      : pool_(pool), data_(data), size_(size), order_(order) {}
+  void swap(Buffer& other) {
+    std::swap(pool_, other.pool_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(order_, other.order_);
+  }
+  BufferPool* pool_ = nullptr;
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  uint8_t order_ = 0;
+};
+
+class BufferPool {
+ public:
+  static constexpr size_t kBufferBytesMin = 4096;
+
+  // `bytes` is rounded down to a power of two and taken from the backend; fatal(kOutOfMemoryAtStart) if it has none.
+  BufferPool(Core& core, size_t bytes);
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  // The largest buffer that can ever be had, half the pool: one request may not own it all.
+  size_t buffer_bytes_max() const { return region_.size() / 2; }
+  size_t bytes_total() const { return region_.size(); }
+  size_t bytes_free() const { return free_bytes_; }
+
+  // kNoMemory if it does not fit now or others wait already; kLimit if it never will.
+  Result<Buffer> allocate(size_t size);
+
+  // Waits for room, FIFO: `Result<Buffer> buffer = co_await pool.allocate_waiting(size)`. kLimit if it never fits.
+  auto allocate_waiting(size_t size) {
+    struct Awaiter : Waiter {
+      BufferPool& pool;
+      Awaiter(BufferPool& of, size_t bytes) : pool(of) { wanted = bytes; }
+      bool await_ready() {
+        auto now = pool.allocate(wanted);
+        if (!now && now.error() == Errc::kNoMemory) return false;
+        granted = std::move(now);
+        return true;
+      }
+      void await_suspend(std::coroutine_handle<> parent) {
+        frame = parent;
+        pool.waiters_.push_back(*this);
+      }
+      Result<Buffer> await_resume() { return std::move(granted); }
+    };
+    return Awaiter(*this, size);
+  }
+
+ private:
+  friend class Buffer;
+  struct Waiter : ResumeLater {
+    size_t wanted = 0;
+    Result<Buffer> granted = failure(Errc::kNoMemory);
+  };
+  struct FreeBlock : ListNode<> {};
+  static constexpr uint8_t kNotFree = 0xff;
+
+  uint8_t order_of(size_t size) const;
+  Result<Buffer> take(size_t size);
+  void give_back(std::byte* data, uint8_t order);
+  void serve_waiters();
+
+  Core& core_;
+  std::span<std::byte> region_;
+  size_t free_bytes_ = 0;
+  std::vector<IntrusiveList<FreeBlock>> free_;  // by order; the list nodes lie in the free memory itself
+  std::vector<uint8_t> free_order_;             // per smallest block: order of the free block that starts here
+  IntrusiveList<Runnable> waiters_;
+};
+
+}  // namespace posthaste::reactor

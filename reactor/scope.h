@@ -1,0 +1,54 @@
+// TaskScope: the parent of tasks that run beside their spawner. Structured: whoever owns the scope awaits join() before
+// it goes away; only a host that died (Core::abandon) may drop running tasks. Gate: counts users of a thing that is
+// closing.
+#pragma once
+#include "reactor/core.h"
+
+namespace posthaste::reactor {
+
+class TaskScope {
+ public:
+  explicit TaskScope(Core& core) : core_(core) {}
+  TaskScope(const TaskScope&) = delete;
+  TaskScope& operator=(const TaskScope&) = delete;
+  ~TaskScope();
+
+  // Starts `task` from the ready queue. FIFO with other spawns of this turn.
+  void spawn(Task<void> task);
+  size_t running() const { return running_; }
+
+  // Await the end of all tasks, also of those spawned while waiting. One waiter at a time.
+  auto join() {
+    struct Awaiter {
+      TaskScope& scope;
+      bool await_ready() { return scope.running_ == 0; }
+      void await_suspend(std::coroutine_handle<> parent) {
+        CHECK(!scope.joiner_waits_, "one joiner per scope");
+        scope.joiner_.frame = parent;
+        scope.joiner_waits_ = true;
+      }
+      void await_resume() {}
+    };
+    return Awaiter{*this};
+  }
+
+  // Destroys all tasks where they stand. For a dead host only.
+  void abandon();
+
+ private:
+  struct Root;
+  struct Frame : ListNode<> {
+    ResumeLater start;
+    std::coroutine_handle<> handle;
+  };
+  static Root run(TaskScope& scope, Task<void> task);
+  void ended();
+
+  Core& core_;
+  size_t running_ = 0;
+  bool joiner_waits_ = false;
+  ResumeLater joiner_;
+  IntrusiveList<Frame> frames_;
+};
+
+}  // namespace posthaste::reactor

@@ -1,0 +1,151 @@
+// Waiting of coroutines on one core: Event, Semaphore, Queue. FIFO, no allocation per waiter, nothing here is seen by
+// two cores (mail.h is for that). A waiter's frame may be destroyed while it waits; it then leaves the queue by itself.
+#pragma once
+#include <deque>
+#include <optional>
+
+#include "reactor/core.h"
+
+namespace posthaste::reactor {
+
+// set() wakes all and lets later waiters pass until reset(); notify_all() wakes those who wait now and stays as it is.
+class Event {
+  struct Deadline : Timer {
+    using Timer::Timer;
+    ResumeLater* waiter = nullptr;
+    bool fired = false;
+  };
+
+ public:
+  explicit Event(Core& core) : core_(core) {}
+  void set() {
+    set_ = true;
+    notify_all();
+  }
+  void reset() { set_ = false; }
+  bool is_set() const { return set_; }
+  void notify_all() {
+    while (!waiters_.empty()) core_.schedule(waiters_.pop_front());
+  }
+
+  // True if the event came, false if `deadline` did.
+  auto wait_until(Instant deadline) {
+    struct Awaiter : ResumeLater {
+      Event& event;
+      Instant at;
+      Deadline timer;
+      Awaiter(Event& of, Instant until) : event(of), at(until), timer(of.core_) {}
+      bool await_ready() { return event.set_; }
+      void await_suspend(std::coroutine_handle<> parent) {
+        frame = parent;
+        event.waiters_.push_back(*this);
+        if (at == Instant::never()) return;
+        timer.waiter = this;
+        timer.arm(at, [](Timer& timer_fired) {
+          auto& self = static_cast<Deadline&>(timer_fired);
+          self.fired = true;
+          self.waiter->unlink();
+          self.waiter->frame.resume();
+        });
+      }
+      bool await_resume() { return !timer.fired; }
+    };
+    return Awaiter(*this, deadline);
+  }
+  auto wait() { return wait_until(Instant::never()); }
+
+ private:
+  Core& core_;
+  bool set_ = false;
+  IntrusiveList<Runnable> waiters_;
+};
+
+// Counts units of something limited (bytes, slots). acquire() is FIFO: a large request is not overtaken by small ones.
+class Semaphore {
+ public:
+  Semaphore(Core& core, uint64_t units) : core_(core), free_(units), total_(units) {}
+  uint64_t available() const { return free_; }
+  uint64_t total() const { return total_; }
+
+  bool try_acquire(uint64_t units) {
+    if (!waiters_.empty() || units > free_) return false;
+    free_ -= units;
+    return true;
+  }
+  // `units` must not exceed total(): it would wait for ever.
+  auto acquire(uint64_t units) {
+    struct Awaiter : ResumeLater {
+      Semaphore& semaphore;
+      uint64_t units;
+      Awaiter(Semaphore& of, uint64_t count) : semaphore(of), units(count) {}
+      bool await_ready() { return semaphore.try_acquire(units); }
+      void await_suspend(std::coroutine_handle<> parent) {
+        CHECK(units <= semaphore.total_);
+        frame = parent;
+        semaphore.waiters_.push_back(*this);
+      }
+      void await_resume() {}
+    };
+    return Awaiter(*this, units);
+  }
+  void release(uint64_t units) {
+    free_ += units;
+    CHECK(free_ <= total_);
+    using Waiter = decltype(acquire(0));
+    while (!waiters_.empty()) {
+      auto& waiter = static_cast<Waiter&>(static_cast<ResumeLater&>(waiters_.front()));
+      if (waiter.units > free_) return;
+      free_ -= waiter.units;
+      waiter.unlink();
+      core_.schedule(waiter);
+    }
+  }
+
+ private:
+  Core& core_;
+  uint64_t free_;
+  uint64_t total_;
+  IntrusiveList<Runnable> waiters_;
+};
+
+// A bounded FIFO between tasks of one core. Full: push() waits, try_push() says no. close(): pop() drains, then
+// nullopt.
+template <class T>
+class Queue {
+ public:
+  Queue(Core& core, size_t limit) : limit_(limit), readable_(core), writable_(core) {}
+  bool try_push(T value) {
+    if (closed_ || items_.size() >= limit_) return false;
+    items_.push_back(std::move(value));
+    readable_.notify_all();
+    return true;
+  }
+  // False if the queue was closed.
+  Task<bool> push(T value) {
+    while (!closed_ && items_.size() >= limit_) co_await writable_.wait();
+    co_return try_push(std::move(value));
+  }
+  Task<std::optional<T>> pop() {
+    while (items_.empty() && !closed_) co_await readable_.wait();
+    if (items_.empty()) co_return std::nullopt;
+    std::optional<T> value(std::move(items_.front()));
+    items_.pop_front();
+    writable_.notify_all();
+    co_return value;
+  }
+  void close() {
+    closed_ = true;
+    readable_.notify_all();
+    writable_.notify_all();
+  }
+  size_t size() const { return items_.size(); }
+
+ private:
+  size_t limit_;
+  bool closed_ = false;
+  std::deque<T> items_;
+  Event readable_;
+  Event writable_;
+};
+
+}  // namespace posthaste::reactor
