@@ -1,0 +1,211 @@
+#include "storage/producer_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "reactor/check.h"
+#include "storage/codec.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+using Kind = ProducerVerdict::Kind;
+
+namespace {
+constexpr uint32_t kSnapshotMagic = 0x53505350;  // "PSPS"
+constexpr uint16_t kSnapshotVersion = 1;
+constexpr size_t kSmallestProducerBytes = 24;  // without batches
+}  // namespace
+
+ProducerState::ProducerState(ProducerState&& other) noexcept
+    : limits_(other.limits_),
+      producers_(std::move(other.producers_)),
+      oldest_(std::exchange(other.oldest_, nullptr)),
+      newest_(std::exchange(other.newest_, nullptr)) {
+  other.producers_.clear();
+}
+
+ProducerState& ProducerState::operator=(ProducerState&& other) noexcept {
+  if (this == &other) return *this;
+  limits_ = other.limits_;
+  producers_ = std::move(other.producers_);
+  oldest_ = std::exchange(other.oldest_, nullptr);
+  newest_ = std::exchange(other.newest_, nullptr);
+  other.producers_.clear();
+  return *this;
+}
+
+void ProducerState::Producer::remember(const StoredBatch& batch) {
+  if (batch_count == batches.size()) {
+    std::shift_left(batches.begin(), batches.end(), 1);
+    --batch_count;
+  }
+  batches[batch_count++] = batch;
+}
+
+ProducerVerdict ProducerState::check(const RecordBatchView& batch, reactor::WallMillis now) const {
+  if (!batch.has_producer_id()) return {};
+  const auto found = producers_.find(batch.producer_id());
+  if (found == producers_.end()) return {.kind = can_admit(now.value) ? Kind::kAccepted : Kind::kTooManyProducers};
+  const Producer& producer = found->second;
+  if (batch.producer_epoch() < producer.epoch) return {.kind = Kind::kFenced};
+  // Markers and a coordinator's own writes are fenced by epoch only.
+  const int32_t first = batch.base_sequence();
+  if (batch.is_control() || first == kNoSequence) return {};
+  if (batch.producer_epoch() > producer.epoch) return {.kind = first == 0 ? Kind::kAccepted : Kind::kOutOfOrder};
+  const int32_t last = batch.last_sequence();
+  for (const StoredBatch& stored : producer.remembered()) {
+    if (stored.first_sequence == first && stored.last_sequence == last) {
+      return {Kind::kDuplicate, stored.base_offset, stored.last_offset, stored.timestamp};
+    }
+  }
+  const auto remembered = producer.remembered();
+  const int32_t expected = remembered.empty() ? 0 : sequence_after(remembered.back().last_sequence, 1);
+  return {.kind = first == expected ? Kind::kAccepted : Kind::kOutOfOrder};
+}
+
+void ProducerState::append(const RecordBatchView& batch, reactor::WallMillis now) {
+  if (!batch.has_producer_id()) return;
+  Producer& producer = touch(batch.producer_id(), now.value);
+  // A log holds no batch of an older epoch behind one of a newer: if bytes say so, the fence stays where it is.
+  if (batch.producer_epoch() < producer.epoch) return;
+  if (batch.producer_epoch() > producer.epoch) {
+    producer.epoch = batch.producer_epoch();
+    producer.batch_count = 0;
+  }
+  if (batch.is_control() || batch.base_sequence() == kNoSequence) return;
+  producer.remember(
+      {batch.base_sequence(), batch.last_sequence(), batch.base_offset(), batch.last_offset(), batch.max_timestamp()});
+}
+
+size_t ProducerState::expire(reactor::WallMillis now) {
+  size_t count = 0;
+  for (; oldest_ != nullptr && now.value - oldest_->last_seen_ms >= limits_.expiration_ms; ++count) forget_oldest();
+  return count;
+}
+
+bool ProducerState::reaches(int64_t offset) const {
+  return std::ranges::any_of(producers_, [offset](const auto& entry) {
+    const auto remembered = entry.second.remembered();
+    return !remembered.empty() && remembered.back().last_offset >= offset;
+  });
+}
+
+void ProducerState::clear() {
+  producers_.clear();
+  oldest_ = newest_ = nullptr;
+}
+
+bool ProducerState::can_admit(int64_t now_ms) const {
+  if (producers_.size() < limits_.max_producers) return true;
+  const int64_t age = std::min(limits_.min_evict_age_ms, limits_.expiration_ms);
+  return oldest_ != nullptr && now_ms - oldest_->last_seen_ms >= age;
+}
+
+ProducerState::Producer& ProducerState::touch(int64_t id, int64_t now_ms) {
+  auto found = producers_.find(id);
+  if (found == producers_.end()) {
+    while (!producers_.empty() && producers_.size() >= limits_.max_producers) forget_oldest();
+    found = producers_.try_emplace(id).first;
+    found->second.id = id;
+  } else {
+    unlink(found->second);
+  }
+  // A wall clock that jumped back must not unsort the list.
+  found->second.last_seen_ms = newest_ == nullptr ? now_ms : std::max(now_ms, newest_->last_seen_ms);
+  link_newest(found->second);
+  return found->second;
+}
+
+void ProducerState::link_newest(Producer& producer) {
+  producer.older = newest_;
+  producer.newer = nullptr;
+  (newest_ == nullptr ? oldest_ : newest_->newer) = &producer;
+  newest_ = &producer;
+}
+
+void ProducerState::unlink(Producer& producer) {
+  (producer.older == nullptr ? oldest_ : producer.older->newer) = producer.newer;
+  (producer.newer == nullptr ? newest_ : producer.newer->older) = producer.older;
+}
+
+void ProducerState::forget_oldest() {
+  const int64_t id = oldest_->id;
+  unlink(*oldest_);
+  producers_.erase(id);
+}
+
+Bytes ProducerState::encode(int64_t offset) const {
+  Bytes payload;
+  LittleWriter writer(payload);
+  writer.put<int64_t>(offset);
+  writer.put<uint32_t>(static_cast<uint32_t>(producers_.size()));
+  writer.put<uint32_t>(0);
+  for (const Producer* producer = oldest_; producer != nullptr; producer = producer->newer) {
+    writer.put<int64_t>(producer->id);
+    writer.put<int64_t>(producer->last_seen_ms);
+    writer.put<int16_t>(producer->epoch);
+    writer.put<uint16_t>(producer->batch_count);
+    writer.put<uint32_t>(0);
+    for (const StoredBatch& batch : producer->remembered()) {
+      writer.put<int32_t>(batch.first_sequence);
+      writer.put<int32_t>(batch.last_sequence);
+      writer.put<int64_t>(batch.base_offset);
+      writer.put<int64_t>(batch.last_offset);
+      writer.put<int64_t>(batch.timestamp);
+    }
+  }
+  return make_frame(kSnapshotMagic, kSnapshotVersion, payload);
+}
+
+Result<ProducerState::Snapshot> ProducerState::decode(ByteView bytes, const ProducerLimits& limits) {
+  const OpenedFrame frame = TRY(open_frame(bytes, kSnapshotMagic, kSnapshotVersion));
+  LittleReader reader(frame.payload);
+  Snapshot snapshot{ProducerState(limits), reader.take<int64_t>()};
+  const auto count = reader.take<uint32_t>();
+  reader.take<uint32_t>();
+  if (reader.failed() || snapshot.offset < 0) return failure(Errc::kCorrupt);
+  TRY(decode_producers(reader.take_bytes(reader.remaining()), count, snapshot));
+  return snapshot;
+}
+
+Result<void> ProducerState::decode_producers(ByteView payload, uint32_t count, Snapshot& snapshot) {
+  ProducerState& state = snapshot.state;
+  LittleReader reader(payload);
+  if (reader.remaining() / kSmallestProducerBytes < count) return failure(Errc::kCorrupt);
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto id = reader.take<int64_t>();
+    const auto last_seen_ms = reader.take<int64_t>();
+    const auto epoch = reader.take<int16_t>();
+    const auto batch_count = reader.take<uint16_t>();
+    reader.take<uint32_t>();
+    if (reader.failed() || id < 0 || epoch < 0 || batch_count > kRememberedBatches) return failure(Errc::kCorrupt);
+    if (state.producers_.contains(id)) return failure(Errc::kCorrupt);
+    if (state.newest_ != nullptr && last_seen_ms < state.newest_->last_seen_ms) return failure(Errc::kCorrupt);
+    Producer& producer = state.touch(id, last_seen_ms);
+    producer.epoch = epoch;
+    int64_t last_offset = -1;
+    for (uint16_t k = 0; k < batch_count; ++k) {
+      StoredBatch batch;
+      batch.first_sequence = reader.take<int32_t>();
+      batch.last_sequence = reader.take<int32_t>();
+      batch.base_offset = reader.take<int64_t>();
+      batch.last_offset = reader.take<int64_t>();
+      batch.timestamp = reader.take<int64_t>();
+      const bool possible = batch.first_sequence >= 0 && batch.last_sequence >= 0 && batch.base_offset > last_offset &&
+                            batch.last_offset >= batch.base_offset && batch.last_offset < snapshot.offset;
+      if (reader.failed() || !possible) return failure(Errc::kCorrupt);
+      last_offset = batch.last_offset;
+      producer.remember(batch);
+    }
+  }
+  return reader.remaining() == 0 ? Result<void>() : failure(Errc::kCorrupt);
+}
+
+int64_t newest_snapshot_at_or_below(std::span<const int64_t> offsets, int64_t cut) {
+  return std::ranges::upper_bound(offsets, cut) - offsets.begin() - 1;
+}
+
+}  // namespace posthaste::storage
