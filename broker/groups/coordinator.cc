@@ -1,0 +1,471 @@
+// The coordinator as a whole: loading, resigning, the clock, the log's reports, and what administrators ask.
+#include "broker/groups/coordinator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "reactor/check.h"
+
+namespace posthaste::broker {
+namespace {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Instant;
+using reactor::Result;
+using std::chrono::milliseconds;
+
+// Tombstones go out in batches of about this many bytes, well under any max.message.bytes of __consumer_offsets.
+constexpr size_t kPieceBytes = 256 * 1024;
+
+// What clients of a group are told when an append fails: look for the coordinator again where this broker cannot be it
+// any more, retry here where it may pass.
+KafkaError error_of_append(Errc error) {
+  switch (error) {
+    case Errc::kStopping:
+    case Errc::kFenced:
+    case Errc::kStale:
+    case Errc::kAhead:
+    case Errc::kDamaged:
+    case Errc::kIoError:
+    case Errc::kNotFound:
+      return KafkaError::kNotCoordinator;
+    case Errc::kRecordTooLarge:
+    case Errc::kLimit:
+    case Errc::kInvalidRecord:
+      return KafkaError::kUnknownServerError;
+    default:
+      return KafkaError::kCoordinatorNotAvailable;
+  }
+}
+
+bool same_text(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    return lower(x) == lower(y);
+  });
+}
+
+bool names(std::span<const std::string> filter, std::string_view value) {
+  return filter.empty() || std::ranges::any_of(filter, [&](const std::string& f) { return same_text(f, value); });
+}
+
+void set_all(OffsetCommitResponse& response, KafkaError error) {
+  for (OffsetCommitResponse::Topic& topic : response.topics) {
+    for (OffsetCommitResponse::Partition& partition : topic.partitions) {
+      if (partition.error == KafkaError::kNone) partition.error = error;
+    }
+  }
+}
+
+JoinResponse failed_join(const JoinResponse& planned, KafkaError error) {
+  JoinResponse response;
+  response.error = error;
+  response.member_id = planned.member_id;
+  return response;
+}
+
+}  // namespace
+
+GroupCoordinator::GroupCoordinator(const GroupConfig& config) : config_(config) {}
+
+// --- Loading and resigning -------------------------------------------------------------------------------------------
+
+void GroupCoordinator::begin_load() {
+  CHECK(phase_ != Phase::kActive, "resign before loading again");
+  CHECK(groups_.empty() || phase_ == Phase::kLoading, "groups left over");
+  groups_.clear();
+  phase_ = Phase::kLoading;
+}
+
+Result<void> GroupCoordinator::replay(std::string_view key, std::optional<std::string_view> value) {
+  CHECK(phase_ == Phase::kLoading, "replay outside loading");
+  const GroupRecordKey decoded = TRY(decode_group_key(key));
+  if (const auto* group_key = std::get_if<GroupMetadataKey>(&decoded)) {
+    if (value) return replay_group(group_key->group, *value);
+    if (Group* group = find(group_key->group)) {
+      auto offsets = std::move(group->offsets);
+      *group = Group(group_key->group);
+      group->offsets = std::move(offsets);
+    }
+    return {};
+  }
+  const auto& offset_key = std::get<OffsetCommitKey>(decoded);
+  std::optional<OffsetCommitValue> offset;
+  if (value) offset = TRY(decode_offset_value(*value));
+  if (Group* known = find(offset_key.group)) {
+    apply_offset(*known, offset_key, std::move(offset));
+  } else if (offset) {
+    Group& group = groups_.try_emplace(offset_key.group, offset_key.group).first->second;
+    apply_offset(group, offset_key, std::move(offset));
+  }
+  return {};
+}
+
+Result<void> GroupCoordinator::replay_group(const std::string& group_id, std::string_view value) {
+  GroupMetadataValue record = TRY(decode_group_value(value));
+  std::set<std::string_view> ids;
+  std::set<std::string_view> instances;
+  for (const GroupMetadataValue::Member& member : record.members) {
+    if (!ids.insert(member.member_id).second) return failure(Errc::kCorrupt);
+    if (member.group_instance_id && !instances.insert(*member.group_instance_id).second) return failure(Errc::kCorrupt);
+  }
+  if (!record.members.empty() && !record.protocol) return failure(Errc::kCorrupt);
+  if (record.generation < 0) return failure(Errc::kCorrupt);
+
+  Group loaded(group_id);
+  for (GroupMetadataValue::Member& from : record.members) {
+    Member member;
+    member.member_id = std::move(from.member_id);
+    member.group_instance_id = std::move(from.group_instance_id);
+    member.client_id = std::move(from.client_id);
+    member.client_host = std::move(from.client_host);
+    member.session_timeout_ms = from.session_timeout_ms;
+    member.rebalance_timeout_ms = from.rebalance_timeout_ms < 0 ? from.session_timeout_ms : from.rebalance_timeout_ms;
+    member.protocols.push_back({*record.protocol, std::move(from.subscription)});
+    member.assignment = std::move(from.assignment);
+    loaded.add(std::move(member), record.protocol_type);
+  }
+  if (record.leader && loaded.find_member(*record.leader) != nullptr) loaded.leader = record.leader;
+  loaded.generation = record.generation;
+  if (!record.protocol_type.empty()) loaded.protocol_type = record.protocol_type;
+  loaded.protocol_name = record.protocol;
+  loaded.state = loaded.members.empty() ? GroupState::kEmpty : GroupState::kStable;
+  loaded.previous_state = loaded.state;
+  loaded.state_since = {record.current_state_timestamp};
+  loaded.state_since_known = record.current_state_timestamp >= 0;
+  loaded.persisted = true;
+  Group& group = groups_.try_emplace(group_id, group_id).first->second;
+  loaded.offsets = std::move(group.offsets);
+  group = std::move(loaded);
+  return {};
+}
+
+void GroupCoordinator::finish_load(GroupTime now, GroupOutput& out) {
+  CHECK(phase_ == Phase::kLoading, "finish_load outside loading");
+  phase_ = Phase::kActive;
+  next_expiry_check_ = now.monotonic + milliseconds(std::max<int64_t>(config_.offsets_retention_check_interval_ms, 1));
+  for (auto at = groups_.begin(); at != groups_.end();) {
+    Group& group = (at++)->second;
+    if (!group.persisted && !group.has_offsets()) {
+      erase(group);
+      continue;
+    }
+    for (auto& [id, member] : group.members) restart_session(group, member, now);
+    // group.max.size was lowered since: a rebalance lets only so many back in.
+    if (group.members.size() > static_cast<size_t>(std::max(config_.max_group_size, 1))) {
+      prepare_rebalance(group, now, out);
+    }
+  }
+}
+
+void GroupCoordinator::resign(GroupOutput& out) {
+  constexpr KafkaError kGone = KafkaError::kNotCoordinator;
+  for (auto& [group_id, group] : groups_) {
+    for (auto& [member_id, member] : group.members) {
+      if (const auto waiting = group.release_join(member)) {
+        JoinResponse response;
+        response.error = kGone;
+        response.member_id = member_id;
+        out.messages.push_back({*waiting, kNoPersist, std::move(response)});
+      }
+      if (const auto waiting = std::exchange(member.waiting_sync, std::nullopt)) {
+        SyncResponse response;
+        response.error = kGone;
+        out.messages.push_back({*waiting, kNoPersist, std::move(response)});
+      }
+    }
+  }
+  for (InFlight& flight : in_flight_) {
+    if (auto* replaced = std::get_if<StaticMemberStored>(&flight.then)) {
+      out.messages.push_back({replaced->token, kNoPersist, failed_join(replaced->response, kGone)});
+    } else if (auto* commit = std::get_if<CommitStored>(&flight.then)) {
+      set_all(commit->response, kGone);
+      out.messages.push_back({commit->token, kNoPersist, std::move(commit->response)});
+    }
+  }
+  for (auto& [token, waiting] : waiting_deletes_) {
+    for (DeleteGroupsResponse::Group& group : waiting.response.groups) {
+      if (group.error == KafkaError::kNone) group.error = kGone;
+    }
+    out.messages.push_back({token, kNoPersist, std::move(waiting.response)});
+  }
+  groups_.clear();
+  timers_.clear();
+  in_flight_.clear();
+  waiting_deletes_.clear();
+  next_expiry_check_ = Instant::never();
+  phase_ = Phase::kResigned;
+}
+
+void GroupCoordinator::erase(Group& group) {
+  if (group.scheduled != Instant::never()) timers_.erase({group.scheduled, group.id});
+  const auto found = groups_.find(group.id);
+  CHECK(found != groups_.end() && &found->second == &group, "group {} is not ours", group.id);
+  groups_.erase(found);
+}
+
+// --- Time ------------------------------------------------------------------------------------------------------------
+
+Instant GroupCoordinator::next_deadline() const {
+  return timers_.empty() ? next_expiry_check_ : std::min(next_expiry_check_, timers_.begin()->first);
+}
+
+void GroupCoordinator::tick(GroupTime now, GroupOutput& out) {
+  if (phase_ != Phase::kActive) return;
+  if (next_expiry_check_ <= now.monotonic) {
+    next_expiry_check_ =
+        now.monotonic + milliseconds(std::max<int64_t>(config_.offsets_retention_check_interval_ms, 1));
+    expire_offsets(now, out);
+  }
+  while (!timers_.empty() && timers_.begin()->first <= now.monotonic) {
+    Group* group = find(timers_.begin()->second);
+    CHECK(group != nullptr, "a timer of a group that is gone");
+    expire(*group, now, out);
+    rearm(*group);
+  }
+}
+
+// --- The log's reports -----------------------------------------------------------------------------------------------
+
+PersistId GroupCoordinator::persist(std::vector<GroupLogRecord> records, Continuation then, GroupOutput& out) {
+  const PersistId id = next_persist_id_++;
+  for (const GroupLogRecord& record : records) note_write(record, true);
+  out.persists.push_back({id, records});
+  in_flight_.push_back({id, std::move(records), std::move(then)});
+  return id;
+}
+
+void GroupCoordinator::persist_in_pieces(std::vector<GroupLogRecord> records, Continuation last, GroupOutput& out) {
+  std::vector<GroupLogRecord> piece;
+  size_t bytes = 0;
+  for (GroupLogRecord& record : records) {
+    const size_t size = record.key.size() + (record.value ? record.value->size() : 0);
+    if (!piece.empty() && bytes + size > kPieceBytes) {
+      persist(std::exchange(piece, {}), NothingToDo{}, out);
+      bytes = 0;
+    }
+    bytes += size;
+    piece.push_back(std::move(record));
+  }
+  persist(std::move(piece), std::move(last), out);
+}
+
+void GroupCoordinator::note_write(const GroupLogRecord& record, bool begins) {
+  const auto decoded = decode_group_key(record.key);
+  CHECK(decoded.has_value(), "a key of our own does not decode");
+  const auto* key = std::get_if<OffsetCommitKey>(&*decoded);
+  if (key == nullptr) return;
+  Group* group = find(key->group);
+  CHECK(group != nullptr, "group {} went away under a write", key->group);
+  auto& partitions = group->offsets[key->topic];
+  OffsetSlot& slot = partitions[key->partition];
+  if (begins) {
+    ++slot.writes_in_flight;
+    ++group->offset_writes_in_flight;
+    return;
+  }
+  CHECK(slot.writes_in_flight > 0, "write of {} {}-{} was not noted", key->group, key->topic, key->partition);
+  --slot.writes_in_flight;
+  --group->offset_writes_in_flight;
+  if (slot.committed || slot.writes_in_flight > 0) return;
+  partitions.erase(key->partition);
+  if (partitions.empty()) group->offsets.erase(key->topic);
+}
+
+void GroupCoordinator::apply(const GroupLogRecord& record) {
+  const auto decoded = decode_group_key(record.key);
+  CHECK(decoded.has_value(), "a key of our own does not decode");
+  if (const auto* key = std::get_if<OffsetCommitKey>(&*decoded)) {
+    Group* group = find(key->group);
+    CHECK(group != nullptr, "group {} went away under a write", key->group);
+    std::optional<OffsetCommitValue> value;
+    if (record.value) {
+      auto offset = decode_offset_value(*record.value);
+      CHECK(offset.has_value(), "a value of our own does not decode");
+      value = std::move(*offset);
+    }
+    return apply_offset(*group, *key, std::move(value));
+  }
+  // Membership is live state; what is durable about it is only that the log now holds, or no longer holds, a record.
+  if (Group* group = find(std::get<GroupMetadataKey>(*decoded).group)) group->persisted = record.value.has_value();
+}
+
+void GroupCoordinator::apply_offset(Group& group, const OffsetCommitKey& key, std::optional<OffsetCommitValue> value) {
+  if (value) {
+    group.offsets[key.topic][key.partition].committed = std::move(value);
+    return;
+  }
+  const auto topic = group.offsets.find(key.topic);
+  if (topic == group.offsets.end()) return;
+  const auto slot = topic->second.find(key.partition);
+  if (slot == topic->second.end()) return;
+  slot->second.committed.reset();
+  if (slot->second.writes_in_flight > 0) return;
+  topic->second.erase(slot);
+  if (topic->second.empty()) group.offsets.erase(topic);
+}
+
+void GroupCoordinator::persisted(PersistId id, GroupTime now, GroupOutput& out) {
+  reported(id, std::nullopt, now, out);
+}
+
+void GroupCoordinator::persist_failed(PersistId id, Errc error, GroupTime now, GroupOutput& out) {
+  reported(id, error, now, out);
+}
+
+void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupTime now, GroupOutput& out) {
+  CHECK(id != kNoPersist && id < next_persist_id_, "persist {} was never asked for", id);
+  // A report about a time before resign.
+  if (in_flight_.empty() || id < in_flight_.front().id) return;
+  CHECK(id == in_flight_.front().id, "persist {} reported before {}", id, in_flight_.front().id);
+  InFlight done = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  for (const GroupLogRecord& record : done.records) {
+    if (!failed) apply(record);
+    note_write(record, false);
+  }
+  const KafkaError error = failed ? error_of_append(*failed) : KafkaError::kNone;
+  const PersistId waited_for = failed ? kNoPersist : id;
+  if (auto* stored = std::get_if<AssignmentStored>(&done.then)) {
+    assignment_stored(*stored, id, error, now, out);
+  } else if (auto* replaced = std::get_if<StaticMemberStored>(&done.then)) {
+    JoinResponse response = failed ? failed_join(replaced->response, error) : std::move(replaced->response);
+    out.messages.push_back({replaced->token, waited_for, std::move(response)});
+  } else if (auto* commit = std::get_if<CommitStored>(&done.then)) {
+    const bool too_large = failed == Errc::kRecordTooLarge || failed == Errc::kLimit || failed == Errc::kInvalidRecord;
+    if (failed) set_all(commit->response, too_large ? KafkaError::kInvalidCommitOffsetSize : error);
+    out.messages.push_back({commit->token, waited_for, std::move(commit->response)});
+  } else if (auto* deleted = std::get_if<GroupDeleted>(&done.then)) {
+    group_deleted(*deleted, waited_for, error, out);
+  }
+}
+
+// --- Administration --------------------------------------------------------------------------------------------------
+
+void GroupCoordinator::delete_group(Group& group, std::optional<RequestToken> token, GroupOutput& out) {
+  CHECK(group.state == GroupState::kEmpty, "group {} is {}", group.id, to_string(group.state));
+  std::vector<GroupLogRecord> tombstones;
+  for (const auto& [topic, partitions] : group.offsets) {
+    // Slots with a first write on its way too: that write will be in the log before the tombstone.
+    for (const auto& [index, slot] : partitions) {
+      tombstones.push_back({encode(OffsetCommitKey{group.id, topic, index}), std::nullopt});
+    }
+  }
+  tombstones.push_back({encode(GroupMetadataKey{group.id}), std::nullopt});
+  group.state = GroupState::kDead;  // not transition(): state_since must survive a failed write
+  group.pending_members.clear();
+  persist_in_pieces(std::move(tombstones), GroupDeleted{group.id, token}, out);
+}
+
+void GroupCoordinator::group_deleted(const GroupDeleted& done, PersistId id, KafkaError error, GroupOutput& out) {
+  Group* group = find(done.group_id);
+  CHECK(group != nullptr && group->state == GroupState::kDead, "group {} was brought back to life", done.group_id);
+  // Offsets can be left when an earlier piece of the tombstones failed.
+  if (error == KafkaError::kNone && group->has_offsets()) error = KafkaError::kCoordinatorNotAvailable;
+  if (error == KafkaError::kNone) {
+    erase(*group);
+  } else {
+    group->state = GroupState::kEmpty;
+  }
+  if (done.token) answer_delete(*done.token, done.group_id, error, id, out);
+}
+
+void GroupCoordinator::answer_delete(RequestToken token, const std::string& group_id, KafkaError error, PersistId id,
+                                     GroupOutput& out) {
+  const auto waiting = waiting_deletes_.find(token);
+  CHECK(waiting != waiting_deletes_.end(), "DeleteGroups {} is not waiting", token);
+  for (DeleteGroupsResponse::Group& group : waiting->second.response.groups) {
+    if (group.group_id == group_id && group.error == KafkaError::kNone) group.error = error;
+  }
+  if (--waiting->second.missing > 0) return;
+  out.messages.push_back({token, id, std::move(waiting->second.response)});
+  waiting_deletes_.erase(waiting);
+}
+
+void GroupCoordinator::delete_groups(RequestToken token, const std::vector<std::string>& group_ids, GroupTime /*now*/,
+                                     GroupOutput& out) {
+  WaitingDelete waiting;
+  std::vector<Group*> doomed;
+  for (const std::string& group_id : group_ids) {
+    KafkaError error = KafkaError::kNone;
+    Group* group = find(group_id);
+    if (const auto refused = refusal(group_id, true)) {
+      error = *refused;
+    } else if (group == nullptr) {
+      error = KafkaError::kGroupIdNotFound;
+    } else if (group->state == GroupState::kDead) {
+      error = KafkaError::kCoordinatorNotAvailable;
+    } else if (group->state != GroupState::kEmpty) {
+      error = KafkaError::kNonEmptyGroup;
+    } else if (std::ranges::find(doomed, group) == doomed.end()) {
+      doomed.push_back(group);
+    }
+    waiting.response.groups.push_back({group_id, error});
+  }
+  if (doomed.empty()) {
+    out.messages.push_back({token, kNoPersist, std::move(waiting.response)});
+    return;
+  }
+  waiting.missing = doomed.size();
+  waiting_deletes_.emplace(token, std::move(waiting));
+  for (Group* group : doomed) delete_group(*group, token, out);
+}
+
+DescribedGroup GroupCoordinator::describe(std::string_view group_id) const {
+  DescribedGroup described;
+  described.group_id = std::string(group_id);
+  described.state = std::string(to_string(GroupState::kDead));
+  if (const auto error = refusal(group_id, true)) {
+    described.error = *error;
+    described.state.clear();
+    return described;
+  }
+  const Group* group = find(group_id);
+  if (group == nullptr) {
+    described.error = KafkaError::kGroupIdNotFound;
+    return described;
+  }
+  const bool stable = group->state == GroupState::kStable;
+  described.state = std::string(to_string(group->state));
+  described.protocol_type = group->protocol_type.value_or("");
+  if (stable) described.protocol_data = group->protocol_name.value_or("");
+  for (const auto& [id, member] : group->members) {
+    described.members.push_back({id, member.group_instance_id, member.client_id, member.client_host,
+                                 stable ? member.metadata_for(described.protocol_data) : std::string(),
+                                 stable ? member.assignment : std::string()});
+  }
+  return described;
+}
+
+ListGroupsResponse GroupCoordinator::list(std::span<const std::string> states,
+                                          std::span<const std::string> types) const {
+  ListGroupsResponse response;
+  if (const auto error = refusal("", true)) {
+    response.error = *error;
+    return response;
+  }
+  if (!names(types, "classic")) return response;
+  for (const auto& [id, group] : groups_) {
+    if (!names(states, to_string(group.state))) continue;
+    response.groups.push_back({id, group.protocol_type.value_or(""), std::string(to_string(group.state))});
+  }
+  return response;
+}
+
+size_t GroupCoordinator::waiting_count() const {
+  size_t count = waiting_deletes_.size();
+  for (const auto& [group_id, group] : groups_) {
+    for (const auto& [member_id, member] : group.members) {
+      count += (member.waiting_join ? 1U : 0U) + (member.waiting_sync ? 1U : 0U);
+    }
+  }
+  for (const InFlight& flight : in_flight_) {
+    if (std::holds_alternative<StaticMemberStored>(flight.then) || std::holds_alternative<CommitStored>(flight.then)) {
+      ++count;
+    }
+  }
+  return count;
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,202 @@
+// Committed offsets: commit, fetch, and how they grow old.
+#include <algorithm>
+#include <utility>
+
+#include "broker/groups/coordinator.h"
+#include "reactor/check.h"
+
+namespace posthaste::broker {
+namespace {
+
+// Longest topic name; a record of a longer one could not be written.
+constexpr size_t kLongestTopicName = 249;
+
+OffsetCommitResponse answer_all(const OffsetCommitRequest& request, KafkaError error) {
+  OffsetCommitResponse response;
+  for (const OffsetCommitRequest::Topic& topic : request.topics) {
+    OffsetCommitResponse::Topic& answered = response.topics.emplace_back();
+    answered.name = topic.name;
+    for (const OffsetCommitRequest::Partition& partition : topic.partitions) {
+      answered.partitions.push_back({partition.index, error});
+    }
+  }
+  return response;
+}
+
+bool is_group_empty(const Group& group) { return group.state == GroupState::kEmpty; }
+
+}  // namespace
+
+KafkaError GroupCoordinator::check_commit(const Group* group, const OffsetCommitRequest& request) const {
+  const bool from_member = request.generation_id >= 0 || !request.member_id.empty() || request.group_instance_id;
+  if (group == nullptr) {
+    // The first commit of a group that manages its partitions itself creates it.
+    return request.generation_id < 0 ? KafkaError::kNone : KafkaError::kIllegalGeneration;
+  }
+  if (group->state == GroupState::kDead) return KafkaError::kCoordinatorNotAvailable;
+  if (request.generation_id < 0 && is_group_empty(*group)) return KafkaError::kNone;
+  if (!from_member) return KafkaError::kUnknownMemberId;  // others may commit only while nobody is in the group
+  if (request.group_instance_id) {
+    const auto current = group->static_members.find(*request.group_instance_id);
+    if (current == group->static_members.end()) return KafkaError::kUnknownMemberId;
+    if (current->second != request.member_id) return KafkaError::kFencedInstanceId;
+  }
+  if (group->find_member(request.member_id) == nullptr) return KafkaError::kUnknownMemberId;
+  if (request.generation_id != group->generation) return KafkaError::kIllegalGeneration;
+  // Members of a generation whose assignment is not known yet own nothing that they could commit.
+  if (group->state == GroupState::kCompletingRebalance) return KafkaError::kRebalanceInProgress;
+  return KafkaError::kNone;
+}
+
+void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequest& request, GroupTime now,
+                                      GroupOutput& out) {
+  const auto refuse = [&](KafkaError error) {
+    out.messages.push_back({token, kNoPersist, answer_all(request, error)});
+  };
+  if (const auto error = refusal(request.group_id, true)) return refuse(*error);
+  Group* group = find(request.group_id);
+  const KafkaError error = check_commit(group, request);
+  if (error != KafkaError::kNone) return refuse(error);
+  if (group != nullptr) {
+    if (Member* member = group->find_member(request.member_id)) restart_session(*group, *member, now);
+  }
+
+  OffsetCommitResponse response = answer_all(request, KafkaError::kNone);
+  std::vector<GroupLogRecord> records;
+  const auto metadata_limit = static_cast<size_t>(std::clamp(config_.offset_metadata_max_bytes, 0, 0x7FFF));
+  for (size_t t = 0; t < request.topics.size(); ++t) {
+    const OffsetCommitRequest::Topic& topic = request.topics[t];
+    for (size_t p = 0; p < topic.partitions.size(); ++p) {
+      const OffsetCommitRequest::Partition& partition = topic.partitions[p];
+      if (topic.name.size() > kLongestTopicName) {
+        response.topics[t].partitions[p].error = KafkaError::kUnknownTopicOrPartition;
+        continue;
+      }
+      if (partition.metadata && partition.metadata->size() > metadata_limit) {
+        response.topics[t].partitions[p].error = KafkaError::kOffsetMetadataTooLarge;
+        continue;
+      }
+      OffsetCommitValue value;
+      value.offset = partition.offset;
+      value.leader_epoch = partition.leader_epoch;
+      value.metadata = partition.metadata.value_or("");
+      value.commit_timestamp = now.wall.value;
+      if (request.retention_ms >= 0) {
+        value.expire_timestamp =
+            request.retention_ms > INT64_MAX - now.wall.value ? INT64_MAX : now.wall.value + request.retention_ms;
+      }
+      records.push_back({encode(OffsetCommitKey{request.group_id, topic.name, partition.index}), encode(value)});
+    }
+  }
+  if (records.empty()) {
+    out.messages.push_back({token, kNoPersist, std::move(response)});
+    return;
+  }
+  if (find_or_create(request.group_id) == nullptr) return refuse(KafkaError::kCoordinatorNotAvailable);
+  persist(std::move(records), CommitStored{token, std::move(response)}, out);
+}
+
+OffsetFetchResponse GroupCoordinator::fetch_offsets(const OffsetFetchRequest& request) const {
+  OffsetFetchResponse response;
+  if (const auto error = refusal(request.group_id, true)) {
+    response.error = *error;
+    return response;
+  }
+  const Group* group = find(request.group_id);
+  const auto read = [](int32_t index, const OffsetCommitValue& value) {
+    return OffsetFetchResponse::Partition{index, value.offset, value.leader_epoch, value.metadata, KafkaError::kNone};
+  };
+  if (!request.topics) {
+    if (group == nullptr) return response;
+    for (const auto& [name, partitions] : group->offsets) {
+      OffsetFetchResponse::Topic topic{name, {}};
+      for (const auto& [index, slot] : partitions) {
+        if (slot.committed) topic.partitions.push_back(read(index, *slot.committed));
+      }
+      if (!topic.partitions.empty()) response.topics.push_back(std::move(topic));
+    }
+    return response;
+  }
+  for (const OffsetFetchRequest::Topic& asked : *request.topics) {
+    OffsetFetchResponse::Topic& topic = response.topics.emplace_back();
+    topic.name = asked.name;
+    const std::map<int32_t, OffsetSlot>* partitions = nullptr;
+    if (group != nullptr) {
+      const auto found = group->offsets.find(asked.name);
+      if (found != group->offsets.end()) partitions = &found->second;
+    }
+    for (const int32_t index : asked.partitions) {
+      OffsetFetchResponse::Partition partition;
+      partition.index = index;
+      if (partitions != nullptr) {
+        const auto slot = partitions->find(index);
+        if (slot != partitions->end() && slot->second.committed) partition = read(index, *slot->second.committed);
+      }
+      topic.partitions.push_back(std::move(partition));
+    }
+  }
+  return response;
+}
+
+std::vector<GroupLogRecord> GroupCoordinator::expired_offsets(const Group& group, reactor::WallMillis now,
+                                                              bool& all_gone) const {
+  const bool empty = is_group_empty(group);
+  const bool simple = !group.protocol_type;
+  const auto subscribed = group.state == GroupState::kStable ? group.subscribed() : std::nullopt;
+  all_gone = true;
+  std::vector<GroupLogRecord> tombstones;
+  for (const auto& [topic, partitions] : group.offsets) {
+    // KIP-211: offsets age while the group is empty, while it has no members at all, or while none reads the topic.
+    const bool ages = simple || empty || (subscribed && !subscribed->contains(topic));
+    for (const auto& [index, slot] : partitions) {
+      bool expired = false;
+      if (slot.committed && slot.writes_in_flight == 0 && ages) {
+        int64_t since = slot.committed->commit_timestamp;
+        // An offset that was committed after the group became empty counts from its commit.
+        if (empty && !simple && group.state_since_known) since = std::max(since, group.state_since.value);
+        expired = slot.committed->expire_timestamp >= 0
+                      ? now.value >= slot.committed->expire_timestamp
+                      : now.value >= since && now.value - since >= config_.offsets_retention_ms;
+      }
+      if (expired) tombstones.push_back({encode(OffsetCommitKey{group.id, topic, index}), std::nullopt});
+      if (!expired) all_gone = false;
+    }
+  }
+  return tombstones;
+}
+
+void GroupCoordinator::expire_offsets(GroupTime now, GroupOutput& out) {
+  for (auto at = groups_.begin(); at != groups_.end();) {
+    Group& group = (at++)->second;
+    if (group.state == GroupState::kDead) continue;
+    bool all_gone = false;
+    std::vector<GroupLogRecord> tombstones = expired_offsets(group, now.wall, all_gone);
+    const bool removable =
+        all_gone && is_group_empty(group) && group.pending_members.empty() && group.offset_writes_in_flight == 0;
+    if (removable && !group.persisted && tombstones.empty()) {
+      erase(group);
+    } else if (removable) {
+      delete_group(group, std::nullopt, out);
+    } else if (!tombstones.empty()) {
+      persist_in_pieces(std::move(tombstones), NothingToDo{}, out);
+    }
+  }
+}
+
+void GroupCoordinator::topics_deleted(std::span<const std::string> topics, GroupTime /*now*/, GroupOutput& out) {
+  if (phase_ != Phase::kActive) return;
+  for (auto& [group_id, group] : groups_) {
+    if (group.state == GroupState::kDead) continue;  // its tombstones are on their way
+    std::vector<GroupLogRecord> tombstones;
+    for (const std::string& topic : topics) {
+      const auto found = group.offsets.find(topic);
+      if (found == group.offsets.end()) continue;
+      for (const auto& [index, slot] : found->second) {
+        tombstones.push_back({encode(OffsetCommitKey{group_id, topic, index}), std::nullopt});
+      }
+    }
+    if (!tombstones.empty()) persist_in_pieces(std::move(tombstones), NothingToDo{}, out);
+  }
+}
+
+}  // namespace posthaste::broker

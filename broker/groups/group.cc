@@ -1,0 +1,243 @@
+#include "broker/groups/group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "reactor/check.h"
+
+namespace posthaste::broker {
+namespace {
+
+// The protocol type of consumers: only they send a ConsumerProtocolSubscription as metadata.
+constexpr std::string_view kConsumerProtocolType = "consumer";
+
+const std::string kNoMetadata;
+
+}  // namespace
+
+std::string_view to_string(GroupState state) noexcept {
+  switch (state) {
+    case GroupState::kEmpty:
+      return "Empty";
+    case GroupState::kPreparingRebalance:
+      return "PreparingRebalance";
+    case GroupState::kCompletingRebalance:
+      return "CompletingRebalance";
+    case GroupState::kStable:
+      return "Stable";
+    case GroupState::kDead:
+      return "Dead";
+  }
+  return "Unknown";
+}
+
+const std::string& Member::metadata_for(std::string_view protocol) const {
+  const auto found = std::ranges::find(protocols, protocol, &GroupProtocol::name);
+  return found == protocols.end() ? kNoMetadata : found->metadata;
+}
+
+void Group::transition(GroupState to, reactor::WallMillis at) {
+  previous_state = state;
+  state = to;
+  state_since = at;
+  state_since_known = true;
+}
+
+Member* Group::find_member(std::string_view member_id) {
+  const auto found = members.find(member_id);
+  return found == members.end() ? nullptr : &found->second;
+}
+
+const Member* Group::find_member(std::string_view member_id) const {
+  const auto found = members.find(member_id);
+  return found == members.end() ? nullptr : &found->second;
+}
+
+void Group::count_protocols(const Member& member, int change) {
+  for (const GroupProtocol& protocol : member.protocols) {
+    const auto entry = protocol_counts_.try_emplace(protocol.name, 0).first;
+    if (change > 0) {
+      ++entry->second;
+    } else if (--entry->second == 0) {
+      protocol_counts_.erase(entry);
+    }
+  }
+}
+
+Member& Group::add(Member member, const std::string& type) {
+  if (members.empty()) protocol_type = type;
+  member.join_order = next_join_order_++;
+  if (!leader) leader = member.member_id;
+  if (member.group_instance_id) static_members[*member.group_instance_id] = member.member_id;
+  pending_members.erase(member.member_id);
+  count_protocols(member, 1);
+  const std::string key = member.member_id;
+  const auto [at, inserted] = members.emplace(key, std::move(member));
+  CHECK(inserted, "member {} is in group {} already", key, id);
+  if (at->second.waiting_join) ++joins_waiting_;
+  return at->second;
+}
+
+void Group::remove(const std::string& member_id) {
+  const auto found = members.find(member_id);
+  CHECK(found != members.end(), "no member {} in group {}", member_id, id);
+  Member& member = found->second;
+  count_protocols(member, -1);
+  if (member.waiting_join) --joins_waiting_;
+  if (member.group_instance_id) {
+    const auto index = static_members.find(*member.group_instance_id);
+    if (index != static_members.end() && index->second == member_id) static_members.erase(index);
+  }
+  pending_sync.erase(member_id);
+  members.erase(found);
+  if (!is_leader(member_id)) return;
+  const auto oldest = std::ranges::min_element(members, {}, [](const auto& entry) { return entry.second.join_order; });
+  leader = oldest == members.end() ? std::nullopt : std::optional(oldest->first);
+}
+
+void Group::update_protocols(Member& member, std::vector<GroupProtocol> protocols) {
+  count_protocols(member, -1);
+  member.protocols = std::move(protocols);
+  count_protocols(member, 1);
+}
+
+Member& Group::replace_id(const std::string& old_id, const std::string& new_id) {
+  auto node = members.extract(old_id);
+  CHECK(!node.empty(), "no member {} in group {}", old_id, id);
+  node.key() = new_id;
+  node.mapped().member_id = new_id;
+  if (is_leader(old_id)) leader = new_id;
+  if (node.mapped().group_instance_id) static_members[*node.mapped().group_instance_id] = new_id;
+  if (pending_sync.erase(old_id) > 0) pending_sync.insert(new_id);
+  return members.insert(std::move(node)).position->second;
+}
+
+void Group::hold_join(Member& member, RequestToken token) {
+  if (!member.waiting_join) ++joins_waiting_;
+  member.waiting_join = token;
+}
+
+std::optional<RequestToken> Group::release_join(Member& member) {
+  if (member.waiting_join) --joins_waiting_;
+  return std::exchange(member.waiting_join, std::nullopt);
+}
+
+bool Group::supported_by_all(const std::string& protocol) const {
+  const auto found = protocol_counts_.find(protocol);
+  return found != protocol_counts_.end() && found->second == members.size();
+}
+
+bool Group::supports(std::string_view type, std::span<const GroupProtocol> protocols) const {
+  if (type.empty() || protocols.empty()) return false;
+  if (members.empty()) return true;
+  if (!protocol_type || *protocol_type != type) return false;
+  return std::ranges::any_of(protocols, [&](const GroupProtocol& p) { return supported_by_all(p.name); });
+}
+
+std::string Group::select_protocol() const {
+  CHECK(!members.empty(), "group {} has no member to vote", id);
+  std::map<std::string, size_t, std::less<>> votes;
+  for (const auto& [member_id, member] : members) {
+    const auto choice =
+        std::ranges::find_if(member.protocols, [&](const GroupProtocol& p) { return supported_by_all(p.name); });
+    CHECK(choice != member.protocols.end(), "no protocol of {} is supported by all of {}", member_id, id);
+    ++votes[choice->name];
+  }
+  const size_t most = std::ranges::max_element(votes, {}, [](const auto& entry) { return entry.second; })->second;
+  const Member* referee = leader ? find_member(*leader) : nullptr;
+  if (referee == nullptr) referee = &members.begin()->second;
+  for (const GroupProtocol& protocol : referee->protocols) {
+    const auto found = votes.find(protocol.name);
+    if (found != votes.end() && found->second == most) return protocol.name;
+  }
+  return std::ranges::find_if(votes, [&](const auto& entry) { return entry.second == most; })->first;
+}
+
+void Group::next_generation(reactor::WallMillis at) {
+  // A generation is an int32 on the wire; it wraps to the first after the last rather than overflow.
+  generation = generation == INT32_MAX ? 1 : generation + 1;
+  pending_sync.clear();
+  assignment_in_flight = false;
+  if (members.empty()) {
+    protocol_name.reset();
+    transition(GroupState::kEmpty, at);
+  } else {
+    protocol_name = select_protocol();
+    transition(GroupState::kCompletingRebalance, at);
+  }
+}
+
+bool Group::elect_joined_leader() {
+  const Member* current = leader ? find_member(*leader) : nullptr;
+  if (current != nullptr && current->waiting_join) return true;
+  const Member* oldest = nullptr;
+  for (const auto& [member_id, member] : members) {
+    if (member.waiting_join && (oldest == nullptr || member.join_order < oldest->join_order)) oldest = &member;
+  }
+  if (oldest == nullptr) return false;
+  leader = oldest->member_id;
+  return true;
+}
+
+int32_t Group::largest_rebalance_timeout_ms() const {
+  int32_t largest = 1;  // a rebalance that may take no time at all could spin; a client must not be able to ask for it
+  for (const auto& [member_id, member] : members) largest = std::max(largest, member.rebalance_timeout_ms);
+  return largest;
+}
+
+reactor::Instant Group::nearest_deadline() const {
+  reactor::Instant nearest = std::min(join_deadline, sync_deadline);
+  for (const auto& [member_id, deadline] : pending_members) nearest = std::min(nearest, deadline);
+  for (const auto& [member_id, member] : members) nearest = std::min(nearest, member.deadline());
+  return nearest;
+}
+
+std::optional<std::set<std::string>> Group::subscribed() const {
+  if (!protocol_type || *protocol_type != kConsumerProtocolType || !protocol_name) return std::nullopt;
+  std::set<std::string> topics;
+  for (const auto& [member_id, member] : members) {
+    auto of_member = subscribed_topics(member.metadata_for(*protocol_name));
+    if (!of_member) return std::nullopt;
+    topics.insert(of_member->begin(), of_member->end());
+  }
+  return topics;
+}
+
+bool Group::is_subscribed(const std::string& topic) const {
+  const auto topics = subscribed();
+  return !topics || topics->contains(topic);
+}
+
+bool Group::has_offsets() const {
+  return offset_writes_in_flight > 0 || std::ranges::any_of(offsets, [](const auto& topic) {
+           return std::ranges::any_of(topic.second, [](const auto& slot) { return slot.second.committed.has_value(); });
+         });
+}
+
+std::vector<JoinResponse::Member> Group::members_for_leader() const {
+  std::vector<JoinResponse::Member> list;
+  list.reserve(members.size());
+  for (const auto& [member_id, member] : members) {
+    list.push_back({member_id, member.group_instance_id, member.metadata_for(protocol_name.value_or(""))});
+  }
+  return list;
+}
+
+GroupMetadataValue Group::to_record(const std::map<std::string, std::string>& assignments) const {
+  GroupMetadataValue value;
+  value.protocol_type = protocol_type.value_or("");
+  value.generation = generation;
+  value.protocol = protocol_name;
+  value.leader = leader;
+  value.current_state_timestamp = state_since.value;
+  for (const auto& [member_id, member] : members) {
+    const auto assigned = assignments.find(member_id);
+    value.members.push_back({member_id, member.group_instance_id, member.client_id, member.client_host,
+                             member.rebalance_timeout_ms, member.session_timeout_ms,
+                             member.metadata_for(protocol_name.value_or("")),
+                             assigned == assignments.end() ? std::string() : assigned->second});
+  }
+  return value;
+}
+
+}  // namespace posthaste::broker

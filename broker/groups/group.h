@@ -1,0 +1,130 @@
+// One classic group in memory: members, protocols, generation, offsets, and the questions one may ask of them. It knows
+// no records, no answers and no clock; the rules that connect events to those are GroupCoordinator's.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/groups/records.h"
+#include "broker/groups/types.h"
+#include "reactor/time.h"
+
+namespace posthaste::broker {
+
+struct Member {
+  std::string member_id;
+  std::optional<std::string> group_instance_id;  // set: a static member (KIP-345)
+  std::string client_id;
+  std::string client_host;
+  int32_t session_timeout_ms = 0;
+  int32_t rebalance_timeout_ms = 0;
+  std::vector<GroupProtocol> protocols;
+  std::string assignment;
+  uint64_t join_order = 0;  // the oldest member takes over when a leader goes: deterministic, and most likely alive
+  // Joined, but its first JoinGroup is not answered: it cannot send heartbeats yet, so another deadline holds.
+  bool is_new = false;
+  reactor::Instant session_deadline = reactor::Instant::never();
+  std::optional<RequestToken> waiting_join;
+  std::optional<RequestToken> waiting_sync;
+
+  // Metadata for that protocol; empty when it does not support it.
+  const std::string& metadata_for(std::string_view protocol) const;
+  // The deadline that counts now: a member whose request we hold is alive by definition, unless it is new.
+  reactor::Instant deadline() const {
+    return is_new || (!waiting_join && !waiting_sync) ? session_deadline : reactor::Instant::never();
+  }
+};
+
+// A committed offset and how many writes about it are on their way to the log.
+struct OffsetSlot {
+  std::optional<OffsetCommitValue> committed;
+  uint32_t writes_in_flight = 0;
+};
+
+// Plain data with consistent helpers. Touch `members` only through add/remove/update/replace: they keep the protocol
+// counts, the leader, the static index and the count of waiting joins right.
+class Group {
+ public:
+  explicit Group(std::string group_id) : id(std::move(group_id)) {}
+
+  std::string id;
+  GroupState state = GroupState::kEmpty;
+  GroupState previous_state = GroupState::kEmpty;
+  reactor::WallMillis state_since{};
+  bool state_since_known = false;  // loaded from a record without it
+  int32_t generation = 0;
+  std::optional<std::string> protocol_type;
+  std::optional<std::string> protocol_name;
+  std::optional<std::string> leader;
+  std::map<std::string, Member, std::less<>> members;
+  std::map<std::string, std::string, std::less<>> static_members;  // instance id -> member id
+  std::map<std::string, reactor::Instant, std::less<>>
+      pending_members;                              // given an id (MEMBER_ID_REQUIRED), not back yet
+  std::set<std::string, std::less<>> pending_sync;  // of this generation, have not sent SyncGroup
+  // While preparing: a member joined since the (initial) delay was last extended.
+  bool new_member_added = false;
+  reactor::Instant join_deadline = reactor::Instant::never();  // end of PreparingRebalance
+  // What is left of the initial delay's cap; nothing: an ordinary rebalance.
+  std::optional<int64_t> initial_remaining_ms;
+  reactor::Instant sync_deadline = reactor::Instant::never();
+  bool assignment_in_flight = false;  // the leader's assignment of this generation is being persisted
+  bool persisted = false;             // the log holds a GroupMetadata record for it
+  std::map<std::string, std::map<int32_t, OffsetSlot>, std::less<>> offsets;
+  uint32_t offset_writes_in_flight = 0;
+  reactor::Instant scheduled = reactor::Instant::never();  // its entry in the coordinator's timers
+
+  void transition(GroupState to, reactor::WallMillis at);
+
+  Member* find_member(std::string_view member_id);
+  const Member* find_member(std::string_view member_id) const;
+  bool is_leader(std::string_view member_id) const { return leader && *leader == member_id; }
+
+  // The first member becomes the leader, and its protocol type the group's.
+  Member& add(Member member, const std::string& type);
+  void remove(const std::string& member_id);
+  void update_protocols(Member& member, std::vector<GroupProtocol> protocols);
+  // Gives the static member `old_id` the id `new_id` (leadership, static index and pending sync follow).
+  Member& replace_id(const std::string& old_id, const std::string& new_id);
+
+  void hold_join(Member& member, RequestToken token);
+  std::optional<RequestToken> release_join(Member& member);
+  bool all_joined() const { return joins_waiting_ == members.size() && pending_members.empty(); }
+  size_t joins_waiting() const { return joins_waiting_; }
+
+  // Whether a member with these protocols may be in this group: same type, and one protocol everyone has.
+  bool supports(std::string_view type, std::span<const GroupProtocol> protocols) const;
+  // The protocol most members vote for, of those that all support: each votes for its first. Ties: the leader's order
+  // decides. Needs at least one member.
+  std::string select_protocol() const;
+  // The generation after this: chooses the protocol, or is empty. Changes the state accordingly.
+  void next_generation(reactor::WallMillis at);
+  // Whether the current leader has rejoined; if not, a member that has takes over. False when no member has.
+  bool elect_joined_leader();
+
+  int32_t largest_rebalance_timeout_ms() const;
+  // The nearest moment at which anything of this group expires.
+  reactor::Instant nearest_deadline() const;
+  // Whether a consumer of the group reads `topic`, as far as its members' metadata tells; true when it cannot tell.
+  bool is_subscribed(const std::string& topic) const;
+  // The same for all topics at once; nothing when it cannot tell.
+  std::optional<std::set<std::string>> subscribed() const;
+  bool has_offsets() const;
+
+  std::vector<JoinResponse::Member> members_for_leader() const;
+  GroupMetadataValue to_record(const std::map<std::string, std::string>& assignments) const;
+
+ private:
+  bool supported_by_all(const std::string& protocol) const;
+  void count_protocols(const Member& member, int change);
+
+  std::map<std::string, size_t, std::less<>> protocol_counts_;
+  size_t joins_waiting_ = 0;
+  uint64_t next_join_order_ = 0;
+};
+
+}  // namespace posthaste::broker

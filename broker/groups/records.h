@@ -1,0 +1,77 @@
+// Keys and values of __consumer_offsets in Kafka's schema (group-coordinator records, Kafka 4.3), so that a partition
+// written by either can be read by the other. Only the records of classic groups and of offsets; those of consumer,
+// share and streams groups are recognised as kUnsupported. Pure functions, any core.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "reactor/result.h"
+
+namespace posthaste::broker {
+
+struct OffsetCommitKey {
+  std::string group;
+  std::string topic;
+  int32_t partition = 0;
+  friend auto operator<=>(const OffsetCommitKey&, const OffsetCommitKey&) = default;
+};
+
+struct GroupMetadataKey {
+  std::string group;
+};
+
+struct OffsetCommitValue {
+  int64_t offset = -1;
+  int32_t leader_epoch = -1;
+  std::string metadata;
+  int64_t commit_timestamp = -1;  // wall milliseconds
+  int64_t expire_timestamp = -1;  // -1: by retention
+  friend bool operator==(const OffsetCommitValue&, const OffsetCommitValue&) = default;
+};
+
+struct GroupMetadataValue {
+  struct Member {
+    std::string member_id;
+    std::optional<std::string> group_instance_id;
+    std::string client_id;
+    std::string client_host;
+    int32_t rebalance_timeout_ms = -1;
+    int32_t session_timeout_ms = 0;
+    std::string subscription;
+    std::string assignment;
+    friend bool operator==(const Member&, const Member&) = default;
+  };
+  std::string protocol_type;
+  int32_t generation = 0;
+  std::optional<std::string> protocol;
+  std::optional<std::string> leader;
+  int64_t current_state_timestamp = -1;  // wall milliseconds
+  std::vector<Member> members;
+  friend bool operator==(const GroupMetadataValue&, const GroupMetadataValue&) = default;
+};
+
+using GroupRecordKey = std::variant<OffsetCommitKey, GroupMetadataKey>;
+
+std::string encode(const OffsetCommitKey& key);
+std::string encode(const GroupMetadataKey& key);
+// Version 3 (with leader epoch), or 1 when an explicit expiry is set, as Kafka writes them.
+std::string encode(const OffsetCommitValue& value);
+// Version 3.
+std::string encode(const GroupMetadataValue& value);
+
+// kUnsupported for a record type that is not a classic group's; kTruncated or kCorrupt for bytes that are not a key.
+reactor::Result<GroupRecordKey> decode_group_key(std::string_view bytes);
+// Versions 0 to 4; kUnsupported above.
+reactor::Result<OffsetCommitValue> decode_offset_value(std::string_view bytes);
+// Versions 0 to 4; kUnsupported above.
+reactor::Result<GroupMetadataValue> decode_group_value(std::string_view bytes);
+
+// Topics of a ConsumerProtocolSubscription (what consumers send as protocol metadata), any version. Fails on bytes that
+// are not one: the caller then assumes every topic is subscribed.
+reactor::Result<std::vector<std::string>> subscribed_topics(std::string_view metadata);
+
+}  // namespace posthaste::broker
