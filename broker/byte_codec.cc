@@ -26,7 +26,7 @@ void ByteWriter::int32(int32_t value) { append_big_endian(out_, static_cast<uint
 void ByteWriter::int64(int64_t value) { append_big_endian(out_, static_cast<uint64_t>(value)); }
 
 void ByteWriter::uuid(const Uuid& value) {
-  for (const uint8_t byte : value) out_.push_back(static_cast<char>(byte));
+  for (const std::byte byte : value.bytes) out_.push_back(static_cast<char>(byte));
 }
 
 void ByteWriter::unsigned_varint(uint32_t value) {
@@ -95,7 +95,7 @@ Result<bool> ByteReader::boolean() { return TRY(big_endian(1)) != 0; }
 Result<Uuid> ByteReader::uuid() {
   const std::string_view taken = TRY(raw(16));
   Uuid value;
-  std::ranges::transform(taken, value.begin(), [](char byte) { return static_cast<uint8_t>(byte); });
+  std::ranges::transform(taken, value.bytes.begin(), [](char byte) { return static_cast<std::byte>(byte); });
   return value;
 }
 

@@ -2,7 +2,6 @@
 // of the metadata log. Requests and responses have their own codec (net/kafka); this one works on small owned strings.
 // The reader treats its bytes as hostile: every length is checked against what remains before it is used.
 #pragma once
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -10,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "net/kafka/types.h"
 #include "reactor/result.h"
 
 namespace posthaste::broker {
 
-// 16 bytes as on the wire: topic ids, directory ids, incarnation ids.
-using Uuid = std::array<uint8_t, 16>;
+using net::kafka::Uuid;
 
 // Appends big-endian primitives to an owned string. Never fails. Any core.
 class ByteWriter {

@@ -20,7 +20,7 @@ constexpr size_t kPieceBytes = 256 * 1024;
 
 // What clients of a group are told when an append fails: look for the coordinator again where this broker cannot be it
 // any more, retry here where it may pass.
-KafkaError error_of_append(Errc error) {
+ErrorCode error_of_append(Errc error) {
   switch (error) {
     case Errc::kStopping:
     case Errc::kFenced:
@@ -29,13 +29,13 @@ KafkaError error_of_append(Errc error) {
     case Errc::kDamaged:
     case Errc::kIoError:
     case Errc::kNotFound:
-      return KafkaError::kNotCoordinator;
+      return ErrorCode::kNotCoordinator;
     case Errc::kRecordTooLarge:
     case Errc::kLimit:
     case Errc::kInvalidRecord:
-      return KafkaError::kUnknownServerError;
+      return ErrorCode::kUnknownServerError;
     default:
-      return KafkaError::kCoordinatorNotAvailable;
+      return ErrorCode::kCoordinatorNotAvailable;
   }
 }
 
@@ -50,15 +50,15 @@ bool names(std::span<const std::string> filter, std::string_view value) {
   return filter.empty() || std::ranges::any_of(filter, [&](const std::string& f) { return same_text(f, value); });
 }
 
-void set_all(OffsetCommitResponse& response, KafkaError error) {
+void set_all(OffsetCommitResponse& response, ErrorCode error) {
   for (OffsetCommitResponse::Topic& topic : response.topics) {
     for (OffsetCommitResponse::Partition& partition : topic.partitions) {
-      if (partition.error == KafkaError::kNone) partition.error = error;
+      if (partition.error == ErrorCode::kNone) partition.error = error;
     }
   }
 }
 
-JoinResponse failed_join(const JoinResponse& planned, KafkaError error) {
+JoinResponse failed_join(const JoinResponse& planned, ErrorCode error) {
   JoinResponse response;
   response.error = error;
   response.member_id = planned.member_id;
@@ -160,7 +160,7 @@ void GroupCoordinator::finish_load(GroupTime now, GroupOutput& out) {
 }
 
 void GroupCoordinator::resign(GroupOutput& out) {
-  constexpr KafkaError kGone = KafkaError::kNotCoordinator;
+  constexpr ErrorCode kGone = ErrorCode::kNotCoordinator;
   for (auto& [group_id, group] : groups_) {
     for (auto& [member_id, member] : group.members) {
       if (const auto waiting = group.release_join(member)) {
@@ -186,7 +186,7 @@ void GroupCoordinator::resign(GroupOutput& out) {
   }
   for (auto& [token, waiting] : waiting_deletes_) {
     for (DeleteGroupsResponse::Group& group : waiting.response.groups) {
-      if (group.error == KafkaError::kNone) group.error = kGone;
+      if (group.error == ErrorCode::kNone) group.error = kGone;
     }
     out.messages.push_back({token, kNoPersist, std::move(waiting.response)});
   }
@@ -325,7 +325,7 @@ void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupT
     if (!failed) apply(record);
     note_write(record, false);
   }
-  const KafkaError error = failed ? error_of_append(*failed) : KafkaError::kNone;
+  const ErrorCode error = failed ? error_of_append(*failed) : ErrorCode::kNone;
   const PersistId waited_for = failed ? kNoPersist : id;
   if (auto* stored = std::get_if<AssignmentStored>(&done.then)) {
     assignment_stored(*stored, id, error, now, out);
@@ -334,7 +334,7 @@ void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupT
     out.messages.push_back({replaced->token, waited_for, std::move(response)});
   } else if (auto* commit = std::get_if<CommitStored>(&done.then)) {
     const bool too_large = failed == Errc::kRecordTooLarge || failed == Errc::kLimit || failed == Errc::kInvalidRecord;
-    if (failed) set_all(commit->response, too_large ? KafkaError::kInvalidCommitOffsetSize : error);
+    if (failed) set_all(commit->response, too_large ? ErrorCode::kInvalidCommitOffsetSize : error);
     out.messages.push_back({commit->token, waited_for, std::move(commit->response)});
   } else if (auto* deleted = std::get_if<GroupDeleted>(&done.then)) {
     group_deleted(*deleted, waited_for, error, out);
@@ -358,12 +358,12 @@ void GroupCoordinator::delete_group(Group& group, std::optional<RequestToken> to
   persist_in_pieces(std::move(tombstones), GroupDeleted{group.id, token}, out);
 }
 
-void GroupCoordinator::group_deleted(const GroupDeleted& done, PersistId id, KafkaError error, GroupOutput& out) {
+void GroupCoordinator::group_deleted(const GroupDeleted& done, PersistId id, ErrorCode error, GroupOutput& out) {
   Group* group = find(done.group_id);
   CHECK(group != nullptr && group->state == GroupState::kDead, "group {} was brought back to life", done.group_id);
   // Offsets can be left when an earlier piece of the tombstones failed.
-  if (error == KafkaError::kNone && group->has_offsets()) error = KafkaError::kCoordinatorNotAvailable;
-  if (error == KafkaError::kNone) {
+  if (error == ErrorCode::kNone && group->has_offsets()) error = ErrorCode::kCoordinatorNotAvailable;
+  if (error == ErrorCode::kNone) {
     erase(*group);
   } else {
     group->state = GroupState::kEmpty;
@@ -371,12 +371,12 @@ void GroupCoordinator::group_deleted(const GroupDeleted& done, PersistId id, Kaf
   if (done.token) answer_delete(*done.token, done.group_id, error, id, out);
 }
 
-void GroupCoordinator::answer_delete(RequestToken token, const std::string& group_id, KafkaError error, PersistId id,
+void GroupCoordinator::answer_delete(RequestToken token, const std::string& group_id, ErrorCode error, PersistId id,
                                      GroupOutput& out) {
   const auto waiting = waiting_deletes_.find(token);
   CHECK(waiting != waiting_deletes_.end(), "DeleteGroups {} is not waiting", token);
   for (DeleteGroupsResponse::Group& group : waiting->second.response.groups) {
-    if (group.group_id == group_id && group.error == KafkaError::kNone) group.error = error;
+    if (group.group_id == group_id && group.error == ErrorCode::kNone) group.error = error;
   }
   if (--waiting->second.missing > 0) return;
   out.messages.push_back({token, id, std::move(waiting->second.response)});
@@ -388,16 +388,16 @@ void GroupCoordinator::delete_groups(RequestToken token, const std::vector<std::
   WaitingDelete waiting;
   std::vector<Group*> doomed;
   for (const std::string& group_id : group_ids) {
-    KafkaError error = KafkaError::kNone;
+    ErrorCode error = ErrorCode::kNone;
     Group* group = find(group_id);
     if (const auto refused = refusal(group_id, true)) {
       error = *refused;
     } else if (group == nullptr) {
-      error = KafkaError::kGroupIdNotFound;
+      error = ErrorCode::kGroupIdNotFound;
     } else if (group->state == GroupState::kDead) {
-      error = KafkaError::kCoordinatorNotAvailable;
+      error = ErrorCode::kCoordinatorNotAvailable;
     } else if (group->state != GroupState::kEmpty) {
-      error = KafkaError::kNonEmptyGroup;
+      error = ErrorCode::kNonEmptyGroup;
     } else if (std::ranges::find(doomed, group) == doomed.end()) {
       doomed.push_back(group);
     }
@@ -423,7 +423,7 @@ DescribedGroup GroupCoordinator::describe(std::string_view group_id) const {
   }
   const Group* group = find(group_id);
   if (group == nullptr) {
-    described.error = KafkaError::kGroupIdNotFound;
+    described.error = ErrorCode::kGroupIdNotFound;
     return described;
   }
   const bool stable = group->state == GroupState::kStable;
@@ -432,7 +432,7 @@ DescribedGroup GroupCoordinator::describe(std::string_view group_id) const {
   if (stable) described.protocol_data = group->protocol_name.value_or("");
   for (const auto& [id, member] : group->members) {
     described.members.push_back({id, member.group_instance_id, member.client_id, member.client_host,
-                                 stable ? member.metadata_for(described.protocol_data) : std::string(),
+                                 std::string(stable ? member.metadata_for(described.protocol_data) : ""),
                                  stable ? member.assignment : std::string()});
   }
   return described;

@@ -118,7 +118,7 @@ class GroupCoordinator {
   using Groups = std::map<std::string, Group, std::less<>>;
 
   // Membership (coordinator_membership.cc).
-  std::optional<KafkaError> refusal(std::string_view group_id, bool empty_id_allowed) const;
+  std::optional<ErrorCode> refusal(std::string_view group_id, bool empty_id_allowed) const;
   Group* find(std::string_view group_id);
   const Group* find(std::string_view group_id) const;
   Group* find_or_create(const std::string& group_id);
@@ -134,7 +134,7 @@ class GroupCoordinator {
                                   bool supports_skipping, GroupTime now, GroupOutput& out);
   void hold_join(Group& group, Member& member, RequestToken token, GroupOutput& out);
   void remove_member(Group& group, const std::string& member_id, GroupTime now, GroupOutput& out);
-  void drop_member(Group& group, const std::string& member_id, KafkaError error, GroupOutput& out);
+  void drop_member(Group& group, const std::string& member_id, ErrorCode error, GroupOutput& out);
   void remove_pending_member(Group& group, const std::string& member_id, GroupTime now, GroupOutput& out);
 
   // Rebalance (coordinator_rebalance.cc).
@@ -143,16 +143,16 @@ class GroupCoordinator {
   void try_complete_join(Group& group, GroupTime now, GroupOutput& out);
   void join_phase_timed_out(Group& group, GroupTime now, GroupOutput& out);
   void complete_join(Group& group, GroupTime now, GroupOutput& out);
-  void fail_waiting_syncs(Group& group, KafkaError error, GroupTime now, GroupOutput& out);
+  void fail_waiting_syncs(Group& group, ErrorCode error, GroupTime now, GroupOutput& out);
   void store_assignment(Group& group, const SyncRequest& request, GroupTime now, GroupOutput& out);
-  void assignment_stored(const AssignmentStored& done, PersistId id, KafkaError error, GroupTime now, GroupOutput& out);
+  void assignment_stored(const AssignmentStored& done, PersistId id, ErrorCode error, GroupTime now, GroupOutput& out);
   void restart_session(Group& group, Member& member, GroupTime now);
   void arm(Group& group, reactor::Instant at);
   void rearm(Group& group);
   void expire(Group& group, GroupTime now, GroupOutput& out);
 
   // Offsets (coordinator_offsets.cc).
-  KafkaError check_commit(const Group* group, const OffsetCommitRequest& request) const;
+  ErrorCode check_commit(const Group* group, const OffsetCommitRequest& request) const;
   void expire_offsets(GroupTime now, GroupOutput& out);
   std::vector<GroupLogRecord> expired_offsets(const Group& group, reactor::WallMillis now, bool& all_gone) const;
 
@@ -165,8 +165,8 @@ class GroupCoordinator {
   void note_write(const GroupLogRecord& record, bool begins);
   reactor::Result<void> replay_group(const std::string& group_id, std::string_view value);
   void delete_group(Group& group, std::optional<RequestToken> token, GroupOutput& out);
-  void group_deleted(const GroupDeleted& done, PersistId id, KafkaError error, GroupOutput& out);
-  void answer_delete(RequestToken token, const std::string& group_id, KafkaError error, PersistId id, GroupOutput& out);
+  void group_deleted(const GroupDeleted& done, PersistId id, ErrorCode error, GroupOutput& out);
+  void answer_delete(RequestToken token, const std::string& group_id, ErrorCode error, PersistId id, GroupOutput& out);
   void erase(Group& group);
 
   // A DeleteGroups request whose tombstones are under way.

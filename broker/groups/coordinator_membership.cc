@@ -11,7 +11,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-JoinResponse join_error(KafkaError error, std::string member_id) {
+JoinResponse join_error(ErrorCode error, std::string member_id) {
   JoinResponse response;
   response.error = error;
   response.member_id = std::move(member_id);
@@ -32,13 +32,13 @@ std::string make_member_id(const std::string& prefix, std::array<uint8_t, 16> ra
 
 // A member's claim to be in the group. Static members are recognised by their instance id first: whoever holds another
 // member id for it has been replaced.
-KafkaError check_member(const Group& group, std::string_view member_id, const std::optional<std::string>& instance_id) {
+ErrorCode check_member(const Group& group, std::string_view member_id, const std::optional<std::string>& instance_id) {
   if (instance_id) {
     const auto current = group.static_members.find(*instance_id);
-    if (current == group.static_members.end()) return KafkaError::kUnknownMemberId;
-    if (current->second != member_id) return KafkaError::kFencedInstanceId;
+    if (current == group.static_members.end()) return ErrorCode::kUnknownMemberId;
+    if (current->second != member_id) return ErrorCode::kFencedInstanceId;
   }
-  return group.find_member(member_id) == nullptr ? KafkaError::kUnknownMemberId : KafkaError::kNone;
+  return group.find_member(member_id) == nullptr ? ErrorCode::kUnknownMemberId : ErrorCode::kNone;
 }
 
 bool accepts_one_more(const Group& group, const std::string& member_id, size_t limit, size_t pending_limit) {
@@ -69,11 +69,10 @@ bool fits_records(const JoinRequest& request) {
 
 }  // namespace
 
-std::optional<KafkaError> GroupCoordinator::refusal(std::string_view group_id, bool empty_id_allowed) const {
-  if (phase_ == Phase::kResigned) return KafkaError::kNotCoordinator;
-  if ((!empty_id_allowed && group_id.empty()) || group_id.size() > kLongestGroupText)
-    return KafkaError::kInvalidGroupId;
-  if (phase_ == Phase::kLoading) return KafkaError::kCoordinatorLoadInProgress;
+std::optional<ErrorCode> GroupCoordinator::refusal(std::string_view group_id, bool empty_id_allowed) const {
+  if (phase_ == Phase::kResigned) return ErrorCode::kNotCoordinator;
+  if ((!empty_id_allowed && group_id.empty()) || group_id.size() > kLongestGroupText) return ErrorCode::kInvalidGroupId;
+  if (phase_ == Phase::kLoading) return ErrorCode::kCoordinatorLoadInProgress;
   return std::nullopt;
 }
 
@@ -94,33 +93,33 @@ Group* GroupCoordinator::find_or_create(const std::string& group_id) {
 }
 
 void GroupCoordinator::join(RequestToken token, JoinRequest request, GroupTime now, GroupOutput& out) {
-  const auto refuse = [&](KafkaError error, std::string member_id) {
+  const auto refuse = [&](ErrorCode error, std::string member_id) {
     out.messages.push_back({token, kNoPersist, join_error(error, std::move(member_id))});
   };
   if (const auto error = refusal(request.group_id, false)) return refuse(*error, request.member_id);
-  if (!fits_records(request)) return refuse(KafkaError::kInvalidRequest, "");
+  if (!fits_records(request)) return refuse(ErrorCode::kInvalidRequest, "");
   if (request.session_timeout_ms < config_.min_session_timeout_ms ||
       request.session_timeout_ms > config_.max_session_timeout_ms) {
-    return refuse(KafkaError::kInvalidSessionTimeout, request.member_id);
+    return refuse(ErrorCode::kInvalidSessionTimeout, request.member_id);
   }
   if (request.rebalance_timeout_ms < 0) request.rebalance_timeout_ms = request.session_timeout_ms;
   const bool unknown = request.member_id.empty();
   Group* group = find(request.group_id);
-  if (group == nullptr && !unknown) return refuse(KafkaError::kUnknownMemberId, request.member_id);
+  if (group == nullptr && !unknown) return refuse(ErrorCode::kUnknownMemberId, request.member_id);
   if (group == nullptr && (request.protocol_type.empty() || request.protocols.empty())) {
-    return refuse(KafkaError::kInconsistentGroupProtocol, request.member_id);
+    return refuse(ErrorCode::kInconsistentGroupProtocol, request.member_id);
   }
   if (group == nullptr) group = find_or_create(request.group_id);
   if (group == nullptr || group->state == GroupState::kDead) {
-    return refuse(KafkaError::kCoordinatorNotAvailable, request.member_id);
+    return refuse(ErrorCode::kCoordinatorNotAvailable, request.member_id);
   }
   if (!accepts_one_more(*group, request.member_id, static_cast<size_t>(std::max(config_.max_group_size, 1)),
                         config_.max_pending_members)) {
     group->pending_members.erase(request.member_id);
-    return refuse(KafkaError::kGroupMaxSizeReached, "");
+    return refuse(ErrorCode::kGroupMaxSizeReached, "");
   }
   if (!group->supports(request.protocol_type, request.protocols)) {
-    return refuse(KafkaError::kInconsistentGroupProtocol, request.member_id);
+    return refuse(ErrorCode::kInconsistentGroupProtocol, request.member_id);
   }
   if (unknown) {
     join_unknown(*group, token, request, now, out);
@@ -134,7 +133,7 @@ void GroupCoordinator::join_unknown(Group& group, RequestToken token, JoinReques
   std::string member_id = make_member_id(request.group_instance_id.value_or(request.client_id), request.random_id);
   if (group.find_member(member_id) != nullptr || group.pending_members.contains(member_id)) {
     // Two equal draws of 122 random bits: somebody feeds us bad randomness. Refuse rather than merge two clients.
-    out.messages.push_back({token, kNoPersist, join_error(KafkaError::kUnknownServerError, "")});
+    out.messages.push_back({token, kNoPersist, join_error(ErrorCode::kUnknownServerError, "")});
     return;
   }
   if (request.group_instance_id) {
@@ -150,21 +149,21 @@ void GroupCoordinator::join_unknown(Group& group, RequestToken token, JoinReques
   const reactor::Instant deadline = now.monotonic + milliseconds(request.session_timeout_ms);
   group.pending_members[member_id] = deadline;
   arm(group, deadline);
-  out.messages.push_back({token, kNoPersist, join_error(KafkaError::kMemberIdRequired, std::move(member_id))});
+  out.messages.push_back({token, kNoPersist, join_error(ErrorCode::kMemberIdRequired, std::move(member_id))});
 }
 
 void GroupCoordinator::join_known(Group& group, RequestToken token, JoinRequest& request, GroupTime now,
                                   GroupOutput& out) {
-  const auto refuse = [&](KafkaError error) {
+  const auto refuse = [&](ErrorCode error) {
     out.messages.push_back({token, kNoPersist, join_error(error, request.member_id)});
   };
   if (group.pending_members.contains(request.member_id)) {
     // Only dynamic members are given an id to come back with.
-    if (request.group_instance_id) return refuse(KafkaError::kUnknownMemberId);
+    if (request.group_instance_id) return refuse(ErrorCode::kUnknownMemberId);
     return add_member(group, request.member_id, token, request, now, out);
   }
-  const KafkaError error = check_member(group, request.member_id, request.group_instance_id);
-  if (error != KafkaError::kNone) return refuse(error);
+  const ErrorCode error = check_member(group, request.member_id, request.group_instance_id);
+  if (error != ErrorCode::kNone) return refuse(error);
   Member& member = *group.find_member(request.member_id);
   const bool unchanged = member.protocols == request.protocols;
   const bool leads = group.is_leader(member.member_id);
@@ -181,7 +180,7 @@ void GroupCoordinator::join_known(Group& group, RequestToken token, JoinRequest&
       break;
     case GroupState::kEmpty:
     case GroupState::kDead:
-      return refuse(KafkaError::kUnknownMemberId);
+      return refuse(ErrorCode::kUnknownMemberId);
   }
   JoinResponse response;
   response.generation_id = group.generation;
@@ -198,7 +197,7 @@ void GroupCoordinator::hold_join(Group& group, Member& member, RequestToken toke
   if (member.waiting_join) {
     // The client gave up on its earlier request and asks again; that one must be answered too. It retries on this code.
     out.messages.push_back(
-        {*member.waiting_join, kNoPersist, join_error(KafkaError::kRebalanceInProgress, member.member_id)});
+        {*member.waiting_join, kNoPersist, join_error(ErrorCode::kRebalanceInProgress, member.member_id)});
   }
   group.hold_join(member, token);
 }
@@ -237,11 +236,11 @@ void GroupCoordinator::replace_static_member(Group& group, Member& old, std::str
   const std::string old_id = old.member_id;
   const std::string old_leader = group.leader.value_or("");
   if (const auto waiting = group.release_join(old)) {
-    out.messages.push_back({*waiting, kNoPersist, join_error(KafkaError::kFencedInstanceId, old_id)});
+    out.messages.push_back({*waiting, kNoPersist, join_error(ErrorCode::kFencedInstanceId, old_id)});
   }
   if (const auto waiting = std::exchange(old.waiting_sync, std::nullopt)) {
     SyncResponse fenced;
-    fenced.error = KafkaError::kFencedInstanceId;
+    fenced.error = ErrorCode::kFencedInstanceId;
     out.messages.push_back({*waiting, kNoPersist, std::move(fenced)});
   }
   Member& member = group.replace_id(old_id, member_id);
@@ -297,29 +296,29 @@ void GroupCoordinator::persist_static_replacement(Group& group, Member& member, 
 }
 
 void GroupCoordinator::heartbeat(RequestToken token, const HeartbeatRequest& request, GroupTime now, GroupOutput& out) {
-  const auto answer = [&](KafkaError error) { out.messages.push_back({token, kNoPersist, HeartbeatResponse{error}}); };
+  const auto answer = [&](ErrorCode error) { out.messages.push_back({token, kNoPersist, HeartbeatResponse{error}}); };
   if (const auto error = refusal(request.group_id, false)) {
     // A client cannot use "loading" on a heartbeat; nothing is lost by saying all is well until it can be checked.
-    return answer(*error == KafkaError::kCoordinatorLoadInProgress ? KafkaError::kNone : *error);
+    return answer(*error == ErrorCode::kCoordinatorLoadInProgress ? ErrorCode::kNone : *error);
   }
   Group* group = find(request.group_id);
-  if (group == nullptr) return answer(KafkaError::kUnknownMemberId);
-  if (group->state == GroupState::kDead) return answer(KafkaError::kCoordinatorNotAvailable);
-  const KafkaError error = check_member(*group, request.member_id, request.group_instance_id);
-  if (error != KafkaError::kNone) return answer(error);
-  if (request.generation_id != group->generation) return answer(KafkaError::kIllegalGeneration);
+  if (group == nullptr) return answer(ErrorCode::kUnknownMemberId);
+  if (group->state == GroupState::kDead) return answer(ErrorCode::kCoordinatorNotAvailable);
+  const ErrorCode error = check_member(*group, request.member_id, request.group_instance_id);
+  if (error != ErrorCode::kNone) return answer(error);
+  if (request.generation_id != group->generation) return answer(ErrorCode::kIllegalGeneration);
   Member& member = *group->find_member(request.member_id);
   switch (group->state) {
     case GroupState::kEmpty:
     case GroupState::kDead:
-      return answer(KafkaError::kUnknownMemberId);
+      return answer(ErrorCode::kUnknownMemberId);
     case GroupState::kPreparingRebalance:
       restart_session(*group, member, now);
-      return answer(KafkaError::kRebalanceInProgress);
+      return answer(ErrorCode::kRebalanceInProgress);
     case GroupState::kCompletingRebalance:
     case GroupState::kStable:
       restart_session(*group, member, now);
-      return answer(KafkaError::kNone);
+      return answer(ErrorCode::kNone);
   }
 }
 
@@ -332,12 +331,12 @@ void GroupCoordinator::leave(RequestToken token, const LeaveRequest& request, Gr
   }
   Group* group = find(request.group_id);
   if (group != nullptr && group->state == GroupState::kDead) {
-    response.error = KafkaError::kCoordinatorNotAvailable;
+    response.error = ErrorCode::kCoordinatorNotAvailable;
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
   }
   for (const LeaveRequest::Member& leaving : request.members) {
-    KafkaError error = KafkaError::kUnknownMemberId;
+    ErrorCode error = ErrorCode::kUnknownMemberId;
     std::string member_id = leaving.member_id;
     if (group != nullptr && member_id.empty() && leaving.group_instance_id) {
       // An administrator removes a static member by its instance id alone.
@@ -345,18 +344,18 @@ void GroupCoordinator::leave(RequestToken token, const LeaveRequest& request, Gr
       if (current != group->static_members.end()) member_id = current->second;
     }
     if (group != nullptr && group->pending_members.contains(member_id)) {
-      error = leaving.group_instance_id ? KafkaError::kUnknownMemberId : KafkaError::kNone;
-      if (error == KafkaError::kNone) remove_pending_member(*group, member_id, now, out);
+      error = leaving.group_instance_id ? ErrorCode::kUnknownMemberId : ErrorCode::kNone;
+      if (error == ErrorCode::kNone) remove_pending_member(*group, member_id, now, out);
     } else if (group != nullptr && !member_id.empty()) {
       error = check_member(*group, member_id, leaving.group_instance_id);
-      if (error == KafkaError::kNone) remove_member(*group, member_id, now, out);
+      if (error == ErrorCode::kNone) remove_member(*group, member_id, now, out);
     }
     response.members.push_back({leaving.member_id, leaving.group_instance_id, error});
   }
   out.messages.push_back({token, kNoPersist, std::move(response)});
 }
 
-void GroupCoordinator::drop_member(Group& group, const std::string& member_id, KafkaError error, GroupOutput& out) {
+void GroupCoordinator::drop_member(Group& group, const std::string& member_id, ErrorCode error, GroupOutput& out) {
   Member* member = group.find_member(member_id);
   CHECK(member != nullptr, "no member {} in group {}", member_id, group.id);
   if (const auto waiting = group.release_join(*member)) {
@@ -371,7 +370,7 @@ void GroupCoordinator::drop_member(Group& group, const std::string& member_id, K
 }
 
 void GroupCoordinator::remove_member(Group& group, const std::string& member_id, GroupTime now, GroupOutput& out) {
-  drop_member(group, member_id, KafkaError::kUnknownMemberId, out);
+  drop_member(group, member_id, ErrorCode::kUnknownMemberId, out);
   switch (group.state) {
     case GroupState::kEmpty:
     case GroupState::kDead:

@@ -11,7 +11,7 @@ namespace {
 // Longest topic name; a record of a longer one could not be written.
 constexpr size_t kLongestTopicName = 249;
 
-OffsetCommitResponse answer_all(const OffsetCommitRequest& request, KafkaError error) {
+OffsetCommitResponse answer_all(const OffsetCommitRequest& request, ErrorCode error) {
   OffsetCommitResponse response;
   for (const OffsetCommitRequest::Topic& topic : request.topics) {
     OffsetCommitResponse::Topic& answered = response.topics.emplace_back();
@@ -27,41 +27,39 @@ bool is_group_empty(const Group& group) { return group.state == GroupState::kEmp
 
 }  // namespace
 
-KafkaError GroupCoordinator::check_commit(const Group* group, const OffsetCommitRequest& request) const {
+ErrorCode GroupCoordinator::check_commit(const Group* group, const OffsetCommitRequest& request) const {
   const bool from_member = request.generation_id >= 0 || !request.member_id.empty() || request.group_instance_id;
   if (group == nullptr) {
     // The first commit of a group that manages its partitions itself creates it.
-    return request.generation_id < 0 ? KafkaError::kNone : KafkaError::kIllegalGeneration;
+    return request.generation_id < 0 ? ErrorCode::kNone : ErrorCode::kIllegalGeneration;
   }
-  if (group->state == GroupState::kDead) return KafkaError::kCoordinatorNotAvailable;
-  if (request.generation_id < 0 && is_group_empty(*group)) return KafkaError::kNone;
-  if (!from_member) return KafkaError::kUnknownMemberId;  // others may commit only while nobody is in the group
+  if (group->state == GroupState::kDead) return ErrorCode::kCoordinatorNotAvailable;
+  if (request.generation_id < 0 && is_group_empty(*group)) return ErrorCode::kNone;
+  if (!from_member) return ErrorCode::kUnknownMemberId;  // others may commit only while nobody is in the group
   if (request.group_instance_id) {
     const auto current = group->static_members.find(*request.group_instance_id);
-    if (current == group->static_members.end()) return KafkaError::kUnknownMemberId;
-    if (current->second != request.member_id) return KafkaError::kFencedInstanceId;
+    if (current == group->static_members.end()) return ErrorCode::kUnknownMemberId;
+    if (current->second != request.member_id) return ErrorCode::kFencedInstanceId;
   }
-  if (group->find_member(request.member_id) == nullptr) return KafkaError::kUnknownMemberId;
-  if (request.generation_id != group->generation) return KafkaError::kIllegalGeneration;
+  if (group->find_member(request.member_id) == nullptr) return ErrorCode::kUnknownMemberId;
+  if (request.generation_id != group->generation) return ErrorCode::kIllegalGeneration;
   // Members of a generation whose assignment is not known yet own nothing that they could commit.
-  if (group->state == GroupState::kCompletingRebalance) return KafkaError::kRebalanceInProgress;
-  return KafkaError::kNone;
+  if (group->state == GroupState::kCompletingRebalance) return ErrorCode::kRebalanceInProgress;
+  return ErrorCode::kNone;
 }
 
 void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequest& request, GroupTime now,
                                       GroupOutput& out) {
-  const auto refuse = [&](KafkaError error) {
-    out.messages.push_back({token, kNoPersist, answer_all(request, error)});
-  };
+  const auto refuse = [&](ErrorCode error) { out.messages.push_back({token, kNoPersist, answer_all(request, error)}); };
   if (const auto error = refusal(request.group_id, true)) return refuse(*error);
   Group* group = find(request.group_id);
-  const KafkaError error = check_commit(group, request);
-  if (error != KafkaError::kNone) return refuse(error);
+  const ErrorCode error = check_commit(group, request);
+  if (error != ErrorCode::kNone) return refuse(error);
   if (group != nullptr) {
     if (Member* member = group->find_member(request.member_id)) restart_session(*group, *member, now);
   }
 
-  OffsetCommitResponse response = answer_all(request, KafkaError::kNone);
+  OffsetCommitResponse response = answer_all(request, ErrorCode::kNone);
   std::vector<GroupLogRecord> records;
   const auto metadata_limit = static_cast<size_t>(std::clamp(config_.offset_metadata_max_bytes, 0, 0x7FFF));
   for (size_t t = 0; t < request.topics.size(); ++t) {
@@ -69,11 +67,11 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
     for (size_t p = 0; p < topic.partitions.size(); ++p) {
       const OffsetCommitRequest::Partition& partition = topic.partitions[p];
       if (topic.name.size() > kLongestTopicName) {
-        response.topics[t].partitions[p].error = KafkaError::kUnknownTopicOrPartition;
+        response.topics[t].partitions[p].error = ErrorCode::kUnknownTopicOrPartition;
         continue;
       }
       if (partition.metadata && partition.metadata->size() > metadata_limit) {
-        response.topics[t].partitions[p].error = KafkaError::kOffsetMetadataTooLarge;
+        response.topics[t].partitions[p].error = ErrorCode::kOffsetMetadataTooLarge;
         continue;
       }
       OffsetCommitValue value;
@@ -92,7 +90,7 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
   }
-  if (find_or_create(request.group_id) == nullptr) return refuse(KafkaError::kCoordinatorNotAvailable);
+  if (find_or_create(request.group_id) == nullptr) return refuse(ErrorCode::kCoordinatorNotAvailable);
   persist(std::move(records), CommitStored{token, std::move(response)}, out);
 }
 
@@ -104,7 +102,7 @@ OffsetFetchResponse GroupCoordinator::fetch_offsets(const OffsetFetchRequest& re
   }
   const Group* group = find(request.group_id);
   const auto read = [](int32_t index, const OffsetCommitValue& value) {
-    return OffsetFetchResponse::Partition{index, value.offset, value.leader_epoch, value.metadata, KafkaError::kNone};
+    return OffsetFetchResponse::Partition{index, value.offset, value.leader_epoch, value.metadata, ErrorCode::kNone};
   };
   if (!request.topics) {
     if (group == nullptr) return response;

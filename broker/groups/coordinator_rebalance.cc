@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 // this.
 constexpr reactor::Duration kNewMemberJoinTimeout = std::chrono::minutes(5);
 
-SyncResponse sync_error(KafkaError error) {
+SyncResponse sync_error(ErrorCode error) {
   SyncResponse response;
   response.error = error;
   return response;
@@ -30,17 +30,17 @@ SyncResponse sync_answer(const Group& group, const Member& member) {
   return response;
 }
 
-KafkaError check_sync(const Group& group, const SyncRequest& request) {
+ErrorCode check_sync(const Group& group, const SyncRequest& request) {
   if (request.group_instance_id) {
     const auto current = group.static_members.find(*request.group_instance_id);
-    if (current == group.static_members.end()) return KafkaError::kUnknownMemberId;
-    if (current->second != request.member_id) return KafkaError::kFencedInstanceId;
+    if (current == group.static_members.end()) return ErrorCode::kUnknownMemberId;
+    if (current->second != request.member_id) return ErrorCode::kFencedInstanceId;
   }
-  if (group.find_member(request.member_id) == nullptr) return KafkaError::kUnknownMemberId;
-  if (request.generation_id != group.generation) return KafkaError::kIllegalGeneration;
+  if (group.find_member(request.member_id) == nullptr) return ErrorCode::kUnknownMemberId;
+  if (request.generation_id != group.generation) return ErrorCode::kIllegalGeneration;
   const bool other_type = request.protocol_type && group.protocol_type && request.protocol_type != group.protocol_type;
   const bool other_name = request.protocol_name && group.protocol_name && request.protocol_name != group.protocol_name;
-  return other_type || other_name ? KafkaError::kInconsistentGroupProtocol : KafkaError::kNone;
+  return other_type || other_name ? ErrorCode::kInconsistentGroupProtocol : ErrorCode::kNone;
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ void GroupCoordinator::expire(Group& group, GroupTime now, GroupOutput& out) {
   if (group.sync_deadline <= now.monotonic) {
     group.sync_deadline = Instant::never();
     const std::set<std::string, std::less<>> silent = std::exchange(group.pending_sync, {});
-    for (const std::string& id : silent) drop_member(group, id, KafkaError::kUnknownMemberId, out);
+    for (const std::string& id : silent) drop_member(group, id, ErrorCode::kUnknownMemberId, out);
     if (!silent.empty()) maybe_prepare_rebalance(group, now, out);
   }
 }
@@ -104,7 +104,7 @@ void GroupCoordinator::prepare_rebalance(Group& group, GroupTime now, GroupOutpu
   CHECK(group.state != GroupState::kDead && group.state != GroupState::kPreparingRebalance, "group {} is {}", group.id,
         to_string(group.state));
   if (group.state == GroupState::kCompletingRebalance) {
-    fail_waiting_syncs(group, KafkaError::kRebalanceInProgress, now, out);
+    fail_waiting_syncs(group, ErrorCode::kRebalanceInProgress, now, out);
   }
   const bool initial = group.state == GroupState::kEmpty;
   group.pending_sync.clear();
@@ -146,7 +146,7 @@ void GroupCoordinator::complete_join(Group& group, GroupTime now, GroupOutput& o
   for (const auto& [id, member] : group.members) {
     if (!member.waiting_join && !member.group_instance_id) absent.push_back(id);
   }
-  for (const std::string& id : absent) drop_member(group, id, KafkaError::kUnknownMemberId, out);
+  for (const std::string& id : absent) drop_member(group, id, ErrorCode::kUnknownMemberId, out);
   if (!group.elect_joined_leader() && !group.members.empty()) {
     // Only static members are left and none has come back yet: they keep their place until their sessions end.
     group.join_deadline = now.monotonic + milliseconds(group.largest_rebalance_timeout_ms());
@@ -187,27 +187,27 @@ void GroupCoordinator::sync(RequestToken token, SyncRequest request, GroupTime n
   if (const auto error = refusal(request.group_id, false)) {
     // Clients have no use for "loading" here; after a load the generation that they sync is gone unless it was stored.
     return answer(
-        sync_error(*error == KafkaError::kCoordinatorLoadInProgress ? KafkaError::kRebalanceInProgress : *error));
+        sync_error(*error == ErrorCode::kCoordinatorLoadInProgress ? ErrorCode::kRebalanceInProgress : *error));
   }
   Group* group = find(request.group_id);
-  if (group == nullptr) return answer(sync_error(KafkaError::kUnknownMemberId));
-  if (group->state == GroupState::kDead) return answer(sync_error(KafkaError::kCoordinatorNotAvailable));
-  const KafkaError error = check_sync(*group, request);
-  if (error != KafkaError::kNone) return answer(sync_error(error));
+  if (group == nullptr) return answer(sync_error(ErrorCode::kUnknownMemberId));
+  if (group->state == GroupState::kDead) return answer(sync_error(ErrorCode::kCoordinatorNotAvailable));
+  const ErrorCode error = check_sync(*group, request);
+  if (error != ErrorCode::kNone) return answer(sync_error(error));
   Member& member = *group->find_member(request.member_id);
   switch (group->state) {
     case GroupState::kEmpty:
     case GroupState::kDead:
-      return answer(sync_error(KafkaError::kUnknownMemberId));
+      return answer(sync_error(ErrorCode::kUnknownMemberId));
     case GroupState::kPreparingRebalance:
-      return answer(sync_error(KafkaError::kRebalanceInProgress));
+      return answer(sync_error(ErrorCode::kRebalanceInProgress));
     case GroupState::kStable:
       answer(sync_answer(*group, member));
       restart_session(*group, member, now);
       break;
     case GroupState::kCompletingRebalance:
       if (const auto earlier = std::exchange(member.waiting_sync, token)) {
-        out.messages.push_back({*earlier, kNoPersist, sync_error(KafkaError::kRebalanceInProgress)});
+        out.messages.push_back({*earlier, kNoPersist, sync_error(ErrorCode::kRebalanceInProgress)});
       }
       // A repeated request of the leader waits for the first one's record: two assignments of one generation would
       // leave it to chance which of them the log and which the members have.
@@ -231,7 +231,7 @@ void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request
   persist(std::move(records), AssignmentStored{group.id, group.generation, std::move(assignments)}, out);
 }
 
-void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId id, KafkaError error, GroupTime now,
+void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId id, ErrorCode error, GroupTime now,
                                          GroupOutput& out) {
   Group* group = find(done.group_id);
   // The group may have moved on while the record was under way; those who waited have been told then.
@@ -239,7 +239,7 @@ void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId
     return;
   }
   group->assignment_in_flight = false;
-  if (error != KafkaError::kNone) {
+  if (error != ErrorCode::kNone) {
     fail_waiting_syncs(*group, error, now, out);
     return prepare_rebalance(*group, now, out);
   }
@@ -254,7 +254,7 @@ void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId
   }
 }
 
-void GroupCoordinator::fail_waiting_syncs(Group& group, KafkaError error, GroupTime now, GroupOutput& out) {
+void GroupCoordinator::fail_waiting_syncs(Group& group, ErrorCode error, GroupTime now, GroupOutput& out) {
   for (auto& [member_id, member] : group.members) {
     member.assignment.clear();
     if (const auto waiting = std::exchange(member.waiting_sync, std::nullopt)) {

@@ -11,8 +11,6 @@ namespace {
 // The protocol type of consumers: only they send a ConsumerProtocolSubscription as metadata.
 constexpr std::string_view kConsumerProtocolType = "consumer";
 
-const std::string kNoMetadata;
-
 }  // namespace
 
 std::string_view to_string(GroupState state) noexcept {
@@ -31,9 +29,9 @@ std::string_view to_string(GroupState state) noexcept {
   return "Unknown";
 }
 
-const std::string& Member::metadata_for(std::string_view protocol) const {
+std::string_view Member::metadata_for(std::string_view protocol) const {
   const auto found = std::ranges::find(protocols, protocol, &GroupProtocol::name);
-  return found == protocols.end() ? kNoMetadata : found->metadata;
+  return found == protocols.end() ? std::string_view() : found->metadata;
 }
 
 void Group::transition(GroupState to, reactor::WallMillis at) {
@@ -218,7 +216,7 @@ std::vector<JoinResponse::Member> Group::members_for_leader() const {
   std::vector<JoinResponse::Member> list;
   list.reserve(members.size());
   for (const auto& [member_id, member] : members) {
-    list.push_back({member_id, member.group_instance_id, member.metadata_for(protocol_name.value_or(""))});
+    list.push_back({member_id, member.group_instance_id, std::string(member.metadata_for(protocol_name.value_or("")))});
   }
   return list;
 }
@@ -234,7 +232,7 @@ GroupMetadataValue Group::to_record(const std::map<std::string, std::string>& as
     const auto assigned = assignments.find(member_id);
     value.members.push_back({member_id, member.group_instance_id, member.client_id, member.client_host,
                              member.rebalance_timeout_ms, member.session_timeout_ms,
-                             member.metadata_for(protocol_name.value_or("")),
+                             std::string(member.metadata_for(protocol_name.value_or(""))),
                              assigned == assignments.end() ? std::string() : assigned->second});
   }
   return value;

@@ -33,7 +33,7 @@ struct Member {
   std::optional<RequestToken> waiting_sync;
 
   // Metadata for that protocol; empty when it does not support it.
-  const std::string& metadata_for(std::string_view protocol) const;
+  std::string_view metadata_for(std::string_view protocol) const;
   // The deadline that counts now: a member whose request we hold is alive by definition, unless it is new.
   reactor::Instant deadline() const {
     return is_new || (!waiting_join && !waiting_sync) ? session_deadline : reactor::Instant::never();

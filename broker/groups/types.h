@@ -10,10 +10,12 @@
 #include <variant>
 #include <vector>
 
-#include "broker/kafka_error.h"
+#include "net/kafka/errors.h"
 #include "reactor/time.h"
 
 namespace posthaste::broker {
+
+using net::kafka::ErrorCode;
 
 // Names one waiting request. Chosen by the caller, unique among requests that are not answered yet; opaque here.
 using RequestToken = uint64_t;
@@ -79,7 +81,7 @@ struct JoinResponse {
     std::optional<std::string> group_instance_id;
     std::string metadata;
   };
-  KafkaError error = KafkaError::kNone;
+  ErrorCode error = ErrorCode::kNone;
   int32_t generation_id = -1;
   std::optional<std::string> protocol_type;
   std::optional<std::string> protocol_name;  // nothing on error: v6 and older write ""
@@ -106,7 +108,7 @@ struct SyncRequest {
 };
 
 struct SyncResponse {
-  KafkaError error = KafkaError::kNone;
+  ErrorCode error = ErrorCode::kNone;
   std::optional<std::string> protocol_type;
   std::optional<std::string> protocol_name;
   std::string assignment;
@@ -122,7 +124,7 @@ struct HeartbeatRequest {
 };
 
 struct HeartbeatResponse {
-  KafkaError error = KafkaError::kNone;
+  ErrorCode error = ErrorCode::kNone;
 };
 
 struct LeaveRequest {
@@ -138,9 +140,9 @@ struct LeaveResponse {
   struct Member {
     std::string member_id;
     std::optional<std::string> group_instance_id;
-    KafkaError error = KafkaError::kNone;
+    ErrorCode error = ErrorCode::kNone;
   };
-  KafkaError error = KafkaError::kNone;  // of the whole request; v2 and older report members[0].error when this is none
+  ErrorCode error = ErrorCode::kNone;  // of the whole request; v2 and older report members[0].error when this is none
   std::vector<Member> members;
 };
 
@@ -168,7 +170,7 @@ struct OffsetCommitRequest {
 struct OffsetCommitResponse {
   struct Partition {
     int32_t index = 0;
-    KafkaError error = KafkaError::kNone;
+    ErrorCode error = ErrorCode::kNone;
   };
   struct Topic {
     std::string name;
@@ -193,14 +195,14 @@ struct OffsetFetchResponse {
     int64_t offset = -1;  // -1: nothing committed
     int32_t leader_epoch = -1;
     std::string metadata;
-    KafkaError error = KafkaError::kNone;
+    ErrorCode error = ErrorCode::kNone;
   };
   struct Topic {
     std::string name;
     std::vector<Partition> partitions;
   };
   // v1 has no error of its own: the handler repeats it in each partition.
-  KafkaError error = KafkaError::kNone;
+  ErrorCode error = ErrorCode::kNone;
   std::vector<Topic> topics;
 };
 
@@ -221,7 +223,7 @@ struct DescribedGroup {
     std::string assignment;  // empty unless Stable
   };
   // kGroupIdNotFound for an unknown group: v5 and older answer it as NONE with state "Dead".
-  KafkaError error = KafkaError::kNone;
+  ErrorCode error = ErrorCode::kNone;
   std::string group_id;
   std::string state;
   std::string protocol_type;
@@ -235,14 +237,14 @@ struct ListGroupsResponse {
     std::string protocol_type;  // empty for a group that only commits
     std::string state;
   };
-  KafkaError error = KafkaError::kNone;
+  ErrorCode error = ErrorCode::kNone;
   std::vector<Group> groups;  // ordered by id; the type of each is "classic"
 };
 
 struct DeleteGroupsResponse {
   struct Group {
     std::string group_id;
-    KafkaError error = KafkaError::kNone;
+    ErrorCode error = ErrorCode::kNone;
   };
   std::vector<Group> groups;  // same order as asked
 };
