@@ -1,0 +1,254 @@
+#include "app/config/broker_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/config/broker_keys.h"
+#include "app/config/setting_values.h"
+
+namespace posthaste::app {
+namespace {
+
+using Errors = std::vector<std::string>;
+using Lines = std::vector<std::string>;
+
+constexpr int64_t kMillisecondsPerMinute = 60'000;
+constexpr int64_t kMillisecondsPerHour = 3'600'000;
+
+// Kafka's rule for a time with several keys: the finest unit that is set wins; a negative value means no limit.
+int64_t milliseconds(const SettingValues& values, std::string_view ms, std::string_view minutes,
+                     std::string_view hours) {
+  const auto scaled = [](int64_t value, int64_t factor) { return value < 0 ? int64_t{-1} : value * factor; };
+  if (values.has(ms)) return scaled(values.int64(ms), 1);
+  if (!minutes.empty() && values.has(minutes)) return scaled(values.int64(minutes), kMillisecondsPerMinute);
+  return scaled(values.int64(hours), kMillisecondsPerHour);
+}
+
+TopicDefaults topic_defaults(const SettingValues& values) {
+  TopicDefaults topic;
+  topic.partitions = values.int32("num.partitions");
+  topic.replication_factor = values.int32("default.replication.factor");
+  topic.min_insync_replicas = values.int32("min.insync.replicas");
+  topic.flush_messages = values.int64("log.flush.interval.messages");
+  topic.retention_milliseconds =
+      milliseconds(values, "log.retention.ms", "log.retention.minutes", "log.retention.hours");
+  topic.retention_bytes = std::max<int64_t>(values.int64("log.retention.bytes"), -1);
+  topic.segment_bytes = values.int32("log.segment.bytes");
+  topic.segment_milliseconds = milliseconds(values, "log.roll.ms", {}, "log.roll.hours");
+  topic.segment_jitter_milliseconds = milliseconds(values, "log.roll.jitter.ms", {}, "log.roll.jitter.hours");
+  topic.file_delete_delay_milliseconds = values.int64("log.segment.delete.delay.ms");
+  topic.index_interval_bytes = values.int32("log.index.interval.bytes");
+  topic.max_message_bytes = values.int32("message.max.bytes");
+  topic.timestamp_is_append_time = values.text("log.message.timestamp.type") == "LogAppendTime";
+  topic.timestamp_before_max_milliseconds = values.int64("log.message.timestamp.before.max.ms");
+  topic.timestamp_after_max_milliseconds = values.int64("log.message.timestamp.after.max.ms");
+  const std::vector<std::string_view> cleanup = split_list(values.text("log.cleanup.policy"));
+  topic.cleanup_deletes = std::ranges::find(cleanup, "delete") != cleanup.end();
+  topic.cleanup_compacts = std::ranges::find(cleanup, "compact") != cleanup.end();
+  return topic;
+}
+
+GroupSettings group_settings(const SettingValues& values) {
+  GroupSettings group;
+  group.initial_rebalance_delay_milliseconds = values.int32("group.initial.rebalance.delay.ms");
+  group.min_session_timeout_milliseconds = values.int32("group.min.session.timeout.ms");
+  group.max_session_timeout_milliseconds = values.int32("group.max.session.timeout.ms");
+  group.max_size = values.int32("group.max.size");
+  group.offset_metadata_max_bytes = values.int32("offset.metadata.max.bytes");
+  group.offsets_retention_milliseconds = values.int64("offsets.retention.minutes") * kMillisecondsPerMinute;
+  group.offsets_retention_check_milliseconds = values.int64("offsets.retention.check.interval.ms");
+  group.offsets_topic_partitions = values.int32("offsets.topic.num.partitions");
+  group.offsets_topic_replication_factor = values.int32("offsets.topic.replication.factor");
+  group.offsets_topic_segment_bytes = values.int32("offsets.topic.segment.bytes");
+  return group;
+}
+
+IoProfile io_profile(std::string_view name) {
+  if (name == "6.1") return IoProfile::kKernel61;
+  return name == "6.12" ? IoProfile::kKernel612 : IoProfile::kAuto;
+}
+
+LogLevel log_level(std::string_view name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warning") return LogLevel::kWarning;
+  return name == "error" ? LogLevel::kError : LogLevel::kInfo;
+}
+
+void read_plain_values(const SettingValues& values, BrokerConfig& config) {
+  config.topic = topic_defaults(values);
+  config.group = group_settings(values);
+  config.auto_create_topics = values.boolean("auto.create.topics.enable");
+  config.delete_topics = values.boolean("delete.topic.enable");
+  config.connection_idle_milliseconds = values.int64("connections.max.idle.ms");
+  config.max_connections = values.int32("max.connections");
+  config.max_request_bytes = values.int32("socket.request.max.bytes");
+  config.fetch_max_bytes = values.int32("fetch.max.bytes");
+  config.max_partitions_per_request = values.int32("max.request.partition.size.limit");
+  config.listen_backlog = values.int32("socket.listen.backlog.size");
+  config.retention_check_milliseconds = values.int64("log.retention.check.interval.ms");
+  config.producer_id_expiration_milliseconds = values.int32("producer.id.expiration.ms");
+  config.cores = values.int32("posthaste.cores");
+  config.pin_cores = values.boolean("posthaste.pin.cores");
+  config.memory_bytes = values.int64("posthaste.memory.bytes");
+  config.journal_bytes = values.int64("posthaste.journal.bytes");
+  config.journal_streams = values.int32("posthaste.journal.streams");
+  config.io_profile = io_profile(values.text("posthaste.io.profile"));
+  config.log_level = log_level(values.text("posthaste.log.level"));
+}
+
+void read_identity(const SettingValues& values, BrokerConfig& config, Errors& errors) {
+  const int32_t node = values.int32("node.id");
+  const int32_t broker = values.int32("broker.id");
+  if (node >= 0 && broker >= 0 && node != broker) {
+    errors.push_back(fmt::format("{}: node.id={} and broker.id={} must be the same; give only node.id",
+                                 values.source("node.id"), node, broker));
+  }
+  if (const int32_t id = std::max(node, broker); id >= 0) config.node_id = id;
+  const std::vector<std::string_view> roles = split_list(values.text("process.roles"));
+  if (std::ranges::find(roles, "broker") == roles.end()) {
+    errors.push_back(
+        fmt::format("{}: process.roles={} must hold broker: this process is a broker and its own controller",
+                    values.source("process.roles"), values.text("process.roles")));
+  }
+}
+
+void read_data_folder(const SettingValues& values, const ServeOptions& options, BrokerConfig& config, Errors& errors) {
+  if (options.data_folder) {
+    config.data_folder = *options.data_folder;
+    if (config.data_folder.empty()) errors.emplace_back("--data: names no folder");
+    return;
+  }
+  const std::string_view key = values.has("log.dirs") ? "log.dirs" : "log.dir";
+  const std::vector<std::string_view> folders = split_list(values.text(key));
+  if (folders.size() != 1) {
+    errors.push_back(fmt::format("{}: {} names {} folders, this version keeps its data in one", values.source(key), key,
+                                 folders.size()));
+    return;
+  }
+  config.data_folder = folders.front();
+}
+
+const Listener* find_listener(const std::vector<Listener>& listeners, std::string_view name) {
+  const auto found = std::ranges::find(listeners, name, &Listener::name);
+  return found == listeners.end() ? nullptr : &*found;
+}
+
+// The stock configuration of Kafka lists a controller listener beside the broker's. A lone broker opens none.
+void drop_controller_listeners(const SettingValues& values, std::vector<Listener>& listeners) {
+  for (const std::string_view name : split_list(values.text("controller.listener.names"))) {
+    std::erase_if(listeners, [&](const Listener& listener) { return listener.name == name; });
+  }
+}
+
+void check_advertised(const SettingValues& values, const BrokerConfig& config, Errors& errors) {
+  const std::string_view source = values.source("advertised.listeners");
+  for (const Listener& listener : config.advertised_listeners) {
+    if (listener.host == "0.0.0.0" || listener.host == "::") {
+      errors.push_back(fmt::format("{}: advertised.listeners={} is no address a client can connect to; name this host",
+                                   source, to_string(listener)));
+    }
+    if (find_listener(config.listeners, listener.name) == nullptr) {
+      errors.push_back(
+          fmt::format("{}: advertised.listeners names {}, which is not in listeners", source, listener.name));
+    }
+  }
+}
+
+void read_listeners(const SettingValues& values, const ServeOptions& options, BrokerConfig& config, Errors& errors) {
+  if (options.listen) {
+    auto listener = parse_host_port(*options.listen);
+    if (!listener) {
+      errors.push_back("--listen: " + listener.error());
+      return;
+    }
+    config.listeners = {*listener};
+  } else {
+    const std::string_view map = values.text("listener.security.protocol.map");
+    auto listeners = parse_listeners("listeners", values.text("listeners"), map);
+    auto advertised = parse_listeners("advertised.listeners", values.text("advertised.listeners"), map);
+    if (!listeners) errors.push_back(fmt::format("{}: {}", values.source("listeners"), listeners.error()));
+    if (!advertised) errors.push_back(fmt::format("{}: {}", values.source("advertised.listeners"), advertised.error()));
+    if (!listeners || !advertised) return;
+    drop_controller_listeners(values, *listeners);
+    drop_controller_listeners(values, *advertised);
+    config.listeners = std::move(*listeners);
+    config.advertised_listeners = std::move(*advertised);
+  }
+  if (config.listeners.empty()) {
+    errors.push_back(fmt::format("{}: listeners names no listener for clients; for example listeners=PLAINTEXT://:9092",
+                                 values.source("listeners")));
+  }
+  for (const Listener& listener : config.listeners) {
+    if (listener.protocol != "PLAINTEXT") {
+      errors.push_back(fmt::format("{}: listeners={} wants {}; this version serves PLAINTEXT only",
+                                   values.source("listeners"), to_string(listener), listener.protocol));
+    }
+  }
+  check_advertised(values, config, errors);
+  for (const Listener& listener : config.listeners) {
+    if (find_listener(config.advertised_listeners, listener.name) != nullptr) continue;
+    Listener own = listener;
+    if (own.host == "0.0.0.0" || own.host == "::") own.host.clear();
+    config.advertised_listeners.push_back(own);
+  }
+}
+
+void check_together(const SettingValues& values, BrokerConfig& config, Errors& errors) {
+  const GroupSettings& group = config.group;
+  if (group.min_session_timeout_milliseconds > group.max_session_timeout_milliseconds) {
+    errors.push_back(
+        fmt::format("{}: group.min.session.timeout.ms={} must not be above group.max.session.timeout.ms={}",
+                    values.source("group.min.session.timeout.ms"), group.min_session_timeout_milliseconds,
+                    group.max_session_timeout_milliseconds));
+  }
+  if (config.topic.partitions < 1 || config.topic.replication_factor < 1) {
+    errors.push_back(fmt::format("{}: default.replication.factor={} is out of range, must be 1 or more",
+                                 values.source("default.replication.factor"), config.topic.replication_factor));
+  }
+  if (config.topic.max_message_bytes > config.max_request_bytes) {
+    config.warnings.push_back(
+        fmt::format("message.max.bytes={} is above socket.request.max.bytes={}: larger requests are refused first",
+                    config.topic.max_message_bytes, config.max_request_bytes));
+  }
+  if (config.topic.flush_messages > 1) {
+    config.warnings.push_back(
+        fmt::format("log.flush.interval.messages={}: acknowledged no longer means durable for topics that do not set "
+                    "flush.messages=1",
+                    config.topic.flush_messages));
+  }
+}
+
+void list_settings(const SettingValues& values, BrokerConfig& config) {
+  for (const auto& [name, property] : values.given()) {
+    const BrokerKey* key = find_broker_key(name);
+    const KeyEffect effect = key == nullptr ? KeyEffect::kNoSecurity : key->effect;
+    if (key == nullptr && !name.starts_with("listener.name."))
+      continue;  // a plug-in's key: its plug-in's key is listed
+    if (!reason(effect).empty() && effect != KeyEffect::kRefusedUnlessDefault)
+      config.without_effect.push_back({name, reason(effect)});
+  }
+  for (const BrokerKey& key : broker_keys()) {
+    if (key.type == KeyType::kPassword) continue;
+    config.settings.push_back({key.name, std::string(values.text(key.name)), !values.given().contains(key.name)});
+  }
+}
+
+}  // namespace
+
+std::expected<BrokerConfig, std::vector<std::string>> make_broker_config(std::span<const Property> properties,
+                                                                         const ServeOptions& options) {
+  Errors errors;
+  const SettingValues values(properties, errors);
+  BrokerConfig config;
+  read_plain_values(values, config);
+  read_identity(values, config, errors);
+  read_data_folder(values, options, config, errors);
+  read_listeners(values, options, config, errors);
+  check_together(values, config, errors);
+  list_settings(values, config);
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+  return config;
+}
+
+}  // namespace posthaste::app

@@ -1,0 +1,112 @@
+// The configuration of a broker as typed values: what `posthaste serve` starts from. Built from a properties file, then
+// overrides, then command-line options; checked in one pass that reports every mistake at once. It knows no other room;
+// the wiring in app/ hands each room the plain values it needs.
+#pragma once
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/config/listeners.h"
+#include "app/config/properties.h"
+
+namespace posthaste::app {
+
+// What a topic gets when its creator does not say otherwise. Named after Kafka's topic keys. -1 means no limit where
+// Kafka says so (retention).
+struct TopicDefaults {
+  int32_t partitions = 1;
+  int32_t replication_factor = 1;
+  int32_t min_insync_replicas = 2;  // never above the replication factor, which the broker applies
+  int64_t flush_messages = 1;       // 1: acknowledged means durable
+  int64_t retention_milliseconds = 604'800'000;
+  int64_t retention_bytes = -1;
+  int32_t segment_bytes = 1'073'741'824;
+  int64_t segment_milliseconds = 604'800'000;
+  int64_t segment_jitter_milliseconds = 0;
+  int64_t file_delete_delay_milliseconds = 60'000;
+  int32_t index_interval_bytes = 4096;
+  int32_t max_message_bytes = 1'048'588;
+  bool timestamp_is_append_time = false;
+  int64_t timestamp_before_max_milliseconds = INT64_MAX;
+  int64_t timestamp_after_max_milliseconds = 3'600'000;
+  bool cleanup_deletes = true;
+  bool cleanup_compacts = false;
+};
+
+struct GroupSettings {
+  int32_t initial_rebalance_delay_milliseconds = 3000;
+  int32_t min_session_timeout_milliseconds = 6000;
+  int32_t max_session_timeout_milliseconds = 1'800'000;
+  int32_t max_size = INT32_MAX;
+  int32_t offset_metadata_max_bytes = 4096;
+  int64_t offsets_retention_milliseconds = 604'800'000;
+  int64_t offsets_retention_check_milliseconds = 600'000;
+  int32_t offsets_topic_partitions = 50;
+  int32_t offsets_topic_replication_factor = 3;  // the broker takes no more than there are brokers
+  int32_t offsets_topic_segment_bytes = 104'857'600;
+};
+
+// Which io_uring features are used; kAuto looks at the running kernel.
+enum class IoProfile : uint8_t { kAuto, kKernel61, kKernel612 };
+
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
+
+// A setting that was given, is valid and changes nothing. Shown once at start.
+struct IneffectiveSetting {
+  std::string key;
+  std::string_view reason;
+};
+
+// Every key with its value in text form, for DescribeConfigs and `--print-config`. Passwords are not in it.
+struct EffectiveSetting {
+  std::string_view key;
+  std::string value;
+  bool is_default = true;
+};
+
+struct BrokerConfig {
+  std::optional<int32_t> node_id;  // none: the one in the data folder, or 1 on the first start
+  std::string data_folder = "data";
+  std::vector<Listener> listeners;             // never empty; all PLAINTEXT; controller listeners are left out
+  std::vector<Listener> advertised_listeners;  // same names as `listeners`; an empty host means this host's name
+  TopicDefaults topic;
+  GroupSettings group;
+  bool auto_create_topics = true;
+  bool delete_topics = true;
+  int64_t connection_idle_milliseconds = 600'000;  // negative: connections never idle out
+  int32_t max_connections = INT32_MAX;             // the broker's own limit may be lower
+  int32_t max_request_bytes = 104'857'600;
+  int32_t fetch_max_bytes = 57'671'680;
+  int32_t max_partitions_per_request = 2000;  // of DescribeTopicPartitions
+  int32_t listen_backlog = 50;
+  int64_t retention_check_milliseconds = 300'000;
+  int32_t producer_id_expiration_milliseconds = 86'400'000;
+  int32_t cores = 0;  // 0: every core this process may use
+  bool pin_cores = true;
+  int64_t memory_bytes = 0;     // 0: sized from the machine
+  int64_t journal_bytes = 0;    // per stream; 0: sized by the storage room
+  int32_t journal_streams = 0;  // 0: sized from the device
+  IoProfile io_profile = IoProfile::kAuto;
+  LogLevel log_level = LogLevel::kInfo;
+
+  std::vector<IneffectiveSetting> without_effect;
+  std::vector<std::string> warnings;
+  std::vector<EffectiveSetting> settings;  // sorted by key
+};
+
+// What the command line adds on top of file and overrides.
+struct ServeOptions {
+  std::optional<std::string> data_folder;  // --data
+  std::optional<std::string> listen;       // --listen HOST:PORT: one PLAINTEXT listener, advertised as it is
+};
+
+// The configuration from `properties`, in order: of two settings of one key the later counts. Fails with all mistakes,
+// one readable line each; every line names the source and what would be right. Pure; any core.
+std::expected<BrokerConfig, std::vector<std::string>> make_broker_config(std::span<const Property> properties,
+                                                                         const ServeOptions& options);
+
+}  // namespace posthaste::app

@@ -1,0 +1,267 @@
+// What a broker's configuration becomes: defaults, precedence, and what each mistake is answered with.
+#include "app/config/broker_config.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "app/config/broker_keys.h"
+
+namespace posthaste::app {
+namespace {
+
+std::expected<BrokerConfig, std::vector<std::string>> from(std::string_view text, const ServeOptions& options = {}) {
+  const auto properties = parse_properties(text, "server.properties");
+  if (!properties) return std::unexpected(std::vector{properties.error()});
+  return make_broker_config(*properties, options);
+}
+
+std::string mistake(std::string_view text, const ServeOptions& options = {}) {
+  const auto config = from(text, options);
+  if (config) return "accepted";
+  std::string all;
+  for (const std::string& error : config.error()) all += error + "\n";
+  return all;
+}
+
+TEST(BrokerConfig, NothingIsNeeded) {
+  const auto config = from("");
+  ASSERT_TRUE(config) << mistake("");
+  EXPECT_FALSE(config->node_id);
+  EXPECT_EQ(config->data_folder, "data");
+  EXPECT_EQ(config->listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "", 9092}}));
+  EXPECT_EQ(config->advertised_listeners, config->listeners);
+  EXPECT_TRUE(config->warnings.empty());
+  EXPECT_TRUE(config->without_effect.empty());
+}
+
+// The members' initial values are the documented defaults; the table holds them as text. They must agree.
+TEST(BrokerConfig, DefaultsOfTheTableAreTheDefaultsOfTheStruct) {
+  const BrokerConfig plain;
+  const auto config = from("");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->topic.partitions, plain.topic.partitions);
+  EXPECT_EQ(config->topic.min_insync_replicas, plain.topic.min_insync_replicas);
+  EXPECT_EQ(config->topic.flush_messages, plain.topic.flush_messages);
+  EXPECT_EQ(config->topic.retention_milliseconds, plain.topic.retention_milliseconds);
+  EXPECT_EQ(config->topic.retention_bytes, plain.topic.retention_bytes);
+  EXPECT_EQ(config->topic.segment_bytes, plain.topic.segment_bytes);
+  EXPECT_EQ(config->topic.segment_milliseconds, plain.topic.segment_milliseconds);
+  EXPECT_EQ(config->topic.segment_jitter_milliseconds, plain.topic.segment_jitter_milliseconds);
+  EXPECT_EQ(config->topic.file_delete_delay_milliseconds, plain.topic.file_delete_delay_milliseconds);
+  EXPECT_EQ(config->topic.index_interval_bytes, plain.topic.index_interval_bytes);
+  EXPECT_EQ(config->topic.max_message_bytes, plain.topic.max_message_bytes);
+  EXPECT_EQ(config->topic.timestamp_is_append_time, plain.topic.timestamp_is_append_time);
+  EXPECT_EQ(config->topic.timestamp_before_max_milliseconds, plain.topic.timestamp_before_max_milliseconds);
+  EXPECT_EQ(config->topic.timestamp_after_max_milliseconds, plain.topic.timestamp_after_max_milliseconds);
+  EXPECT_EQ(config->topic.cleanup_deletes, plain.topic.cleanup_deletes);
+  EXPECT_EQ(config->topic.cleanup_compacts, plain.topic.cleanup_compacts);
+  EXPECT_EQ(config->group.initial_rebalance_delay_milliseconds, plain.group.initial_rebalance_delay_milliseconds);
+  EXPECT_EQ(config->group.min_session_timeout_milliseconds, plain.group.min_session_timeout_milliseconds);
+  EXPECT_EQ(config->group.max_session_timeout_milliseconds, plain.group.max_session_timeout_milliseconds);
+  EXPECT_EQ(config->group.offsets_retention_milliseconds, plain.group.offsets_retention_milliseconds);
+  EXPECT_EQ(config->group.offsets_retention_check_milliseconds, plain.group.offsets_retention_check_milliseconds);
+  EXPECT_EQ(config->group.offsets_topic_partitions, plain.group.offsets_topic_partitions);
+  EXPECT_EQ(config->group.offsets_topic_segment_bytes, plain.group.offsets_topic_segment_bytes);
+  EXPECT_EQ(config->group.offset_metadata_max_bytes, plain.group.offset_metadata_max_bytes);
+  EXPECT_EQ(config->connection_idle_milliseconds, plain.connection_idle_milliseconds);
+  EXPECT_EQ(config->max_request_bytes, plain.max_request_bytes);
+  EXPECT_EQ(config->fetch_max_bytes, plain.fetch_max_bytes);
+  EXPECT_EQ(config->retention_check_milliseconds, plain.retention_check_milliseconds);
+  EXPECT_EQ(config->producer_id_expiration_milliseconds, plain.producer_id_expiration_milliseconds);
+  EXPECT_EQ(config->pin_cores, plain.pin_cores);
+}
+
+TEST(BrokerConfig, EveryDefaultIsAValidValueOfItsKey) {
+  for (const BrokerKey& key : broker_keys()) {
+    if (key.default_value.empty()) continue;
+    const Property property{std::string(key.name), std::string(key.default_value), "default"};
+    const auto config = make_broker_config(std::span(&property, 1), {});
+    EXPECT_TRUE(config) << key.name << ": " << (config ? "" : config.error().front());
+  }
+}
+
+TEST(BrokerConfig, TheKeysAreKafkasAndOurs) {
+  EXPECT_GE(broker_keys().size(), 340U);
+  ASSERT_NE(find_broker_key("log.retention.hours"), nullptr);
+  EXPECT_EQ(find_broker_key("log.retention.hours")->default_value, "168");
+  EXPECT_EQ(find_broker_key("log.retention.hour"), nullptr);
+  EXPECT_EQ(find_broker_key(""), nullptr);
+}
+
+// The configuration file that comes with Kafka 4, reduced to its settings.
+TEST(BrokerConfig, KafkasStockFileIsAcceptedAsItIs) {
+  const auto config = from(R"(
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=localhost:9093
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+inter.broker.listener.name=PLAINTEXT
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+log.dirs=/var/lib/kraft-combined-logs
+num.partitions=1
+num.recovery.threads.per.data.dir=1
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+)");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->node_id, 1);
+  EXPECT_EQ(config->data_folder, "/var/lib/kraft-combined-logs");
+  EXPECT_EQ(config->listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "", 9092}}));
+  EXPECT_EQ(config->advertised_listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "localhost", 9092}}));
+  EXPECT_TRUE(std::ranges::any_of(config->without_effect, [](const auto& one) { return one.key == "num.io.threads"; }));
+  EXPECT_TRUE(
+      std::ranges::none_of(config->without_effect, [](const auto& one) { return one.key == "num.partitions"; }));
+}
+
+TEST(BrokerConfig, TheFinestUnitWins) {
+  EXPECT_EQ(from("log.retention.hours=2")->topic.retention_milliseconds, 7'200'000);
+  EXPECT_EQ(from("log.retention.minutes=3\nlog.retention.hours=2")->topic.retention_milliseconds, 180'000);
+  EXPECT_EQ(from("log.retention.ms=5\nlog.retention.minutes=3\nlog.retention.hours=2")->topic.retention_milliseconds,
+            5);
+  EXPECT_EQ(from("log.retention.hours=-1")->topic.retention_milliseconds, -1);
+  EXPECT_EQ(from("log.retention.ms=-1\nlog.retention.hours=2")->topic.retention_milliseconds, -1);
+  EXPECT_EQ(from("log.roll.hours=1")->topic.segment_milliseconds, 3'600'000);
+  EXPECT_EQ(from("log.roll.ms=9\nlog.roll.hours=1")->topic.segment_milliseconds, 9);
+}
+
+TEST(BrokerConfig, LaterSettingsCount) {
+  EXPECT_EQ(from("num.partitions=2\nnum.partitions=3")->topic.partitions, 3);
+  EXPECT_EQ(from("log.dir=/a\nlog.dirs=/b")->data_folder, "/b");
+  EXPECT_EQ(from("log.dirs=/b", {.data_folder = "/c"})->data_folder, "/c");
+}
+
+TEST(BrokerConfig, UnknownKeysNameTheirNeighbour) {
+  EXPECT_EQ(mistake("num.partition=3"),
+            "server.properties:1: unknown key num.partition: did you mean num.partitions?\n");
+  EXPECT_EQ(mistake("\nlog.retention.hour=3"),
+            "server.properties:2: unknown key log.retention.hour: did you mean log.retention.hours?\n");
+  EXPECT_NE(mistake("zookeeper.connect=a:2181").find("no ZooKeeper"), std::string::npos);
+  EXPECT_NE(mistake("retention.ms=1").find("log.retention.ms"), std::string::npos);
+  EXPECT_NE(mistake("posthaste.core=1").find("posthaste.cores"), std::string::npos);
+}
+
+TEST(BrokerConfig, OutOfRangeNamesTheRange) {
+  EXPECT_EQ(mistake("num.partitions=0"),
+            "server.properties:1: num.partitions=0 is out of range, must be 1 to 2147483647\n");
+  EXPECT_EQ(mistake("log.segment.bytes=5"),
+            "server.properties:1: log.segment.bytes=5 is out of range, must be 1048576 to 2147483647\n");
+  EXPECT_EQ(mistake("log.flush.interval.messages=0"),
+            "server.properties:1: log.flush.interval.messages=0 is out of range, must be 1 or more\n");
+  EXPECT_EQ(mistake("log.cleaner.min.cleanable.ratio=1.5"),
+            "server.properties:1: log.cleaner.min.cleanable.ratio=1.5 is out of range, must be 0 to 1\n");
+  EXPECT_NE(mistake("num.partitions=99999999999").find("must be 1 to 2147483647"), std::string::npos);
+  EXPECT_NE(mistake("log.retention.bytes=99999999999999999999").find("out of range"), std::string::npos);
+  EXPECT_NE(mistake("default.replication.factor=0").find("must be 1 or more"), std::string::npos);
+}
+
+TEST(BrokerConfig, WrongTypesNameTheType) {
+  EXPECT_EQ(mistake("num.partitions=many"),
+            "server.properties:1: num.partitions=many is not of type int (a whole number of 32 bits)\n");
+  EXPECT_EQ(mistake("num.partitions=1.5"),
+            "server.properties:1: num.partitions=1.5 is not of type int (a whole number of 32 bits)\n");
+  EXPECT_EQ(mistake("num.partitions="),
+            "server.properties:1: num.partitions= is not of type int (a whole number of 32 bits)\n");
+  EXPECT_EQ(mistake("num.partitions=-"),
+            "server.properties:1: num.partitions=- is not of type int (a whole number of 32 bits)\n");
+  EXPECT_EQ(mistake("auto.create.topics.enable=yes"),
+            "server.properties:1: auto.create.topics.enable=yes is not a boolean (true or false)\n");
+  EXPECT_EQ(mistake("log.cleanup.policy=delete,shred"),
+            "server.properties:1: log.cleanup.policy=delete,shred must be a list of compact, delete\n");
+  EXPECT_EQ(mistake("posthaste.io.profile=5.4"),
+            "server.properties:1: posthaste.io.profile=5.4 must be one of auto, 6.1, 6.12\n");
+  EXPECT_NE(mistake("log.cleaner.min.cleanable.ratio=nan").find("double"), std::string::npos);
+}
+
+TEST(BrokerConfig, AllMistakesAreReportedAtOnce) {
+  const auto config = from("num.partitions=0\nnum.partition=1\nlisteners=x");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().size(), 3U);
+}
+
+TEST(BrokerConfig, WhatWouldBeUnsafeToIgnoreIsRefused) {
+  EXPECT_NE(mistake("authorizer.class.name=org.example.Authorizer").find("is refused"), std::string::npos);
+  EXPECT_NE(mistake("remote.log.storage.system.enable=true").find("is refused"), std::string::npos);
+  EXPECT_EQ(mistake("remote.log.storage.system.enable=false"), "accepted");
+  EXPECT_EQ(mistake("authorizer.class.name="), "accepted");
+  EXPECT_NE(mistake("listeners=SSL://:9093").find("PLAINTEXT only"), std::string::npos);
+}
+
+TEST(BrokerConfig, Identity) {
+  EXPECT_EQ(from("node.id=7")->node_id, 7);
+  EXPECT_EQ(from("broker.id=7")->node_id, 7);
+  EXPECT_NE(mistake("node.id=7\nbroker.id=8").find("must be the same"), std::string::npos);
+  EXPECT_NE(mistake("process.roles=controller").find("must hold broker"), std::string::npos);
+}
+
+TEST(BrokerConfig, OneDataFolder) { EXPECT_NE(mistake("log.dirs=/a,/b").find("names 2 folders"), std::string::npos); }
+
+TEST(BrokerConfig, Listeners) {
+  const auto config = from(
+      "listeners=INSIDE://10.0.0.1:9092,outside://"
+      "[::1]:9094\nlistener.security.protocol.map=INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT\n"
+      "advertised.listeners=OUTSIDE://broker.example:19094");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->listeners.at(1), (Listener{"OUTSIDE", "PLAINTEXT", "::1", 9094}));
+  EXPECT_EQ(config->advertised_listeners, (std::vector<Listener>{{"OUTSIDE", "PLAINTEXT", "broker.example", 19094},
+                                                                 {"INSIDE", "PLAINTEXT", "10.0.0.1", 9092}}));
+  EXPECT_EQ(to_string(config->listeners.at(1)), "OUTSIDE://[::1]:9094");
+}
+
+TEST(BrokerConfig, ListenMistakes) {
+  EXPECT_NE(mistake("listeners=localhost:9092").find("NAME://HOST:PORT"), std::string::npos);
+  EXPECT_NE(mistake("listeners=PLAINTEXT://h:70000").find("NAME://HOST:PORT"), std::string::npos);
+  EXPECT_NE(mistake("listeners=PLAINTEXT://::1:9092").find("NAME://HOST:PORT"), std::string::npos);
+  EXPECT_NE(mistake("listeners=INSIDE://h:9092").find("add INSIDE:PLAINTEXT"), std::string::npos);
+  EXPECT_NE(mistake("listeners=PLAINTEXT://a:1,PLAINTEXT://b:2").find("stands twice"), std::string::npos);
+  EXPECT_NE(mistake("listeners=PLAINTEXT://a:1,SSL://b:1").find("same port"), std::string::npos);
+  EXPECT_NE(mistake("listeners=").find("no listener"), std::string::npos);
+  EXPECT_NE(mistake("advertised.listeners=PLAINTEXT://0.0.0.0:9092").find("no address a client can connect to"),
+            std::string::npos);
+  EXPECT_NE(mistake("advertised.listeners=SSL://h:9092").find("not in listeners"), std::string::npos);
+}
+
+TEST(BrokerConfig, ListenOptionReplacesTheFilesListeners) {
+  const auto config =
+      from("listeners=PLAINTEXT://:1\nadvertised.listeners=PLAINTEXT://h:1", {.listen = "127.0.0.1:9093"});
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "127.0.0.1", 9093}}));
+  EXPECT_EQ(config->advertised_listeners, config->listeners);
+  EXPECT_EQ(from("", {.listen = "0.0.0.0:9093"})->advertised_listeners.at(0).host, "");
+  EXPECT_NE(mistake("", {.listen = "9093"}).find("--listen"), std::string::npos);
+}
+
+TEST(BrokerConfig, SettingsTellDefaultFromGiven) {
+  const auto config = from("num.partitions=4\nssl.key.password=secret");
+  ASSERT_TRUE(config);
+  const auto find = [&](std::string_view key) {
+    return std::ranges::find(config->settings, key, &EffectiveSetting::key);
+  };
+  EXPECT_EQ(find("num.partitions")->value, "4");
+  EXPECT_FALSE(find("num.partitions")->is_default);
+  EXPECT_TRUE(find("log.segment.bytes")->is_default);
+  EXPECT_EQ(find("ssl.key.password"), config->settings.end());
+}
+
+TEST(BrokerConfig, RelaxedDurabilityWarns) { EXPECT_EQ(from("log.flush.interval.messages=100")->warnings.size(), 1U); }
+
+TEST(BrokerConfig, SettingsOfOneListenerAndOfPlugInsAreAccepted) {
+  EXPECT_EQ(mistake("listener.name.inside.ssl.keystore.location=/x\nrsm.config.a=b"), "accepted");
+  EXPECT_NE(mistake("listener.name.inside.ssl.keystore.lokation=/x").find("unknown key"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace posthaste::app
