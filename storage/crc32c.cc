@@ -11,8 +11,10 @@
 namespace posthaste::storage {
 namespace {
 
-// Copy this much, then checksum what was just read: half of a 32 KiB first-level cache, so that source and both
-// destinations still fit when the checksum reads the source again.
+// Copy this much, then checksum what was just read: source and both destinations fit a 32 KiB first-level cache, so
+// memory is read once. Measured against one loop of crc32 instructions in three lanes that stores as it goes: the same
+// where memory is the limit, half the speed where it is not, because ISA-L folds with carry-less multiplication as wide
+// as the machine has.
 constexpr size_t kCopyBlockBytes = 8192;
 
 // ISA-L takes and gives the register as it is: both inversions of CRC32C are ours. Its length is an int.

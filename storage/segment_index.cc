@@ -132,12 +132,15 @@ Result<void> SegmentIndexBuilder::add_batch(const RecordBatchView& batch) {
 }
 
 uint32_t SegmentIndexBuilder::truncate(uint32_t position) {
-  std::vector<IndexEntry>& entries = index_.entries_;
-  while (!entries.empty() && index_.size_bytes_ > position) {
-    index_.size_bytes_ = entries.back().position;
-    index_.next_offset_ = entries.back().base_offset;
-    entries.pop_back();
+  if (position >= index_.size_bytes_) return index_.size_bytes_;
+  // The run that holds the last byte to be kept goes too, even if it is kept whole: only its last batch knows where the
+  // offsets of a compacted segment went on.
+  while (index_.size_bytes_ > 0 && index_.size_bytes_ >= position) {
+    index_.size_bytes_ = index_.entries_.back().position;
+    index_.next_offset_ = index_.entries_.back().base_offset;
+    index_.entries_.pop_back();
   }
+  if (index_.entries_.empty()) index_.next_offset_ = index_.base_offset_;
   return index_.size_bytes_;
 }
 

@@ -89,7 +89,8 @@ class SegmentIndexBuilder {
   // 4 GiB.
   reactor::Result<void> add_batch(const RecordBatchView& batch);
 
-  // Forgets all runs that reach past `position`, in whole: add the batches from the returned position on again.
+  // The segment ends at `position` now (a batch boundary). Forgets some runs in whole: add the batches of [returned
+  // position, `position`) again, then index() is as if nothing behind had ever been written.
   uint32_t truncate(uint32_t position);
 
   const SegmentIndex& index() const { return index_; }

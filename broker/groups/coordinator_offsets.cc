@@ -3,13 +3,11 @@
 #include <utility>
 
 #include "broker/groups/coordinator.h"
+#include "broker/metadata/topic_name.h"
 #include "reactor/check.h"
 
 namespace posthaste::broker {
 namespace {
-
-// Longest topic name; a record of a longer one could not be written.
-constexpr size_t kLongestTopicName = 249;
 
 OffsetCommitResponse answer_all(const OffsetCommitRequest& request, ErrorCode error) {
   OffsetCommitResponse response;

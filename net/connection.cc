@@ -1,0 +1,316 @@
+#include "net/connection.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "reactor/check.h"
+
+namespace posthaste::net {
+namespace {
+
+using reactor::Buffer;
+using reactor::Duration;
+using reactor::Errc;
+using reactor::Result;
+using reactor::Slice;
+using reactor::Task;
+
+// The shortest request header: api key, version, correlation id.
+constexpr size_t kRequestHeaderBytesMin = 8;
+// Pieces of one sendmsg; Linux takes at most 1024 (UIO_MAXIOV).
+constexpr size_t kSlicesPerSend = 512;
+// Answers are gathered into one send up to about this many bytes; more would only delay the first.
+constexpr size_t kBytesPerSend = size_t{1} << 20;
+
+// What a request may be started beside.
+bool is_pipelined(kafka::ApiKey api) { return api == kafka::ApiKey::kProduce; }
+bool is_barrier(kafka::ApiKey api) { return api != kafka::ApiKey::kProduce && api != kafka::ApiKey::kFetch; }
+
+// What a buffer of `size` takes from the pool.
+uint64_t pool_units(size_t size) { return std::bit_ceil(std::max(size, reactor::BufferPool::kBufferBytesMin)); }
+
+std::string without_port(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  return colon == std::string::npos ? address : address.substr(0, colon);
+}
+
+CloseReason reason_of(Errc error) {
+  return error == Errc::kConnectionClosed ? CloseReason::kPeerClosed : CloseReason::kNetworkError;
+}
+
+}  // namespace
+
+// Bytes that arrived and are not consumed: first in the backend's small buffer, which is scarce and goes back before
+// anything is waited for; what is left over then lives in a copy.
+class Connection::Input {
+ public:
+  explicit Input(reactor::Core& core) : core_(core) {}
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+  ~Input() {
+    if (!core_.abandoned()) give_back();
+  }
+
+  bool empty() const { return rest_.empty(); }
+  void borrow(Slice selected) {
+    CHECK(empty());
+    give_back();
+    kept_ = {};
+    selected_ = selected;
+    rest_ = {selected.data, selected.size};
+  }
+  // Before a wait.
+  void keep() {
+    if (selected_.data == nullptr) return;
+    kept_.assign(rest_.begin(), rest_.end());
+    rest_ = kept_;
+    give_back();
+  }
+  // Moves up to into.size() bytes; says how many.
+  size_t take(std::span<std::byte> into) {
+    const size_t count = std::min(into.size(), rest_.size());
+    if (count > 0) std::memcpy(into.data(), rest_.data(), count);
+    rest_ = rest_.subspan(count);
+    if (rest_.empty()) give_back();
+    return count;
+  }
+
+ private:
+  void give_back() {
+    if (selected_.data != nullptr) core_.backend().recycle(std::exchange(selected_, Slice{}));
+  }
+  reactor::Core& core_;
+  Slice selected_;
+  std::vector<std::byte> kept_;
+  std::span<const std::byte> rest_;
+};
+
+Connection::Connection(ConnectionShared& shared, reactor::Socket socket, ListenerId listener, std::string peer_address)
+    : shared_(shared),
+      core_(shared.core),
+      socket_(socket),
+      scope_(core_),
+      changed_(core_),
+      last_activity_(core_.now()),
+      idle_alarm_(core_),
+      stall_alarm_(core_),
+      send_alarm_(core_) {
+  context_.client_address = without_port(peer_address);
+  context_.listener = listener;
+  for (Alarm* alarm : {&idle_alarm_, &stall_alarm_, &send_alarm_}) alarm->connection = this;
+}
+
+Task<void> Connection::run() {
+  ++shared_.stats.accepted;
+  ++shared_.stats.open;
+  idle_alarm();
+  const CloseReason reason = co_await read_frames();
+  begin_close(reason);
+  co_await scope_.join();
+  idle_alarm_.cancel();
+  co_await socket_.close();
+  --shared_.stats.open;
+  ++shared_.stats.closed[static_cast<size_t>(reason_)];
+  slots_.clear();
+}
+
+Task<CloseReason> Connection::read_frames() {
+  Input input(core_);
+  for (;;) {
+    size_t length = 0;
+    if (auto end = co_await read_length(input, length)) co_return *end;
+    FrameMemory memory;
+    if (auto end = co_await read_body(input, length, memory)) co_return *end;
+    last_activity_ = core_.now();
+    shared_.stats.bytes_in += kafka::kFrameLengthSize + length;
+    if (!input.empty()) input.keep();
+    if (auto end = co_await start(std::move(memory))) co_return *end;
+  }
+}
+
+Task<std::optional<CloseReason>> Connection::receive_more(Input& input) {
+  Result<Slice> got = co_await socket_.receive_small();
+  if (!got) co_return reason_of(got.error());
+  if (got->size == 0) co_return CloseReason::kPeerClosed;
+  input.borrow(*got);
+  co_return std::nullopt;
+}
+
+Task<std::optional<CloseReason>> Connection::read_length(Input& input, size_t& length) {
+  std::array<std::byte, kafka::kFrameLengthSize> prefix{};
+  size_t filled = input.take(prefix);
+  while (filled < prefix.size()) {
+    auto end = co_await receive_more(input);
+    if (end) co_return end;
+    filled += input.take(std::span(prefix).subspan(filled));
+  }
+  uint32_t raw = 0;
+  std::memcpy(&raw, prefix.data(), sizeof(raw));
+  const auto claimed = static_cast<int32_t>(std::byteswap(raw));
+  if (claimed < static_cast<int32_t>(kRequestHeaderBytesMin)) co_return CloseReason::kFrameLengthInvalid;
+  length = static_cast<size_t>(claimed);
+  co_return std::nullopt;
+}
+
+Task<std::optional<CloseReason>> Connection::read_body(Input& input, size_t length, FrameMemory& memory) {
+  if (length > shared_.limits.frame_bytes_max || length > core_.pool().buffer_bytes_max() ||
+      pool_units(length) > shared_.memory.total()) {
+    co_return CloseReason::kFrameTooLarge;
+  }
+  const uint64_t units = pool_units(length);
+  if (!shared_.memory.try_acquire(units)) {
+    input.keep();
+    co_await shared_.memory.acquire(units);
+  }
+  Result<Buffer> buffer = core_.pool().allocate(length);
+  if (!buffer) {
+    input.keep();
+    buffer = co_await core_.pool().allocate_waiting(length);
+  }
+  if (!buffer) {
+    shared_.memory.release(units);
+    co_return CloseReason::kFrameTooLarge;
+  }
+  memory = FrameMemory(shared_.memory, units, std::move(*buffer));
+  if (closing_) co_return reason_;
+  const size_t filled = input.take(memory.bytes());
+  if (filled == length) co_return std::nullopt;
+  const Duration allowed =
+      shared_.limits.body_timeout + std::chrono::seconds(length / shared_.limits.body_bytes_per_second_min);
+  stall_alarm_.arm(core_.now() + allowed, [](reactor::Timer& timer) {
+    static_cast<Alarm&>(timer).connection->begin_close(CloseReason::kSlowSender);
+  });
+  const Result<void> received = co_await socket_.receive_all(memory.bytes().subspan(filled));
+  stall_alarm_.cancel();
+  if (!received) co_return reason_of(received.error());
+  co_return std::nullopt;
+}
+
+Task<std::optional<CloseReason>> Connection::start(FrameMemory memory) {
+  Request request;
+  Result<kafka::ReceivedRequest> header = kafka::decode_request_header(memory.bytes());
+  if (!header) co_return CloseReason::kHeaderCorrupt;
+  const kafka::ApiInfo* info = kafka::find_api(header->header.api);
+  if (info == nullptr) co_return CloseReason::kUnknownApi;
+  if (!info->advertises(header->header.version)) {
+    if (info->key != kafka::ApiKey::kApiVersions) co_return CloseReason::kUnsupportedVersion;
+    header->support = kafka::RequestSupport::kUnknownVersion;
+  }
+  request.header = header->header;
+  request.support = header->support;
+  request.body = header->body;
+  request.memory = std::move(memory);
+  const bool pipelined = is_pipelined(info->key);
+  while (!closing_ && (draining_ || slots_.size() >= shared_.limits.requests_in_flight_max ||
+                       (pipelined ? unanswered_barriers_ > 0 : unanswered_ > 0))) {
+    co_await changed_.wait();
+  }
+  if (closing_) co_return reason_;
+  request.received = core_.now();
+  ++shared_.stats.requests;
+  const uint64_t sequence = first_sequence_ + slots_.size();
+  slots_.emplace_back();
+  ++unanswered_;
+  if (is_barrier(info->key)) ++unanswered_barriers_;
+  scope_.spawn(serve(std::move(request), sequence));
+  co_return std::nullopt;
+}
+
+Task<void> Connection::serve(Request request, uint64_t sequence) {
+  Response response = co_await shared_.handler.handle(context_, request);
+  request.memory.release();
+  answered(sequence, std::move(response), !is_barrier(request.header.api));
+  if (!sending_) co_await send_ready();
+}
+
+void Connection::answered(uint64_t sequence, Response response, bool pipelined) {
+  Slot& slot = slots_[sequence - first_sequence_];
+  slot.response = std::move(response);
+  slot.ready = true;
+  --unanswered_;
+  if (!pipelined) --unanswered_barriers_;
+  changed_.notify_all();
+}
+
+Task<void> Connection::send_ready() {
+  sending_ = true;
+  std::vector<Slice> slices;
+  while (!closing_ && !slots_.empty() && slots_.front().ready) {
+    if (!co_await send_front(slices)) break;
+  }
+  sending_ = false;
+  end_if_drained();
+}
+
+// Sends the ready answers at the front, as many as one gather list holds. False: the connection is ending.
+Task<bool> Connection::send_front(std::vector<Slice>& slices) {
+  std::vector<kafka::Bytes> pieces;
+  size_t answers = 0;
+  size_t bytes = 0;
+  std::optional<CloseReason> close;
+  while (answers < slots_.size() && slots_[answers].ready && bytes < kBytesPerSend && !close) {
+    const Response& response = slots_[answers].response;
+    response.frame.append_slices(pieces);
+    bytes += response.frame.size();
+    close = response.close;
+    ++answers;
+  }
+  Result<void> sent;
+  if (!pieces.empty()) {
+    send_alarm_.arm(core_.now() + shared_.limits.send_timeout, [](reactor::Timer& timer) {
+      static_cast<Alarm&>(timer).connection->begin_close(CloseReason::kSlowReader);
+    });
+  }
+  for (size_t at = 0; sent && at < pieces.size(); at += kSlicesPerSend) {
+    slices.clear();
+    for (size_t i = at; i < std::min(at + kSlicesPerSend, pieces.size()); ++i) {
+      slices.push_back({const_cast<std::byte*>(pieces[i].data()), pieces[i].size()});
+    }
+    sent = co_await socket_.send(slices);
+  }
+  send_alarm_.cancel();
+  last_activity_ = core_.now();
+  if (sent) shared_.stats.bytes_out += bytes;
+  slots_.erase(slots_.begin(), slots_.begin() + static_cast<ptrdiff_t>(answers));
+  first_sequence_ += answers;
+  changed_.notify_all();
+  if (!sent) {
+    begin_close(reason_of(sent.error()));
+  } else if (close) {
+    begin_close(*close);
+  }
+  co_return !closing_;
+}
+
+Task<void> Connection::shut_down() { co_await socket_.shutdown(); }
+
+void Connection::begin_close(CloseReason reason) {
+  if (closing_) return;
+  closing_ = true;
+  reason_ = reason;
+  context_.tell_watchers();
+  changed_.notify_all();
+  scope_.spawn(shut_down());
+}
+
+void Connection::drain() {
+  if (closing_ || draining_) return;
+  draining_ = true;
+  context_.tell_watchers();
+  end_if_drained();
+}
+
+void Connection::end_if_drained() {
+  if (draining_ && slots_.empty()) begin_close(CloseReason::kStopping);
+}
+
+// Looks whether the connection was idle for the whole time-out, else looks again when it could have been.
+void Connection::idle_alarm() {
+  const reactor::Instant due = last_activity_ + shared_.limits.idle_timeout;
+  if (slots_.empty() && core_.now() >= due) return begin_close(CloseReason::kIdle);
+  idle_alarm_.arm(std::max(due, core_.now() + shared_.limits.idle_timeout / 16),
+                  [](reactor::Timer& timer) { static_cast<Alarm&>(timer).connection->idle_alarm(); });
+}
+
+}  // namespace posthaste::net

@@ -1,0 +1,81 @@
+// Listening sockets and the hand-out of what they accept. Core 0 accepts (one queue, so connections spread evenly where
+// SO_REUSEPORT's hashing would not), checks the limits on connections, and gives each connection to the core that has
+// the fewest. From then on the connection belongs to that core; core 0 hears only of its end.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/connection.h"
+#include "reactor/mail.h"
+
+namespace posthaste::net {
+
+struct ListenerOptions {
+  std::string address;  // "ip:port"; port 0 picks one
+};
+
+struct AcceptLimits {
+  uint32_t connections_max = 10'000;                 // max.connections (Kafka: unlimited)
+  uint32_t connections_per_address_max = INT32_MAX;  // max.connections.per.ip
+};
+
+// The connections of one core.
+class ConnectionSet {
+ public:
+  ConnectionSet(reactor::Core& core, RequestHandler& handler, const ConnectionLimits& limits)
+      : shared_(core, handler, limits), scope_(core) {}
+
+  // Serves a socket that detach() gave away on another core (or this one). `ended` is called on this core when it is
+  // over, also if the socket could not be adopted.
+  void adopt(int detached, ListenerId listener, std::string peer_address, std::function<void()> ended);
+  // Serves a socket of this core.
+  void serve(reactor::Socket socket, ListenerId listener, std::string peer_address, std::function<void()> ended);
+  // Lets all connections answer what they have begun, ends them and waits for it.
+  reactor::Task<void> drain();
+  NetStats& stats() { return shared_.stats; }
+
+ private:
+  static reactor::Task<void> run(ConnectionSet& set, reactor::Socket socket, ListenerId listener,
+                                 std::string peer_address, std::function<void()> ended);
+  ConnectionShared shared_;
+  bool draining_ = false;
+  reactor::IntrusiveList<Connection> connections_;
+  reactor::TaskScope scope_;
+};
+
+// Core 0's part. `set_of(core)` names the ConnectionSet of another core; it is called on that core.
+class Acceptor {
+ public:
+  using SetOf = std::function<ConnectionSet&(reactor::Core&)>;
+  Acceptor(reactor::Core& core, const AcceptLimits& limits, SetOf set_of);
+
+  // Binds one more listener and begins to accept. The bound address ("ip:port") or kAddressInUse, kPermission, ...
+  reactor::Task<reactor::Result<std::string>> listen(ListenerOptions options);
+  // Accepts no more; returns when all listening sockets are closed.
+  reactor::Task<void> stop();
+  // Those refused at the door; connections that began are counted by their core.
+  const NetStats& stats() const { return stats_; }
+  uint32_t open_on(reactor::CoreId core) const { return open_[core]; }
+
+ private:
+  reactor::Task<void> accept_loop(reactor::Socket socket, ListenerId listener);
+  reactor::Task<void> welcome(reactor::Socket socket, ListenerId listener, std::string peer);
+  reactor::Task<void> refuse(reactor::Socket socket, CloseReason reason);
+  void ended(reactor::CoreId on, const std::string& address);
+
+  reactor::Core& core_;
+  AcceptLimits limits_;
+  SetOf set_of_;
+  NetStats stats_;
+  bool stopping_ = false;
+  uint32_t open_total_ = 0;
+  std::vector<uint32_t> open_;                   // per core
+  std::map<std::string, uint32_t> per_address_;  // addresses that have connections
+  std::vector<reactor::Socket> sockets_;
+  reactor::TaskScope scope_;
+};
+
+}  // namespace posthaste::net

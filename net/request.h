@@ -1,0 +1,124 @@
+// What passes between a connection and whoever answers its requests. net/ knows framing and order; the meaning of a
+// request is the handler's. The order rule (WS E1): a Produce may be dispatched while earlier Produce and Fetch
+// requests of the same connection are still unanswered; any other request waits until all earlier ones are answered.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "net/close_reason.h"
+#include "net/kafka/frame.h"
+#include "reactor/buffer.h"
+#include "reactor/sync.h"
+#include "reactor/task.h"
+
+namespace posthaste::net {
+
+// Index into the server's list of listeners. Answers that name brokers name the address of the listener that was asked.
+using ListenerId = uint16_t;
+
+// Told once when the connection will not take (or need) an answer any more: it ended, or the server is stopping. A
+// long poll or a waiting join then answers at once with what it has. Lives in its user; leaves the list when destroyed.
+struct CloseWatcher : reactor::ListNode<> {
+  void (*on_close)(CloseWatcher&) = nullptr;
+};
+
+// Who asks. One per connection, on the connection's core.
+class ConnectionContext {
+ public:
+  std::string principal = "User:ANONYMOUS";
+  std::string client_address;  // without the port
+  ListenerId listener = 0;
+
+  // True once watchers have been told.
+  bool closing() const { return closing_; }
+  void watch(CloseWatcher& watcher) { watchers_.push_back(watcher); }
+
+ private:
+  friend class Connection;
+  void tell_watchers() {
+    closing_ = true;
+    while (!watchers_.empty()) {
+      CloseWatcher& watcher = watchers_.pop_front();
+      watcher.on_close(watcher);
+    }
+  }
+  bool closing_ = false;
+  reactor::IntrusiveList<CloseWatcher> watchers_;
+};
+
+// The memory of one frame: a buffer of the core's pool and its share of the core's budget for requests. Given back on
+// destruction, on its core.
+class FrameMemory {
+ public:
+  FrameMemory() = default;
+  FrameMemory(reactor::Semaphore& budget, uint64_t units, reactor::Buffer buffer)
+      : budget_(&budget), units_(units), buffer_(std::move(buffer)) {}
+  FrameMemory(FrameMemory&& other) noexcept
+      : budget_(std::exchange(other.budget_, nullptr)),
+        units_(std::exchange(other.units_, 0)),
+        buffer_(std::move(other.buffer_)) {}
+  FrameMemory& operator=(FrameMemory&& other) noexcept {
+    if (this != &other) {
+      release();
+      budget_ = std::exchange(other.budget_, nullptr);
+      units_ = std::exchange(other.units_, 0);
+      buffer_ = std::move(other.buffer_);
+    }
+    return *this;
+  }
+  ~FrameMemory() { release(); }
+  std::span<std::byte> bytes() const { return buffer_.bytes(); }
+  void release() {
+    buffer_.release();
+    if (budget_ != nullptr) std::exchange(budget_, nullptr)->release(std::exchange(units_, 0));
+  }
+
+ private:
+  reactor::Semaphore* budget_ = nullptr;
+  uint64_t units_ = 0;
+  reactor::Buffer buffer_;
+};
+
+// One request, alive until its answer is complete. `header` and `body` are views of `memory`.
+struct Request {
+  kafka::RequestHeader header;
+  // kKnown with an advertised version, or ApiVersions of any version. Nothing else reaches a handler.
+  kafka::RequestSupport support = kafka::RequestSupport::kKnown;
+  kafka::Bytes body;
+  FrameMemory memory;
+  reactor::Instant received;
+};
+
+// Keeps bytes that a response refers to (leases on records, encoded strings) until they are sent. Destroyed on the
+// connection's core.
+class ResponseHold {
+ public:
+  ResponseHold() = default;
+  ResponseHold(const ResponseHold&) = delete;
+  ResponseHold& operator=(const ResponseHold&) = delete;
+  virtual ~ResponseHold() = default;
+};
+
+struct Response {
+  kafka::Frame frame;  // empty: nothing is sent, the request is done (acks=0)
+  std::unique_ptr<ResponseHold> hold;
+  std::optional<CloseReason> close;  // end the connection after this answer
+
+  static Response none() { return {}; }
+  static Response closing(CloseReason reason) { return {.frame = {}, .hold = nullptr, .close = reason}; }
+};
+
+// Implemented by the broker, one per core.
+class RequestHandler {
+ public:
+  // Answers one request. Requests of a connection are started in the order they arrived, and each runs up to its first
+  // suspension before the next one starts: what must keep that order (the append of a Produce) has to be under way by
+  // then. `context` and `request` live until the task is done. Must answer soon after context.closing().
+  virtual reactor::Task<Response> handle(ConnectionContext& context, Request& request) = 0;
+
+ protected:
+  ~RequestHandler() = default;
+};
+
+}  // namespace posthaste::net

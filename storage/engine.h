@@ -1,0 +1,157 @@
+// The storage engine of one host: EngineHost once, Engine once per core. Life cycle:
+//
+//   EngineHost host(options, cores);                       // before the cores start, outlives them
+//   core 0:      co_await host.recover(core)                // locks the folder, makes it whole, journals empty
+//   each core:   Engine& engine = *co_await host.open(core) // after recover(): its partitions are there
+//                ... engine.find(), create_partition(), Partition ...
+//                co_await engine.close()                    // all written back
+//   core 0:      co_await host.close(core)                  // after every engine closed: last table, lock released
+//
+// A crash instead of close() loses nothing that was acked. The engine knows no leader and no socket.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reactor/core.h"
+#include "reactor/sync.h"
+#include "reactor/task.h"
+#include "storage/chunk_cache.h"
+#include "storage/log_types.h"
+#include "storage/partition.h"
+#include "storage/placement.h"
+
+namespace posthaste::storage {
+
+class Contributor;
+class JournalStream;
+class WriteBack;
+struct RecoveredStore;
+
+struct EngineOptions {
+  std::string data_directory;
+  // Journals on this device; cores are dealt to them in equal runs, the first of a run owns the stream. One where a
+  // flush is a device command (most disks), more where writes are durable at once. 1 .. cores.
+  uint16_t streams = 1;
+  uint64_t journal_file_bytes = uint64_t{8} << 20;
+  // Files per stream. The first kJournalFilesAtStart are made before serving, the rest in the background.
+  uint16_t journal_files = 16;
+  uint32_t commit_bytes_max = uint32_t{1} << 20;
+  // Of the core's pool: appended and not yet written back. Beyond it append() says kNoMemory.
+  uint64_t tail_bytes_max = uint64_t{24} << 20;
+  // Of the core's pool: clean chunks kept for readers; they go first when anyone needs memory.
+  uint64_t cache_bytes_max = uint64_t{24} << 20;
+  uint32_t read_ahead_bytes = uint32_t{256} << 10;
+  // An idle stream vouches for its last commit after this time.
+  reactor::Duration frontier_delay = reactor::Duration(5'000'000);
+  uint32_t open_files_max = 512;  // segment files per core
+};
+
+// What recovery did, for the log and for tests.
+struct RecoveryReport {
+  bool created = false;  // the folder was empty
+  uint64_t partitions = 0;
+  uint64_t records_replayed = 0;
+  uint64_t bytes_replayed = 0;
+  uint64_t torn_commits = 0;        // never acked
+  uint64_t damaged_partitions = 0;  // refused from Damage::from_offset on
+  uint64_t repaired = 0;            // structures that were rotten and had a whole second copy
+  uint64_t quarantined = 0;         // directories that belong to no known partition
+  std::vector<std::string> notes;   // one line each, for the log
+};
+
+struct PartitionSpec {
+  TopicId topic_id{};
+  std::string topic_name;
+  int32_t partition = 0;
+  LogConfig config;
+};
+
+class EngineHost {
+ public:
+  EngineHost(EngineOptions options, reactor::CoreId cores);
+  EngineHost(const EngineHost&) = delete;
+  EngineHost& operator=(const EngineHost&) = delete;
+  ~EngineHost();
+
+  // Core 0, once, before any open(). Errors: kBusy: another process holds the folder; kUnsupported: the folder is of a
+  // newer format and stays untouched; kDamaged: acked bytes of the journal or both tables are rotten, and which
+  // partitions they belonged to is not known (error_text() says where); kIoError, kNoSpace, kPermission, kNotFound.
+  reactor::Task<reactor::Result<RecoveryReport>> recover(reactor::Core& core);
+  const std::string& error_text() const { return error_text_; }
+
+  // Each core once, after recover().
+  reactor::Task<reactor::Result<Engine*>> open(reactor::Core& core);
+  // The engine of `core`; only for use on that core.
+  Engine& engine(reactor::CoreId core) { return *engines_[core]; }
+
+  // Partitions and their cores as recovered; the start of the creator's Placement.
+  const Placement& placement() const { return placement_; }
+  // What was recovered: name, number, id and core of every partition. For a broker that checks its metadata against it.
+  struct Known {
+    TopicId topic_id{};
+    std::string topic_name;
+    int32_t partition = 0;
+    Uid uid = 0;
+    reactor::CoreId core = 0;
+    bool damaged = false;
+  };
+  const std::vector<Known>& known() const { return known_; }
+
+  // Core 0, after all engines were closed.
+  reactor::Task<reactor::Result<void>> close(reactor::Core& core);
+
+  const EngineOptions& options() const { return options_; }
+  reactor::CoreId cores() const { return cores_; }
+
+ private:
+  EngineOptions options_;
+  reactor::CoreId cores_;
+  std::string error_text_;
+  Placement placement_;
+  std::vector<Known> known_;
+  std::vector<std::unique_ptr<Engine>> engines_;
+  std::unique_ptr<RecoveredStore> recovered_;
+};
+
+class Engine {
+ public:
+  Engine(EngineHost& host, reactor::Core& core);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
+
+  reactor::Core& core() { return core_; }
+  EngineHost& host() { return host_; }
+
+  // Null if this core does not own it. The pointer is good until delete_partition() of it has returned.
+  Partition* find(const TopicId& topic_id, int32_t partition);
+  Partition* find(Uid uid);
+  // In order of (topic id, partition).
+  void for_each(const std::function<void(Partition&)>& visit);
+  size_t partition_count() const { return by_uid_.size(); }
+
+  // Makes a partition that this core owns; durable before it returns. kExists: this core has it. The directory follows
+  // in the background.
+  reactor::Task<reactor::Result<Partition*>> create_partition(PartitionSpec spec);
+  // Forgets it for good; durable before it returns, files go in the background. Its waiters get kNotFound; `partition`
+  // is gone then. The caller sees to it that nobody else uses the pointer.
+  reactor::Task<reactor::Result<void>> delete_partition(Partition& partition);
+
+  // Returns when an append that said kNoMemory may be tried again. Spurious returns are possible.
+  reactor::Task<void> wait_for_room();
+
+  // Everything written back and background work ended. Appends are refused (kStopping) from the call on.
+  reactor::Task<void> close();
+
+ private:
+  friend class Partition;
+  EngineHost& host_;
+  reactor::Core& core_;
+  std::map<Uid, std::unique_ptr<Partition>> by_uid_;
+  std::map<Placement::Key, Partition*> by_key_;
+};
+
+}  // namespace posthaste::storage

@@ -1,0 +1,72 @@
+// One segment of a partition: its file, what of it is in memory, its index. Segment files hold exactly Kafka's bytes
+// (docs/storage-format.md). Belongs to the partition's core. It does not decide when to write or what is durable.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reactor/file.h"
+#include "reactor/sync.h"
+#include "storage/chunk_cache.h"
+#include "storage/segment_index.h"
+
+namespace posthaste::storage {
+
+class Segment final : public ChunkOwner {
+ public:
+  Segment(reactor::Core& core, int64_t base_offset, uint64_t linear_start)
+      : base_offset_(base_offset), linear_start_(linear_start), index_(base_offset), gate(core, 1), loaded(core) {}
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
+  ~Segment() { drop_chunks(); }
+
+  int64_t base_offset() const { return base_offset_; }
+  uint64_t linear_start() const { return linear_start_; }
+  uint64_t linear_end() const { return linear_start_ + size; }
+
+  // The chunk whose range [position, position + capacity) holds `position`; null if none is in memory.
+  Chunk* chunk_at(uint64_t position) const;
+  // The position of the first chunk behind `position`; UINT64_MAX if none.
+  uint64_t next_chunk_position(uint64_t position) const;
+  void insert(ChunkLease chunk);
+  void remove(Chunk& chunk);
+  void drop_chunks();
+  void evict(Chunk& chunk) override;
+  const std::map<uint32_t, ChunkLease>& chunks() const { return chunks_; }
+
+  const SegmentIndex& index() const { return index_.index(); }
+  SegmentIndexBuilder& index_builder() { return index_; }
+  void set_index(SegmentIndexBuilder index) { index_ = std::move(index); }
+
+ private:
+  int64_t base_offset_;
+  uint64_t linear_start_;
+  std::map<uint32_t, ChunkLease> chunks_;
+  SegmentIndexBuilder index_;
+
+ public:
+  uint64_t size = 0;                     // bytes, as appended
+  int64_t max_timestamp = kNoTimestamp;  // ms
+  reactor::WallMillis first_append;      // 0: nothing yet
+  reactor::WallMillis last_append;
+  bool sealed = false;
+  bool removed = false;     // no longer part of the log
+  bool index_whole = true;  // false: the index lacks what was there before a restart
+  bool tidy = false;        // sealed, and file truncated, index and producer snapshot written
+
+  // The file; opened when needed, closed again when too many are open.
+  reactor::Semaphore gate;  // one opener or sizer at a time
+  reactor::File file;
+  bool created = false;    // the file and its directory entry are durable
+  uint64_t allocated = 0;  // bytes reserved in the file
+  uint32_t file_users = 0;
+  reactor::Event loaded;  // a disk read into a chunk has ended
+  struct Load {
+    uint64_t from = 0;
+    uint64_t to = 0;
+  };
+  std::vector<Load> loads;  // under way
+};
+
+}  // namespace posthaste::storage
