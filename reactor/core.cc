@@ -156,8 +156,10 @@ void Core::turn() {
   if (end - now_ > kSlice + kStallLimit) ++stats_.stalls;
 }
 
-Instant Core::sleep_deadline() {
-  if (!ready_[0].empty() || !ready_[1].empty() || !operations_.empty() || finished_) return now_;
+Instant Core::sleep_deadline() { return finished_ ? now_ : linger_deadline(); }
+
+Instant Core::linger_deadline() {
+  if (!ready_[0].empty() || !ready_[1].empty() || !operations_.empty()) return now_;
   if (!mail_->prepare_sleep()) return now_;
   return timers_.empty() ? Instant::never() : timers_.front()->deadline_;
 }

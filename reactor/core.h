@@ -118,6 +118,8 @@ class Core final : private CompletionSink {
   void turn();
   // When the loop may sleep until; in the past if there is work now. Marks the core asleep for its mail.
   Instant sleep_deadline();
+  // The same for a core that has finished but still serves the mail of others, until all cores of its host have.
+  Instant linger_deadline();
   void woke();
 
   // The core died with its host (simulator): destroys program, scope and everything they hold, running nothing.

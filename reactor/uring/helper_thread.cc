@@ -1,0 +1,136 @@
+#include "reactor/uring/helper_thread.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "reactor/uring/op_state.h"
+
+namespace posthaste::reactor::uring {
+namespace {
+
+void finish(Op& op, int returned) {
+  if (returned < 0) {
+    op.fail(errc_from_errno(errno));
+  } else {
+    op.result = 0;
+  }
+}
+
+void list_directory(Op& op) {
+  auto& entries = *static_cast<std::vector<DirectoryEntry>*>(op.out);
+  entries.clear();
+  DIR* directory = ::opendir(op.path);
+  if (directory == nullptr) return op.fail(errc_from_errno(errno));
+  op.result = 0;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(directory);
+    if (entry == nullptr) {
+      if (errno != 0) op.fail(errc_from_errno(errno));
+      break;
+    }
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    bool is_directory = entry->d_type == DT_DIR;
+    if (entry->d_type == DT_UNKNOWN) {
+      struct stat status{};
+      // Gone meanwhile: it was a file as far as anybody can tell.
+      is_directory =
+          ::fstatat(::dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+    }
+    entries.push_back({.name = std::string(name), .is_directory = is_directory});
+  }
+  ::closedir(directory);
+  std::sort(entries.begin(), entries.end());
+}
+
+void stat_path(Op& op) {
+  struct stat status{};
+  finish(op, ::stat(op.path, &status));
+  if (op.result < 0) return;
+  auto& out = *static_cast<FileStat*>(op.out);
+  out.is_directory = S_ISDIR(status.st_mode);
+  out.size_bytes = out.is_directory ? 0 : static_cast<uint64_t>(status.st_size);
+}
+
+}  // namespace
+
+void HelperThread::execute(Op& op, int fd) {
+  switch (op.kind) {
+    case OpKind::kListDirectory:
+      return list_directory(op);
+    case OpKind::kStat:
+      return stat_path(op);
+    case OpKind::kTruncate:
+      return finish(op, ::ftruncate(fd, static_cast<off_t>(op.length)));
+    default:
+      CHECK(false, "operation {} is not for the helper thread", static_cast<int>(op.kind));
+  }
+}
+
+HelperThread::~HelperThread() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void HelperThread::submit(Op& op, int fd) {
+  state_of(op).fd = fd;
+  if (!thread_.joinable()) {
+    // Signals are for the thread that the application chose: the new one inherits a full mask.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    queued_.push_back(op);
+  }
+  changed_.notify_one();
+}
+
+bool HelperThread::withdraw(Op& op) {
+  const std::lock_guard lock(mutex_);
+  bool found = false;
+  queued_.for_each([&](Op& queued) {
+    if (&queued != &op) return;
+    queued.unlink();
+    found = true;
+  });
+  return found;
+}
+
+void HelperThread::collect(IntrusiveList<Op>& done) {
+  if (!thread_.joinable()) return;
+  const std::lock_guard lock(mutex_);
+  done.splice_back(finished_);
+}
+
+void HelperThread::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stop_ || !queued_.empty(); });
+    if (stop_) return;
+    Op& op = queued_.pop_front();
+    lock.unlock();
+    execute(op, state_of(op).fd);
+    lock.lock();
+    finished_.push_back(op);
+    if (wakes_.claim(core_)) wakes_.send(core_);
+  }
+}
+
+}  // namespace posthaste::reactor::uring
