@@ -50,6 +50,14 @@ concept ApiMessage = requires {
   { M::kKey } -> std::convertible_to<ApiKey>;
 };
 
+// Versions of a message that is no API (it has kRules instead of kKey): first and last that the codec knows, first that
+// is flexible.
+struct VersionRules {
+  int16_t codec_min = 0;
+  int16_t codec_max = 0;
+  int16_t first_flexible = INT16_MAX;
+};
+
 // The message whose body starts at `body`, as `version`. Strings, bytes and records are views of `body`. Bytes after
 // the message are ignored, as Kafka does. Any core. Fails: kUnsupported (version outside the codec's range),
 // kTruncated, kCorrupt (structure is wrong, null where none may be), kLimit (allocation_limit).

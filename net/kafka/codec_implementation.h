@@ -9,13 +9,6 @@
 
 namespace posthaste::net::kafka {
 
-// Versions of a message that is no API: first and last that the codec knows, first that is flexible.
-struct VersionRules {
-  int16_t codec_min = 0;
-  int16_t codec_max = 0;
-  int16_t first_flexible = INT16_MAX;
-};
-
 template <class M>
 consteval VersionRules version_rules() {
   if constexpr (ApiMessage<M>) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "net/kafka/codec_implementation.h"
+#include "net/kafka/consumer_protocol.h"
 #include "net/kafka/errors.h"
 #include "net/kafka/fetch.h"
 #include "net/kafka/groups.h"
@@ -212,6 +213,48 @@ TEST(CodecTest, EveryKindOfFieldInEveryVersion) {
   message.level = 7;
   EXPECT_EQ(decode<OddMessage>(encoded(message, 3), 3)->level, 7);
   EXPECT_LT(encoded(message, 3).size(), bytes.size());
+}
+
+TEST(ConsumerProtocolTest, ANewerVersionIsReadAsOurNewest) {
+  ConsumerSubscription subscription;
+  subscription.topics = {"orders", "deliveries"};
+  subscription.rack_id = "r1";
+  auto bytes = encode_subscription(subscription, 3);
+  bytes[1] = std::byte{9};
+  bytes.resize(bytes.size() + 4);
+  const auto read = decode_subscription(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->topics, subscription.topics);
+  EXPECT_EQ(read->rack_id, "r1");
+  bytes[0] = std::byte{0xFF};
+  EXPECT_EQ(decode_subscription(bytes).error(), Errc::kUnsupported);
+  EXPECT_EQ(decode_subscription(Bytes(bytes).first(1)).error(), Errc::kTruncated);
+}
+
+TEST(ConsumerProtocolTest, AssignmentRoundTrip) {
+  ConsumerAssignment assignment;
+  assignment.assigned_partitions.push_back({.topic = "orders", .partitions = {0, 2}});
+  const auto bytes = encode_assignment(assignment, 0);
+  EXPECT_EQ(bytes, bytes_of({0, 0, 0, 0, 0, 1, 0, 6, 'o', 'r', 'd', 'e',  'r',  's',  0,
+                             0, 0, 2, 0, 0, 0, 0, 0, 0,   0,   2,   0xFF, 0xFF, 0xFF, 0xFF}));
+  const auto read = decode_assignment(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->assigned_partitions.at(0).topic, "orders");
+  EXPECT_EQ(read->assigned_partitions.at(0).partitions, (std::vector<int32_t>{0, 2}));
+  EXPECT_EQ(read->user_data, std::nullopt);
+}
+
+TEST(UuidTest, TextFormIsKafkas) {
+  Uuid uuid;
+  EXPECT_EQ(to_string(uuid), "AAAAAAAAAAAAAAAAAAAAAA");
+  // Kafka's Uuid(0x1122334455667788, 0x99AABBCCDDEEFF00).toString().
+  for (size_t i = 0; i < uuid.bytes.size(); ++i) uuid.bytes.at(i) = static_cast<std::byte>((i + 1) % 16 * 0x11);
+  EXPECT_EQ(to_string(uuid), "ESIzRFVmd4iZqrvM3e7_AA");
+  EXPECT_EQ(parse_uuid(to_string(uuid)), uuid);
+  for (const char* bad : {"", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAA+AAAAAAAAAAA",
+                          "AAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAA="}) {
+    EXPECT_EQ(parse_uuid(bad), std::nullopt) << bad;
+  }
 }
 
 TEST(ErrorsTest, NamesAndRetries) {

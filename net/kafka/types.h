@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -26,6 +27,10 @@ struct Uuid {
   friend constexpr bool operator==(const Uuid&, const Uuid&) = default;
   friend constexpr auto operator<=>(const Uuid&, const Uuid&) = default;
 };
+
+// Kafka's text form, 22 characters ("4L6g3nShT-eMCtK--X86sw"), and back; nothing if `text` is not exactly such a form.
+std::string to_string(const Uuid& uuid);
+std::optional<Uuid> parse_uuid(std::string_view text);
 
 // The record batches of one partition. Opaque here and never copied: after decode `whole` lies in the frame; on encode
 // the bytes are `pieces` one after another if there are any, else `whole`, and they go out by reference (see Sink).

@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "net/kafka/api_versions.h"
+#include "net/kafka/consumer_protocol.h"
 #include "net/kafka/fetch.h"
 #include "net/kafka/frame.h"
 #include "net/kafka/group_admin.h"
@@ -115,6 +116,8 @@ const std::map<ApiKey, Codec>& codecs() {
 
 // Null for header vectors.
 Reencode codec_for(const Vector& vector) {
+  if (vector.kind == "subscription") return reencode<ConsumerSubscription>;
+  if (vector.kind == "assignment") return reencode<ConsumerAssignment>;
   const Codec& codec = codecs().at(vector.key);
   if (vector.kind == "request") return codec.request;
   return vector.kind == "response" ? codec.response : nullptr;

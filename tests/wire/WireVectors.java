@@ -9,10 +9,11 @@
 //   SOURCE=<this folder>; OUT=<the tree>/net/kafka/testdata/vectors.txt
 //   java -cp kafka-clients-3.9.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java 0:0-2 > $OUT
 //   java -cp kafka-clients-4.3.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java \
-//     0 1 2 3 8 9 10 11 12 13 14 15 16 18 19 20 22 23 60 >> $OUT
+//     0 1 2 3 8 9 10 11 12 13 14 15 16 18 19 20 22 23 60 consumer >> $OUT
 // (3.9.1 is the last release with Produce versions 0 to 2.)
 //
-// A line: API key, version, kind, variant, bytes in hex. Kinds: request, response (bodies), request_header, response_header.
+// A line: API key, version, kind, variant, bytes in hex. Kinds: request, response (bodies), request_header, response_header, and
+// subscription, assignment (the consumer protocol; key -1, without the int16 version in front).
 // Variants: full (no field has its default, arrays of one or two), null (what may be null is null, the rest as in full,
 // tagged fields left out), default (a message as Kafka constructs it), unknown_tags (full plus a tagged field nobody knows in
 // every structure; left out where the version is not flexible).
@@ -26,6 +27,8 @@ import java.util.List;
 import java.util.Map;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.message.ApiMessageType;
+import org.apache.kafka.common.message.ConsumerProtocolAssignment;
+import org.apache.kafka.common.message.ConsumerProtocolSubscription;
 import org.apache.kafka.common.message.RequestHeaderData;
 import org.apache.kafka.common.message.ResponseHeaderData;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
@@ -49,6 +52,10 @@ public class WireVectors {
 
   public static void main(String[] args) throws Exception {
     for (String arg : args) {
+      if (arg.equals("consumer")) {
+        writeConsumerProtocol();
+        continue;
+      }
       String[] parts = arg.split("[:-]");
       ApiMessageType type = ApiMessageType.fromApiKey(Short.parseShort(parts[0]));
       short first = parts.length > 1 ? Short.parseShort(parts[1]) : type.lowestSupportedVersion();
@@ -79,6 +86,22 @@ public class WireVectors {
     }
   }
 
+  // What consumers put into JoinGroup and SyncGroup, without its int16 version. No API: the key is -1.
+  static void writeConsumerProtocol() throws Exception {
+    for (short version = 0; version <= ConsumerProtocolSubscription.HIGHEST_SUPPORTED_VERSION; ++version) {
+      for (Variant variant : List.of(Variant.full, Variant.nulls, Variant.defaults)) {
+        Message subscription = new ConsumerProtocolSubscription();
+        Message assignment = new ConsumerProtocolAssignment();
+        if (variant != Variant.defaults) {
+          new WireVectors(variant).fill(subscription, ConsumerProtocolSubscription.SCHEMAS[version]);
+          new WireVectors(variant).fill(assignment, ConsumerProtocolAssignment.SCHEMAS[version]);
+        }
+        print((short) -1, version, "subscription", name(variant), subscription, version);
+        print((short) -1, version, "assignment", name(variant), assignment, version);
+      }
+    }
+  }
+
   static String name(Variant variant) {
     return switch (variant) {
       case nulls -> "null";
@@ -88,11 +111,15 @@ public class WireVectors {
   }
 
   static void print(ApiMessageType type, short version, String kind, String variant, Message message, short as) {
+    print(type.apiKey(), version, kind, variant, message, as);
+  }
+
+  static void print(short key, short version, String kind, String variant, Message message, short as) {
     ObjectSerializationCache cache = new ObjectSerializationCache();
     ByteBuffer buffer = ByteBuffer.allocate(message.size(cache, as));
     message.write(new ByteBufferAccessor(buffer), cache, as);
     byte[] bytes = buffer.array();
-    System.out.println(type.apiKey() + " " + version + " " + kind + " " + variant + " " + HexFormat.of().formatHex(bytes));
+    System.out.println(key + " " + version + " " + kind + " " + variant + " " + HexFormat.of().formatHex(bytes));
   }
 
   void fill(Message message, Schema schema) throws Exception {
