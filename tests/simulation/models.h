@@ -1,0 +1,62 @@
+// The model clients of a simulated run: idempotent and plain producers, consumers, group members, and the reader that
+// checks everything at the end. Each is one coroutine on a client host; all report to one Oracle and stop when told.
+// They retry as a real client does, so that whatever goes wrong in between is the broker's business to get right.
+#pragma once
+#include <random>
+#include <string>
+#include <vector>
+
+#include "reactor/core.h"
+#include "tests/simulation/oracle.h"
+
+namespace posthaste::simulation {
+
+struct Topic {
+  std::string name;
+  int32_t partitions = 1;
+};
+
+// What all models of one run share. Lives in the run, outlives the hosts.
+struct Models {
+  std::string broker_address;
+  std::vector<Topic> topics;
+  std::string group;  // its members share the partitions of topics[0]
+  Oracle oracle;
+  bool load_over = false;  // producers and members finish what they began and end
+  bool everything_read = false;
+  uint32_t running = 0;  // models that have not ended
+  uint64_t retries = 0;
+  uint64_t rebalances = 0;
+};
+
+// Creates the topics; returns once the broker has them. Retries for ever.
+reactor::Task<void> create_topics(reactor::Core& core, Models& models);
+
+// Sends batches with sequence numbers, up to five in flight, and repeats them until they are acknowledged.
+reactor::Task<void> idempotent_producer(reactor::Core& core, Models& models, uint32_t id);
+
+// Sends without sequence numbers, acks=1 or all, and never repeats: a lost answer is a record that may or may not be
+// there.
+reactor::Task<void> plain_producer(reactor::Core& core, Models& models, uint32_t id);
+
+// Reads one partition from its start for as long as the run lasts.
+reactor::Task<void> consumer(reactor::Core& core, Models& models, PartitionName partition, uint32_t id);
+
+// Joins the group, owns what it is assigned, commits growing offsets, leaves or falls silent now and then.
+reactor::Task<void> group_member(reactor::Core& core, Models& models, uint32_t id);
+
+// Reads every partition from 0 to the end and the committed offsets, and has the oracle compare. Retries until it
+// could.
+reactor::Task<void> final_reader(reactor::Core& core, Models& models);
+
+namespace detail {
+// A model's own randomness, drawn from its core once so that the order of models does not matter to it.
+inline std::mt19937_64 seeded(reactor::Core& core) { return std::mt19937_64(core.random()); }
+inline uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
+// A backoff as clients have it, with jitter.
+inline reactor::Duration backoff(std::mt19937_64& random) {
+  return reactor::Duration(std::chrono::milliseconds(20 + below(random, 200)));
+}
+}  // namespace detail
+
+}  // namespace posthaste::simulation

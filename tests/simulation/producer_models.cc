@@ -1,0 +1,263 @@
+// The producers of a simulated run (models.h).
+#include <fmt/format.h>
+
+#include <deque>
+
+#include "net/kafka/produce.h"
+#include "net/kafka/producer_ids.h"
+#include "net/kafka/topics.h"
+#include "storage/record_batch_builder.h"
+#include "tests/simulation/kafka_client.h"
+#include "tests/simulation/models.h"
+
+namespace posthaste::simulation {
+
+using detail::backoff;
+using detail::below;
+using net::kafka::ErrorCode;
+using reactor::Task;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int16_t kProduceVersion = 9;
+constexpr int16_t kInitProducerIdVersion = 4;
+constexpr int16_t kCreateTopicsVersion = 7;
+constexpr uint64_t kInFlightMax = 5;  // what a broker remembers per producer and partition
+constexpr reactor::Duration kPatience = 5s;
+
+// Errors that a fault may cause. Stricter than Kafka's own list of retriable ones: a corrupt message, say, is a bug
+// here.
+bool may_happen(ErrorCode error) {
+  switch (error) {
+    case ErrorCode::kUnknownTopicOrPartition:
+    case ErrorCode::kLeaderNotAvailable:
+    case ErrorCode::kNotLeaderOrFollower:
+    case ErrorCode::kRequestTimedOut:
+    case ErrorCode::kNotEnoughReplicas:
+    case ErrorCode::kKafkaStorageError:
+    case ErrorCode::kCoordinatorNotAvailable:
+    case ErrorCode::kCoordinatorLoadInProgress:
+      return true;
+    default:
+      return false;
+  }
+}
+
+struct Batch {
+  PartitionName partition;
+  std::vector<std::string> payloads;
+  storage::Bytes bytes;
+};
+
+// Payloads are mostly short, now and then as large as several blocks: both sides of every block boundary get visited.
+std::string payload(std::mt19937_64& random, const std::string& name) {
+  constexpr uint64_t kLargeBytes = 20'000;
+  const uint64_t kind = below(random, 20);
+  const uint64_t padding = kind == 0 ? below(random, kLargeBytes) : kind < 4 ? below(random, 1500) : below(random, 60);
+  return name + std::string(padding, '.');
+}
+
+Batch make_batch(reactor::Core& core, std::mt19937_64& random, const PartitionName& partition,
+                 const storage::BatchToWrite& header, const std::string& prefix) {
+  Batch batch{.partition = partition, .payloads = {}, .bytes = {}};
+  storage::RecordBatchBuilder builder(header);
+  const uint64_t records = 1 + below(random, 4);
+  for (uint64_t i = 0; i < records; ++i) {
+    batch.payloads.push_back(payload(random, fmt::format("{}.{}", prefix, i)));
+    builder.add({.timestamp = core.wall_now().value, .key = {}, .value = storage::bytes_of(batch.payloads.back())});
+  }
+  batch.bytes = builder.finish();
+  return batch;
+}
+
+net::kafka::ProduceRequest make_request(const Batch& batch, int16_t acks) {
+  net::kafka::ProduceRequest request{.acks = acks, .timeout_ms = 3000};
+  request.topic_data.push_back({.name = batch.partition.topic});
+  net::kafka::ProduceRequest::Topic::Partition entry{.index = batch.partition.index};
+  entry.records.whole = batch.bytes;
+  request.topic_data.back().partition_data.push_back(entry);
+  return request;
+}
+
+PartitionName any_partition(const Models& models, std::mt19937_64& random) {
+  const Topic& topic = models.topics[below(random, models.topics.size())];
+  return {topic.name, static_cast<int32_t>(below(random, static_cast<uint64_t>(topic.partitions)))};
+}
+
+// The one partition of a one-partition answer; reports an answer of another shape.
+std::optional<net::kafka::ProduceResponse::Topic::Partition> only_partition(Models& models,
+                                                                            const net::kafka::ProduceResponse& body,
+                                                                            const PartitionName& partition) {
+  if (body.responses.size() == 1 && body.responses[0].name == partition.topic &&
+      body.responses[0].partition_responses.size() == 1 &&
+      body.responses[0].partition_responses[0].index == partition.index) {
+    return body.responses[0].partition_responses[0];
+  }
+  models.oracle.violation(
+      fmt::format("a produce answer does not match its request for {}-{}", partition.topic, partition.index));
+  return std::nullopt;
+}
+
+void report_ack(Models& models, const Batch& batch, int64_t base_offset) {
+  if (base_offset < 0) {
+    models.oracle.violation(
+        fmt::format("{}-{}: acked at offset {}", batch.partition.topic, batch.partition.index, base_offset));
+  }
+  for (size_t i = 0; i < batch.payloads.size(); ++i) {
+    models.oracle.acked(batch.partition, base_offset + static_cast<int64_t>(i), batch.payloads[i]);
+  }
+}
+
+// One idempotent producer: the state that a client library keeps.
+class Producer {
+ public:
+  Producer(reactor::Core& core, Models& models, uint32_t id)
+      : core_(core),
+        models_(models),
+        id_(id),
+        random_(detail::seeded(core)),
+        client_(core, models.broker_address, fmt::format("producer-{}", id)) {}
+
+  Task<void> run() {
+    co_await init_producer_id();
+    while (!models_.load_over && !models_.oracle.violated()) {
+      enqueue();
+      co_await flush();
+      co_await core_.sleep(reactor::Duration(std::chrono::milliseconds(below(random_, 300))));
+    }
+    co_await client_.close();
+  }
+
+ private:
+  Task<void> init_producer_id() {
+    for (;;) {
+      auto answer = co_await client_.call(net::kafka::InitProducerIdRequest{}, kInitProducerIdVersion, kPatience);
+      if (answer && answer->body.error_code == ErrorCode::kNone) {
+        producer_id_ = answer->body.producer_id;
+        epoch_ = answer->body.producer_epoch;
+        co_return;
+      }
+      ++models_.retries;
+      co_await core_.sleep(backoff(random_));
+    }
+  }
+
+  void enqueue() {
+    const PartitionName partition = any_partition(models_, random_);
+    int32_t& sequence = sequences_.try_emplace(partition, 0).first->second;
+    const uint64_t batches = 1 + below(random_, kInFlightMax);
+    for (uint64_t i = 0; i < batches; ++i) {
+      const storage::BatchToWrite header{
+          .producer_id = producer_id_, .producer_epoch = epoch_, .base_sequence = sequence};
+      pending_.push_back(make_batch(core_, random_, partition, header, fmt::format("i{}.{}", id_, next_payload_++)));
+      sequence = storage::sequence_after(sequence, static_cast<int32_t>(pending_.back().payloads.size()));
+    }
+  }
+
+  // Sends what is pending until all of it is acknowledged.
+  Task<void> flush() {
+    while (!pending_.empty() && !models_.oracle.violated()) {
+      std::vector<net::kafka::ProduceRequest> requests;
+      for (const Batch& batch : pending_) requests.push_back(make_request(batch, -1));
+      auto answers = co_await client_.call_all(std::move(requests), kProduceVersion, kPatience);
+      if (answers && take_answers(*answers)) continue;
+      ++models_.retries;
+      co_await core_.sleep(backoff(random_));
+    }
+  }
+
+  // True if all were acknowledged. Once one is refused, those behind it in the same flight may be refused as out of
+  // order.
+  bool take_answers(const std::vector<Answer<net::kafka::ProduceResponse>>& answers) {
+    bool refused = false;
+    std::deque<Batch> again;
+    for (const auto& answer : answers) {
+      Batch batch = std::move(pending_.front());
+      pending_.pop_front();
+      const auto partition = only_partition(models_, answer.body, batch.partition);
+      if (!partition) return true;
+      const ErrorCode error = partition->error_code;
+      if (error == ErrorCode::kNone) {
+        report_ack(models_, batch, partition->base_offset);
+        continue;
+      }
+      const bool follows = refused && error == ErrorCode::kOutOfOrderSequenceNumber;
+      if (!may_happen(error) && !follows) {
+        models_.oracle.violation(fmt::format("producer {}: {}-{} sequence refused with error {}", id_,
+                                             batch.partition.topic, batch.partition.index, static_cast<int>(error)));
+      }
+      refused = true;
+      again.push_back(std::move(batch));
+    }
+    pending_ = std::move(again);
+    return !refused;
+  }
+
+  reactor::Core& core_;
+  Models& models_;
+  uint32_t id_;
+  std::mt19937_64 random_;
+  KafkaClient client_;
+  int64_t producer_id_ = -1;
+  int16_t epoch_ = -1;
+  uint64_t next_payload_ = 0;
+  std::map<PartitionName, int32_t> sequences_;
+  std::deque<Batch> pending_;
+};
+
+}  // namespace
+
+Task<void> create_topics(reactor::Core& core, Models& models) {
+  auto random = detail::seeded(core);
+  KafkaClient client(core, models.broker_address, "creator");
+  net::kafka::CreateTopicsRequest request;
+  for (const Topic& topic : models.topics) {
+    request.topics.push_back({.name = topic.name, .num_partitions = topic.partitions, .replication_factor = 1});
+  }
+  for (bool created = false; !created;) {
+    auto answer = co_await client.call(request, kCreateTopicsVersion, kPatience);
+    created = answer.has_value();
+    if (answer) {
+      for (const auto& topic : answer->body.topics) {
+        created &= topic.error_code == ErrorCode::kNone || topic.error_code == ErrorCode::kTopicAlreadyExists;
+      }
+    }
+    if (!created) co_await core.sleep(backoff(random));
+  }
+  co_await client.close();
+}
+
+Task<void> idempotent_producer(reactor::Core& core, Models& models, uint32_t id) {
+  ++models.running;
+  Producer producer(core, models, id);
+  co_await producer.run();
+  --models.running;
+}
+
+Task<void> plain_producer(reactor::Core& core, Models& models, uint32_t id) {
+  ++models.running;
+  auto random = detail::seeded(core);
+  KafkaClient client(core, models.broker_address, fmt::format("plain-{}", id));
+  for (uint64_t n = 0; !models.load_over && !models.oracle.violated(); ++n) {
+    const Batch batch = make_batch(core, random, any_partition(models, random), {}, fmt::format("p{}.{}", id, n));
+    const auto acks = static_cast<int16_t>(below(random, 2) == 0 ? 1 : -1);
+    auto answer = co_await client.call(make_request(batch, acks), kProduceVersion, kPatience);
+    if (answer) {
+      const auto partition = only_partition(models, answer->body, batch.partition);
+      if (partition && partition->error_code == ErrorCode::kNone) {
+        report_ack(models, batch, partition->base_offset);
+      } else if (partition && !may_happen(partition->error_code)) {
+        models.oracle.violation(
+            fmt::format("plain producer {}: refused with error {}", id, static_cast<int>(partition->error_code)));
+      }
+    } else {
+      ++models.retries;
+    }
+    co_await core.sleep(backoff(random));
+  }
+  co_await client.close();
+  --models.running;
+}
+
+}  // namespace posthaste::simulation
