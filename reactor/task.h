@@ -73,8 +73,9 @@ class [[nodiscard]] Task {
   }
   ~Task() { destroy(); }
 
-  bool valid() const { return frame_ != nullptr; }
-  bool done() const { return frame_ != nullptr && frame_.done(); }
+  // Handles are tested as bool, never with ==: libstdc++ 12 considers the operator== of every std::expected for it.
+  bool valid() const { return static_cast<bool>(frame_); }
+  bool done() const { return frame_ && frame_.done(); }
 
   auto operator co_await() noexcept {
     struct Awaiter {
@@ -86,7 +87,7 @@ class [[nodiscard]] Task {
       }
       T await_resume() { return frame.promise().take(); }
     };
-    CHECK(frame_ != nullptr && !frame_.done());
+    CHECK(frame_ && !frame_.done());
     return Awaiter{frame_};
   }
 

@@ -1,0 +1,290 @@
+// posthaste-storage-crash: the storage engine alone, in the simulator, against a reference model (WS G1, G4).
+//
+//   posthaste-storage-crash [--every-operation] [--rot] [--verbose] [FIRST_SEED [COUNT]]
+//
+// One seed is three lives of one tiny store: random operations on 1 to 4 cores until the power goes at a random
+// operation. On the way crash images are taken when an operation has just been submitted (at some drawn ones, or after
+// every single one), with any subset of the 512-byte sectors of the writes in flight kept, lost or garbage. Each image
+// is recovered on another number of cores and compared with the model; then the power goes again inside that recovery,
+// and what a second one finds must be equal. --rot instead flips one bit in each 4 KiB block of every file of a store
+// in turn.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "reactor/simulated/world.h"
+#include "tests/storage_crash/workload.h"
+
+namespace posthaste::storage_crash {
+namespace {
+
+using reactor::CoreId;
+using reactor::HostOptions;
+using reactor::simulated::CrashPolicy;
+using reactor::simulated::Disk;
+using reactor::simulated::Fate;
+using reactor::simulated::Host;
+using reactor::simulated::World;
+using reactor::simulated::WorldOptions;
+using namespace std::chrono_literals;
+
+constexpr CoreId kCoresMax = 4;
+constexpr uint32_t kLives = 3;
+constexpr uint64_t kImagesPerLife = 4;  // without --every-operation
+constexpr uint64_t kOperationsPerLifeMax = 500;
+constexpr size_t kPoolBytes = size_t{4} << 20;
+constexpr reactor::Duration kPatience = 3600s;  // of simulated time: a life or recovery that takes longer hangs
+
+struct Counts {
+  uint64_t seeds = 0;
+  uint64_t lives = 0;
+  uint64_t crashes = 0;    // images recovered
+  uint64_t recrashes = 0;  // power lost inside a recovery
+  uint64_t appends = 0;
+  uint64_t truncations = 0;
+  uint64_t flips = 0;
+  uint64_t repaired = 0;
+  uint64_t refused = 0;
+  uint64_t damaged = 0;
+  uint64_t unaffected = 0;
+};
+
+struct Recovery {
+  Reader reader;
+  uint64_t operations = 0;
+  std::optional<std::string> failure;
+};
+
+uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
+
+// Recovers a copy of `disk`. `crash_after`: the power goes after so many operations, and the store is recovered again.
+Recovery recover(const Disk& disk, uint64_t seed, uint64_t crash_after) {
+  std::mt19937_64 random(seed);
+  Recovery recovery;
+  World world(seed, WorldOptions::instant());
+  const auto cores = static_cast<CoreId>(1 + below(random, kCoresMax));
+  Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
+  host.disk() = disk;
+  recovery.reader.options = tiny_options(random, cores);
+  host.set_program(recovery.reader.program());
+  if (crash_after > 0) host.crash_after_operations(crash_after);
+  host.start();
+  world.run_until([&] { return recovery.reader.done || !host.running(); }, kPatience);
+  if (crash_after > 0 && !host.running() && host.state() == reactor::simulated::HostState::kOff) {
+    return recover(host.disk(), seed + 1, 0);
+  }
+  recovery.operations = host.operations_submitted();
+  if (!recovery.reader.done) {
+    recovery.failure = host.running() ? "recovery hangs" : fmt::format("recovery died: {}", host.fatal_message());
+    recovery.failure = *recovery.failure + "\n" + world.log_tail();
+  }
+  if (host.running()) host.kill();
+  return recovery;
+}
+
+// Recovers and compares; `twice`: also with a crash inside.
+std::optional<std::string> check_image(const Disk& disk, const Model& model, uint64_t seed, bool twice, Image* image,
+                                       Counts& counts) {
+  ++counts.crashes;
+  Recovery once = recover(disk, seed, 0);
+  if (once.failure) return once.failure;
+  if (once.reader.refused) {
+    return fmt::format("recovery refused: {} {}", to_string(*once.reader.refused), once.reader.refusal);
+  }
+  if (auto wrong = compare(model, once.reader.image, false)) return wrong;
+  if (image != nullptr) *image = once.reader.image;
+  if (!twice || once.operations == 0) return std::nullopt;
+  ++counts.recrashes;
+  std::mt19937_64 random(seed);
+  Recovery again = recover(disk, seed + 7, 1 + below(random, once.operations));
+  if (again.failure) return "after a crash in recovery: " + *again.failure;
+  if (again.reader.refused) return fmt::format("refused after a crash in recovery: {}", again.reader.refusal);
+  if (again.reader.image != once.reader.image) {
+    return "a crash in recovery changed what is there: " +
+           compare(model, again.reader.image, false).value_or("still allowed");
+  }
+  return std::nullopt;
+}
+
+struct Pending {
+  Disk disk;
+  Model model;
+  uint64_t index;
+};
+
+struct Settings {
+  bool every_operation = false;
+  bool rot = false;
+  bool verbose = false;
+};
+
+// One life on `disk`, which it changes; `work.model` goes on to the next life.
+std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, const Settings& settings,
+                                    Counts& counts) {
+  std::mt19937_64 random(seed);
+  ++counts.lives;
+  World world(seed, below(random, 2) == 0 ? WorldOptions::instant() : WorldOptions::swarm(seed));
+  world.options().log_to_stdout = settings.verbose;
+  const auto cores = static_cast<CoreId>(1 + below(random, kCoresMax));
+  Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
+  host.disk() = disk;
+  work.options = tiny_options(random, cores);
+  work.steps_left = 20 + below(random, 300);
+  work.closed = false;
+  const uint64_t crash_after = 1 + below(random, kOperationsPerLifeMax);
+  std::vector<uint64_t> wanted;
+  for (uint64_t i = 0; i < kImagesPerLife; ++i) wanted.push_back(1 + below(random, crash_after));
+  std::vector<Pending> pending;
+  reactor::simulated::Random fates(seed);
+  host.on_submit([&](const reactor::Op&, uint64_t index) {
+    if (!settings.every_operation && std::find(wanted.begin(), wanted.end(), index) == wanted.end()) return;
+    pending.push_back({host.disk().crash_image(fates, {}), work.model, index});
+  });
+  host.set_program(work.program());
+  host.crash_after_operations(crash_after);
+  host.start();
+  world.run_until([&] { return work.closed || work.failure || !host.running(); }, kPatience);
+  auto explain = [&](const std::string& what) {
+    return fmt::format("{} cores, {} streams: {}\n{}", cores, work.options.streams, what, world.log_tail());
+  };
+  if (work.failure) return explain(*work.failure);
+  if (host.state() == reactor::simulated::HostState::kFatal) return explain("fatal: " + host.fatal_message());
+  if (host.running() && !work.closed) return explain("the store hangs");
+  if (host.disk().stats().overlapping_writes > 0) return explain("two writes in flight over one block (S5)");
+  if (host.running()) host.power_off();
+  for (Pending& image : pending) {
+    if (auto wrong = check_image(image.disk, image.model, seed ^ image.index, true, nullptr, counts)) {
+      return explain(fmt::format("crash after operation {}: {}", image.index, *wrong));
+    }
+  }
+  Image last;
+  if (auto wrong = check_image(host.disk(), work.model, seed + 3, true, &last, counts)) {
+    return explain(fmt::format("power off after operation {}: {}", host.operations_submitted(), *wrong));
+  }
+  adopt(work.model, last);
+  disk = host.disk();
+  return std::nullopt;
+}
+
+std::optional<std::string> run_seed(uint64_t seed, const Settings& settings, Counts& counts) {
+  ++counts.seeds;
+  Workload work(seed);
+  Disk disk;
+  for (uint32_t life = 0; life < kLives; ++life) {
+    if (auto wrong = run_life(disk, work, seed * kLives + life, settings, counts)) {
+      return fmt::format("life {}: {}", life, *wrong);
+    }
+  }
+  counts.appends += work.appends;
+  counts.truncations += work.truncations;
+  return std::nullopt;
+}
+
+// A store with everything settled by SIGKILL (nothing torn), then one flipped bit per block in turn.
+std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Counts& counts) {
+  ++counts.seeds;
+  Workload work(seed);
+  World world(seed, WorldOptions::instant());
+  world.options().log_to_stdout = settings.verbose;
+  Host& host = world.add_host({.cores = 1, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
+  work.options = tiny_options(work.random, 1);
+  work.steps_left = 200;
+  host.set_program(work.program());
+  const uint64_t stop_after = 30 + below(work.random, 200);
+  host.start();
+  world.run_until(
+      [&] { return work.closed || work.failure || host.operations_submitted() >= stop_after || !host.running(); },
+      kPatience);
+  if (work.failure) return work.failure;
+  if (host.running()) host.kill();
+  const Recovery whole = recover(host.disk(), seed, 0);
+  if (whole.failure) return whole.failure;
+  if (auto wrong = compare(work.model, whole.reader.image, false)) return wrong;
+  for (const std::string& path : host.disk().all_files()) {
+    const auto stat = host.disk().stat(path);
+    for (uint64_t block = 0; stat && block < stat->size_bytes; block += reactor::kBlockBytes) {
+      Disk rotten(host.disk());
+      const uint64_t length = std::min<uint64_t>(reactor::kBlockBytes, stat->size_bytes - block);
+      const uint64_t byte = block + below(work.random, length);
+      if (!rotten.flip_bit(path, byte, static_cast<uint32_t>(below(work.random, 8)))) continue;
+      ++counts.flips;
+      Recovery recovery = recover(rotten, seed, 0);
+      if (recovery.failure) return fmt::format("bit flipped in {} at {}: {}", path, byte, *recovery.failure);
+      if (recovery.reader.refused) {
+        ++counts.refused;
+        continue;
+      }
+      if (auto wrong = compare(work.model, recovery.reader.image, true)) {
+        return fmt::format("bit flipped in {} at {}: {}", path, byte, *wrong);
+      }
+      bool is_damaged = false;
+      for (const auto& [id, found] : recovery.reader.image) is_damaged |= found.damaged;
+      ++(is_damaged ? counts.damaged : recovery.reader.report.repaired > 0 ? counts.repaired : counts.unaffected);
+    }
+  }
+  return std::nullopt;
+}
+
+uint64_t number(const char* text) {
+  uint64_t value = 0;
+  std::from_chars(text, text + std::strlen(text), value);
+  return value;
+}
+
+int run(const Settings& settings, uint64_t first, uint64_t count) {
+  Counts counts;
+  uint64_t failed = 0;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    const auto wrong = settings.rot ? run_rot(seed, settings, counts) : run_seed(seed, settings, counts);
+    if (wrong) {
+      ++failed;
+      fmt::print("seed {}: {}\n", seed, *wrong);
+      std::fflush(stdout);
+    }
+    if ((seed - first + 1) % 1000 == 0) {
+      fmt::print("{} seeds, {} crashes recovered\n", seed - first + 1, counts.crashes);
+      std::fflush(stdout);
+    }
+  }
+  if (settings.rot) {
+    fmt::print(
+        "{} seeds: {} bits flipped: {} unaffected, {} repaired, {} partitions damaged and said so, {} stores refused\n",
+        counts.seeds, counts.flips, counts.unaffected, counts.repaired, counts.damaged, counts.refused);
+  } else {
+    fmt::print("{} seeds: {} lives, {} appends, {} truncations, {} crashes recovered, {} crashes inside recovery\n",
+               counts.seeds, counts.lives, counts.appends, counts.truncations, counts.crashes, counts.recrashes);
+  }
+  fmt::print("{} passed, {} failed\n", counts.seeds - failed, failed);
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace posthaste::storage_crash
+
+int main(int argc, char** argv) {
+  using namespace posthaste::storage_crash;
+  Settings settings;
+  std::vector<uint64_t> numbers;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--every-operation") {
+      settings.every_operation = true;
+    } else if (argument == "--rot") {
+      settings.rot = true;
+    } else if (argument == "--verbose") {
+      settings.verbose = true;
+    } else if (!argument.empty() && argument.find_first_not_of("0123456789") == std::string_view::npos) {
+      numbers.push_back(number(argv[i]));
+    } else {
+      fmt::print(stderr,
+                 "usage: posthaste-storage-crash [--every-operation] [--rot] [--verbose] [FIRST_SEED [COUNT]]\n");
+      return 2;
+    }
+  }
+  const uint64_t first = numbers.empty() ? 1 : numbers[0];
+  const uint64_t count = numbers.size() < 2 ? 1 : numbers[1];
+  return run(settings, first, count);
+}

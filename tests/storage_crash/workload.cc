@@ -1,0 +1,470 @@
+#include "tests/storage_crash/workload.h"
+
+#include <fmt/format.h>
+
+#include <list>
+#include <map>
+#include <set>
+
+#include "reactor/mail.h"
+#include "storage/record_batch_builder.h"
+
+namespace posthaste::storage_crash {
+
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::Result;
+using reactor::Task;
+using storage::Engine;
+using storage::EngineHost;
+using storage::Partition;
+using storage::TopicId;
+
+namespace {
+
+constexpr uint64_t kPartitionsPerCoreMax = 3;
+constexpr int64_t kProducers = 2;  // per partition; producer id 0 stands for "none"
+constexpr int64_t kWallClockMs = 1'700'000'000'000;
+
+uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
+
+storage::LogConfig tiny_log(std::mt19937_64& random) {
+  storage::LogConfig config;
+  config.segment_bytes = 4096 * (2 + below(random, 6));
+  config.retention.retention_bytes = below(random, 2) == 0 ? -1 : static_cast<int64_t>(4096 * (4 + below(random, 12)));
+  return config;
+}
+
+TopicId topic_id(uint64_t number) {
+  TopicId id{};
+  for (size_t i = 0; i < sizeof(number); ++i) id[i] = static_cast<std::byte>(number >> (8 * i));
+  id[15] = std::byte{1};
+  return id;
+}
+
+// What one core does in one life.
+class Driver {
+ public:
+  Driver(Core& core, Workload& work, Engine& engine) : core_(core), work_(work), engine_(engine), scope_(core) {}
+
+  Task<void> run() {
+    engine_.for_each([this](Partition& partition) { partition.set_config(tiny_log(work_.random)); });
+    while (work_.steps_left > 0 && !work_.failure) {
+      --work_.steps_left;
+      co_await step();
+      // Time passes now and then, so that commits, write-back and idle frontiers get their turn.
+      if (below(work_.random, 4) == 0) {
+        co_await core_.sleep(reactor::Duration(std::chrono::microseconds(below(work_.random, 8000))));
+      } else if (below(work_.random, 2) == 0) {
+        co_await core_.yield();
+      }
+    }
+    co_await scope_.join();
+  }
+
+ private:
+  struct Ack : storage::OffsetWaiter {
+    Workload* work = nullptr;
+    TopicId id{};
+    bool over = false;
+  };
+
+  Task<void> step() {
+    std::erase_if(acks_, [](const Ack& ack) { return ack.over; });
+    const uint64_t dice = below(work_.random, 100);
+    if (engine_.partition_count() == 0 || (dice < 4 && engine_.partition_count() < kPartitionsPerCoreMax)) {
+      co_await create();
+      co_return;
+    }
+    Partition* partition = pick();
+    if (partition == nullptr) co_return;
+    if (dice < 74) {
+      co_await append(*partition);
+    } else if (dice < 79) {
+      partition->roll();
+    } else if (dice < 84) {
+      start(truncate(*partition));
+    } else if (dice < 89) {
+      start(set_log_start(*partition));
+    } else if (dice < 92) {
+      start(retain(*partition));
+    } else if (dice < 98) {
+      co_await read_back(*partition);
+    } else {
+      start(remove(*partition));
+    }
+  }
+
+  // A partition on which nothing slow is under way.
+  Partition* pick() {
+    std::vector<Partition*> idle;
+    engine_.for_each([&](Partition& partition) {
+      if (!busy_.contains(partition.topic_id())) idle.push_back(&partition);
+    });
+    return idle.empty() ? nullptr : idle[below(work_.random, idle.size())];
+  }
+
+  ModelPartition& model_of(const Partition& partition) { return work_.model.at(partition.topic_id()); }
+
+  void start(Task<void> task) { scope_.spawn(std::move(task)); }
+
+  Task<void> create() {
+    const TopicId id = topic_id(work_.next_id++);
+    ModelPartition& expected = work_.model[id];
+    expected.topic_name = fmt::format("t{}", work_.next_id);
+    storage::PartitionSpec spec{.topic_id = id, .topic_name = expected.topic_name, .config = tiny_log(work_.random)};
+    auto created = co_await engine_.create_partition(std::move(spec));
+    if (!created) {
+      work_.fail(fmt::format("create: {}", to_string(created.error())));
+    } else {
+      expected.life = Life::kAlive;
+    }
+  }
+
+  storage::Bytes make_batch(ModelPartition& expected, int64_t producer) {
+    storage::BatchToWrite header;
+    if (producer > 0) {
+      header.producer_id = producer;
+      header.producer_epoch = 0;
+      header.base_sequence = next_sequence(expected, producer);
+    }
+    storage::RecordBatchBuilder builder(header);
+    const uint64_t kind = below(work_.random, 10);
+    const uint64_t size = kind == 0  ? below(work_.random, 9000)
+                          : kind < 4 ? below(work_.random, 1200)
+                                     : below(work_.random, 120);
+    const uint64_t records = 1 + below(work_.random, 3);
+    for (uint64_t i = 0; i < records; ++i) {
+      const std::string value = fmt::format("{}:", work_.next_id++) +
+                                std::string(size / records, static_cast<char>('a' + work_.next_id % 26));
+      builder.add({.timestamp = kWallClockMs, .key = {}, .value = storage::bytes_of(value)});
+    }
+    return builder.finish();
+  }
+
+  static int32_t next_sequence(const ModelPartition& expected, int64_t producer) {
+    for (auto batch = expected.batches.rbegin(); batch != expected.batches.rend(); ++batch) {
+      if (batch->producer_id != producer) continue;
+      return storage::sequence_after(batch->sequence, static_cast<int32_t>(batch->next_offset - batch->base_offset));
+    }
+    return 0;
+  }
+
+  // Sequences restart at 0 once the model forgot a producer's batches, and an engine may rightly remember more: so a
+  // producer is used only while its last batch is above the log start.
+  int64_t choose_producer(const ModelPartition& expected) {
+    const auto producer = static_cast<int64_t>(below(work_.random, kProducers + 1));
+    if (producer == 0 || expected.log_start_asked > 0 || expected.cut) return 0;
+    return producer;
+  }
+
+  Task<void> append(Partition& partition) {
+    ModelPartition& expected = model_of(partition);
+    const TopicId id = partition.topic_id();
+    const int64_t producer = choose_producer(expected);
+    storage::Bytes bytes = make_batch(expected, producer);
+    if (below(work_.random, 40) == 0) ++epoch_;
+    const int32_t last_epoch = partition.epochs().latest() ? partition.epochs().latest()->epoch : 0;
+    const storage::AppendOptions options{.leader_epoch = std::max(epoch_, last_epoch), .from_client = true};
+    auto appended = partition.append(bytes, options, {kWallClockMs});
+    if (!appended && appended.error() == Errc::kNoMemory) {
+      co_await engine_.wait_for_room();
+      co_return;
+    }
+    if (!appended) {
+      work_.fail(fmt::format("append to {}: {}", expected.topic_name, to_string(appended.error())));
+      co_return;
+    }
+    ++work_.appends;
+    if (appended->duplicate || appended->base_offset != expected.end) {
+      work_.fail(
+          fmt::format("append to {} at {} instead of {}", expected.topic_name, appended->base_offset, expected.end));
+      co_return;
+    }
+    const auto view = storage::RecordBatchView::parse(bytes);
+    expected.batches.push_back({appended->base_offset, appended->last_offset + 1, std::string(storage::text_of(bytes)),
+                                producer == 0 ? -1 : producer, view->base_sequence()});
+    expected.end = appended->last_offset + 1;
+    Ack& ack = acks_.emplace_back();
+    ack.work = &work_;
+    ack.id = id;
+    ack.offset = expected.end;
+    ack.done = [](storage::OffsetWaiter& waiter, Result<void> result) {
+      auto& self = static_cast<Ack&>(waiter);
+      self.over = true;
+      const auto found = self.work->model.find(self.id);
+      if (result && found != self.work->model.end()) found->second.acked = std::max(found->second.acked, self.offset);
+    };
+    partition.wait_durable(ack);
+  }
+
+  Task<void> truncate(Partition& partition) {
+    ModelPartition& expected = model_of(partition);
+    if (expected.end == expected.log_start_asked) co_return;
+    const TopicId id = partition.topic_id();
+    busy_.insert(id);
+    const auto range = static_cast<uint64_t>(expected.end - expected.log_start_asked);
+    const int64_t wanted = expected.end - static_cast<int64_t>(below(work_.random, std::min<uint64_t>(range, 12) + 1));
+    int64_t cut = expected.log_start_asked;
+    for (const ModelBatch& batch : expected.batches) {
+      if (batch.next_offset <= wanted) cut = std::max(cut, batch.next_offset);
+    }
+    expected.cut = cut;
+    auto done = co_await partition.truncate(wanted);
+    expected.cut.reset();
+    busy_.erase(id);
+    ++work_.truncations;
+    if (!done) {
+      work_.fail(fmt::format("truncate {} to {}: {}", expected.topic_name, wanted, to_string(done.error())));
+      co_return;
+    }
+    if (partition.end_offset() != cut) {
+      work_.fail(fmt::format("truncated {} to {}, ends at {} instead of {}", expected.topic_name, wanted,
+                             partition.end_offset(), cut));
+    }
+    cut_model(expected, cut);
+    expected.acked = cut;
+  }
+
+  Task<void> set_log_start(Partition& partition) {
+    ModelPartition& expected = model_of(partition);
+    const TopicId id = partition.topic_id();
+    const int64_t most = partition.high_watermark();
+    const int64_t least = partition.log_start_offset();
+    if (most <= least) co_return;
+    busy_.insert(id);
+    const int64_t wanted = least + 1 + static_cast<int64_t>(below(work_.random, static_cast<uint64_t>(most - least)));
+    expected.log_start_asked = wanted;
+    auto done = co_await partition.set_log_start(wanted);
+    busy_.erase(id);
+    if (!done)
+      work_.fail(fmt::format("log start of {} to {}: {}", expected.topic_name, wanted, to_string(done.error())));
+    expected.log_start_acked = std::max(expected.log_start_acked, wanted);
+    forget_deleted(expected);
+  }
+
+  Task<void> retain(Partition& partition) {
+    ModelPartition& expected = model_of(partition);
+    const TopicId id = partition.topic_id();
+    busy_.insert(id);
+    expected.log_start_asked = std::max(expected.log_start_asked, partition.high_watermark());
+    auto done = co_await partition.apply_retention({kWallClockMs});
+    busy_.erase(id);
+    if (!done) work_.fail(fmt::format("retention of {}: {}", expected.topic_name, to_string(done.error())));
+    expected.log_start_acked = expected.log_start_asked = partition.log_start_offset();
+    forget_deleted(expected);
+  }
+
+  static void forget_deleted(ModelPartition& expected) {
+    while (!expected.batches.empty() && expected.batches.front().next_offset <= expected.log_start_acked) {
+      expected.batches.pop_front();
+    }
+  }
+
+  Task<void> remove(Partition& partition) {
+    ModelPartition& expected = model_of(partition);
+    const TopicId id = partition.topic_id();
+    busy_.insert(id);
+    expected.life = Life::kDeleting;
+    auto done = co_await engine_.delete_partition(partition);
+    busy_.erase(id);
+    if (!done) work_.fail(fmt::format("delete: {}", to_string(done.error())));
+    expected.life = Life::kDeleted;
+  }
+
+  // Any batch of the log, read while the store lives, is the one that was appended.
+  Task<void> read_back(Partition& partition) {
+    ModelPartition& expected = model_of(partition);
+    const TopicId id = partition.topic_id();
+    if (partition.end_offset() == partition.log_start_offset()) co_return;
+    busy_.insert(id);
+    const auto range = static_cast<uint64_t>(partition.end_offset() - partition.log_start_offset());
+    const int64_t offset = partition.log_start_offset() + static_cast<int64_t>(below(work_.random, range));
+    auto read = co_await partition.read({.offset = offset,
+                                         .max_bytes = static_cast<uint32_t>(1 + below(work_.random, 20'000)),
+                                         .limit_offset = partition.end_offset()});
+    busy_.erase(id);
+    if (!read) {
+      if (read.error() != Errc::kNoMemory)
+        work_.fail(fmt::format("read of {} at {}: {}", expected.topic_name, offset, to_string(read.error())));
+      co_return;
+    }
+    std::string found;
+    for (const auto& piece : read->pieces) found += storage::text_of(piece.bytes);
+    std::string wanted;
+    for (const ModelBatch& batch : expected.batches) {
+      if (batch.next_offset > offset && batch.next_offset <= read->next_offset) wanted += batch.bytes;
+    }
+    if (found != wanted || found.empty()) {
+      work_.fail(fmt::format("read of {} at {}: {} bytes instead of {}, or other ones", expected.topic_name, offset,
+                             found.size(), wanted.size()));
+    }
+  }
+
+  Core& core_;
+  Workload& work_;
+  Engine& engine_;
+  reactor::TaskScope scope_;
+  std::list<Ack> acks_;
+  std::set<TopicId> busy_;
+  int32_t epoch_ = 0;
+};
+
+Task<void> drive(Core& there, Workload& work, EngineHost& host) {
+  auto engine = co_await host.open(there);
+  if (!engine) {
+    work.fail(fmt::format("open on core {}: {}", there.id(), to_string(engine.error())));
+    co_return;
+  }
+  Driver driver(there, work, **engine);
+  co_await driver.run();
+  co_await (*engine)->close();
+}
+
+Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host) {
+  if (core.id() != 0) {
+    co_await core.until_stopping();
+    co_return;
+  }
+  auto report = co_await host->recover(core);
+  if (!report) {
+    work.fail(fmt::format("recovery: {} {}", to_string(report.error()), host->error_text()));
+    co_return;
+  }
+  reactor::TaskScope scope(core);
+  for (CoreId to = 0; to < core.core_count(); ++to) {
+    scope.spawn(reactor::on_core(core, to, [&work, &host](Core& there) { return drive(there, work, *host); }));
+  }
+  co_await scope.join();
+  auto closed = co_await host->close(core);
+  if (!closed) work.fail(fmt::format("close: {}", to_string(closed.error())));
+  work.closed = true;
+}
+
+// Everything in one partition, and what is odd about it.
+Task<Recovered> read_partition(Partition& partition) {
+  Recovered found{.log_start = partition.log_start_offset(),
+                  .end = partition.end_offset(),
+                  .damaged = partition.damage().damaged,
+                  .damaged_from = partition.damage().from_offset,
+                  .reason = partition.damage().reason};
+  found.first_offset = found.log_start;
+  int64_t offset = found.log_start;
+  while (offset < found.end && !(found.damaged && offset >= found.damaged_from)) {
+    auto read = co_await partition.read({.offset = offset, .max_bytes = 5000, .limit_offset = found.end});
+    if (!read && read.error() == Errc::kDamaged) {
+      found.damaged = true;
+      found.damaged_from = offset;
+      break;
+    }
+    if (!read || read->pieces.empty()) {
+      found.complaints.push_back(
+          fmt::format("cannot be read at {}: {}", offset, read ? "nothing there" : to_string(read.error())));
+      break;
+    }
+    if (offset == found.log_start) found.first_offset = read->base_offset;
+    for (const auto& piece : read->pieces) found.bytes += storage::text_of(piece.bytes);
+    offset = read->next_offset;
+  }
+  for (storage::BatchCursor cursor(storage::bytes_of(found.bytes)); auto batch = cursor.next();) {
+    if (!batch->crc_matches()) found.complaints.push_back(fmt::format("CRC of the batch at {}", batch->base_offset()));
+    if (partition.epochs().epoch_for(batch->base_offset()) != batch->leader_epoch()) {
+      found.complaints.push_back(fmt::format("epoch of offset {} is {}, the cache says {}", batch->base_offset(),
+                                             batch->leader_epoch(),
+                                             partition.epochs().epoch_for(batch->base_offset())));
+    }
+  }
+  if (!found.damaged && partition.durable_offset() != found.end)
+    found.complaints.push_back("durable is not the end after recovery");
+  co_return found;
+}
+
+// The newest batch of each producer, sent again, is a duplicate at its old offset.
+void check_producers(Partition& partition, Recovered& found) {
+  std::map<int64_t, std::pair<int64_t, storage::Bytes>> newest;
+  for (storage::BatchCursor cursor(storage::bytes_of(found.bytes)); auto batch = cursor.next();) {
+    if (!batch->has_producer_id()) continue;
+    storage::Bytes bytes(batch->bytes().begin(), batch->bytes().end());
+    newest[batch->producer_id()] = {batch->base_offset(), std::move(bytes)};
+  }
+  if (found.damaged) return;
+  for (auto& [producer, batch] : newest) {
+    storage::patch_offset_and_epoch(batch.second, 0, -1);
+    const int32_t epoch = partition.epochs().latest() ? partition.epochs().latest()->epoch : 0;
+    auto again = partition.append(batch.second, {.leader_epoch = epoch, .from_client = true}, {kWallClockMs});
+    if (!again || !again->duplicate || again->base_offset != batch.first) {
+      found.complaints.push_back(
+          fmt::format("producer {} sent its batch of offset {} again: {}", producer, batch.first,
+                      again ? fmt::format("offset {}", again->base_offset) : std::string(to_string(again.error()))));
+    }
+  }
+}
+
+Task<void> show(Core& there, Reader& reader, EngineHost& host) {
+  auto engine = co_await host.open(there);
+  if (!engine) {
+    reader.refused = engine.error();
+    co_return;
+  }
+  std::vector<Partition*> partitions;
+  (*engine)->for_each([&](Partition& partition) { partitions.push_back(&partition); });
+  for (Partition* partition : partitions) {
+    Recovered found = co_await read_partition(*partition);
+    check_producers(*partition, found);
+    reader.image.emplace(partition->topic_id(), std::move(found));
+  }
+}
+
+Task<void> run_reader(Core& core, Reader& reader, std::shared_ptr<EngineHost> host) {
+  if (core.id() != 0) {
+    co_await core.until_stopping();
+    co_return;
+  }
+  auto report = co_await host->recover(core);
+  if (!report) {
+    reader.refused = report.error();
+    reader.refusal = host->error_text();
+  } else {
+    reader.report = *report;
+    for (CoreId to = 0; to < core.core_count(); ++to) {
+      co_await reactor::on_core(core, to, [&](Core& there) { return show(there, reader, *host); });
+    }
+  }
+  reader.done = true;
+  co_await core.until_stopping();
+}
+
+// The same EngineHost for all cores of one life; the frames own it, so that it goes with them.
+std::shared_ptr<EngineHost> host_for(Core& core, const storage::EngineOptions& options,
+                                     std::weak_ptr<EngineHost>& kept) {
+  if (core.id() != 0) return kept.lock();
+  auto host = std::make_shared<EngineHost>(options, static_cast<CoreId>(core.core_count()));
+  kept = host;
+  return host;
+}
+
+}  // namespace
+
+storage::EngineOptions tiny_options(std::mt19937_64& random, CoreId cores) {
+  storage::EngineOptions options;
+  options.data_directory = "/data";
+  options.streams = static_cast<uint16_t>(1 + below(random, cores));
+  options.journal_file_bytes = 4096 * (8 + below(random, 9));
+  options.journal_files = static_cast<uint16_t>(4 + below(random, 3));
+  options.commit_bytes_max = static_cast<uint32_t>(4096 * (4 + below(random, 3)));
+  options.tail_bytes_max = 256 << 10;
+  options.cache_bytes_max = 128 << 10;
+  options.read_ahead_bytes = static_cast<uint32_t>(4096 << below(random, 4));
+  return options;
+}
+
+reactor::Program Workload::program() {
+  return [this](Core& core) { return run_life(core, *this, host_for(core, options, host_)); };
+}
+
+reactor::Program Reader::program() {
+  return [this](Core& core) { return run_reader(core, *this, host_for(core, options, host_)); };
+}
+
+}  // namespace posthaste::storage_crash

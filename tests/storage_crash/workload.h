@@ -1,0 +1,53 @@
+// The random life of a small store: what a storage crash test does to an engine until the power goes, and the reader
+// that shows what is there after recovery. Both are programs of a simulated host; the model is kept outside of it.
+#pragma once
+#include <memory>
+#include <random>
+#include <string>
+
+#include "reactor/program.h"
+#include "storage/engine.h"
+#include "tests/storage_crash/model.h"
+
+namespace posthaste::storage_crash {
+
+// The sizes of a store so small that every boundary is met within some hundred operations.
+storage::EngineOptions tiny_options(std::mt19937_64& random, reactor::CoreId cores);
+
+// One life of the store: recover, then random operations on every core until over().
+struct Workload {
+  explicit Workload(uint64_t seed) : random(seed) {}
+  std::mt19937_64 random;
+  storage::EngineOptions options;
+  Model model;
+  uint64_t steps_left = 0;  // of all cores together; 0: close in an orderly way
+  uint64_t next_id = 1;     // for topic ids and payloads; goes on from life to life
+  bool closed = false;      // orderly end reached
+  std::optional<std::string> failure;
+  uint64_t appends = 0;
+  uint64_t truncations = 0;
+
+  void fail(std::string what) {
+    if (!failure) failure = std::move(what);
+  }
+  reactor::Program program();
+
+ private:
+  std::weak_ptr<storage::EngineHost> host_;  // owned by the frames of this life
+};
+
+// Recovers a store and reads everything in it.
+struct Reader {
+  storage::EngineOptions options;
+  bool done = false;
+  std::optional<reactor::Errc> refused;  // recover() or open() said no
+  std::string refusal;
+  storage::RecoveryReport report;
+  Image image;
+  reactor::Program program();
+
+ private:
+  std::weak_ptr<storage::EngineHost> host_;
+};
+
+}  // namespace posthaste::storage_crash
