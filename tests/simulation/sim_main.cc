@@ -1,0 +1,327 @@
+// posthaste-sim: the whole broker, its clients, disks and network in one thread, by seed.
+//
+//   posthaste-sim [--twice] [--quiet] [--verbose] [--hashes] [FIRST_SEED [COUNT]]
+//
+// A seed draws the machine (1 to 8 cores, latencies, small buffers), the load (producers, consumers, a group) and the
+// faults: SIGKILL, power loss with torn writes, orderly restarts on another number of cores, slow disks, paused cores,
+// broken and delayed connections, clients cut off. Then everything heals: all models must finish, everything
+// acknowledged must be read back, and the broker must stop in an orderly way. --twice runs each seed twice and demands
+// one trace hash.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "broker/server.h"
+#include "reactor/simulated/world.h"
+#include "tests/simulation/models.h"
+
+namespace posthaste::simulation {
+namespace {
+
+using reactor::CoreId;
+using reactor::simulated::Host;
+using reactor::simulated::HostState;
+using reactor::simulated::Random;
+using reactor::simulated::World;
+using reactor::simulated::WorldOptions;
+using namespace std::chrono_literals;
+
+constexpr const char* kBrokerIp = "10.0.0.1";
+constexpr const char* kBrokerAddress = "10.0.0.1:9092";
+constexpr CoreId kCoresMax = 8;
+constexpr size_t kPoolBytes = size_t{32} << 20;
+constexpr reactor::Duration kLoad = 20s;
+constexpr reactor::Duration kStartPatience = 60s;
+constexpr reactor::Duration kFinishPatience = 300s;  // rebalances and retries of a healed world take far less
+constexpr reactor::Duration kStopPatience = 60s;
+
+struct Settings {
+  bool twice = false;
+  bool quiet = false;
+  bool verbose = false;
+  bool hashes = false;
+};
+
+struct Outcome {
+  std::optional<std::string> failure;
+  uint64_t trace_hash = 0;
+  uint64_t acked = 0;
+  uint64_t seen = 0;
+  uint64_t commits = 0;
+  uint64_t rebalances = 0;
+  uint64_t retries = 0;
+  uint64_t deaths = 0;
+};
+
+class Run {
+ public:
+  Run(uint64_t seed, const Settings& settings)
+      : world_(seed, options_for(seed, settings)),
+        random_(world_.random()),
+        broker_(world_.add_host({.cores = 1, .pool_bytes_per_core = kPoolBytes}, kBrokerIp, {})) {
+    models_.broker_address = kBrokerAddress;
+    models_.group = "kitchen";
+    models_.topics = {{"orders", static_cast<int32_t>(1 + random_.below(6))},
+                      {"payments", static_cast<int32_t>(1 + random_.below(3))}};
+  }
+
+  Outcome run() {
+    Outcome outcome;
+    outcome.failure = play();
+    if (outcome.failure) *outcome.failure += "\n" + world_.log_tail();
+    outcome.trace_hash = world_.trace_hash();
+    outcome.acked = models_.oracle.acked_records();
+    outcome.seen = models_.oracle.seen_records();
+    outcome.commits = models_.oracle.commits();
+    outcome.rebalances = models_.rebalances;
+    outcome.retries = models_.retries;
+    outcome.deaths = deaths_;
+    return outcome;
+  }
+
+ private:
+  static WorldOptions options_for(uint64_t seed, const Settings& settings) {
+    WorldOptions options = WorldOptions::swarm(seed);
+    options.log_to_stdout = settings.verbose;
+    return options;
+  }
+
+  std::optional<std::string> play() {
+    start_broker();
+    start_clients();
+    const reactor::Duration load_end = world_.elapsed() + kLoad;
+    while (world_.elapsed() < load_end) {
+      world_.run_for(reactor::Duration(std::chrono::milliseconds(50 + random_.below(3000))));
+      if (auto wrong = check()) return wrong;
+      disturb();
+    }
+    heal();
+    models_.load_over = true;
+    const bool finished = world_.run_until(
+        [&] { return models_.everything_read || models_.oracle.violated() || dead(); }, kFinishPatience);
+    if (auto wrong = check()) return wrong;
+    if (!finished || !models_.everything_read) {
+      return fmt::format("liveness: {} models still run {} s after everything healed", models_.running,
+                         std::chrono::duration_cast<std::chrono::seconds>(kFinishPatience).count());
+    }
+    broker_.stop();
+    if (!world_.run_until([&] { return !broker_.running(); }, kStopPatience)) return "the broker does not stop";
+    if (broker_.state() != HostState::kStopped)
+      return "the broker did not stop in an orderly way: " + broker_.fatal_message();
+    return std::nullopt;
+  }
+
+  bool dead() const { return broker_.state() == HostState::kFatal || broker_.state() == HostState::kStopped; }
+
+  std::optional<std::string> check() const {
+    if (models_.oracle.violated()) return models_.oracle.violated();
+    if (broker_.state() == HostState::kFatal) return "fatal: " + broker_.fatal_message();
+    if (broker_.state() == HostState::kStopped && !stop_asked_)
+      return "the broker ended by itself: " + (shared_ ? shared_->failure() : std::string());
+    return std::nullopt;
+  }
+
+  broker::BrokerOptions broker_options() {
+    broker::BrokerOptions options;
+    options.data_folder = "/data";
+    options.listeners.push_back({.bind_address = kBrokerAddress});
+    options.engine.streams = static_cast<uint16_t>(random_.below(2) == 0 ? 1 : cores_);
+    options.engine.journal_file_bytes = uint64_t{256} << 10;
+    options.engine.commit_bytes_max = uint32_t{64} << 10;
+    options.engine.tail_bytes_max = uint64_t{4} << 20;
+    options.engine.cache_bytes_max = uint64_t{1} << 20;
+    options.connection.request_memory_bytes = uint64_t{4} << 20;
+    options.fetch_memory_bytes = uint64_t{4} << 20;
+    options.group.initial_rebalance_delay = 500ms;
+    options.offsets_topic_partitions = 4;
+    return options;
+  }
+
+  void start_broker() {
+    stop_asked_ = false;
+    cores_ = static_cast<CoreId>(1 + random_.below(kCoresMax));
+    shared_ = std::make_shared<broker::BrokerHost>();
+    broker_.set_options({.cores = cores_, .pool_bytes_per_core = kPoolBytes});
+    broker_.set_program(broker::make_broker_program(broker_options(), shared_));
+    broker_.start();
+  }
+
+  void start_clients() {
+    Host& producers = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{1} << 20}, "10.0.1.1",
+                                      [this](reactor::Core& core) { return run_producers(core); });
+    Host& consumers = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{1} << 20}, "10.0.1.2",
+                                      [this](reactor::Core& core) { return run_consumers(core); });
+    producer_count_ = static_cast<uint32_t>(1 + random_.below(3));
+    plain_count_ = static_cast<uint32_t>(random_.below(3));
+    consumer_count_ = static_cast<uint32_t>(1 + random_.below(4));
+    member_count_ = static_cast<uint32_t>(1 + random_.below(4));
+    producers.start();
+    consumers.start();
+  }
+
+  reactor::Task<void> run_producers(reactor::Core& core) {
+    co_await create_topics(core, models_);
+    reactor::TaskScope scope(core);
+    for (uint32_t i = 0; i < producer_count_; ++i) scope.spawn(idempotent_producer(core, models_, i));
+    for (uint32_t i = 0; i < plain_count_; ++i) scope.spawn(plain_producer(core, models_, i));
+    co_await scope.join();
+    producers_over_ = true;
+  }
+
+  reactor::Task<void> run_consumers(reactor::Core& core) {
+    std::mt19937_64 random = detail::seeded(core);
+    reactor::TaskScope scope(core);
+    for (uint32_t i = 0; i < consumer_count_; ++i) {
+      const Topic& topic = models_.topics[detail::below(random, models_.topics.size())];
+      scope.spawn(consumer(
+          core, models_,
+          {topic.name, static_cast<int32_t>(detail::below(random, static_cast<uint64_t>(topic.partitions)))}, i));
+    }
+    for (uint32_t i = 0; i < member_count_; ++i) scope.spawn(group_member(core, models_, i));
+    co_await scope.join();
+    while (!producers_over_) co_await core.sleep(50ms);
+    co_await final_reader(core, models_);
+  }
+
+  // One fault, or the end of one.
+  void disturb() {
+    if (!broker_.running()) {
+      if (random_.below(2) == 0) start_broker();
+      return;
+    }
+    switch (random_.below(10)) {
+      case 0:
+        broker_.kill();
+        ++deaths_;
+        break;
+      case 1:
+        broker_.power_off();
+        ++deaths_;
+        break;
+      case 2:
+        stop_asked_ = true;
+        broker_.stop();
+        break;
+      case 3:
+        broker_.slow_disk(static_cast<uint32_t>(1 + random_.below(50)));
+        break;
+      case 4:
+        broker_.slow_disk(1);
+        break;
+      case 5:
+        broker_.pause(static_cast<CoreId>(random_.below(cores_)),
+                      reactor::Duration(std::chrono::milliseconds(random_.below(1500))));
+        break;
+      case 6:
+        world_.options().reset_per_million = static_cast<uint32_t>(random_.below(2000));
+        break;
+      case 7:
+        world_.options().network_spike_per_million = static_cast<uint32_t>(random_.below(50'000));
+        break;
+      case 8:
+        broker_.jump_wall_clock(reactor::Duration(std::chrono::milliseconds(random_.below(2000))));
+        break;
+      default:
+        break;
+    }
+  }
+
+  void heal() {
+    world_.options().reset_per_million = 0;
+    world_.options().network_spike_per_million = 0;
+    if (stop_asked_) world_.run_until([&] { return !broker_.running(); }, kStopPatience);
+    if (!broker_.running()) start_broker();
+    broker_.slow_disk(1);
+  }
+
+  World world_;
+  Random& random_;
+  Host& broker_;
+  Models models_;
+  std::shared_ptr<broker::BrokerHost> shared_;
+  CoreId cores_ = 1;
+  uint32_t producer_count_ = 0;
+  uint32_t plain_count_ = 0;
+  uint32_t consumer_count_ = 0;
+  uint32_t member_count_ = 0;
+  uint64_t deaths_ = 0;
+  bool stop_asked_ = false;
+  bool producers_over_ = false;
+};
+
+uint64_t number(const char* text) {
+  uint64_t value = 0;
+  std::from_chars(text, text + std::strlen(text), value);
+  return value;
+}
+
+int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
+  Outcome total;
+  uint64_t failed = 0;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    Outcome outcome = Run(seed, settings).run();
+    if (settings.twice && !outcome.failure) {
+      const Outcome again = Run(seed, settings).run();
+      if (again.trace_hash != outcome.trace_hash) {
+        outcome.failure =
+            fmt::format("two runs, two trace hashes: {:016x} and {:016x}", outcome.trace_hash, again.trace_hash);
+      }
+    }
+    if (outcome.failure) {
+      ++failed;
+      fmt::print("seed {}: {}\n", seed, *outcome.failure);
+    } else if (settings.hashes) {
+      fmt::print("seed {} trace {:016x}\n", seed, outcome.trace_hash);
+    } else if (!settings.quiet) {
+      fmt::print(
+          "seed {}: {} acked, {} seen, {} commits, {} generations joined, {} retries, {} deaths, trace {:016x}\n", seed,
+          outcome.acked, outcome.seen, outcome.commits, outcome.rebalances, outcome.retries, outcome.deaths,
+          outcome.trace_hash);
+    }
+    std::fflush(stdout);
+    total.acked += outcome.acked;
+    total.seen += outcome.seen;
+    total.commits += outcome.commits;
+    total.rebalances += outcome.rebalances;
+    total.retries += outcome.retries;
+    total.deaths += outcome.deaths;
+  }
+  if (!settings.hashes) {
+    fmt::print(
+        "{} seeds: {} records acked, {} seen, {} commits, {} generations joined, {} retries, {} deaths of the broker\n",
+        count, total.acked, total.seen, total.commits, total.rebalances, total.retries, total.deaths);
+    fmt::print("{} passed, {} failed\n", count - failed, failed);
+  }
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace posthaste::simulation
+
+int main(int argc, char** argv) {
+  using namespace posthaste::simulation;
+  Settings settings;
+  std::vector<uint64_t> numbers;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--twice") {
+      settings.twice = true;
+    } else if (argument == "--quiet") {
+      settings.quiet = true;
+    } else if (argument == "--verbose") {
+      settings.verbose = true;
+    } else if (argument == "--hashes") {
+      settings.hashes = true;
+    } else if (!argument.empty() && argument.find_first_not_of("0123456789") == std::string_view::npos) {
+      numbers.push_back(number(argv[i]));
+    } else {
+      fmt::print(stderr, "usage: posthaste-sim [--twice] [--quiet] [--verbose] [--hashes] [FIRST_SEED [COUNT]]\n");
+      return 2;
+    }
+  }
+  return run_seeds(settings, numbers.empty() ? 1 : numbers[0], numbers.size() < 2 ? 1 : numbers[1]);
+}
