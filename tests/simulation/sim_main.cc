@@ -136,7 +136,7 @@ class Run {
     options.engine.cache_bytes_max = uint64_t{1} << 20;
     options.connection.request_memory_bytes = uint64_t{4} << 20;
     options.fetch_memory_bytes = uint64_t{4} << 20;
-    options.group.initial_rebalance_delay = 500ms;
+    options.group.initial_rebalance_delay_ms = 500;
     options.offsets_topic_partitions = 4;
     return options;
   }
