@@ -1,0 +1,322 @@
+// A simulated machine: its lives, its clocks, and whose turn it is among its cores. See world.h.
+#include <algorithm>
+
+#include "reactor/simulated/world.h"
+
+namespace posthaste::reactor::simulated {
+namespace {
+
+// Carries fatal() out of the coroutines of a dying host, to take_turn(). Nothing else is ever thrown.
+struct HostFatal {
+  FatalReason reason;
+  std::string message;
+};
+
+// Turns being taken on this thread; a fatal() outside of one is the test's own and ends the process.
+thread_local uint32_t turns_being_taken = 0;
+
+void throw_host_fatal(FatalReason reason, std::string_view message) {
+  if (turns_being_taken > 0) throw HostFatal{reason, std::string(message)};
+}
+
+struct TakingTurn {
+  TakingTurn() {
+    set_fatal_handler(throw_host_fatal);
+    ++turns_being_taken;
+  }
+  TakingTurn(const TakingTurn&) = delete;
+  TakingTurn& operator=(const TakingTurn&) = delete;
+  ~TakingTurn() { --turns_being_taken; }
+};
+
+constexpr int64_t kMonotonicOffsetMax = 1'000'000'000'000'000;  // hosts have been up for different times
+constexpr int64_t kWallEpochMillis = 1'750'000'000'000;         // when every world begins
+constexpr int64_t kMillion = 1'000'000;
+
+}  // namespace
+
+// What exists from a start to a death. Members in order of dependence: cores go first, then their backends.
+struct Host::Life {
+  explicit Life(CoreId count) : mailroom(count) {}
+  Program program;  // holds the captures of the program's coroutines
+  Mailroom mailroom;
+  std::vector<std::unique_ptr<SimulatedBackend>> backends;
+  std::vector<std::unique_ptr<Core>> cores;
+};
+
+Host::Host(World& world, uint32_t id, HostOptions options, std::string ip, Program program, DiskOptions disk_options)
+    : world_(world),
+      id_(id),
+      options_(options),
+      ip_(std::move(ip)),
+      program_(std::move(program)),
+      disk_(disk_options, world.random().next()) {
+  Random& random = timeline().random();
+  const WorldOptions& knobs = world.options();
+  monotonic_offset_ = random.between(0, kMonotonicOffsetMax);
+  drift_ppm_ = random.between(-int64_t{knobs.clock_drift_ppm_max}, knobs.clock_drift_ppm_max);
+  wall_offset_ = random.between(-knobs.wall_offset_max.count(), knobs.wall_offset_max.count());
+}
+
+Host::~Host() = default;
+
+Timeline& Host::timeline() const { return world_.timeline(); }
+const WorldOptions& Host::options() const { return world_.options(); }
+
+int64_t Host::to_local(int64_t t) const { return monotonic_offset_ + t + t / kMillion * drift_ppm_; }
+// Close enough: a core that is stepped a little early sees its deadline ahead and sleeps again.
+int64_t Host::to_world(int64_t local_time) const {
+  const int64_t t = local_time - monotonic_offset_;
+  return t - t / kMillion * drift_ppm_;
+}
+
+WallMillis Host::wall_now() const {
+  const int64_t local = to_local(timeline().now()) - monotonic_offset_ + wall_offset_;
+  return {kWallEpochMillis + local / kMillion};
+}
+
+Core& Host::core(CoreId core) {
+  CHECK(life_ != nullptr && core < life_->cores.size());
+  return *life_->cores[core];
+}
+
+SimulatedBackend& Host::backend(CoreId core) {
+  CHECK(life_ != nullptr && core < life_->backends.size());
+  return *life_->backends[core];
+}
+
+// --- Lives.
+
+void Host::begin_life(bool with_cores) {
+  CHECK(life_ == nullptr, "{} runs already", ip_);
+  ++life_number_;
+  state_ = HostState::kRunning;
+  machine_on_ = true;
+  crash_due_ = false;
+  operations_submitted_ = 0;
+  timeline().trace().add((uint64_t{id_} << 32U) | life_number_);
+  world_.network().host_is_back(*this);
+  life_ = std::make_unique<Life>(options_.cores);
+  cores_.assign(options_.cores, CoreState{});
+  for (CoreId i = 0; i < options_.cores; ++i) {
+    life_->backends.push_back(std::make_unique<SimulatedBackend>(*this, i));
+  }
+  if (!with_cores) return;
+  life_->program = program_;
+  const TakingTurn turn;
+  try {
+    for (CoreId i = 0; i < options_.cores; ++i) {
+      life_->cores.push_back(
+          std::make_unique<Core>(i, *life_->backends[i], life_->mailroom, options_.pool_bytes_per_core));
+    }
+    for (const auto& core : life_->cores) core->start(life_->program(*core));
+  } catch (const HostFatal& fatal) {
+    fatal_reason_ = fatal.reason;
+    fatal_message_ = fatal.message;
+    die(HostState::kFatal, false);
+    return;
+  }
+  for (CoreId i = 0; i < options_.cores; ++i) make_runnable(i);
+}
+
+void Host::start() {
+  if (in_turn_) {
+    start_after_turn_ = true;
+    return;
+  }
+  begin_life(true);
+}
+
+void Host::start_bare() { begin_life(false); }
+
+void Host::stop() {
+  if (life_ != nullptr) life_->mailroom.request_stop();
+}
+
+void Host::kill() {
+  if (in_turn_) {
+    death_after_turn_ = Death::kKill;
+  } else if (life_ != nullptr) {
+    die(HostState::kKilled, false);
+  }
+}
+
+void Host::power_off(CrashPolicy policy) {
+  crash_policy_ = std::move(policy);
+  if (in_turn_) {
+    death_after_turn_ = Death::kPower;
+    return;
+  }
+  if (life_ != nullptr) {
+    die(HostState::kOff, true);
+  } else if (machine_on_) {
+    disk_.power_lost(timeline().random(), crash_policy_);  // the process was gone; what it had not synced goes now
+    machine_on_ = false;
+    state_ = HostState::kOff;
+  }
+}
+
+void Host::die(HostState state, bool power_lost) {
+  timeline().trace().add((static_cast<uint64_t>(state) << 32U) | id_);
+  state_ = state;
+  machine_on_ = !power_lost;
+  // First what needs the memory of operations in flight, then the frames that own it.
+  world_.network().host_died(*this, power_lost);
+  if (power_lost) {
+    disk_.power_lost(timeline().random(), crash_policy_);
+  } else {
+    disk_.process_died(timeline().random());
+  }
+  for (const auto& core : life_->cores) core->abandon();
+  life_.reset();
+  detached_.clear();
+}
+
+void Host::end_orderly() {
+  for (const auto& backend : life_->backends) {
+    CHECK(backend->in_flight() == 0, "{}: core {} ended with {} operations in flight", ip_, backend->core(),
+          backend->in_flight());
+  }
+  timeline().trace().add((static_cast<uint64_t>(HostState::kStopped) << 32U) | id_);
+  state_ = HostState::kStopped;
+  world_.network().host_died(*this, false);
+  disk_.process_died(timeline().random());
+  life_.reset();
+  detached_.clear();
+}
+
+// --- Turns.
+
+void Host::fire(const Event& event) {
+  if (event.life != life_number_ || life_ == nullptr) return;
+  if (event.kind == kRunCore) {
+    const auto core = static_cast<CoreId>(event.a);
+    if (cores_[core].scheduled && cores_[core].generation == event.b) run_core(core);
+    return;
+  }
+  SimulatedBackend& target = *life_->backends[event.a >> 32U];
+  if (event.kind == kDiskDone) {
+    target.disk_done(static_cast<uint32_t>(event.a), static_cast<uint32_t>(event.b));
+  } else {
+    target.finish_at(event);
+  }
+}
+
+void Host::schedule_core(CoreId core, int64_t at) {
+  CoreState& state = cores_[core];
+  at = std::max({at, state.not_before, timeline().now()});
+  if (state.scheduled && state.scheduled_at <= at) return;
+  state.scheduled = true;
+  state.scheduled_at = at;
+  Event event{.target = this, .kind = kRunCore, .life = life_number_};
+  event.a = core;
+  event.b = ++state.generation;
+  timeline().schedule(event, at);
+}
+
+void Host::make_runnable(CoreId core) {
+  if (life_ == nullptr || life_->cores.empty() || life_->cores[core]->finished()) return;
+  const DurationRange& delay = options().wake_up;
+  schedule_core(core, timeline().now() + timeline().random().between(delay.least.count(), delay.most.count()));
+}
+
+void Host::completion_arrived(CoreId core) { make_runnable(core); }
+
+void Host::pause(CoreId core, Duration duration) {
+  if (core >= cores_.size()) return;
+  CoreState& state = cores_[core];
+  state.not_before = timeline().now() + duration.count();
+  if (state.scheduled && state.scheduled_at < state.not_before) {
+    state.scheduled = false;
+    schedule_core(core, state.not_before);
+  }
+}
+
+void Host::run_core(CoreId core) {
+  Random& random = timeline().random();
+  if (random.chance(options().pause_per_million)) {
+    const DurationRange& range = options().pause;
+    pause(core, Duration(random.between(range.least.count(), range.most.count())));
+    return;
+  }
+  cores_[core].scheduled = false;
+  if (take_turn(core)) after_turn(core);
+}
+
+// False: fatal() was called.
+bool Host::take_turn(CoreId core) {
+  Core& running = *life_->cores[core];
+  SimulatedBackend& backend = *life_->backends[core];
+  timeline().trace().add((uint64_t{id_} << 16U) | core);
+  const TakingTurn turn;
+  in_turn_ = true;
+  try {
+    backend.deliver_completions();
+    running.woke();
+    running.turn();
+    in_turn_ = false;
+    return true;
+  } catch (const HostFatal& fatal) {
+    in_turn_ = false;
+    fatal_reason_ = fatal.reason;
+    fatal_message_ = fatal.message;
+  }
+  world_.log(*this, core, LogLevel::kError, "fatal: " + fatal_message_);
+  die(HostState::kFatal, false);
+  return false;
+}
+
+void Host::after_turn(CoreId core) {
+  if (crash_due_ || death_after_turn_ != Death::kNone) {
+    const bool power = crash_due_ || death_after_turn_ == Death::kPower;
+    death_after_turn_ = Death::kNone;
+    die(power ? HostState::kOff : HostState::kKilled, power);
+    if (std::exchange(start_after_turn_, false)) begin_life(true);
+    return;
+  }
+  Core& ran = *life_->cores[core];
+  if (ran.finished()) {
+    if (std::ranges::all_of(life_->cores, [](const auto& c) { return c->finished(); })) end_orderly();
+    return;
+  }
+  const Instant deadline = ran.sleep_deadline();
+  const Instant now = monotonic_now();
+  if (deadline <= now) {
+    make_runnable(core);
+  } else if (deadline != Instant::never()) {
+    schedule_core(core, std::max(to_world(deadline.nanoseconds), timeline().now() + 1));
+  }
+}
+
+// --- Crash points.
+
+void Host::crash_after_operations(uint64_t count, CrashPolicy policy) {
+  crash_after_ = count;
+  crash_policy_ = std::move(policy);
+}
+
+bool Host::note_submit(const Op& op) {
+  ++operations_submitted_;
+  if (on_submit_) on_submit_(op, operations_submitted_);
+  if (crash_after_ != 0 && operations_submitted_ >= crash_after_) {
+    crash_after_ = 0;
+    crash_due_ = true;
+  }
+  return !crash_due_;
+}
+
+// --- Sockets between two cores.
+
+int Host::add_detached(EndpointId endpoint) {
+  detached_.push_back(endpoint);
+  return static_cast<int>(detached_.size()) - 1;
+}
+
+Result<EndpointId> Host::take_detached(int detached) {
+  if (detached < 0 || static_cast<size_t>(detached) >= detached_.size()) return failure(Errc::kInvalidArgument);
+  EndpointId& entry = detached_[static_cast<size_t>(detached)];
+  if (entry == kNoEndpoint) return failure(Errc::kInvalidArgument);
+  return std::exchange(entry, kNoEndpoint);
+}
+
+}  // namespace posthaste::reactor::simulated
