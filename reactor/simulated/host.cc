@@ -215,7 +215,7 @@ void Host::schedule_core(CoreId core, int64_t at) {
 }
 
 void Host::make_runnable(CoreId core) {
-  if (life_ == nullptr || life_->cores.empty() || life_->cores[core]->finished()) return;
+  if (life_ == nullptr || life_->cores.empty()) return;
   const DurationRange& delay = options().wake_up;
   schedule_core(core, timeline().now() + timeline().random().between(delay.least.count(), delay.most.count()));
 }
@@ -274,12 +274,11 @@ void Host::after_turn(CoreId core) {
     if (std::exchange(start_after_turn_, false)) begin_life(true);
     return;
   }
-  Core& ran = *life_->cores[core];
-  if (ran.finished()) {
-    if (std::ranges::all_of(life_->cores, [](const auto& c) { return c->finished(); })) end_orderly();
-    return;
-  }
-  const Instant deadline = ran.sleep_deadline();
+  // A core that has finished serves the mail of the others until all have. A call between cores lives in a frame of its
+  // sender: when all are quiet nothing is under way anywhere.
+  const auto quiet = [](const auto& c) { return c->finished() && c->scope().running() == 0; };
+  if (std::ranges::all_of(life_->cores, quiet)) return end_orderly();
+  const Instant deadline = life_->cores[core]->linger_deadline();
   const Instant now = monotonic_now();
   if (deadline <= now) {
     make_runnable(core);

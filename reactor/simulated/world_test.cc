@@ -139,14 +139,7 @@ struct Busy {
     core.scope().spawn(sleeper(core));
     co_await core.until_stopping();
     co_await scope.join();
-    // Cores end together: a call to one that has ended would never be answered.
-    for (CoreId i = 0; i < core.core_count(); ++i) {
-      if (i != core.id()) co_await on_core(core, i, [](Core& there) { there.request_stop(); });
-    }
-    ++ended;
-    while (ended < core.core_count()) co_await core.sleep(100us);
   }
-  uint32_t ended = 0;
 };
 
 uint64_t busy_run(uint64_t seed, CoreId cores, WorldOptions options) {
