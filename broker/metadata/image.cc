@@ -36,7 +36,7 @@ void set(ConfigMap& configs, const ConfigRecord& record) {
 }  // namespace
 
 Result<void> MetadataImage::apply(const MetadataRecord& record) {
-  TRY(std::visit([&](const auto& alternative) { return apply(alternative); }, record));
+  TRY(std::visit([&](const auto& alternative) { return apply_one(alternative); }, record));
   ++version_;
   return {};
 }
@@ -77,13 +77,13 @@ const ConfigMap& MetadataImage::broker_configs(std::string_view broker) const {
   return found == broker_configs_.end() ? no_configs_ : found->second;
 }
 
-Result<void> MetadataImage::apply(const RegisterBrokerRecord& record) {
+Result<void> MetadataImage::apply_one(const RegisterBrokerRecord& record) {
   if (record.broker_id < 0) return failure(Errc::kCorrupt);
   brokers_.insert_or_assign(record.broker_id, record);
   return {};
 }
 
-Result<void> MetadataImage::apply(const TopicRecord& record) {
+Result<void> MetadataImage::apply_one(const TopicRecord& record) {
   if (record.name.empty() || record.topic_id.is_zero()) return failure(Errc::kCorrupt);
   if (topics_.contains(record.name) || names_.contains(record.topic_id)) return failure(Errc::kExists);
   topics_.emplace(record.name, TopicImage{record.name, record.topic_id, {}, {}});
@@ -91,7 +91,7 @@ Result<void> MetadataImage::apply(const TopicRecord& record) {
   return {};
 }
 
-Result<void> MetadataImage::apply(const PartitionRecord& record) {
+Result<void> MetadataImage::apply_one(const PartitionRecord& record) {
   TopicImage* found = find(record.topic_id);
   if (found == nullptr) return failure(Errc::kNotFound);
   if (record.partition_id < 0 || !is_consistent(record.replicas, record.isr, record.leader)) {
@@ -108,7 +108,7 @@ Result<void> MetadataImage::apply(const PartitionRecord& record) {
   return {};
 }
 
-Result<void> MetadataImage::apply(const PartitionChangeRecord& record) {
+Result<void> MetadataImage::apply_one(const PartitionChangeRecord& record) {
   TopicImage* found = find(record.topic_id);
   if (found == nullptr || record.partition_id < 0) return failure(Errc::kNotFound);
   const auto index = static_cast<size_t>(record.partition_id);
@@ -125,7 +125,7 @@ Result<void> MetadataImage::apply(const PartitionChangeRecord& record) {
   return {};
 }
 
-Result<void> MetadataImage::apply(const RemoveTopicRecord& record) {
+Result<void> MetadataImage::apply_one(const RemoveTopicRecord& record) {
   const auto name = names_.find(record.topic_id);
   if (name == names_.end()) return failure(Errc::kNotFound);
   const auto found = topics_.find(name->second);
@@ -135,7 +135,7 @@ Result<void> MetadataImage::apply(const RemoveTopicRecord& record) {
   return {};
 }
 
-Result<void> MetadataImage::apply(const ConfigRecord& record) {
+Result<void> MetadataImage::apply_one(const ConfigRecord& record) {
   if (record.resource_type == kBrokerResource) {
     set(broker_configs_[record.resource_name], record);
     return {};
@@ -147,7 +147,7 @@ Result<void> MetadataImage::apply(const ConfigRecord& record) {
   return {};
 }
 
-Result<void> MetadataImage::apply(const FeatureLevelRecord& record) {
+Result<void> MetadataImage::apply_one(const FeatureLevelRecord& record) {
   if (record.level == 0) {
     features_.erase(record.name);
   } else {
@@ -156,7 +156,7 @@ Result<void> MetadataImage::apply(const FeatureLevelRecord& record) {
   return {};
 }
 
-Result<void> MetadataImage::apply(const ProducerIdsRecord& record) {
+Result<void> MetadataImage::apply_one(const ProducerIdsRecord& record) {
   // An id that was given away once must never come back.
   if (record.next_producer_id < next_producer_id_) return failure(Errc::kCorrupt);
   next_producer_id_ = record.next_producer_id;

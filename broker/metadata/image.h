@@ -64,14 +64,14 @@ class MetadataImage {
   std::vector<MetadataRecord> to_records() const;
 
  private:
-  reactor::Result<void> apply(const RegisterBrokerRecord& record);
-  reactor::Result<void> apply(const TopicRecord& record);
-  reactor::Result<void> apply(const PartitionRecord& record);
-  reactor::Result<void> apply(const PartitionChangeRecord& record);
-  reactor::Result<void> apply(const RemoveTopicRecord& record);
-  reactor::Result<void> apply(const ConfigRecord& record);
-  reactor::Result<void> apply(const FeatureLevelRecord& record);
-  reactor::Result<void> apply(const ProducerIdsRecord& record);
+  reactor::Result<void> apply_one(const RegisterBrokerRecord& record);
+  reactor::Result<void> apply_one(const TopicRecord& record);
+  reactor::Result<void> apply_one(const PartitionRecord& record);
+  reactor::Result<void> apply_one(const PartitionChangeRecord& record);
+  reactor::Result<void> apply_one(const RemoveTopicRecord& record);
+  reactor::Result<void> apply_one(const ConfigRecord& record);
+  reactor::Result<void> apply_one(const FeatureLevelRecord& record);
+  reactor::Result<void> apply_one(const ProducerIdsRecord& record);
   TopicImage* find(const Uuid& id);
 
   std::map<std::string, TopicImage, std::less<>> topics_;

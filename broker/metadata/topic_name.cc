@@ -7,8 +7,6 @@
 namespace posthaste::broker {
 namespace {
 
-constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 bool is_legal(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
 }
@@ -37,23 +35,10 @@ std::string collision_key(std::string_view name) {
   return key;
 }
 
-std::string to_string(const net::kafka::Uuid& id) {
-  std::string text;
-  for (size_t i = 0; i < id.bytes.size(); i += 3) {
-    const auto byte = [&](size_t at) {
-      return at < id.bytes.size() ? std::to_integer<uint32_t>(id.bytes[at]) : uint32_t{0};
-    };
-    const uint32_t group = (byte(i) << 16) | (byte(i + 1) << 8) | byte(i + 2);
-    for (const unsigned shift : {18U, 12U, 6U, 0U}) text.push_back(kBase64[(group >> shift) & 0x3F]);
-  }
-  text.resize(22);  // 128 bits; what follows is padding
-  return text;
-}
-
 net::kafka::Uuid make_topic_id(std::array<uint8_t, 16> random) {
   random[6] = static_cast<uint8_t>((random[6] & 0x0F) | 0x40);
   random[8] = static_cast<uint8_t>((random[8] & 0x3F) | 0x80);
-  constexpr uint8_t kDash = 62;  // the first character stands for the upper six bits
+  constexpr uint8_t kDash = 62;  // in URL-safe base64; the first character stands for the upper six bits
   if ((random[0] >> 2) == kDash) random[0] = static_cast<uint8_t>(random[0] & 0x7F);
   net::kafka::Uuid id;
   std::ranges::transform(random, id.bytes.begin(), [](uint8_t byte) { return static_cast<std::byte>(byte); });

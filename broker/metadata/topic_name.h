@@ -1,4 +1,4 @@
-// What a topic may be called (Kafka's rules), which names are the broker's own, and how an id is printed. Pure, any
+// What a topic may be called (Kafka's rules), which names are the broker's own, and what a topic id is. Pure, any
 // core.
 #pragma once
 #include <array>
@@ -25,9 +25,6 @@ std::optional<std::string> topic_name_problem(std::string_view name);
 // Names that differ only in '.' and '_' share the names of their metrics in Kafka and may not both exist. Two names
 // collide when their keys are equal.
 std::string collision_key(std::string_view name);
-
-// URL-safe base64 without padding, as Kafka prints ids: 22 characters.
-std::string to_string(const net::kafka::Uuid& id);
 
 // A topic id from 16 random bytes: a random UUID (version 4), so neither zero nor one, whose text does not begin with
 // '-', which command lines would take for an option.
