@@ -217,12 +217,22 @@ TEST(SegmentIndex, WellSealedNonsenseIsCorrupt) {
   EXPECT_EQ(decode_changed(16, int64_t{1} << 40, 8).error(), Errc::kCorrupt) << "segment longer than can be";
   EXPECT_EQ(decode_changed(28, 1'000'000'000, 4).error(), Errc::kCorrupt) << "more entries than bytes";
   EXPECT_EQ(decode_changed(40 + 8, 7, 4).error(), Errc::kCorrupt) << "first run not at the start";
-  EXPECT_EQ(decode_changed(80, 0, 8).error(), Errc::kCorrupt) << "offsets descend";
+  EXPECT_EQ(decode_changed(80, 0, 8).error(), Errc::kCorrupt) << "below the segment";
+  EXPECT_EQ(decode_changed(80, 1000, 8).error(), Errc::kCorrupt) << "offsets do not ascend";
   EXPECT_EQ(decode_changed(80 + 8, 0, 4).error(), Errc::kCorrupt) << "positions descend";
   EXPECT_EQ(decode_changed(80 + 16, -1, 8).error(), Errc::kCorrupt) << "maxima descend";
   const OpenedFrame frame = *open_frame(file, magic, 1);
   EXPECT_EQ(SegmentIndex::decode(make_frame(magic, 2, frame.payload)).error(), Errc::kUnsupported);
   EXPECT_EQ(SegmentIndex::decode(make_frame(magic + 1, 1, frame.payload)).error(), Errc::kCorrupt);
+}
+
+TEST(SegmentIndex, OfEqualTimesTheFirstCounts) {
+  SegmentIndexBuilder builder(0);
+  for (int64_t offset = 0; offset < 3; ++offset) {
+    ASSERT_TRUE(builder.add_batch(*RecordBatchView::parse(make_batch(offset, 1, offset == 0 ? 5 : 9, 1))));
+  }
+  EXPECT_EQ(builder.index().max_timestamp(), 9);
+  EXPECT_EQ(builder.index().max_timestamp_offset(), 1);
 }
 
 TEST(SegmentIndex, BatchesMustAscend) {
