@@ -11,9 +11,7 @@
 #include <thread>
 
 #include "app/cli/admin_client.h"
-#include "app/cli/group_commands.h"
 #include "app/cli/output.h"
-#include "app/cli/topic_commands.h"
 #include "net/kafka/metadata.h"
 
 namespace posthaste::app {
@@ -35,13 +33,6 @@ TEST(Table, CountsCharactersNotBytes) {
 
 TEST(Table, NamesCannotSteerTheTerminal) { EXPECT_EQ(printable("a\x1b[31m\n\x7f"), "a?[31m??"); }
 
-TEST(TopicCommands, IdsAreBase64WithoutPadding) {
-  net::kafka::Uuid id;
-  EXPECT_EQ(to_base64(id), "AAAAAAAAAAAAAAAAAAAAAA");
-  for (size_t i = 0; i < id.bytes.size(); ++i) id.bytes[i] = static_cast<std::byte>(255 - i);
-  EXPECT_EQ(to_base64(id), "__79_Pv6-fj39vX08_Lx8A");
-}
-
 TEST(AdminClient, CommonVersion) {
   EXPECT_EQ(common_version(0, 12, 0, 13, 0), 12);
   EXPECT_EQ(common_version(0, 12, 0, 9, 4), 9);
@@ -54,23 +45,6 @@ std::vector<std::byte> bytes(std::initializer_list<int> values) {
   std::vector<std::byte> out;
   for (const int value : values) out.push_back(static_cast<std::byte>(value));
   return out;
-}
-
-TEST(GroupCommands, Assignment) {
-  // Version 1, one topic "ab" with partitions 3 and 256, user data absent.
-  const auto whole = bytes({0, 1, 0, 0, 0, 1, 0, 2, 'a', 'b', 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 1, 0, 255, 255, 255, 255});
-  const auto assigned = decode_assignment(whole);
-  ASSERT_TRUE(assigned);
-  EXPECT_EQ(*assigned, (std::vector<TopicPartition>{{"ab", 3}, {"ab", 256}}));
-}
-
-TEST(GroupCommands, AShortOrHostileAssignmentIsNone) {
-  const auto whole = bytes({0, 1, 0, 0, 0, 1, 0, 2, 'a', 'b', 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 1, 0});
-  for (size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_FALSE(decode_assignment(std::span(whole).first(size))) << size;
-  }
-  EXPECT_FALSE(decode_assignment(bytes({0, 0, 0x7f, 255, 255, 255, 0, 1})));
-  EXPECT_FALSE(decode_assignment(bytes({0, 0, 0, 0, 0, 1, 255, 255})));
 }
 
 // A listener on a free loopback port that reads a little, sends `answer` and closes.

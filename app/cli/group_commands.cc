@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "app/cli/offsets.h"
 #include "app/cli/output.h"
+#include "net/kafka/consumer_protocol.h"
 #include "net/kafka/group_admin.h"
 #include "net/kafka/group_offsets.h"
 #include "net/kafka/metadata.h"
@@ -16,35 +18,6 @@ namespace {
 using net::kafka::ErrorCode;
 using DescribedGroup = net::kafka::DescribeGroupsResponse::Group;
 using Json = nlohmann::ordered_json;
-
-// Reads big-endian integers and strings; after the first shortage everything reads as zero and `ok` is false.
-struct AssignmentReader {
-  std::span<const std::byte> left;
-  bool ok = true;
-
-  int64_t number(size_t size) {
-    if (left.size() < size) {
-      ok = false;
-      left = {};
-      return 0;
-    }
-    uint64_t value = 0;
-    for (const std::byte byte : left.first(size)) value = value << 8 | std::to_integer<uint64_t>(byte);
-    left = left.subspan(size);
-    return size == sizeof(int16_t) ? static_cast<int16_t>(value) : static_cast<int32_t>(value);
-  }
-  std::string text() {
-    const int64_t size = number(sizeof(int16_t));
-    if (size < 0 || static_cast<size_t>(size) > left.size()) {
-      ok = false;
-      return {};
-    }
-    std::string out(static_cast<size_t>(size), '\0');
-    std::ranges::transform(left.first(out.size()), out.begin(), [](std::byte byte) { return static_cast<char>(byte); });
-    left = left.subspan(out.size());
-    return out;
-  }
-};
 
 // What the group knows of one partition. Any of the parts may be missing.
 struct Row {
@@ -141,23 +114,6 @@ std::string as_json(const DescribedGroup& group, const std::map<TopicPartition, 
 
 }  // namespace
 
-std::optional<std::vector<TopicPartition>> decode_assignment(std::span<const std::byte> bytes) {
-  AssignmentReader reader{.left = bytes};
-  reader.number(sizeof(int16_t));  // version: all have the same beginning
-  std::vector<TopicPartition> assigned;
-  const int64_t topics = reader.number(sizeof(int32_t));
-  for (int64_t t = 0; t < topics && reader.ok; ++t) {
-    const std::string topic = reader.text();
-    const int64_t partitions = reader.number(sizeof(int32_t));
-    for (int64_t p = 0; p < partitions && reader.ok; ++p) {
-      const auto partition = static_cast<int32_t>(reader.number(sizeof(int32_t)));
-      if (reader.ok) assigned.push_back({topic, partition});
-    }
-  }
-  if (!reader.ok) return std::nullopt;
-  return assigned;
-}
-
 CliResult<std::string> list_groups(AdminClient& client, bool json) {
   net::kafka::MetadataRequest brokers_only;
   brokers_only.topics.emplace();
@@ -206,9 +162,10 @@ CliResult<std::string> describe_group(AdminClient& client, const std::string& gr
   }
   std::map<TopicPartition, Row> rows;
   for (const auto& member : described.members) {
-    for (TopicPartition& partition :
-         decode_assignment(member.member_assignment).value_or(std::vector<TopicPartition>{})) {
-      rows[std::move(partition)].member = &member;
+    const auto assignment = net::kafka::decode_assignment(member.member_assignment);
+    if (!assignment) continue;  // a protocol of its own: the member is shown without partitions
+    for (const auto& topic : assignment->assigned_partitions) {
+      for (const int32_t partition : topic.partitions) rows[{std::string(topic.topic), partition}].member = &member;
     }
   }
   if (CliResult<void> added = add_committed(*coordinator, group, rows); !added) return std::unexpected(added.error());

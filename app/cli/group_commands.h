@@ -1,13 +1,8 @@
 // `posthaste group list|describe`: who is in a consumer group, what each member reads and how far it is behind.
 #pragma once
-#include <cstddef>
-#include <optional>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "app/cli/admin_client.h"
-#include "app/cli/offsets.h"
 #include "app/cli/result.h"
 
 namespace posthaste::app {
@@ -15,9 +10,5 @@ namespace posthaste::app {
 // Each returns what to print. Fails as AdminClient::call does, and with kRefused when there is no such group.
 CliResult<std::string> list_groups(AdminClient& client, bool json);
 CliResult<std::string> describe_group(AdminClient& client, const std::string& group, bool json);
-
-// The partitions in a member's assignment as consumers encode it (ConsumerProtocolAssignment of Kafka). Nothing when
-// the bytes are of another protocol or end too early.
-std::optional<std::vector<TopicPartition>> decode_assignment(std::span<const std::byte> bytes);
 
 }  // namespace posthaste::app

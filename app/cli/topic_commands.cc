@@ -87,7 +87,7 @@ Json as_json(const DescribedTopics& described) {
                             {"end_offset", offset(described.ends, partition)}});
     }
     topics.push_back({{"name", *topic.name},
-                      {"id", to_base64(topic.topic_id)},
+                      {"id", to_string(topic.topic_id)},
                       {"internal", topic.is_internal},
                       {"partitions", partitions}});
   }
@@ -95,19 +95,6 @@ Json as_json(const DescribedTopics& described) {
 }
 
 }  // namespace
-
-std::string to_base64(const net::kafka::Uuid& id) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string out;
-  uint32_t bits = 0;
-  int held = 0;
-  for (const std::byte byte : id.bytes) {
-    bits = bits << 8 | std::to_integer<uint32_t>(byte);
-    for (held += 8; held >= 6; held -= 6) out.push_back(kAlphabet[bits >> (held - 6) & 63]);
-  }
-  if (held > 0) out.push_back(kAlphabet[bits << (6 - held) & 63]);
-  return out;
-}
 
 CliResult<std::string> create_topic(AdminClient& client, const CreateTopicOptions& options, bool json) {
   net::kafka::CreateTopicsRequest request;
@@ -171,7 +158,7 @@ CliResult<std::string> describe_topics(AdminClient& client, const std::vector<st
   for (const auto& topic : described->metadata->topics) {
     const std::string name(*topic.name);
     if (!out.empty()) out += "\n";
-    out += fmt::format("topic {}  id {}  partitions {}\n", printable(name), to_base64(topic.topic_id),
+    out += fmt::format("topic {}  id {}  partitions {}\n", printable(name), to_string(topic.topic_id),
                        topic.partitions.size());
     Table table({"PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END"});
     for (const auto& one : topic.partitions) {

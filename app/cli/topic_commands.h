@@ -25,7 +25,4 @@ CliResult<std::string> list_topics(AdminClient& client, bool with_internal, bool
 CliResult<std::string> describe_topics(AdminClient& client, const std::vector<std::string>& names, bool json);
 CliResult<std::string> delete_topics(AdminClient& client, const std::vector<std::string>& names, bool json);
 
-// Kafka's form of an id: URL-safe base64 without padding.
-std::string to_base64(const net::kafka::Uuid& id);
-
 }  // namespace posthaste::app
