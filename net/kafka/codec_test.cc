@@ -215,6 +215,15 @@ TEST(CodecTest, EveryKindOfFieldInEveryVersion) {
   EXPECT_LT(encoded(message, 3).size(), bytes.size());
 }
 
+TEST(CodecDeathTest, ATargetTooSmallOrAVersionUnknownIsOurBug) {
+  HeartbeatRequest message;
+  message.group_id = "group";
+  std::vector<std::byte> bytes(encoded_size(message, 0).total - 1);
+  Target target{.owned = bytes};
+  EXPECT_DEATH(encode(message, 0, target), "encoded_size");
+  EXPECT_DEATH(encoded_size(message, 99), "version 99 cannot be encoded");
+}
+
 TEST(ConsumerProtocolTest, ANewerVersionIsReadAsOurNewest) {
   ConsumerSubscription subscription;
   subscription.topics = {"orders", "deliveries"};

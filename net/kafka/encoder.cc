@@ -3,10 +3,15 @@
 
 namespace posthaste::net::kafka {
 
+void Encoder::fail_no_room() {
+  CHECK(false, "the target was not sized with encoded_size()");
+  std::unreachable();
+}
+
 void Encoder::put(const void* bytes, size_t count) {
   size_.total += count;
   if (target_ == nullptr || count == 0) return;
-  CHECK(count <= target_->owned.size() - target_->position, "the target was not sized with encoded_size()");
+  if (target_->owned.size() - target_->position < count) fail_no_room();
   std::memcpy(target_->owned.data() + target_->position, bytes, count);
   target_->position += count;
 }

@@ -60,8 +60,13 @@ class Encoder {
     } else if constexpr (std::is_same_v<T, double>) {
       write_scalar(std::bit_cast<uint64_t>(value));
     } else {
+      size_.total += sizeof(T);
+      if (target_ == nullptr) return;
+      if (target_->owned.size() - target_->position < sizeof(T)) [[unlikely]]
+        fail_no_room();
       value = std::byteswap(value);
-      put(&value, sizeof(T));
+      std::memcpy(target_->owned.data() + target_->position, &value, sizeof(T));
+      target_->position += sizeof(T);
     }
   }
   void write_unsigned_varint(uint32_t value);
@@ -126,6 +131,7 @@ class Encoder {
     return value == T{};
   }
 
+  [[noreturn]] static void fail_no_room();
   void put(const void* bytes, size_t count);
   void put_external(Bytes bytes);
   void write_length(size_t count);
