@@ -72,3 +72,21 @@ unit_tests() {
   must_build "$preset" "${programs[@]}"
   for room in "${programs[@]}"; do run_gtest "build/$preset/bin/$room"; done
 }
+
+# seeds_on_all_cores FIRST COUNT COMMAND...: splits the seeds over the machine's cores; each part is `counted`.
+seeds_on_all_cores() {
+  local first=$1 count=$2 cores part i share logs=()
+  shift 2
+  cores=$(nproc)
+  share=$(((count + cores - 1) / cores))
+  for ((i = 0; i < cores && i * share < count; i++)); do
+    part=$((count - i * share < share ? count - i * share : share))
+    logs+=("build/logs/.seeds.$$.$i")
+    "$@" $((first + i * share)) "$part" >"${logs[i]}" 2>&1 &
+  done
+  wait
+  for log in "${logs[@]}"; do
+    counted cat "$log"
+    rm -f "$log"
+  done
+}
