@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <cerrno>
 
 #include "reactor/uring/op_state.h"
+#include "reactor/uring/signal_block.h"
 
 namespace posthaste::reactor::uring {
 namespace {
@@ -87,13 +87,8 @@ HelperThread::~HelperThread() {
 void HelperThread::submit(Op& op, int fd) {
   state_of(op).fd = fd;
   if (!thread_.joinable()) {
-    // Signals are for the thread that the application chose: the new one inherits a full mask.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const SignalBlock block;
     thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
   {
     const std::lock_guard lock(mutex_);

@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -12,6 +11,7 @@
 
 #include "reactor/mail.h"
 #include "reactor/scope.h"
+#include "reactor/uring/signal_block.h"
 
 namespace posthaste::reactor::uring {
 namespace {
@@ -71,8 +71,9 @@ struct Host::Shared {
   // frame of its sender, and a core counts as busy during its turn: when all are quiet nothing is under way anywhere.
   std::atomic<uint32_t> quiet{0};
   std::atomic<bool> ended{false};
-  std::mutex stop_mutex;  // held by request_stop, so that no core goes away under it
-  bool closed = false;    // guarded by stop_mutex
+  Profile profile = Profile::kAuto;  // written by core 0 before it passes `started`
+  std::mutex stop_mutex;             // held by request_stop, so that no core goes away under it
+  bool closed = false;               // guarded by stop_mutex
 };
 
 void Host::Shared::pin(CoreId id) {
@@ -92,6 +93,7 @@ void Host::Shared::thread_main(CoreId id) {
     const std::lock_guard lock(start_mutex);
     start_error = fmt::format("core {}: {}", id, backend.error());
   }
+  if (backend && id == 0) profile = (*backend)->profile();
   started.arrive_and_wait();
   if (!start_error.empty()) return;
   run_core(id, **backend);
@@ -139,14 +141,12 @@ std::expected<std::unique_ptr<Host>, std::string> Host::start(const HostOptions&
   Shared& shared = *host->shared_;
   shared.wakes = std::move(*wakes);
 
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  for (CoreId core = 0; core < options.cores; ++core) {
-    shared.threads.emplace_back([&shared, core] { shared.thread_main(core); });
+  {
+    const SignalBlock block;
+    for (CoreId core = 0; core < options.cores; ++core) {
+      shared.threads.emplace_back([&shared, core] { shared.thread_main(core); });
+    }
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   shared.started.arrive_and_wait();
   if (!shared.start_error.empty()) {
     host->wait();
@@ -161,6 +161,8 @@ void Host::request_stop() {
   const std::lock_guard lock(shared_->stop_mutex);
   if (!shared_->closed) shared_->mailroom.request_stop();
 }
+
+Profile Host::profile() const { return shared_->profile; }
 
 void Host::wait() {
   for (std::thread& thread : shared_->threads) {

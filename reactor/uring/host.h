@@ -25,6 +25,8 @@ class Host {
   // Waits for the end.
   ~Host();
 
+  // Which kernel features its rings use; never kAuto.
+  Profile profile() const;
   // Any thread, at any time: every core gets request_stop().
   void request_stop();
   // Returns when all cores have ended. One caller.

@@ -8,6 +8,8 @@
 
 #include <mutex>
 
+#include "reactor/uring/signal_block.h"
+
 namespace posthaste::reactor::uring {
 namespace {
 
@@ -55,6 +57,7 @@ struct LogSink::Spdlog {
 };
 
 LogSink::LogSink(LogLevel least, int fd) : spdlog_(std::make_unique<Spdlog>()) {
+  const SignalBlock block;
   spdlog_->pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
   spdlog_->logger = std::make_shared<spdlog::async_logger>(
       "posthaste", std::make_shared<DescriptorSink>(fd), spdlog_->pool, spdlog::async_overflow_policy::overrun_oldest);

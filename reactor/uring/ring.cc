@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "reactor/check.h"
@@ -76,6 +77,18 @@ std::string describe_setup_failure(int error, std::string_view release, std::str
     default:
       return fmt::format("io_uring_setup failed on kernel {}: {}", release, std::strerror(error));
   }
+}
+
+uint32_t count_kernel_workers() {
+  uint32_t count = 0;
+  std::error_code error;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", error)) {
+    std::ifstream file(task.path() / "comm");
+    std::string name;
+    std::getline(file, name);
+    count += name.starts_with("iou-wrk-") ? 1U : 0U;
+  }
+  return count;
 }
 
 std::expected<std::unique_ptr<Ring>, std::string> Ring::create(const RingOptions& options) {

@@ -45,6 +45,11 @@ struct RingStats {
 // `disabled_sysctl`: the text of /proc/sys/kernel/io_uring_disabled, empty if there is none.
 std::string describe_setup_failure(int error, std::string_view kernel_release, std::string_view disabled_sysctl);
 
+// Threads of this process in which the kernel does work that it would not do in the submitting thread. Any thread may
+// ask; reads /proc. They live for seconds after their last work, so a count above what file creation explains says that
+// reads or writes are handed over (on some file systems every durable write is).
+uint32_t count_kernel_workers();
+
 class Ring {
  public:
   struct Completion {
