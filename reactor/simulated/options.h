@@ -32,8 +32,9 @@ struct WorldOptions {
   DurationRange network_spike{2ms, 50ms};
   uint32_t reset_per_million = 0;                // per piece of a stream: the connection breaks
   uint32_t short_receive_per_million = 200'000;  // a receive gets fewer bytes than there are
-  size_t piece_bytes_max = 16'384;               // a stream arrives in pieces of 1 .. this
-  size_t window_bytes_min = 16'384;              // sent but not received; drawn per connection and direction
+  size_t piece_bytes_min = 1;                    // a stream arrives in pieces of such sizes
+  size_t piece_bytes_max = 16'384;
+  size_t window_bytes_min = 16'384;  // sent but not received; drawn per connection and direction
   size_t window_bytes_max = 262'144;
   size_t accept_backlog = 1024;    // established but not accepted; beyond: refused
   Duration connect_timeout = 20s;  // to an address that does not answer

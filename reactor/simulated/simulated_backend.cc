@@ -104,10 +104,11 @@ void SimulatedBackend::start(Op& op) {
   if (op.kind == OpKind::kListen || op.kind == OpKind::kConnect) return network_.start(*this, op, pending, 0);
   if (names_a_path(op.kind)) return start_on_disk(op, pending);
   const FileSlot target = file(op.file);
-  if (target.kind == FileKind::kFree) return finish_later(pending, error(Errc::kIoError), 0);
   if (target.kind == FileKind::kDisk) {
     if (is_network(op.kind)) return finish_later(pending, error(Errc::kIoError), 0);
-    return start_on_disk(op, pending);
+    start_on_disk(op, pending);
+    if (op.kind == OpKind::kClose) drop_file(op.file);  // the id is gone from here on
+    return;
   }
   if (op.kind == OpKind::kClose) {
     drop_file(op.file);
@@ -152,8 +153,6 @@ void SimulatedBackend::disk_done(uint32_t slot_index, uint32_t generation) {
   int64_t result = host_.disk().complete(slot.ticket);
   if (result >= 0 && op->kind == OpKind::kOpen) {
     result = add_file(FileKind::kDisk, static_cast<uint32_t>(result)).value;
-  } else if (result >= 0 && op->kind == OpKind::kClose) {
-    drop_file(op->file);
   }
   finish(pending, result);
 }
@@ -193,26 +192,19 @@ void SimulatedBackend::finish(Pending pending, int64_t result) {
 
 // A disk operation that a device has already may ignore the request; which, the seed says.
 void SimulatedBackend::cancel(Op& op, Pending pending) {
-  int64_t result = error(Errc::kNotFound);
   for (uint32_t i = 0; i < slots_.size(); ++i) {
-    Slot& slot = slots_[i];
+    const Slot& slot = slots_[i];
     if (slot.op == nullptr || slot.op != op.target || slot.op == &op) continue;
     const Pending target{i, slot.generation};
-    if (slot.on_disk) {
-      if (slot.op->kind == OpKind::kClose || timeline_.random().below(2) == 0) {
-        result = error(Errc::kBusy);
-        break;
-      }
+    if (is_network(slot.op->kind)) {
+      network_.cancel(*this, *slot.op, target);
+    } else if (slot.on_disk && slot.op->kind != OpKind::kClose && timeline_.random().below(2) == 0) {
       host_.disk().withdraw(slot.ticket);
       finish(target, error(Errc::kCancelled));
-    } else if (!network_.cancel(*this, *slot.op, target)) {
-      result = error(Errc::kBusy);
-      break;
     }
-    result = 0;
-    break;
+    return finish_later(pending, 0, 0);
   }
-  finish_later(pending, result, 0);
+  finish_later(pending, error(Errc::kNotFound), 0);
 }
 
 void SimulatedBackend::deliver_completions() {
@@ -231,7 +223,13 @@ void SimulatedBackend::deliver_completions() {
 
 void SimulatedBackend::wait(Instant deadline) {
   while (done_.empty() && !woken_ && host_.monotonic_now() < deadline) {
-    if (!host_.world().step()) break;
+    const int64_t end = deadline == Instant::never() ? INT64_MAX : host_.world_time(deadline);
+    if (!timeline_.empty() && timeline_.next_at() <= end) {
+      timeline_.step();
+    } else {
+      timeline_.skip_to(end == INT64_MAX ? 0 : end);
+      break;
+    }
   }
   woken_ = false;
   deliver_completions();
@@ -245,43 +243,52 @@ void SimulatedBackend::wake(CoreId core) {
 
 // --- Files.
 
+// An operation on a file that is not open, or not any more, is the caller's bug, as it is on the real backend.
 SimulatedBackend::FileSlot SimulatedBackend::file(FileId id) const {
-  if (id.value < 0 || static_cast<size_t>(id.value) >= files_.size()) return {};
-  return files_[static_cast<size_t>(id.value)];
+  const auto value = static_cast<uint32_t>(id.value);
+  const uint32_t slot = value & kFileSlotMask;
+  CHECK(id.valid() && slot < files_.size() && files_[slot].kind != FileKind::kFree &&
+            files_[slot].generation == value >> kFileSlotBits,
+        "{}/{}: file id {:#x} is not open", host_.ip(), core_, id.value);
+  return files_[slot];
 }
 
 FileId SimulatedBackend::add_file(FileKind kind, uint32_t index) {
-  FileId id;
+  uint32_t slot = 0;
   if (free_files_.empty()) {
-    id.value = static_cast<int32_t>(files_.size());
+    slot = static_cast<uint32_t>(files_.size());
+    CHECK(slot <= kFileSlotMask, "more open files than a FileId can name");
     files_.emplace_back();
   } else {
-    id.value = free_files_.back();
+    slot = free_files_.back();
     free_files_.pop_back();
   }
-  files_[static_cast<size_t>(id.value)] = {kind, index};
-  return id;
+  files_[slot].kind = kind;
+  files_[slot].index = index;
+  return FileId{static_cast<int32_t>(slot | (files_[slot].generation << kFileSlotBits))};
 }
 
 FileId SimulatedBackend::add_socket(EndpointId endpoint) { return add_file(FileKind::kSocket, endpoint); }
 
 void SimulatedBackend::drop_file(FileId id) {
-  files_[static_cast<size_t>(id.value)] = {};
-  free_files_.push_back(id.value);
+  const uint32_t slot = static_cast<uint32_t>(id.value) & kFileSlotMask;
+  files_[slot].kind = FileKind::kFree;
+  files_[slot].generation = (files_[slot].generation + 1) & kFileGenerationMask;
+  free_files_.push_back(slot);
 }
 
 int SimulatedBackend::detach(FileId socket) {
   const FileSlot slot = file(socket);
   CHECK(slot.kind == FileKind::kSocket, "only a socket can be detached");
   drop_file(socket);
-  network_.moved(slot.index, nullptr);
+  network_.detach(slot.index);
   return host_.add_detached(slot.index);
 }
 
 Result<FileId> SimulatedBackend::adopt(int detached) {
   const Result<EndpointId> endpoint = host_.take_detached(detached);
   if (!endpoint) return failure(endpoint.error());
-  network_.moved(*endpoint, this);
+  network_.adopt(*endpoint, *this);
   return add_socket(*endpoint);
 }
 

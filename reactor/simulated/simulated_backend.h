@@ -56,9 +56,14 @@ class SimulatedBackend final : public Backend {
   Slice take_select_buffer();
 
  private:
+  // A FileId is a slot and its generation, so that a stale one is noticed.
+  static constexpr uint32_t kFileSlotBits = 16;
+  static constexpr uint32_t kFileSlotMask = (1U << kFileSlotBits) - 1;
+  static constexpr uint32_t kFileGenerationMask = 0x7fff;  // the sign stays clear
   enum class FileKind : uint8_t { kFree, kDisk, kSocket };
   struct FileSlot {
     FileKind kind = FileKind::kFree;
+    uint32_t generation = 0;
     uint32_t index = 0;  // Disk::Handle or EndpointId
   };
   struct Slot {
@@ -92,7 +97,7 @@ class SimulatedBackend final : public Backend {
   size_t in_flight_ = 0;
   std::vector<Op*> done_;
   std::vector<FileSlot> files_;
-  std::vector<int32_t> free_files_;
+  std::vector<uint32_t> free_files_;
   std::vector<std::unique_ptr<std::byte, Free>> memory_;
   std::unique_ptr<std::byte[]> select_memory_;
   std::vector<uint32_t> free_select_buffers_;

@@ -89,6 +89,7 @@ class Host final : public EventTarget {
   void completion_arrived(CoreId core);
   void wake(CoreId core) { make_runnable(core); }
   Instant monotonic_now() const { return {to_local(timeline().now())}; }
+  int64_t world_time(Instant local) const { return to_world(local.nanoseconds); }
   WallMillis wall_now() const;
   uint32_t disk_factor() const { return disk_factor_; }
   int add_detached(EndpointId endpoint);
