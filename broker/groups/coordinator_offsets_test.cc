@@ -3,6 +3,7 @@
 
 #include "broker/groups/coordinator.h"
 #include "broker/groups/coordinator_test_driver.h"
+#include "net/kafka/consumer_protocol.h"
 
 namespace posthaste::broker {
 namespace {
@@ -39,14 +40,11 @@ int64_t offset_of(const GroupTestDriver& d, const std::string& group, const std:
 }
 
 std::string subscription(const std::vector<std::string>& topics) {
-  std::string bytes("\x00\x01\x00\x00\x00", 5);
-  bytes.push_back(static_cast<char>(topics.size()));
-  for (const std::string& topic : topics) {
-    bytes.push_back('\0');
-    bytes.push_back(static_cast<char>(topic.size()));
-    bytes += topic;
-  }
-  return bytes + std::string(4, '\xff');  // no user data
+  net::kafka::ConsumerSubscription wants;
+  wants.topics.assign(topics.begin(), topics.end());
+  std::string text;
+  for (const std::byte byte : net::kafka::encode_subscription(wants, 1)) text.push_back(static_cast<char>(byte));
+  return text;
 }
 
 JoinRequest consumer(const std::vector<std::string>& topics, int32_t session_ms = 10'000) {
@@ -238,6 +236,21 @@ TEST(GroupExpiry, TopicsThatNobodyReadsAge) {
   live(d, joined, 7 * kDay + 1'200'000);
   EXPECT_EQ(offset_of(d, "g"), 7);
   EXPECT_EQ(offset_of(d, "g", "left-behind"), -1);
+}
+
+TEST(GroupExpiry, WhenNobodyCanTellWhatIsReadNothingAges) {
+  GroupTestDriver d;
+  JoinRequest request = consumer({"t"}, kLongSession);
+  request.protocols = {{"range", "not a subscription"}};
+  const RequestToken token = d.join(request);
+  d.advance(3'000);
+  const JoinResponse joined = d.answer<JoinResponse>(token);
+  d.sync({"g", 1, joined.member_id, {}, {}, {}, {}});
+  OffsetCommitRequest other = commit_by(joined, 8);
+  other.topics[0].name = "left-behind";
+  d.commit(other);
+  live(d, joined, 8 * kDay);
+  EXPECT_EQ(offset_of(d, "g", "left-behind"), 8);
 }
 
 TEST(GroupExpiry, AnExplicitRetentionRules) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/kafka/consumer_protocol.h"
 #include "reactor/check.h"
 
 namespace posthaste::broker {
@@ -194,16 +195,12 @@ std::optional<std::set<std::string>> Group::subscribed() const {
   if (!protocol_type || *protocol_type != kConsumerProtocolType || !protocol_name) return std::nullopt;
   std::set<std::string> topics;
   for (const auto& [member_id, member] : members) {
-    auto of_member = subscribed_topics(member.metadata_for(*protocol_name));
-    if (!of_member) return std::nullopt;
-    topics.insert(of_member->begin(), of_member->end());
+    const std::string_view metadata = member.metadata_for(*protocol_name);
+    const auto wants = net::kafka::decode_subscription(std::as_bytes(std::span(metadata)));
+    if (!wants) return std::nullopt;
+    topics.insert(wants->topics.begin(), wants->topics.end());
   }
   return topics;
-}
-
-bool Group::is_subscribed(const std::string& topic) const {
-  const auto topics = subscribed();
-  return !topics || topics->contains(topic);
 }
 
 bool Group::has_offsets() const {

@@ -109,9 +109,7 @@ class Group {
   int32_t largest_rebalance_timeout_ms() const;
   // The nearest moment at which anything of this group expires.
   reactor::Instant nearest_deadline() const;
-  // Whether a consumer of the group reads `topic`, as far as its members' metadata tells; true when it cannot tell.
-  bool is_subscribed(const std::string& topic) const;
-  // The same for all topics at once; nothing when it cannot tell.
+  // The topics that the members of a consumer group read; nothing when their metadata does not tell.
   std::optional<std::set<std::string>> subscribed() const;
   bool has_offsets() const;
 

@@ -151,15 +151,4 @@ Result<GroupMetadataValue> decode_group_value(std::string_view bytes) {
   return value;
 }
 
-Result<std::vector<std::string>> subscribed_topics(std::string_view metadata) {
-  ByteReader in(metadata);
-  const int16_t version = TRY(in.int16());
-  if (version < 0) return failure(Errc::kCorrupt);
-  const size_t count = TRY(in.array_count(2));
-  std::vector<std::string> topics;
-  topics.reserve(count);
-  for (size_t i = 0; i < count; ++i) topics.push_back(TRY(in.string()));
-  return topics;
-}
-
 }  // namespace posthaste::broker

@@ -70,8 +70,4 @@ reactor::Result<OffsetCommitValue> decode_offset_value(std::string_view bytes);
 // Versions 0 to 4; kUnsupported above.
 reactor::Result<GroupMetadataValue> decode_group_value(std::string_view bytes);
 
-// Topics of a ConsumerProtocolSubscription (what consumers send as protocol metadata), any version. Fails on bytes that
-// are not one: the caller then assumes every topic is subscribed.
-reactor::Result<std::vector<std::string>> subscribed_topics(std::string_view metadata);
-
 }  // namespace posthaste::broker

@@ -129,15 +129,5 @@ TEST(GroupRecords, HostileCountsReserveNothing) {
   EXPECT_EQ(decode_group_value(head + BYTES("\xff\xff\xff\xff")).error(), Errc::kCorrupt);
 }
 
-TEST(GroupRecords, SubscribedTopics) {
-  EXPECT_EQ(subscribed_topics(BYTES("\x00\x01\x00\x00\x00\x02\x00\x01"
-                                    "a\x00\x02"
-                                    "bc\xff\xff\xff\xff")),
-            (std::vector<std::string>{"a", "bc"}));
-  EXPECT_FALSE(subscribed_topics("").has_value());
-  EXPECT_FALSE(subscribed_topics(BYTES("\x00\x01\x7f\xff\xff\xff")).has_value());
-  EXPECT_FALSE(subscribed_topics(BYTES("\xff\xff\x00\x00\x00\x00")).has_value());
-}
-
 }  // namespace
 }  // namespace posthaste::broker
