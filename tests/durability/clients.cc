@@ -112,16 +112,15 @@ void LoadProducer::send_one(uint64_t draw) {
 
 void LoadProducer::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
   auto* self = static_cast<LoadProducer*>(opaque);
-  RecordId id;
-  const std::string_view value(static_cast<const char*>(message->payload), message->len);
-  CHECK(parse_value(value, id));
+  const std::optional<RecordId> id = parse_value({static_cast<const char*>(message->payload), message->len});
+  CHECK(id);
   if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    self->ledger_.acknowledged(message->partition, message->offset, id);
+    self->ledger_.acknowledged(message->partition, message->offset, *id);
     return;
   }
   const std::lock_guard lock(self->mutex_);
   if (self->error_.empty()) {
-    self->error_ = fmt::format("producer {}: record {} for partition {} failed: {}", id.producer, id.sequence,
+    self->error_ = fmt::format("producer {}: record {} for partition {} failed: {}", id->producer, id->sequence,
                                message->partition, rd_kafka_err2str(message->err));
   }
 }
@@ -204,20 +203,18 @@ std::optional<ReadLog> read_everything(const std::string& bootstrap, const std::
   rd_kafka_poll_set_consumer(reader.get());
   const PartitionList list = list_of(topic, partitions, RD_KAFKA_OFFSET_BEGINNING);
   CHECK(rd_kafka_assign(reader.get(), list.get()) == RD_KAFKA_RESP_ERR_NO_ERROR);
-  ReadLog log;
-  log.partitions.resize(static_cast<size_t>(partitions));
+  ReadLog log(static_cast<size_t>(partitions));
   std::set<int32_t> ended;
   const auto end = std::chrono::steady_clock::now() + limit;
   while (ended.size() < static_cast<size_t>(partitions)) {
     if (std::chrono::steady_clock::now() > end) return std::nullopt;
-    app::KafkaOwner<rd_kafka_message_t> message(rd_kafka_consumer_poll(reader.get(), kPollMilliseconds));
+    const app::KafkaOwner<rd_kafka_message_t> message(rd_kafka_consumer_poll(reader.get(), kPollMilliseconds));
     if (!message) continue;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       ended.insert(message->partition);
     } else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      log.partitions.at(static_cast<size_t>(message->partition))
-          .push_back({message->offset, {static_cast<const char*>(message->payload), message->len}});
-      log.messages.push_back(std::move(message));
+      const std::string_view value(static_cast<const char*>(message->payload), message->len);
+      log.at(static_cast<size_t>(message->partition)).push_back({message->offset, parse_value(value)});
     } else {
       fmt::print("reader: {}\n", rd_kafka_message_errstr(message.get()));
     }

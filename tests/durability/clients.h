@@ -77,10 +77,7 @@ class Committer {
 };
 
 // All records of all partitions from the first to the end. Nothing when the end is not reached within `limit`.
-struct ReadLog {
-  std::vector<app::KafkaOwner<rd_kafka_message_t>> messages;  // owns the bytes
-  std::vector<std::vector<Ledger::Found>> partitions;
-};
+using ReadLog = std::vector<std::vector<Ledger::Found>>;  // by partition
 std::optional<ReadLog> read_everything(const std::string& bootstrap, const std::string& topic, int32_t partitions,
                                        std::chrono::milliseconds limit);
 

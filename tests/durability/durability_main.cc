@@ -20,7 +20,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto kReadyLimit = milliseconds(20'000);
+constexpr auto kReadyLimit = milliseconds(60'000);
 constexpr auto kDrainLimit = milliseconds(60'000);
 constexpr auto kReadLimit = milliseconds(120'000);
 const std::string kTopic = "durability";
@@ -154,9 +154,10 @@ class Rounds {
       mistakes.push_back(fmt::format("the end of all partitions was not reached within {} ms", kReadLimit.count()));
       return;
     }
-    records = log->messages.size();
     for (int32_t partition = 0; partition < options_.partitions; ++partition) {
-      const auto wrong = ledger_.compare(partition, log->partitions.at(static_cast<size_t>(partition)));
+      const std::vector<Ledger::Found>& found = log->at(static_cast<size_t>(partition));
+      records += found.size();
+      const auto wrong = ledger_.compare(partition, found);
       mistakes.insert(mistakes.end(), wrong.begin(), wrong.end());
     }
   }

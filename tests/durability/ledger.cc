@@ -58,14 +58,14 @@ std::string value_of(RecordId id, size_t size) {
   return out;
 }
 
-bool parse_value(std::string_view value, RecordId& id) {
+std::optional<RecordId> parse_value(std::string_view value) {
   std::string_view left = value;
   const auto producer = take_number<uint32_t>(left);
   const auto sequence = producer ? take_number<uint32_t>(left) : std::nullopt;
   const auto size = sequence ? take_number<size_t>(left) : std::nullopt;
-  if (!size || *size > std::max<size_t>(value.size(), 64)) return false;
-  id = {*producer, *sequence};
-  return value_of(id, *size) == value;
+  if (!size || *size > std::max<size_t>(value.size(), 64)) return std::nullopt;
+  const RecordId id{*producer, *sequence};
+  return value_of(id, *size) == value ? std::optional(id) : std::nullopt;
 }
 
 void Ledger::sent(int32_t partition, RecordId id) {
@@ -105,13 +105,12 @@ std::vector<std::string> Ledger::compare(int32_t partition, const std::vector<Fo
   for (const Found& found : log) {
     if (found.offset != next) mistakes.add("offset gap", fmt::format("{} where {} was due", found.offset, next));
     next = found.offset + 1;
-    RecordId id;
-    if (!parse_value(found.value, id)) {
+    if (!found.id) {
       mistakes.add("damaged record", fmt::format("at offset {}", found.offset));
       continue;
     }
-    ids[found.offset] = id;
-    by_producer[id.producer].push_back(id.sequence);
+    ids[found.offset] = *found.id;
+    by_producer[found.id->producer].push_back(found.id->sequence);
   }
   for (const auto& [offset, id] : place.acknowledged) {
     const auto found = ids.find(offset);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,7 @@ struct RecordId {
 // The value of a record: its id, and as many bytes that follow from it. A reader can tell whether every byte is right.
 std::string value_of(RecordId id, size_t size);
 // The id, when `value` is exactly the value of a record.
-bool parse_value(std::string_view value, RecordId& id);
+std::optional<RecordId> parse_value(std::string_view value);
 
 // Every method may be called from any thread.
 class Ledger {
@@ -43,7 +44,7 @@ class Ledger {
   // in order and without a hole. Returns one line per kind of mistake, empty when all is well.
   struct Found {
     int64_t offset = 0;
-    std::string_view value;
+    std::optional<RecordId> id;  // nothing: the value was damaged
   };
   std::vector<std::string> compare(int32_t partition, const std::vector<Found>& log) const;
 

@@ -1,0 +1,117 @@
+"""The broker as a process: how fast it is ready and how much memory it takes when idle, clean stops, restarts, a data folder in
+use, a port in use, wrong configuration. Last line: `N passed, M failed`.
+
+usage: run.py"""
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+
+from broker import ROOT, Broker, binary, free_port  # noqa: E402
+from checks import expect, expect_equal, finish, step  # noqa: E402
+
+READY_MILLISECONDS = 100
+IDLE_MIB = 128
+TIMEOUT_SECONDS = 30
+
+
+def serve(*arguments, **options):
+    """Runs `posthaste serve` that is expected to end by itself."""
+    return subprocess.run([binary(), "serve", *arguments], text=True, capture_output=True, timeout=TIMEOUT_SECONDS, check=False, **options)
+
+
+def refused(done, *words):
+    expect(done.returncode > 0, f"it ended with {done.returncode}: {done.stderr[-500:]}")
+    said = done.stderr + done.stdout
+    for word in words:
+        expect(word in said, f"'{word}' is not in: {said[-500:]}")
+
+
+def cli(broker, *arguments, stdin=""):
+    return subprocess.run([binary(), *arguments, "--bootstrap-server", broker.bootstrap], input=stdin, text=True, capture_output=True,
+                          timeout=TIMEOUT_SECONDS, check=True).stdout
+
+
+def resident_mib(pid):
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no Rss")
+
+
+def on_one_folder(folder):
+    with Broker("process", folder=folder) as broker:
+        with step("a second process on the same data folder is refused"):
+            refused(serve("--data", str(folder), "--listen", f"127.0.0.1:{free_port()}"), str(folder))
+        with step("a port in use is named"):
+            refused(serve("--data", str(folder) + "-other", "--listen", broker.bootstrap), str(broker.port))
+        with step("records, groups and the cluster's id survive a clean stop"):
+            cli(broker, "topic", "create", "kept", "-p", "2")
+            cli(broker, "produce", "kept", stdin="".join(f"{number}\n" for number in range(100)))
+            cli(broker, "consume", "kept", "-g", "readers", "--from-beginning", "-n", "60")
+            described = json.loads(cli(broker, "topic", "describe", "kept", "--json"))
+            broker.stop()
+            broker.start()
+            expect_equal(json.loads(cli(broker, "topic", "describe", "kept", "--json")), described, "the topic")
+            rest = cli(broker, "consume", "kept", "-g", "readers", "--from-beginning", "--exit").split()
+            expect_equal(len(rest), 40, "records left for the group")
+            expect_equal(sorted(map(int, cli(broker, "consume", "kept", "--from-beginning", "--exit").split())), list(range(100)), "records")
+        with step("SIGTERM while clients are connected"):
+            member = subprocess.Popen([binary(), "consume", "kept", "-g", "readers", "--bootstrap-server", broker.bootstrap], stdout=subprocess.DEVNULL)
+            try:
+                broker.stop()
+                broker.start()
+            finally:
+                member.terminate()
+                member.wait(TIMEOUT_SECONDS)
+        with step("SIGKILL and restart"):
+            broker.kill()
+            broker.start()
+            expect_equal(len(cli(broker, "consume", "kept", "--from-beginning", "--exit").split()), 100, "records")
+
+
+def main():
+    base = ROOT / "build/test-data/process"
+    shutil.rmtree(base, ignore_errors=True)
+    base.mkdir(parents=True)
+
+    with step(f"ready in under {READY_MILLISECONDS} ms with an empty folder, in under {IDLE_MIB} MiB"):
+        times, sizes = [], []
+        for attempt in range(5):
+            with Broker("process-start", folder=base / f"empty-{attempt}") as broker:
+                broker.stop()
+                shutil.rmtree(broker.folder)
+                times.append(broker.start() * 1000)
+                sizes.append(resident_mib(broker.process.pid))
+        print(f"       ready after {', '.join(f'{one:.0f}' for one in times)} ms; idle {max(sizes):.0f} MiB")
+        expect(max(sizes) < IDLE_MIB, f"idle memory is {max(sizes):.0f} MiB")
+        expect(statistics.median(times) < READY_MILLISECONDS, f"the median is {statistics.median(times):.0f} ms")
+
+    on_one_folder(base / "one")
+
+    with step("configuration mistakes are refused, with what would be right"):
+        refused(serve("--data", str(base / "none"), "--override", "num.partition=3"), "num.partitions")
+        refused(serve("--data", str(base / "none"), "--override", "num.partitions=0"), "1 to 2147483647")
+        refused(serve(str(base / "no.properties")), "no.properties")
+        expect(not (base / "none").exists(), "it made a data folder")
+    with step("a data folder that cannot be made or written is named"):
+        (base / "file").write_text("not a folder")
+        refused(serve("--data", str(base / "file" / "data"), "--listen", f"127.0.0.1:{free_port()}"), str(base / "file"))
+    with step("a properties file"):
+        properties = base / "server.properties"
+        port = free_port()
+        properties.write_text(f"# ours\nlog.dirs={base / 'from-file'}\nlisteners=PLAINTEXT://127.0.0.1:{port}\nnum.partitions = 4\n")
+        shown = serve(str(properties), "--print-config", "--override", "num.partitions=5")
+        expect_equal(shown.returncode, 0, "exit code")
+        expect("\nnum.partitions=5\n" in shown.stdout and "# log.segment.bytes=1073741824\n" in shown.stdout, shown.stdout[:300])
+    os.sync()
+    shutil.rmtree(base, ignore_errors=True)
+    finish()
+
+
+main()
