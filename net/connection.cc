@@ -202,8 +202,10 @@ Task<std::optional<CloseReason>> Connection::start(FrameMemory memory) {
   request.body = header->body;
   request.memory = std::move(memory);
   const bool pipelined = is_pipelined(info->key);
+  // What may not overtake waits until the earlier answers are not only made but sent: so a peer that does not read can
+  // pin one Fetch answer, not many.
   while (!closing_ && (draining_ || slots_.size() >= shared_.limits.requests_in_flight_max ||
-                       (pipelined ? unanswered_barriers_ > 0 : unanswered_ > 0))) {
+                       (pipelined ? unanswered_barriers_ > 0 : !slots_.empty()))) {
     co_await changed_.wait();
   }
   if (closing_) co_return reason_;
@@ -211,7 +213,6 @@ Task<std::optional<CloseReason>> Connection::start(FrameMemory memory) {
   ++shared_.stats.requests;
   const uint64_t sequence = first_sequence_ + slots_.size();
   slots_.emplace_back();
-  ++unanswered_;
   if (is_barrier(info->key)) ++unanswered_barriers_;
   scope_.spawn(serve(std::move(request), sequence));
   co_return std::nullopt;
@@ -228,7 +229,6 @@ void Connection::answered(uint64_t sequence, Response response, bool pipelined) 
   Slot& slot = slots_[sequence - first_sequence_];
   slot.response = std::move(response);
   slot.ready = true;
-  --unanswered_;
   if (!pipelined) --unanswered_barriers_;
   changed_.notify_all();
 }

@@ -85,7 +85,6 @@ class Connection : public reactor::ListNode<> {
   reactor::Event changed_;       // an answer is ready, a slot is free, or the end has begun
   std::deque<Slot> slots_;       // requests started and not yet answered on the wire, oldest first
   uint64_t first_sequence_ = 0;  // of slots_.front()
-  uint32_t unanswered_ = 0;
   uint32_t unanswered_barriers_ = 0;
   bool sending_ = false;
   bool draining_ = false;

@@ -62,8 +62,11 @@ Task<Result<std::string>> Acceptor::listen(ListenerOptions options) {
   Result<Socket> socket = co_await Socket::listen(core_, options.address, &bound);
   if (!socket) co_return reactor::failure(socket.error());
   sockets_.push_back(*socket);
-  scope_.spawn(accept_loop(*socket, static_cast<ListenerId>(sockets_.size() - 1)));
   co_return bound;
+}
+
+void Acceptor::begin() {
+  for (size_t i = 0; i < sockets_.size(); ++i) scope_.spawn(accept_loop(sockets_[i], static_cast<ListenerId>(i)));
 }
 
 Task<void> Acceptor::stop() {

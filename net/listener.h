@@ -52,8 +52,11 @@ class Acceptor {
   using SetOf = std::function<ConnectionSet&(reactor::Core&)>;
   Acceptor(reactor::Core& core, const AcceptLimits& limits, SetOf set_of);
 
-  // Binds one more listener and begins to accept. The bound address ("ip:port") or kAddressInUse, kPermission, ...
+  // Binds one more listener; its id counts up from 0. Who connects meanwhile waits in the kernel's queue. The bound
+  // address ("ip:port") or kAddressInUse, kPermission, ...
   reactor::Task<reactor::Result<std::string>> listen(ListenerOptions options);
+  // Begins to accept on all listeners.
+  void begin();
   // Accepts no more; returns when all listening sockets are closed.
   reactor::Task<void> stop();
   // Those refused at the door; connections that began are counted by their core.

@@ -1,6 +1,6 @@
 // What passes between a connection and whoever answers its requests. net/ knows framing and order; the meaning of a
 // request is the handler's. The order rule (WS E1): a Produce may be dispatched while earlier Produce and Fetch
-// requests of the same connection are still unanswered; any other request waits until all earlier ones are answered.
+// requests of the same connection are still unanswered; any other request waits until all earlier answers are sent.
 #pragma once
 #include <memory>
 #include <optional>

@@ -168,8 +168,9 @@ void Core::woke() { mail_->woke(); }
 
 void Core::abandon() {
   abandoned_ = true;
-  main_scope_->abandon();
+  // Work for others first: it refers to what the program holds.
   scope_->abandon();
+  main_scope_->abandon();
 }
 
 void Core::log(LogLevel level, std::string_view event, std::string_view details) {

@@ -1,0 +1,207 @@
+#include "broker/broker_core.h"
+
+#include "broker/broker_host.h"
+#include "broker/handlers/handlers.h"
+#include "broker/metadata/topic_name.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::Response;
+using net::kafka::ApiKey;
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Task;
+
+// A token names the core that asked in its upper bits, so that the answer finds its way.
+constexpr int kTokenCoreShift = 48;
+
+CoreId core_of(RequestToken token) { return static_cast<CoreId>(token >> kTokenCoreShift); }
+
+Task<Response> refuse(net::CloseReason reason) { co_return Response::closing(reason); }
+
+}  // namespace
+
+Task<void> OperationGate::drain() {
+  const size_t before = current_;
+  current_ = 1 - current_;
+  while (running_[before] > 0) co_await changed_.wait();
+}
+
+BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& options, storage::Engine& engine)
+    : core_(core),
+      host_(host),
+      options_(options),
+      engine_(engine),
+      groups_(core, options.group,
+              [this](RequestToken token, GroupResponse response) { send_group_answer(token, std::move(response)); }),
+      append_turn_(core, 1),
+      fetch_memory_(core, options.fetch_memory_bytes),
+      operations_(core),
+      fetch_waits_(*this),
+      scope_(core) {}
+
+BrokerCore& BrokerCore::there(Core& core) { return host_.on(core.id()); }
+
+Task<Response> BrokerCore::handle(ConnectionContext& context, Request& request) {
+  switch (request.header.api) {
+    case ApiKey::kProduce:
+      return handle_produce(*this, context, request);
+    case ApiKey::kFetch:
+      return handle_fetch(*this, context, request);
+    case ApiKey::kListOffsets:
+      return handle_list_offsets(*this, context, request);
+    case ApiKey::kMetadata:
+      return handle_metadata(*this, context, request);
+    case ApiKey::kOffsetCommit:
+      return handle_offset_commit(*this, context, request);
+    case ApiKey::kOffsetFetch:
+      return handle_offset_fetch(*this, context, request);
+    case ApiKey::kFindCoordinator:
+      return handle_find_coordinator(*this, context, request);
+    case ApiKey::kJoinGroup:
+      return handle_join_group(*this, context, request);
+    case ApiKey::kHeartbeat:
+      return handle_heartbeat(*this, context, request);
+    case ApiKey::kLeaveGroup:
+      return handle_leave_group(*this, context, request);
+    case ApiKey::kSyncGroup:
+      return handle_sync_group(*this, context, request);
+    case ApiKey::kDescribeGroups:
+      return handle_describe_groups(*this, context, request);
+    case ApiKey::kListGroups:
+      return handle_list_groups(*this, context, request);
+    case ApiKey::kApiVersions:
+      return handle_api_versions(*this, context, request);
+    case ApiKey::kCreateTopics:
+      return handle_create_topics(*this, context, request);
+    case ApiKey::kDeleteTopics:
+      return handle_delete_topics(*this, context, request);
+    case ApiKey::kInitProducerId:
+      return handle_init_producer_id(*this, context, request);
+    case ApiKey::kOffsetForLeaderEpoch:
+      return handle_offset_for_leader_epoch(*this, context, request);
+    case ApiKey::kDescribeCluster:
+      return handle_describe_cluster(*this, context, request);
+    default:
+      return refuse(net::CloseReason::kUnknownApi);
+  }
+}
+
+void BrokerCore::adopt_view(std::shared_ptr<const ClusterView> view) {
+  view_ = std::move(view);
+  if (view_->all_changed) {
+    for (const auto& [name, topic] : view_->image->topics()) follow_topic(topic);
+    return;
+  }
+  for (const Uuid& id : view_->changed) {
+    if (const TopicImage* topic = view_->image->topic(id)) follow_topic(*topic);
+  }
+}
+
+void BrokerCore::follow_topic(const TopicImage& topic) {
+  const storage::LogConfig config =
+      log_config(typed_topic_config(topic.configs, options_.topics.defaults), options_.producers);
+  for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
+    if (view_->owner(topic.id, index) != core_.id()) continue;
+    storage::Partition* partition = engine_.find(topic.id.bytes, index);
+    if (partition == nullptr) continue;
+    const int32_t epoch = topic.partitions[static_cast<size_t>(index)].leader_epoch;
+    partition->set_config(config);
+    partition->start_epoch(epoch);
+    if (topic.name == kConsumerOffsetsTopic) groups_.add(index, engine_, *partition, epoch);
+  }
+}
+
+Task<std::optional<GroupResponse>> BrokerCore::ask_group(ConnectionContext& context, CoreId owner, int32_t index,
+                                                         GroupEvent event) {
+  const RequestToken token = uint64_t{core_.id()} << kTokenCoreShift | next_group_call_++;
+  GroupCall call(core_);
+  call.on_close = [](net::CloseWatcher& watcher) {
+    auto& self = static_cast<GroupCall&>(watcher);
+    self.abandoned = true;
+    self.changed.notify_all();
+  };
+  if (context.closing()) co_return std::nullopt;
+  context.watch(call);
+  group_calls_.emplace(token, &call);
+  // Only handing the request over is a call; the answer is mail of its own. A Join may wait for minutes, and the credit
+  // of a call that waits is missing to everybody else.
+  auto hand_over = [this, token, index, &event](Core& there_core) {
+    GroupPartition* partition = there(there_core).groups_.find(index);
+    if (partition == nullptr) return false;
+    partition->submit(token, std::move(event));
+    return true;
+  };
+  const bool accepted = co_await reactor::on_core(core_, owner, std::move(hand_over));
+  while (accepted && !call.response && !call.abandoned) co_await call.changed.wait();
+  group_calls_.erase(token);
+  co_return std::move(call.response);
+}
+
+void BrokerCore::send_group_answer(RequestToken token, GroupResponse response) {
+  if (core_of(token) == core_.id()) return take_group_answer(token, std::move(response));
+  scope_.spawn(mail_group_answer(*this, core_of(token), token, std::move(response)));
+}
+
+Task<void> BrokerCore::mail_group_answer(BrokerCore& from, CoreId to, RequestToken token, GroupResponse response) {
+  auto deliver = [&](Core& there_core) { from.there(there_core).take_group_answer(token, std::move(response)); };
+  co_await reactor::on_core(from.core_, to, std::move(deliver), reactor::MessageClass::kPush);
+}
+
+void BrokerCore::take_group_answer(RequestToken token, GroupResponse response) {
+  const auto found = group_calls_.find(token);
+  if (found == group_calls_.end()) return;  // the connection ended meanwhile
+  found->second->response = std::move(response);
+  found->second->changed.notify_all();
+}
+
+Task<void> BrokerCore::run_maintenance() {
+  while (!core_.stopping()) {
+    const reactor::Instant next = core_.now() + options_.retention_check_interval;
+    // Short naps, so that stopping does not wait for the interval.
+    constexpr reactor::Duration kNap = std::chrono::milliseconds(200);
+    while (!core_.stopping() && core_.now() < next) co_await core_.sleep(kNap);
+    if (core_.stopping()) break;
+    std::vector<storage::Uid> uids;
+    engine_.for_each([&](storage::Partition& partition) { uids.push_back(partition.uid()); });
+    for (const storage::Uid uid : uids) {
+      co_await core_.yield(reactor::CpuClass::kBackground);
+      if (core_.stopping()) break;
+      storage::Partition* partition = engine_.find(uid);
+      if (partition == nullptr) continue;
+      OperationGate::Use use(operations_);
+      const reactor::Result<void> done = co_await partition->apply_retention(core_.wall_now());
+      if (!done) {
+        core_.log(reactor::LogLevel::kWarning, "retention_failed",
+                  fmt::format("uid={} error={}", uid, to_string(done.error())));
+      }
+    }
+  }
+}
+
+Task<void> BrokerCore::stop() {
+  co_await groups_.stop();
+  co_await scope_.join();
+}
+
+storage::LogConfig log_config(const TopicConfig& config, const storage::ProducerLimits& producers) {
+  storage::LogConfig log;
+  log.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
+  log.segment_ms = config.segment_ms;
+  // Without "delete" in cleanup.policy nothing goes by age or size.
+  log.retention.retention_ms = config.delete_old ? config.retention_ms : -1;
+  log.retention.retention_bytes = config.delete_old ? config.retention_bytes : -1;
+  log.batch.max_message_bytes = config.max_message_bytes;
+  log.batch.timestamp_type = config.message_timestamp_type == TimestampType::kLogAppendTime
+                                 ? storage::TimestampType::kLogAppendTime
+                                 : storage::TimestampType::kCreateTime;
+  log.batch.timestamp_before_max_ms = config.message_timestamp_before_max_ms;
+  log.batch.timestamp_after_max_ms = config.message_timestamp_after_max_ms;
+  log.producers = producers;
+  return log;
+}
+
+}  // namespace posthaste::broker

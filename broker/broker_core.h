@@ -1,0 +1,122 @@
+// One core of a broker: its share of partitions and groups, its connections' requests, its snapshot of the cluster.
+// Shared-nothing: another core is reached by mail only. What each request means is in broker/handlers.
+#pragma once
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "broker/cluster_view.h"
+#include "broker/fetch_waits.h"
+#include "broker/group_service.h"
+#include "broker/options.h"
+#include "net/request.h"
+#include "storage/engine.h"
+
+namespace posthaste::broker {
+
+class BrokerHost;
+
+// Lets somebody wait for the end of all operations that had begun before. An operation that keeps a pointer to a
+// partition while it waits for a disk holds a Use.
+class OperationGate {
+ public:
+  explicit OperationGate(reactor::Core& core) : changed_(core) {}
+
+  class Use {
+   public:
+    explicit Use(OperationGate& gate) : gate_(gate), generation_(gate.current_) { ++gate_.running_[generation_]; }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() {
+      if (--gate_.running_[generation_] == 0) gate_.changed_.notify_all();
+    }
+
+   private:
+    OperationGate& gate_;
+    size_t generation_;
+  };
+
+  // Returns when every Use that exists now is gone. One caller at a time.
+  reactor::Task<void> drain();
+
+ private:
+  reactor::Event changed_;
+  std::array<uint64_t, 2> running_{};
+  size_t current_ = 0;
+};
+
+class BrokerCore final : public net::RequestHandler {
+ public:
+  BrokerCore(reactor::Core& core, BrokerHost& host, const BrokerOptions& options, storage::Engine& engine);
+  BrokerCore(const BrokerCore&) = delete;
+  BrokerCore& operator=(const BrokerCore&) = delete;
+
+  reactor::Task<net::Response> handle(net::ConnectionContext& context, net::Request& request) override;
+
+  reactor::Core& core() { return core_; }
+  BrokerHost& host() { return host_; }
+  // The BrokerCore of another core, for use in work that runs there.
+  BrokerCore& there(reactor::Core& core);
+  const BrokerOptions& options() const { return options_; }
+  storage::Engine& engine() { return engine_; }
+  GroupService& groups() { return groups_; }
+  // Mail that nobody waits for (lease returns, notices, answers of coordinators) runs here, so that a stop can.
+  reactor::TaskScope& scope() { return scope_; }
+
+  // Never null once requests arrive.
+  const std::shared_ptr<const ClusterView>& view() const { return view_; }
+  // Swaps the snapshot and does what follows from it for partitions of this core: settings, epochs, coordinators.
+  void adopt_view(std::shared_ptr<const ClusterView> view);
+
+  // Appends take turns, so that one that waits for room is not overtaken by a later one of the same partition (WS E1).
+  reactor::Semaphore& append_turn() { return append_turn_; }
+  reactor::Semaphore& fetch_memory() { return fetch_memory_; }
+  OperationGate& operations() { return operations_; }
+  FetchWaits& fetch_waits() { return fetch_waits_; }
+  uint64_t next_rotation() { return rotation_++; }
+
+  // Asks the coordinator of partition `index` of __consumer_offsets on core `owner`. Nothing if the coordinator is not
+  // there, or the connection ended before it answered.
+  reactor::Task<std::optional<GroupResponse>> ask_group(net::ConnectionContext& context, reactor::CoreId owner,
+                                                        int32_t index, GroupEvent event);
+
+  // Background: retention and segment rolls, at every interval until the core stops.
+  reactor::Task<void> run_maintenance();
+  // Coordinators resign, mail under way arrives. To be awaited when no request runs any more.
+  reactor::Task<void> stop();
+
+ private:
+  struct GroupCall : net::CloseWatcher {
+    explicit GroupCall(reactor::Core& core) : changed(core) {}
+    reactor::Event changed;
+    std::optional<GroupResponse> response;
+    bool abandoned = false;
+  };
+
+  void follow_topic(const TopicImage& topic);
+  void send_group_answer(RequestToken token, GroupResponse response);
+  void take_group_answer(RequestToken token, GroupResponse response);
+  static reactor::Task<void> mail_group_answer(BrokerCore& from, reactor::CoreId to, RequestToken token,
+                                               GroupResponse response);
+
+  reactor::Core& core_;
+  BrokerHost& host_;
+  const BrokerOptions& options_;
+  storage::Engine& engine_;
+  std::shared_ptr<const ClusterView> view_;
+  GroupService groups_;
+  reactor::Semaphore append_turn_;
+  reactor::Semaphore fetch_memory_;
+  OperationGate operations_;
+  FetchWaits fetch_waits_;
+  uint64_t rotation_ = 0;
+  uint64_t next_group_call_ = 1;
+  std::map<RequestToken, GroupCall*> group_calls_;
+  reactor::TaskScope scope_;
+};
+
+// What a topic's settings mean to its logs.
+storage::LogConfig log_config(const TopicConfig& config, const storage::ProducerLimits& producers);
+
+}  // namespace posthaste::broker

@@ -1,0 +1,64 @@
+// What the cores of one broker share: the table of their BrokerCores. Made before the cores start, outlives them; one
+// object per life of a broker. Every entry is written and used by its own core only, so nothing here needs a lock.
+#pragma once
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/listener.h"
+#include "reactor/core.h"
+
+namespace posthaste::broker {
+
+class BrokerCore;
+class Controller;
+
+// Steps that all cores reach together; counted on core 0.
+enum class Milestone : uint8_t { kOpened, kDrained, kQuiet, kClosed };
+inline constexpr size_t kMilestones = 4;
+
+// What a broker that serves says of itself.
+struct ReadyReport {
+  std::string cluster_id;
+  int32_t node_id = 0;
+  bool created = false;                // the data folder was made by this start
+  std::vector<std::string> listeners;  // "NAME ip:port, advertised as host:port"
+  uint64_t partitions = 0;
+  uint64_t bytes_replayed = 0;
+  std::vector<std::string> notes;  // of recovery
+};
+
+class BrokerHost {
+ public:
+  BrokerHost();
+  BrokerHost(const BrokerHost&) = delete;
+  BrokerHost& operator=(const BrokerHost&) = delete;
+  ~BrokerHost();
+
+  // Told on core 0 when the broker serves.
+  std::function<void(const ReadyReport&)> on_ready;
+  // Why the start failed, with what to do about it; empty if it did not. To be read when all cores have ended.
+  const std::string& failure() const { return failure_; }
+
+  // For use on that core, between its milestones kOpened and kClosed.
+  BrokerCore& on(reactor::CoreId core) { return *cores_[core].broker; }
+  net::ConnectionSet& connections(reactor::CoreId core) { return *cores_[core].connections; }
+  // Core 0 only.
+  Controller& controller() { return *controller_; }
+
+ private:
+  friend class BrokerProgram;
+  struct Entry {
+    BrokerCore* broker = nullptr;
+    net::ConnectionSet* connections = nullptr;
+  };
+  struct Progress;  // core 0's
+  std::array<Entry, reactor::kCoresMax> cores_{};
+  Controller* controller_ = nullptr;
+  std::string failure_;
+  std::unique_ptr<Progress> progress_;
+};
+
+}  // namespace posthaste::broker

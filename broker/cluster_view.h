@@ -1,0 +1,36 @@
+// What a core knows of the cluster: an immutable snapshot, swapped as a whole when core 0 publishes a newer one.
+// Request handlers take it once per request, so that an answer is of one moment.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/metadata/image.h"
+#include "storage/placement.h"
+
+namespace posthaste::broker {
+
+// Where clients of one listener find this broker.
+struct Endpoint {
+  std::string listener;
+  std::string host;
+  uint16_t port = 0;
+};
+
+struct ClusterView {
+  std::string cluster_id;
+  int32_t node_id = -1;
+  std::vector<Endpoint> endpoints;  // by net::ListenerId
+  std::shared_ptr<const MetadataImage> image;
+  std::shared_ptr<const storage::Placement> placement;
+  // Topics that differ from the snapshot before, for what follows from a change; `all_changed` on the first one.
+  std::vector<Uuid> changed;
+  bool all_changed = false;
+
+  // The core that owns a partition; nothing while it is being made or deleted.
+  std::optional<reactor::CoreId> owner(const Uuid& topic, int32_t partition) const {
+    return placement->find({topic.bytes, partition});
+  }
+};
+
+}  // namespace posthaste::broker

@@ -1,0 +1,80 @@
+// The controller of a lone broker, on core 0: decides about topics (broker/metadata), keeps those decisions in the
+// metadata log, makes and removes partitions on the cores they are placed on, and gives every core the new snapshot.
+// The metadata log is an ordinary partition, __cluster_metadata-0; the cluster issue puts consensus under it.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/broker_core.h"
+#include "broker/metadata/topic_controller.h"
+#include "broker/node_identity.h"
+#include "broker/producer_ids.h"
+
+namespace posthaste::broker {
+
+class Controller {
+ public:
+  // `core` is the BrokerCore of core 0.
+  Controller(BrokerCore& core, storage::EngineHost& engine_host, NodeIdentity identity,
+             std::vector<Endpoint> endpoints);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  // Replays the metadata log, takes the lead of every partition under a new epoch, makes partitions agree with the log
+  // (a crash may lie between the two) and publishes the first snapshot. On error `failure` says what is wrong.
+  reactor::Task<reactor::Result<void>> load(std::string& failure);
+
+  // Durable, on all cores, and usable when these return. One change at a time, in order of call.
+  reactor::Task<CreateTopicsOutcome> create_topics(CreateTopicsRequest request);
+  reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics);
+  reactor::Task<ProducerIdAllocator::Answer> producer_id();
+  const MetadataImage& image() const { return image_; }
+
+ private:
+  struct ProducerIdCall {
+    std::optional<ProducerIdAllocator::Answer> answer;
+  };
+
+  reactor::Task<reactor::Result<void>> replay(std::string& failure);
+  reactor::Task<reactor::Result<void>> take_the_lead();
+  reactor::Task<reactor::Result<void>> reconcile();
+  reactor::Task<reactor::Result<void>> commit(const std::vector<MetadataRecord>& records);
+  reactor::Task<reactor::Result<void>> append_batch(storage::Bytes batch);
+  reactor::Task<reactor::Result<void>> create_partitions(std::vector<Uuid> topics);
+  reactor::Task<void> delete_partitions(std::vector<storage::Placement::Key> partitions);
+  reactor::Task<void> publish(std::vector<Uuid> changed, bool all_changed);
+  reactor::Task<void> tell_coordinators(std::vector<std::string> deleted_topics);
+  reactor::Task<void> persist_producer_ids(ProducerIdsRecord record);
+  void take_answers(ProducerIdAllocator::Output& out);
+
+  BrokerCore& broker_;
+  reactor::Core& core_;
+  storage::EngineHost& engine_host_;
+  NodeIdentity identity_;
+  std::vector<Endpoint> endpoints_;
+  const TopicRules& rules_;
+  storage::Partition* log_ = nullptr;
+  MetadataImage image_;
+  storage::Placement placement_;
+  reactor::Semaphore turn_;
+  std::optional<ProducerIdAllocator> producer_ids_;
+  reactor::Event producer_ids_changed_;
+  uint64_t next_producer_id_call_ = 1;
+  std::map<uint64_t, ProducerIdCall*> producer_id_calls_;
+};
+
+// From any core: asks the controller on core 0.
+reactor::Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTopicsRequest request);
+reactor::Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics);
+reactor::Task<ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from);
+
+// The metadata log's topic id, as Kafka's: never that of a user's topic.
+inline constexpr Uuid kMetadataTopicId = [] {
+  Uuid id;
+  id.bytes[15] = std::byte{1};
+  return id;
+}();
+
+}  // namespace posthaste::broker

@@ -1,0 +1,93 @@
+#include "broker/fetch_waits.h"
+
+#include <algorithm>
+
+#include "broker/broker_core.h"
+
+namespace posthaste::broker {
+
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Task;
+
+FetchWaits& FetchWaits::there(Core& core) { return broker_.there(core).fetch_waits(); }
+
+Task<void> FetchWaits::wait(net::ConnectionContext& context, const std::vector<Watched>& watched, uint64_t bytes,
+                            reactor::Instant deadline) {
+  Core& core = broker_.core();
+  Reader reader(core);
+  if (context.closing()) co_return;
+  context.watch(reader);
+  const Key key{.reader_core = core.id(), .number = next_number_++};
+  readers_.emplace(key.number, &reader);
+  std::map<CoreId, std::vector<Watched>> by_owner;
+  for (const Watched& partition : watched) by_owner[partition.owner].push_back(partition);
+  const uint64_t share = std::max<uint64_t>(1, bytes / std::max<size_t>(1, by_owner.size()));
+  bool more = false;
+  for (const auto& [owner, partitions] : by_owner) {
+    auto work = [&](Core& on) { return there(on).subscribe(key, partitions, share); };
+    more = more || co_await reactor::on_core(core, owner, std::move(work));
+  }
+  if (!more) co_await reader.ready.wait_until(deadline);
+  readers_.erase(key.number);
+  for (const auto& [owner, partitions] : by_owner) {
+    if (owner == core.id()) {
+      subscriptions_.erase(key);
+    } else {
+      broker_.scope().spawn(mail_unsubscribe(*this, owner, key));
+    }
+  }
+}
+
+Task<void> FetchWaits::mail_unsubscribe(FetchWaits& reader, CoreId owner, Key key) {
+  auto work = [&](Core& on) { reader.there(on).subscriptions_.erase(key); };
+  co_await reactor::on_core(reader.broker_.core(), owner, std::move(work));
+}
+
+bool FetchWaits::subscribe(Key key, const std::vector<Watched>& watched, uint64_t bytes_wanted) {
+  Subscription& subscription = subscriptions_[key];
+  subscription.owner = this;
+  subscription.key = key;
+  subscription.bytes_wanted = bytes_wanted;
+  for (const Watched& partition : watched) {
+    storage::Partition* log = broker_.engine().find(partition.topic, partition.partition);
+    if (log == nullptr) return true;  // deleted meanwhile: the reader is to see that
+    Listener& listener = subscription.listeners.emplace_back();
+    listener.subscription = &subscription;
+    listener.uid = log->uid();
+    listener.size_before = log->size_bytes();
+    listener.advanced = [](storage::OffsetListener& told) {
+      Subscription& of = *static_cast<Listener&>(told).subscription;
+      of.owner->advanced(of);
+    };
+    if (log->add_listener(listener, partition.seen)) return true;
+  }
+  return false;
+}
+
+// The size of a log grows with the append and the high watermark follows, so this counts a little too much at times:
+// the reader then looks, finds too little, and waits again for the rest.
+void FetchWaits::advanced(Subscription& subscription) {
+  if (subscription.posted) return;
+  uint64_t grown = 0;
+  for (const Listener& listener : subscription.listeners) {
+    storage::Partition* log = broker_.engine().find(listener.uid);
+    const uint64_t size = log == nullptr ? 0 : log->size_bytes();
+    if (size > listener.size_before) grown += size - listener.size_before;
+  }
+  if (grown < subscription.bytes_wanted) return;
+  subscription.posted = true;
+  broker_.scope().spawn(mail_ready(*this, subscription.key));
+}
+
+Task<void> FetchWaits::mail_ready(FetchWaits& owner, Key key) {
+  auto work = [&](Core& on) {
+    FetchWaits& reader = owner.there(on);
+    if (const auto found = reader.readers_.find(key.number); found != reader.readers_.end()) {
+      found->second->ready.set();
+    }
+  };
+  co_await reactor::on_core(owner.broker_.core(), key.reader_core, std::move(work), reactor::MessageClass::kPush);
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,195 @@
+// ApiVersions, Metadata, DescribeCluster: what this broker serves, where it is, which topics there are.
+#include <algorithm>
+
+#include "broker/broker_host.h"
+#include "broker/controller.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/handlers.h"
+#include "broker/metadata/topic_name.h"
+#include "broker/node_identity.h"
+#include "net/kafka/api_versions.h"
+#include "net/kafka/metadata.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::Response;
+using net::kafka::ApiVersionsRequest;
+using net::kafka::ApiVersionsResponse;
+using net::kafka::DescribeClusterRequest;
+using net::kafka::DescribeClusterResponse;
+using net::kafka::MetadataRequest;
+using net::kafka::MetadataResponse;
+using net::kafka::Uuid;
+using Topic = MetadataResponse::Topic;
+
+bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+
+// KIP-511: [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
+bool is_software_text(std::string_view name) {
+  if (name.empty() || !is_letter_or_digit(name.front()) || !is_letter_or_digit(name.back())) return false;
+  return std::ranges::all_of(name, [](char c) { return is_letter_or_digit(c) || c == '-' || c == '.'; });
+}
+
+ApiVersionsResponse served_apis() {
+  ApiVersionsResponse response;
+  for (const net::kafka::ApiInfo& info : net::kafka::kApis) {
+    response.api_keys.push_back(
+        {.api_key = info.key, .min_version = info.advertised_min, .max_version = info.advertised_max});
+  }
+  return response;
+}
+
+Topic describe_topic(const ClusterView& view, const TopicImage& image) {
+  Topic topic;
+  topic.name = image.name;
+  topic.topic_id = image.id;
+  topic.is_internal = is_internal_topic(image.name);
+  for (int32_t index = 0; index < static_cast<int32_t>(image.partitions.size()); ++index) {
+    const PartitionImage& partition = image.partitions[static_cast<size_t>(index)];
+    Topic::Partition& out = topic.partitions.emplace_back();
+    out.partition_index = index;
+    out.leader_epoch = partition.leader_epoch;
+    out.replica_nodes = partition.replicas;
+    out.isr_nodes = partition.isr;
+    const bool ready = view.owner(image.id, index).has_value();
+    out.leader_id = ready ? partition.leader : -1;
+    if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
+  }
+  return topic;
+}
+
+// Names that a Metadata request makes into topics, in order, once each.
+std::vector<std::string> topics_to_create(const ClusterView& view, const MetadataRequest& body) {
+  std::vector<std::string> names;
+  for (const MetadataRequest::Topic& topic : *body.topics) {
+    if (!topic.name || view.image->topic(*topic.name) != nullptr || topic_name_problem(*topic.name)) continue;
+    if (std::ranges::find(names, *topic.name) == names.end()) names.emplace_back(*topic.name);
+  }
+  return names;
+}
+
+Topic missing_topic(std::string_view name) {
+  Topic topic;
+  topic.name = name;
+  topic.error_code = topic_name_problem(name) ? ErrorCode::kInvalidTopicException : ErrorCode::kUnknownTopicOrPartition;
+  return topic;
+}
+
+Topic topic_by_id(const ClusterView& view, const Uuid& id) {
+  if (const TopicImage* image = view.image->topic(id)) return describe_topic(view, *image);
+  Topic topic;
+  topic.topic_id = id;
+  topic.error_code = ErrorCode::kUnknownTopicId;
+  return topic;
+}
+
+// What creating said of the names that still are not there.
+using CreateErrors = std::map<std::string, ErrorCode, std::less<>>;
+
+reactor::Task<CreateErrors> create_missing(BrokerCore& core, std::vector<std::string> names) {
+  CreateErrors errors;
+  if (names.empty()) co_return errors;
+  CreateTopicsRequest create;
+  for (std::string& name : names) {
+    // The broker's own topic has settings of its own, whoever asks for it first.
+    if (name == kConsumerOffsetsTopic) {
+      create.topics.push_back(consumer_offsets_topic(core.options().offsets_topic_partitions, 1,
+                                                     core.options().offsets_topic_segment_bytes,
+                                                     random_bytes(core.core())));
+      continue;
+    }
+    create.topics.push_back({.name = std::move(name), .random_id = random_bytes(core.core())});
+  }
+  const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
+  for (const CreateTopicResult& result : outcome.results) {
+    if (result.error != ErrorCode::kNone) errors.emplace(result.name, result.error);
+  }
+  co_return errors;
+}
+
+}  // namespace
+
+HandlerTask handle_api_versions(BrokerCore&, ConnectionContext&, Request& request) {
+  ApiVersionsResponse response = served_apis();
+  if (request.support == net::kafka::RequestSupport::kUnknownVersion) {
+    // The client reads this as version 0 and finds what it may use (KIP-511).
+    constexpr int16_t kFallbackVersion = 0;
+    response.error_code = ErrorCode::kUnsupportedVersion;
+    Response fallback;
+    fallback.frame = net::kafka::encode_response(response, kFallbackVersion, request.header.correlation_id);
+    co_return fallback;
+  }
+  const auto body = decode_body<ApiVersionsRequest>(request);
+  if (!body) co_return body_corrupt();
+  constexpr int16_t kFirstWithSoftware = 3;
+  if (request.header.version >= kFirstWithSoftware &&
+      (!is_software_text(body->client_software_name) || !is_software_text(body->client_software_version))) {
+    response = {};
+    response.error_code = ErrorCode::kInvalidRequest;
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Request& request) {
+  const int16_t version = request.header.version;
+  auto body = decode_body<MetadataRequest>(request);
+  if (!body) co_return body_corrupt();
+  // Version 0 cannot say "all" other than by an empty list; version 4 is the first to say whether to create.
+  if (version == 0 && body->topics && body->topics->empty()) body->topics.reset();
+  const bool create = core.options().auto_create_topics && (version < 4 || body->allow_auto_topic_creation);
+  CreateErrors errors;
+  if (body->topics && create) {
+    errors = co_await create_missing(core, topics_to_create(*core.view(), *body));
+  }
+  const std::shared_ptr<const ClusterView> view = core.view();
+  MetadataResponse response;
+  for (const auto& [id, broker] : view->image->brokers()) {
+    if (id != view->node_id) continue;
+    const Endpoint& endpoint = view->endpoints[context.listener];
+    response.brokers.push_back({.node_id = id, .host = endpoint.host, .port = endpoint.port});
+  }
+  response.cluster_id = view->cluster_id;
+  response.controller_id = view->node_id;
+  if (!body->topics) {
+    for (const auto& [name, image] : view->image->topics()) response.topics.push_back(describe_topic(*view, image));
+    co_return respond(request, response);
+  }
+  for (const MetadataRequest::Topic& asked : *body->topics) {
+    constexpr int16_t kFirstById = 12;
+    if (!asked.name) {
+      if (version < kFirstById) co_return body_corrupt();
+      response.topics.push_back(topic_by_id(*view, asked.topic_id));
+    } else if (const TopicImage* image = view->image->topic(*asked.name)) {
+      response.topics.push_back(describe_topic(*view, *image));
+    } else {
+      Topic& missing = response.topics.emplace_back(missing_topic(*asked.name));
+      if (const auto error = errors.find(*asked.name); error != errors.end()) missing.error_code = error->second;
+    }
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_describe_cluster(BrokerCore& core, ConnectionContext& context, Request& request) {
+  const auto body = decode_body<DescribeClusterRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  DescribeClusterResponse response;
+  // Endpoint type 1 asks for brokers, 2 for controllers, which a client never reaches here (KIP-919).
+  constexpr int8_t kBrokers = 1;
+  response.endpoint_type = body->endpoint_type;
+  if (body->endpoint_type != kBrokers) {
+    response.error_code = ErrorCode::kMismatchedEndpointType;
+    response.error_message = "this listener is for brokers (endpoint type 1)";
+    co_return respond(request, response);
+  }
+  response.cluster_id = view->cluster_id;
+  response.controller_id = view->node_id;
+  const Endpoint& endpoint = view->endpoints[context.listener];
+  response.brokers.push_back({.broker_id = view->node_id, .host = endpoint.host, .port = endpoint.port});
+  co_return respond(request, response);
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,74 @@
+// Small things that every handler does: take a body apart, make a response, find the owner of a partition.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "broker/broker_core.h"
+#include "net/kafka/frame.h"
+#include "net/request.h"
+
+namespace posthaste::broker {
+
+using net::kafka::ErrorCode;
+
+// The body of `request`, or nothing: the caller then closes the connection (kBodyCorrupt), as Kafka does.
+template <class Message>
+std::optional<Message> decode_body(const net::Request& request) {
+  reactor::Result<Message> message = net::kafka::decode<Message>(request.body, request.header.version);
+  if (!message) return std::nullopt;
+  return std::move(*message);
+}
+
+inline net::Response body_corrupt() { return net::Response::closing(net::CloseReason::kBodyCorrupt); }
+
+// The frame of `message` in the version that was asked. `hold` keeps what its records refer to.
+template <class Message>
+net::Response respond(const net::Request& request, const Message& message,
+                      std::unique_ptr<net::ResponseHold> hold = nullptr) {
+  net::Response response;
+  response.frame = net::kafka::encode_response(message, request.header.version, request.header.correlation_id);
+  response.hold = std::move(hold);
+  return response;
+}
+
+inline std::string text(net::kafka::Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+inline net::kafka::Bytes bytes(std::string_view value) { return std::as_bytes(std::span(value.data(), value.size())); }
+inline std::optional<std::string> owned(const net::kafka::NullableString& value) {
+  if (!value) return std::nullopt;
+  return std::string(*value);
+}
+inline net::kafka::NullableString view_of(const std::optional<std::string>& value) {
+  if (!value) return std::nullopt;
+  return std::string_view(*value);
+}
+
+// A partition as a request names it, found in the view.
+struct Located {
+  ErrorCode error = ErrorCode::kNone;
+  const TopicImage* topic = nullptr;
+  int32_t index = 0;
+  int32_t leader_epoch = -1;
+  reactor::CoreId owner = 0;
+};
+
+// UNKNOWN_TOPIC_OR_PARTITION, or LEADER_NOT_AVAILABLE while it is being made. `asked_epoch` -1: not checked; else
+// FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320).
+inline Located locate(const ClusterView& view, std::string_view topic, int32_t index, int32_t asked_epoch) {
+  Located found{.topic = view.image->topic(topic), .index = index};
+  if (found.topic == nullptr || index < 0 || static_cast<size_t>(index) >= found.topic->partitions.size()) {
+    found.error = ErrorCode::kUnknownTopicOrPartition;
+    return found;
+  }
+  const std::optional<reactor::CoreId> owner = view.owner(found.topic->id, index);
+  if (!owner) {
+    found.error = ErrorCode::kLeaderNotAvailable;
+    return found;
+  }
+  found.owner = *owner;
+  found.leader_epoch = found.topic->partitions[static_cast<size_t>(index)].leader_epoch;
+  if (asked_epoch >= 0 && asked_epoch < found.leader_epoch) found.error = ErrorCode::kFencedLeaderEpoch;
+  if (asked_epoch > found.leader_epoch) found.error = ErrorCode::kUnknownLeaderEpoch;
+  return found;
+}
+
+}  // namespace posthaste::broker

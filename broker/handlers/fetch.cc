@@ -1,0 +1,272 @@
+// Fetch: reads partitions at the cores that own them and, if that is too little, waits for more. Records are not
+// copied: the answer holds leases on the memory where the owners have them, until it is sent.
+//
+// Order of filling: the cores one after the other, and the partitions of each, both beginning one further every time,
+// so that no partition is starved by those before it (KIP-74). The first batch of the answer comes whole whatever its
+// size.
+#include <algorithm>
+#include <deque>
+
+#include "broker/error_codes.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/handlers.h"
+#include "net/kafka/fetch.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::Response;
+using net::kafka::FetchRequest;
+using net::kafka::FetchResponse;
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::Instant;
+using reactor::Result;
+using reactor::Task;
+
+// One partition asked for, and what was read of it.
+struct Entry {
+  const FetchRequest::Topic::Partition* asked = nullptr;
+  Located where;
+  ErrorCode error = ErrorCode::kNone;
+  int64_t high_watermark = -1;
+  int64_t log_start = -1;
+  storage::EpochEnd diverging;
+  bool diverges = false;
+  storage::ReadResult read;
+  std::vector<net::kafka::Bytes> pieces;
+
+  void forget() {
+    error = where.error;
+    diverges = false;
+    read = {};
+    pieces.clear();
+  }
+};
+
+// Leases belong to the core that gave them and go back there.
+struct Leases {
+  CoreId owner = 0;
+  std::vector<storage::LeasedBytes> pieces;
+};
+
+Task<void> give_back(Core& from, Leases leases) {
+  auto drop = [&leases](Core&) { leases.pieces.clear(); };
+  co_await reactor::on_core(from, leases.owner, std::move(drop), reactor::MessageClass::kPush);
+}
+
+class FetchHold final : public net::ResponseHold {
+ public:
+  FetchHold(BrokerCore& core, uint64_t units) : core_(core), units_(units) {}
+  ~FetchHold() override {
+    for (Leases& leases : leases_) {
+      if (leases.owner != core_.core().id() && !core_.core().abandoned()) {
+        core_.scope().spawn(give_back(core_.core(), std::move(leases)));
+      }
+    }
+    core_.fetch_memory().release(units_);
+  }
+  void take(CoreId owner, std::vector<storage::LeasedBytes> pieces) {
+    auto found = std::ranges::find(leases_, owner, &Leases::owner);
+    if (found == leases_.end()) found = leases_.insert(leases_.end(), Leases{.owner = owner, .pieces = {}});
+    std::ranges::move(pieces, std::back_inserter(found->pieces));
+  }
+  // Keeps only what the answer takes of what was reserved.
+  void shrink(uint64_t units) {
+    if (units >= units_) return;
+    core_.fetch_memory().release(units_ - units);
+    units_ = units;
+  }
+
+ private:
+  BrokerCore& core_;
+  uint64_t units_;
+  std::vector<Leases> leases_;
+};
+
+// What one round of reading may still take.
+struct Budget {
+  uint64_t bytes_left = 0;
+  bool first = true;  // nothing was read yet: the next batch comes whole
+};
+
+Task<void> read_entry(storage::Partition& partition, Entry& entry, Budget& budget) {
+  entry.high_watermark = partition.high_watermark();
+  entry.log_start = partition.log_start_offset();
+  const int64_t offset = entry.asked->fetch_offset;
+  if (entry.asked->last_fetched_epoch >= 0) {
+    // The log parted from what the reader has: it is told where (KIP-595).
+    const storage::EpochEnd end = partition.end_offset_for_epoch(entry.asked->last_fetched_epoch);
+    if (end.epoch != entry.asked->last_fetched_epoch || end.end_offset < offset) {
+      entry.diverges = true;
+      entry.diverging = end;
+      co_return;
+    }
+  }
+  if (offset < entry.log_start || offset > partition.end_offset()) {
+    entry.error = ErrorCode::kOffsetOutOfRange;
+    entry.high_watermark = entry.log_start = -1;
+    co_return;
+  }
+  const auto asked_bytes = static_cast<uint64_t>(std::max(entry.asked->partition_max_bytes, 0));
+  const uint64_t bytes = std::min(asked_bytes, budget.bytes_left);
+  if (offset >= entry.high_watermark || (bytes == 0 && !budget.first)) co_return;
+  const storage::ReadRequest read{.offset = offset,
+                                  .max_bytes = static_cast<uint32_t>(std::min<uint64_t>(bytes, UINT32_MAX)),
+                                  .limit_offset = entry.high_watermark,
+                                  .first_batch_whole = budget.first};
+  std::optional<Result<storage::ReadResult>> result = partition.try_read(read);
+  if (!result) result = co_await partition.read(read);
+  if (!*result && result->error() == Errc::kNoMemory) co_return;  // nothing now; the reader asks again
+  if (!*result) {
+    entry.error = error_code_of(result->error());
+    if (entry.error == ErrorCode::kOffsetOutOfRange) entry.high_watermark = entry.log_start = -1;
+    co_return;
+  }
+  entry.read = std::move(**result);
+  if (entry.read.size_bytes > 0) budget.first = false;
+  budget.bytes_left -= std::min<uint64_t>(budget.bytes_left, entry.read.size_bytes);
+}
+
+// Runs on the owner core.
+Task<void> read_on_owner(BrokerCore& there, const std::vector<Entry*>& entries, size_t begin, Budget& budget) {
+  OperationGate::Use use(there.operations());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    Entry& entry = *entries[(begin + i) % entries.size()];
+    storage::Partition* partition = there.engine().find(entry.where.topic->id.bytes, entry.where.index);
+    if (partition == nullptr) {
+      entry.error = ErrorCode::kNotLeaderOrFollower;
+      continue;
+    }
+    co_await read_entry(*partition, entry, budget);
+  }
+}
+
+std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body) {
+  std::deque<Entry> entries;
+  for (const FetchRequest::Topic& topic : body.topics) {
+    for (const auto& partition : topic.partitions) {
+      Entry& entry = entries.emplace_back();
+      entry.asked = &partition;
+      entry.where = locate(view, topic.topic, partition.partition, partition.current_leader_epoch);
+      entry.error = entry.where.error;
+    }
+  }
+  return entries;
+}
+
+using EntriesByCore = std::vector<std::vector<Entry*>>;
+
+struct Round {
+  uint64_t bytes = 0;
+  bool has_error = false;  // or another reason to answer at once
+};
+
+Task<Round> read_round(BrokerCore& core, std::deque<Entry>& entries, const EntriesByCore& by_core, uint64_t max_bytes) {
+  for (Entry& entry : entries) entry.forget();
+  Budget budget{.bytes_left = max_bytes};
+  const uint64_t rotation = core.next_rotation();
+  for (size_t i = 0; i < by_core.size(); ++i) {
+    const size_t owner = (rotation + i) % by_core.size();
+    if (by_core[owner].empty()) continue;
+    auto work = [&](Core& there) { return read_on_owner(core.there(there), by_core[owner], rotation, budget); };
+    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
+  }
+  Round round;
+  for (const Entry& entry : entries) {
+    round.bytes += entry.read.size_bytes;
+    round.has_error = round.has_error || entry.error != ErrorCode::kNone || entry.diverges;
+  }
+  co_return round;
+}
+
+// Hands what a round has leased back before waiting for more: a reader that waits pins nothing.
+void drop_round(BrokerCore& core, std::deque<Entry>& entries, CoreId home) {
+  for (Entry& entry : entries) {
+    if (entry.read.pieces.empty()) continue;
+    Leases leases{.owner = entry.where.owner, .pieces = std::move(entry.read.pieces)};
+    entry.read = {};
+    if (leases.owner != home) core.scope().spawn(give_back(core.core(), std::move(leases)));
+  }
+}
+
+FetchResponse to_wire(const FetchRequest& body, std::deque<Entry>& entries) {
+  FetchResponse response;
+  auto next = entries.begin();
+  response.responses.reserve(body.topics.size());
+  for (const FetchRequest::Topic& topic : body.topics) {
+    auto& out = response.responses.emplace_back();
+    out.topic = topic.topic;
+    out.partitions.reserve(topic.partitions.size());
+    for (const auto& partition : topic.partitions) {
+      Entry& entry = *next++;
+      auto& answer = out.partitions.emplace_back();
+      answer.partition_index = partition.partition;
+      answer.error_code = entry.error;
+      answer.high_watermark = entry.high_watermark;
+      answer.last_stable_offset = entry.high_watermark;
+      answer.log_start_offset = entry.log_start;
+      constexpr int8_t kReadCommitted = 1;
+      if (body.isolation_level == kReadCommitted) answer.aborted_transactions.emplace();
+      if (entry.diverges) answer.diverging_epoch = {entry.diverging.epoch, entry.diverging.end_offset};
+      for (const storage::LeasedBytes& piece : entry.read.pieces) entry.pieces.push_back(piece.bytes);
+      answer.records.pieces = entry.pieces;
+    }
+  }
+  return response;
+}
+
+FetchResponse refused(ErrorCode error) {
+  FetchResponse response;
+  response.error_code = error;
+  return response;
+}
+
+}  // namespace
+
+HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& request) {
+  const auto body = decode_body<FetchRequest>(request);
+  if (!body) co_return body_corrupt();
+  // Sessions are declined (id 0 in every answer), so nobody can come with one (KIP-227).
+  if (body->session_id != 0) co_return respond(request, refused(ErrorCode::kFetchSessionIdNotFound));
+  const std::shared_ptr<const ClusterView> view = core.view();
+  std::deque<Entry> entries = locate_entries(*view, *body);
+  EntriesByCore by_core(core.core().core_count());
+  for (Entry& entry : entries) {
+    if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);
+  }
+  const Instant deadline = request.received + std::chrono::milliseconds(std::max(body->max_wait_ms, 0));
+  const auto min_bytes = static_cast<uint64_t>(std::max(body->min_bytes, 0));
+  const uint64_t max_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),
+                                       uint64_t{core.options().fetch_max_bytes}, core.fetch_memory().total() / 4});
+  for (;;) {
+    co_await core.fetch_memory().acquire(max_bytes);
+    auto hold = std::make_unique<FetchHold>(core, max_bytes);
+    const Round round = co_await read_round(core, entries, by_core, max_bytes);
+    const bool waits = round.bytes < min_bytes && !round.has_error && !entries.empty() && !context.closing() &&
+                       core.core().now() < deadline;
+    if (!waits) {
+      hold->shrink(round.bytes);
+      const FetchResponse response = to_wire(*body, entries);
+      Response answer = respond(request, response);
+      for (Entry& entry : entries) hold->take(entry.where.owner, std::move(entry.read.pieces));
+      answer.hold = std::move(hold);
+      co_return answer;
+    }
+    drop_round(core, entries, core.core().id());
+    hold.reset();
+    std::vector<FetchWaits::Watched> watched;
+    for (const Entry& entry : entries) {
+      watched.push_back({.owner = entry.where.owner,
+                         .topic = entry.where.topic->id.bytes,
+                         .partition = entry.where.index,
+                         .seen = entry.high_watermark});
+    }
+    co_await core.fetch_waits().wait(context, watched, min_bytes - round.bytes, deadline);
+  }
+}
+
+}  // namespace posthaste::broker

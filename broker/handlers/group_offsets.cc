@@ -1,0 +1,251 @@
+// OffsetCommit, OffsetFetch, DescribeGroups, ListGroups: a group's committed positions, and what tools ask about
+// groups.
+#include <algorithm>
+
+#include "broker/broker_host.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/group_routing.h"
+#include "broker/handlers/handlers.h"
+#include "net/kafka/group_admin.h"
+#include "net/kafka/group_offsets.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::Response;
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Task;
+namespace wire = net::kafka;
+
+bool exists(const ClusterView& view, std::string_view topic, int32_t partition) {
+  const TopicImage* image = view.image->topic(topic);
+  return image != nullptr && partition >= 0 && static_cast<size_t>(partition) < image->partitions.size();
+}
+
+// Only partitions that exist reach the coordinator.
+OffsetCommitRequest to_commit(const ClusterView& view, const wire::OffsetCommitRequest& body) {
+  OffsetCommitRequest commit;
+  commit.group_id = body.group_id;
+  commit.generation_id = body.generation_id_or_member_epoch;
+  commit.member_id = body.member_id;
+  commit.group_instance_id = owned(body.group_instance_id);
+  commit.retention_ms = body.retention_time_ms;
+  for (const auto& topic : body.topics) {
+    OffsetCommitRequest::Topic& out = commit.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      if (!exists(view, topic.name, partition.partition_index)) continue;
+      out.partitions.push_back({.index = partition.partition_index,
+                                .offset = partition.committed_offset,
+                                .leader_epoch = partition.committed_leader_epoch,
+                                .metadata = owned(partition.committed_metadata)});
+    }
+  }
+  return commit;
+}
+
+// Asks one coordinator for offsets; the error of the whole if there is none.
+Task<OffsetFetchResponse> fetch_offsets(BrokerCore& core, OffsetFetchRequest fetch) {
+  OffsetFetchResponse response;
+  const auto place = place_of_group(*core.view(), fetch.group_id);
+  if (!place) {
+    response.error = place.error();
+    co_return response;
+  }
+  auto work = [&](Core& on) -> std::optional<OffsetFetchResponse> {
+    GroupPartition* partition = core.there(on).groups().find(place->index);
+    if (partition == nullptr) return std::nullopt;
+    return partition->coordinator().fetch_offsets(fetch);
+  };
+  std::optional<OffsetFetchResponse> answer = co_await reactor::on_core(core.core(), place->owner, std::move(work));
+  if (answer) co_return std::move(*answer);
+  response.error = ErrorCode::kNotCoordinator;
+  co_return response;
+}
+
+// The topics of an answer; with an error of the whole, those asked for, each partition saying so.
+template <class Topic>
+void fill_topics(std::vector<Topic>& topics, const OffsetFetchResponse& answer) {
+  for (const OffsetFetchResponse::Topic& topic : answer.topics) {
+    Topic& out = topics.emplace_back();
+    out.name = topic.name;
+    for (const OffsetFetchResponse::Partition& partition : topic.partitions) {
+      auto& to = out.partitions.emplace_back();
+      to.partition_index = partition.index;
+      to.committed_offset = partition.offset;
+      to.committed_leader_epoch = partition.leader_epoch;
+      to.metadata = std::string_view(partition.metadata);
+      to.error_code = partition.error;
+    }
+  }
+}
+
+void spread_error(OffsetFetchResponse& answer, const OffsetFetchRequest& fetch) {
+  if (answer.error == ErrorCode::kNone || !fetch.topics) return;
+  answer.topics.clear();
+  for (const OffsetFetchRequest::Topic& topic : *fetch.topics) {
+    OffsetFetchResponse::Topic& out = answer.topics.emplace_back();
+    out.name = topic.name;
+    for (const int32_t index : topic.partitions) out.partitions.push_back({.index = index, .error = answer.error});
+  }
+}
+
+Task<Response> fetch_one_group(BrokerCore& core, Request& request, const wire::OffsetFetchRequest& body) {
+  OffsetFetchRequest fetch;
+  fetch.group_id = body.group_id;
+  fetch.require_stable = body.require_stable;
+  if (body.topics) {
+    auto& topics = fetch.topics.emplace();
+    for (const auto& topic : *body.topics) {
+      topics.push_back({.name = std::string(topic.name), .partitions = topic.partition_indexes});
+    }
+  }
+  OffsetFetchResponse answer = co_await fetch_offsets(core, fetch);
+  constexpr int16_t kFirstWithTopLevelError = 2;
+  if (request.header.version < kFirstWithTopLevelError) spread_error(answer, fetch);
+  wire::OffsetFetchResponse response;
+  response.error_code = answer.error;
+  fill_topics(response.topics, answer);
+  co_return respond(request, response);
+}
+
+Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire::OffsetFetchRequest& body) {
+  std::vector<OffsetFetchResponse> answers;
+  for (const auto& group : body.groups) {
+    OffsetFetchRequest fetch;
+    fetch.group_id = group.group_id;
+    fetch.require_stable = body.require_stable;
+    if (group.topics) {
+      auto& topics = fetch.topics.emplace();
+      for (const auto& topic : *group.topics) {
+        topics.push_back({.name = std::string(topic.name), .partitions = topic.partition_indexes});
+      }
+    }
+    answers.push_back(co_await fetch_offsets(core, std::move(fetch)));
+  }
+  wire::OffsetFetchResponse response;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    auto& out = response.groups.emplace_back();
+    out.group_id = body.groups[i].group_id;
+    out.error_code = answers[i].error;
+    fill_topics(out.topics, answers[i]);
+  }
+  co_return respond(request, response);
+}
+
+Task<DescribedGroup> describe_group(BrokerCore& core, std::string group) {
+  DescribedGroup described;
+  described.group_id = group;
+  const auto place = place_of_group(*core.view(), group);
+  if (!place) {
+    described.error = place.error();
+    co_return described;
+  }
+  auto work = [&](Core& on) -> std::optional<DescribedGroup> {
+    GroupPartition* partition = core.there(on).groups().find(place->index);
+    if (partition == nullptr) return std::nullopt;
+    return partition->coordinator().describe(group);
+  };
+  std::optional<DescribedGroup> answer = co_await reactor::on_core(core.core(), place->owner, std::move(work));
+  if (answer) co_return std::move(*answer);
+  described.error = ErrorCode::kNotCoordinator;
+  co_return described;
+}
+
+}  // namespace
+
+HandlerTask handle_offset_commit(BrokerCore& core, ConnectionContext& context, Request& request) {
+  const auto body = decode_body<wire::OffsetCommitRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  const auto answer =
+      co_await ask_coordinator<OffsetCommitResponse>(core, context, body->group_id, to_commit(*view, *body));
+  wire::OffsetCommitResponse response;
+  for (size_t t = 0; t < body->topics.size(); ++t) {
+    const auto& topic = body->topics[t];
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    size_t next = 0;  // of the coordinator's answer, which has only partitions that exist, in the same order
+    for (const auto& partition : topic.partitions) {
+      auto& to = out.partitions.emplace_back();
+      to.partition_index = partition.partition_index;
+      if (!exists(*view, topic.name, partition.partition_index)) {
+        to.error_code = ErrorCode::kUnknownTopicOrPartition;
+      } else {
+        to.error_code = answer ? answer->topics.at(t).partitions.at(next++).error : answer.error();
+      }
+    }
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_offset_fetch(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<wire::OffsetFetchRequest>(request);
+  if (!body) co_return body_corrupt();
+  constexpr int16_t kFirstBatched = 8;
+  if (request.header.version >= kFirstBatched) co_return co_await fetch_many_groups(core, request, *body);
+  co_return co_await fetch_one_group(core, request, *body);
+}
+
+HandlerTask handle_describe_groups(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<wire::DescribeGroupsRequest>(request);
+  if (!body) co_return body_corrupt();
+  std::vector<DescribedGroup> groups;
+  for (const std::string_view group : body->groups) groups.push_back(co_await describe_group(core, std::string(group)));
+  constexpr int16_t kFirstWithNotFound = 6;
+  wire::DescribeGroupsResponse response;
+  for (const DescribedGroup& group : groups) {
+    auto& out = response.groups.emplace_back();
+    out.group_id = group.group_id;
+    out.error_code = group.error;
+    out.group_state = group.state;
+    if (group.error == ErrorCode::kGroupIdNotFound && request.header.version < kFirstWithNotFound) {
+      out.error_code = ErrorCode::kNone;
+      out.group_state = "Dead";
+    }
+    out.protocol_type = group.protocol_type;
+    out.protocol_data = group.protocol_data;
+    for (const DescribedGroup::Member& member : group.members) {
+      out.members.push_back({.member_id = member.member_id,
+                             .group_instance_id = view_of(member.group_instance_id),
+                             .client_id = member.client_id,
+                             .client_host = member.client_host,
+                             .member_metadata = bytes(member.metadata),
+                             .member_assignment = bytes(member.assignment)});
+    }
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_list_groups(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<wire::ListGroupsRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::vector<std::string> states(body->states_filter.begin(), body->states_filter.end());
+  const std::vector<std::string> types(body->types_filter.begin(), body->types_filter.end());
+  std::vector<ListGroupsResponse::Group> groups;
+  ErrorCode error = ErrorCode::kNone;
+  for (size_t owner = 0; owner < core.core().core_count(); ++owner) {
+    auto work = [&](Core& on) {
+      core.there(on).groups().for_each([&](int32_t, GroupPartition& partition) {
+        ListGroupsResponse part = partition.coordinator().list(states, types);
+        if (part.error != ErrorCode::kNone) error = part.error;
+        std::ranges::move(part.groups, std::back_inserter(groups));
+      });
+    };
+    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
+  }
+  wire::ListGroupsResponse response;
+  response.error_code = error;
+  for (const ListGroupsResponse::Group& group : groups) {
+    response.groups.push_back({.group_id = group.group_id,
+                               .protocol_type = group.protocol_type,
+                               .group_state = group.state,
+                               .group_type = "classic"});
+  }
+  co_return respond(request, response);
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,40 @@
+// Finding a group's coordinator among the cores of this broker, and asking it.
+#pragma once
+#include <expected>
+#include <string_view>
+#include <utility>
+
+#include "broker/broker_core.h"
+#include "broker/groups/partition.h"
+#include "broker/handlers/common.h"
+#include "broker/metadata/topic_name.h"
+
+namespace posthaste::broker {
+
+struct CoordinatorPlace {
+  int32_t index = 0;  // partition of __consumer_offsets
+  reactor::CoreId owner = 0;
+};
+
+// COORDINATOR_NOT_AVAILABLE (retriable) as long as __consumer_offsets is not there.
+inline std::expected<CoordinatorPlace, ErrorCode> place_of_group(const ClusterView& view, std::string_view group) {
+  const TopicImage* topic = view.image->topic(kConsumerOffsetsTopic);
+  if (topic == nullptr) return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
+  const int32_t index = partition_of_group(group, static_cast<int32_t>(topic->partitions.size()));
+  const auto owner = view.owner(topic->id, index);
+  if (!owner) return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
+  return CoordinatorPlace{.index = index, .owner = *owner};
+}
+
+// Asks the coordinator of `group`; NOT_COORDINATOR or COORDINATOR_NOT_AVAILABLE (both retriable) if there is no answer.
+template <class Answer>
+reactor::Task<std::expected<Answer, ErrorCode>> ask_coordinator(BrokerCore& core, net::ConnectionContext& context,
+                                                                std::string_view group, GroupEvent event) {
+  const std::expected<CoordinatorPlace, ErrorCode> place = place_of_group(*core.view(), group);
+  if (!place) co_return std::unexpected(place.error());
+  std::optional<GroupResponse> answer = co_await core.ask_group(context, place->owner, place->index, std::move(event));
+  if (!answer) co_return std::unexpected(ErrorCode::kNotCoordinator);
+  co_return std::move(std::get<Answer>(*answer));
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,174 @@
+// ListOffsets and OffsetForLeaderEpoch: questions about positions in logs, each answered by the core that owns the
+// partition.
+#include <deque>
+
+#include "broker/error_codes.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/handlers.h"
+#include "net/kafka/offsets.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::Response;
+using net::kafka::ListOffsetsRequest;
+using net::kafka::ListOffsetsResponse;
+using net::kafka::OffsetForLeaderEpochRequest;
+using net::kafka::OffsetForLeaderEpochResponse;
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Result;
+using reactor::Task;
+
+// Timestamps with a meaning of their own (KIP-79, KIP-734).
+constexpr int64_t kLatest = -1;
+constexpr int64_t kEarliest = -2;
+constexpr int64_t kMaxTimestamp = -3;
+
+// One question, answered in place by the owner.
+struct Question {
+  Located where;
+  int64_t timestamp = 0;     // ListOffsets
+  int32_t asked_epoch = -1;  // OffsetForLeaderEpoch
+  ErrorCode error = ErrorCode::kNone;
+  int64_t offset = -1;
+  int64_t found_timestamp = -1;
+  int32_t epoch = -1;
+};
+
+using Answerer = Task<void> (*)(BrokerCore& there, storage::Partition& partition, Question& question);
+
+Task<void> answer_on_owner(BrokerCore& there, const std::vector<Question*>& questions, Answerer answer) {
+  OperationGate::Use use(there.operations());
+  for (Question* question : questions) {
+    storage::Partition* partition = there.engine().find(question->where.topic->id.bytes, question->where.index);
+    if (partition == nullptr) {
+      question->error = ErrorCode::kNotLeaderOrFollower;
+      continue;
+    }
+    co_await answer(there, *partition, *question);
+  }
+}
+
+// Asks each owner once, one core after the other.
+Task<void> ask_owners(BrokerCore& core, std::deque<Question>& questions, Answerer answer) {
+  std::vector<std::vector<Question*>> by_core(core.core().core_count());
+  for (Question& question : questions) {
+    if (question.error == ErrorCode::kNone) by_core[question.where.owner].push_back(&question);
+  }
+  for (size_t owner = 0; owner < by_core.size(); ++owner) {
+    if (by_core[owner].empty()) continue;
+    auto work = [&](Core& there) { return answer_on_owner(core.there(there), by_core[owner], answer); };
+    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
+  }
+}
+
+void take(Question& question, const Result<storage::TimestampOffset>& found) {
+  if (!found) {
+    question.error = error_code_of(found.error());
+    return;
+  }
+  question.offset = found->offset;
+  question.found_timestamp = found->timestamp;
+  question.epoch = found->leader_epoch;
+}
+
+Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Question& question) {
+  switch (question.timestamp) {
+    case kLatest:
+      question.offset = partition.high_watermark();
+      question.epoch = question.where.leader_epoch;
+      break;
+    case kEarliest:
+      question.offset = partition.log_start_offset();
+      question.epoch = partition.epochs().epoch_for(question.offset);
+      break;
+    case kMaxTimestamp:
+      take(question, co_await partition.max_timestamp());
+      break;
+    default:
+      if (question.timestamp < 0) {
+        question.error = ErrorCode::kUnsupportedVersion;  // earliest-local and the like: not in an advertised version
+        break;
+      }
+      take(question, co_await partition.find_timestamp(question.timestamp, partition.high_watermark()));
+  }
+}
+
+Task<void> answer_epoch_end(BrokerCore&, storage::Partition& partition, Question& question) {
+  const storage::EpochEnd end = partition.end_offset_for_epoch(question.asked_epoch);
+  question.epoch = end.epoch;
+  question.offset = end.end_offset;
+  co_return;
+}
+
+}  // namespace
+
+HandlerTask handle_list_offsets(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<ListOffsetsRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  std::deque<Question> questions;
+  for (const auto& topic : body->topics) {
+    for (const auto& partition : topic.partitions) {
+      Question& question = questions.emplace_back();
+      question.where = locate(*view, topic.name, partition.partition_index, partition.current_leader_epoch);
+      question.error = question.where.error;
+      question.timestamp = partition.timestamp;
+    }
+  }
+  co_await ask_owners(core, questions, answer_list_offsets);
+  ListOffsetsResponse response;
+  auto question = questions.begin();
+  for (const auto& topic : body->topics) {
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      const Question& asked = *question++;
+      auto& answer = out.partitions.emplace_back();
+      answer.partition_index = partition.partition_index;
+      answer.error_code = asked.error;
+      if (asked.error != ErrorCode::kNone) continue;
+      answer.offset = asked.offset;
+      answer.timestamp = asked.found_timestamp;
+      answer.leader_epoch = asked.epoch;
+    }
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_offset_for_leader_epoch(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<OffsetForLeaderEpochRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  std::deque<Question> questions;
+  for (const auto& topic : body->topics) {
+    for (const auto& partition : topic.partitions) {
+      Question& question = questions.emplace_back();
+      question.where = locate(*view, topic.topic, partition.partition, partition.current_leader_epoch);
+      question.error = question.where.error;
+      question.asked_epoch = partition.leader_epoch;
+    }
+  }
+  co_await ask_owners(core, questions, answer_epoch_end);
+  OffsetForLeaderEpochResponse response;
+  auto question = questions.begin();
+  for (const auto& topic : body->topics) {
+    auto& out = response.topics.emplace_back();
+    out.topic = topic.topic;
+    for (const auto& partition : topic.partitions) {
+      const Question& asked = *question++;
+      auto& answer = out.partitions.emplace_back();
+      answer.error_code = asked.error;
+      answer.partition = partition.partition;
+      if (asked.error != ErrorCode::kNone) continue;
+      answer.leader_epoch = asked.epoch;
+      answer.end_offset = asked.offset;
+    }
+  }
+  co_return respond(request, response);
+}
+
+}  // namespace posthaste::broker

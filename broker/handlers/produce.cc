@@ -1,0 +1,245 @@
+// Produce: every partition's batch goes to the core that owns it, one mail per core, under way before anything is
+// waited for; the answer comes when all of them are durable (or appended, or refused). Batches stay opaque: what is
+// checked of them, the append checks.
+#include <algorithm>
+
+#include "broker/error_codes.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/handlers.h"
+#include "net/kafka/produce.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::Response;
+using net::kafka::ProduceRequest;
+using net::kafka::ProduceResponse;
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::Instant;
+using reactor::Result;
+using reactor::Task;
+
+constexpr int16_t kAcksNone = 0;
+constexpr int16_t kAcksLeader = 1;
+constexpr int16_t kAcksAll = -1;
+
+// One partition of the request, and what became of it.
+struct Entry {
+  const ProduceRequest::Topic::Partition* asked = nullptr;
+  const TopicImage* topic = nullptr;
+  int32_t leader_epoch = -1;
+  CoreId owner = 0;
+  bool wait_durable = true;
+  ErrorCode error = ErrorCode::kNone;
+  storage::AppendResult result;
+};
+
+// The entries of one owner core, and the wait for all of them there.
+struct Share {
+  explicit Share(std::vector<Entry*> of) : entries(std::move(of)) {}
+  std::vector<Entry*> entries;
+};
+
+struct DurableWait : storage::OffsetWaiter {
+  Entry* entry = nullptr;
+  size_t* missing = nullptr;
+  reactor::Event* all_done = nullptr;
+};
+
+ErrorCode append_error(Errc error) {
+  // Retried by clients, after a look at the metadata, as for a leader that went away.
+  if (error == Errc::kNotFound) return ErrorCode::kNotLeaderOrFollower;
+  return error_code_of(error);
+}
+
+// Appends one entry, waiting for room if the core has none just now.
+Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& partition, Instant deadline) {
+  const net::kafka::Bytes whole = entry.asked->records.whole;
+  const storage::MutableBytes batch(const_cast<std::byte*>(whole.data()), whole.size());  // in the request's own buffer
+  for (;;) {
+    Result<storage::AppendResult> appended =
+        partition.append(batch, {.leader_epoch = entry.leader_epoch}, there.core().wall_now());
+    if (appended) {
+      entry.result = *appended;
+      co_return;
+    }
+    if (appended.error() != Errc::kNoMemory || there.core().now() >= deadline) {
+      entry.error = append_error(appended.error());
+      co_return;
+    }
+    co_await there.engine().wait_for_room();
+  }
+}
+
+// Runs on the owner core: appends in order, then waits until what must be durable is.
+Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
+  OperationGate::Use use(there.operations());
+  std::vector<storage::Partition*> partitions(share.entries.size(), nullptr);
+  co_await there.append_turn().acquire(1);
+  for (size_t i = 0; i < share.entries.size(); ++i) {
+    Entry& entry = *share.entries[i];
+    partitions[i] = there.engine().find(entry.topic->id.bytes, entry.asked->index);
+    if (partitions[i] == nullptr) {
+      entry.error = ErrorCode::kNotLeaderOrFollower;
+      continue;
+    }
+    co_await append_entry(there, entry, *partitions[i], deadline);
+  }
+  there.append_turn().release(1);
+  size_t missing = 0;
+  reactor::Event all_done(there.core());
+  std::vector<DurableWait> waits(share.entries.size());
+  for (size_t i = 0; i < share.entries.size(); ++i) {
+    Entry& entry = *share.entries[i];
+    if (entry.error != ErrorCode::kNone || !entry.wait_durable) continue;
+    DurableWait& wait = waits[i];
+    wait.offset = entry.result.last_offset + 1;
+    wait.entry = &entry;
+    wait.missing = &missing;
+    wait.all_done = &all_done;
+    wait.done = [](storage::OffsetWaiter& waiter, Result<void> outcome) {
+      auto& self = static_cast<DurableWait&>(waiter);
+      if (!outcome) self.entry->error = append_error(outcome.error());
+      if (--*self.missing == 0) self.all_done->set();
+    };
+    ++missing;
+    partitions[i]->wait_high_watermark(wait);
+  }
+  if (missing == 0) co_return;
+  if (co_await all_done.wait_until(deadline)) co_return;
+  // Stored, but not known to be safe in time.
+  for (DurableWait& wait : waits) {
+    if (!wait.is_linked()) continue;
+    wait.unlink();
+    wait.entry->error = ErrorCode::kRequestTimedOut;
+  }
+}
+
+std::vector<Entry> locate_entries(const ClusterView& view, const BrokerOptions& options, const ProduceRequest& body) {
+  std::vector<Entry> entries;
+  for (const ProduceRequest::Topic& topic : body.topic_data) {
+    const TopicImage* image = view.image->topic(topic.name);
+    bool relaxed = false;
+    if (image != nullptr && body.acks == kAcksLeader) {
+      relaxed = typed_topic_config(image->configs, options.topics.defaults).flush_messages != 1;
+    }
+    for (const auto& partition : topic.partition_data) {
+      Entry& entry = entries.emplace_back();
+      entry.asked = &partition;
+      const Located found = locate(view, topic.name, partition.index, -1);
+      entry.error = found.error;
+      entry.topic = found.topic;
+      entry.leader_epoch = found.leader_epoch;
+      entry.owner = found.owner;
+      entry.wait_durable = body.acks == kAcksAll || (body.acks == kAcksLeader && !relaxed);
+      if (entry.error == ErrorCode::kNone && entry.topic->name == "__consumer_offsets") {
+        entry.error = ErrorCode::kInvalidTopicException;  // as Kafka: only the coordinator writes there
+      }
+      // An empty set of records is not a batch.
+      if (entry.error == ErrorCode::kNone && (partition.records.is_null || partition.records.whole.empty())) {
+        entry.error = ErrorCode::kInvalidRecord;
+      }
+    }
+  }
+  return entries;
+}
+
+// A partition named twice: its first batch counts, the others are refused and nothing of them is stored. (In Kafka the
+// last one wins and the client cannot tell.)
+void refuse_duplicates(std::vector<Entry>& entries) {
+  std::vector<Entry*> order;
+  for (Entry& entry : entries) {
+    if (entry.error == ErrorCode::kNone) order.push_back(&entry);
+  }
+  const auto key = [](const Entry* entry) {
+    return std::pair(std::string_view(entry->topic->name), entry->asked->index);
+  };
+  // Entries lie in one vector: of two with the same key, the lower address came first.
+  std::ranges::sort(order, [&](const Entry* a, const Entry* b) { return std::pair(key(a), a) < std::pair(key(b), b); });
+  for (size_t i = 1; i < order.size(); ++i) {
+    if (key(order[i]) == key(order[i - 1])) order[i]->error = ErrorCode::kInvalidRequest;
+  }
+}
+
+// Transactions have no coordinator yet; a transactional batch would never become visible or be cleaned up.
+void refuse_transactional(std::vector<Entry>& entries) {
+  for (Entry& entry : entries) {
+    if (entry.error != ErrorCode::kNone) continue;
+    const auto batch = storage::RecordBatchView::parse(entry.asked->records.whole);
+    if (batch && batch->is_transactional()) entry.error = ErrorCode::kInvalidTxnState;
+  }
+}
+
+ProduceResponse to_wire(const ProduceRequest& body, const std::vector<Entry>& entries) {
+  ProduceResponse response;
+  size_t at = 0;
+  response.responses.reserve(body.topic_data.size());
+  for (const ProduceRequest::Topic& topic : body.topic_data) {
+    ProduceResponse::Topic& out = response.responses.emplace_back();
+    out.name = topic.name;
+    out.partition_responses.reserve(topic.partition_data.size());
+    for (const auto& partition : topic.partition_data) {
+      const Entry& entry = entries[at++];
+      auto& answer = out.partition_responses.emplace_back();
+      answer.index = partition.index;
+      answer.error_code = entry.error;
+      answer.base_offset = -1;
+      if (entry.error != ErrorCode::kNone) continue;
+      answer.base_offset = entry.result.base_offset;
+      answer.log_append_time_ms = entry.result.log_append_time;
+      answer.log_start_offset = entry.result.log_start_offset;
+    }
+  }
+  return response;
+}
+
+}  // namespace
+
+HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<ProduceRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  std::vector<Entry> entries = locate_entries(*view, core.options(), *body);
+  if (body->acks != kAcksNone && body->acks != kAcksLeader && body->acks != kAcksAll) {
+    for (Entry& entry : entries) entry.error = ErrorCode::kInvalidRequiredAcks;
+  }
+  refuse_duplicates(entries);
+  refuse_transactional(entries);
+  std::vector<std::vector<Entry*>> by_core(core.core().core_count());
+  for (Entry& entry : entries) {
+    if (entry.error == ErrorCode::kNone) by_core[entry.owner].push_back(&entry);
+  }
+  const Instant deadline = core.core().now() + std::chrono::milliseconds(std::max(body->timeout_ms, 0));
+  struct Work {
+    BrokerCore* home;
+    Share* share;
+    Instant deadline;
+    Task<void> operator()(Core& there) { return produce_share(home->there(there), *share, deadline); }
+  };
+  // Calls may not move once started, hence the deques' cousins: both vectors are sized before.
+  std::vector<Share> shares;
+  std::vector<CoreId> owners;
+  for (size_t owner = 0; owner < by_core.size(); ++owner) {
+    if (by_core[owner].empty()) continue;
+    shares.emplace_back(std::move(by_core[owner]));
+    owners.push_back(static_cast<CoreId>(owner));
+  }
+  std::vector<std::unique_ptr<reactor::RemoteCall<Work>>> calls;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    calls.push_back(std::make_unique<reactor::RemoteCall<Work>>(core.core(), owners[i], reactor::MessageClass::kRequest,
+                                                                Work{&core, &shares[i], deadline}));
+    calls.back()->start();
+  }
+  for (auto& call : calls) co_await call->reply();
+  if (body->acks == kAcksNone) {
+    const bool failed = std::ranges::any_of(entries, [](const Entry& e) { return e.error != ErrorCode::kNone; });
+    co_return failed ? Response::closing(net::CloseReason::kRefusedProduce) : Response::none();
+  }
+  co_return respond(request, to_wire(*body, entries));
+}
+
+}  // namespace posthaste::broker

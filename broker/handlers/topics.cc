@@ -1,0 +1,116 @@
+// CreateTopics, DeleteTopics, InitProducerId: what the controller on core 0 decides.
+#include <algorithm>
+
+#include "broker/broker_host.h"
+#include "broker/controller.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/handlers.h"
+#include "broker/node_identity.h"
+#include "net/kafka/producer_ids.h"
+#include "net/kafka/topics.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::Response;
+using WireCreateRequest = net::kafka::CreateTopicsRequest;
+using WireCreateResponse = net::kafka::CreateTopicsResponse;
+using WireDeleteRequest = net::kafka::DeleteTopicsRequest;
+using WireDeleteResponse = net::kafka::DeleteTopicsResponse;
+using net::kafka::InitProducerIdRequest;
+using net::kafka::InitProducerIdResponse;
+
+CreateTopicsRequest to_create(BrokerCore& core, const WireCreateRequest& body) {
+  CreateTopicsRequest create;
+  create.validate_only = body.validate_only;
+  for (const WireCreateRequest::Topic& asked : body.topics) {
+    CreateTopic& topic = create.topics.emplace_back();
+    topic.name = asked.name;
+    topic.num_partitions = asked.num_partitions;
+    topic.replication_factor = asked.replication_factor;
+    for (const auto& assignment : asked.assignments) {
+      topic.assignments.push_back({.partition_index = assignment.partition_index, .broker_ids = assignment.broker_ids});
+    }
+    for (const auto& config : asked.configs) {
+      topic.configs.push_back({.name = std::string(config.name), .value = owned(config.value)});
+    }
+    topic.random_id = random_bytes(core.core());
+  }
+  return create;
+}
+
+WireCreateResponse to_wire(const CreateTopicsOutcome& outcome) {
+  WireCreateResponse response;
+  for (const CreateTopicResult& result : outcome.results) {
+    WireCreateResponse::Topic& topic = response.topics.emplace_back();
+    topic.name = result.name;
+    topic.topic_id = result.topic_id;
+    topic.error_code = result.error;
+    topic.error_message = view_of(result.message);
+    if (result.error != ErrorCode::kNone) continue;
+    topic.num_partitions = result.num_partitions;
+    topic.replication_factor = result.replication_factor;
+    auto& configs = topic.configs.emplace();
+    for (const TopicConfigEntry& entry : result.configs) {
+      configs.push_back({.name = entry.name,
+                         .value = view_of(entry.value),
+                         .read_only = false,
+                         .config_source = static_cast<int8_t>(entry.source),
+                         .is_sensitive = false});
+    }
+  }
+  return response;
+}
+
+}  // namespace
+
+HandlerTask handle_create_topics(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<WireCreateRequest>(request);
+  if (!body) co_return body_corrupt();
+  const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, to_create(core, *body));
+  co_return respond(request, to_wire(outcome));
+}
+
+HandlerTask handle_delete_topics(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<WireDeleteRequest>(request);
+  if (!body) co_return body_corrupt();
+  std::vector<DeleteTopic> topics;
+  for (const std::string_view name : body->topic_names) topics.push_back({.name = std::string(name)});
+  for (const WireDeleteRequest::Topic& topic : body->topics) {
+    topics.push_back({.name = owned(topic.name), .topic_id = topic.topic_id});
+  }
+  const DeleteTopicsOutcome outcome = co_await delete_topics_on_controller(core, std::move(topics));
+  WireDeleteResponse response;
+  for (const DeleteTopicResult& result : outcome.results) {
+    WireDeleteResponse::Topic& topic = response.responses.emplace_back();
+    topic.name = view_of(result.name);
+    topic.topic_id = result.topic_id;
+    topic.error_code = result.error;
+    topic.error_message = view_of(result.message);
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_init_producer_id(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<InitProducerIdRequest>(request);
+  if (!body) co_return body_corrupt();
+  InitProducerIdResponse response;
+  if (body->transactional_id) {
+    // Transactions have no coordinator yet, and the request has no field for words. This code is not retried.
+    response.error_code =
+        body->transactional_id->empty() ? ErrorCode::kInvalidRequest : ErrorCode::kTransactionalIdAuthorizationFailed;
+    response.producer_epoch = -1;
+    co_return respond(request, response);
+  }
+  // A client that has an id and asks to bump its epoch (KIP-360) gets a new id instead, as in Kafka for idempotent
+  // producers without a transactional id.
+  const ProducerIdAllocator::Answer answer = co_await producer_id_on_controller(core);
+  response.error_code = answer.error;
+  response.producer_id = answer.producer_id;
+  response.producer_epoch = answer.error == ErrorCode::kNone ? int16_t{0} : int16_t{-1};
+  co_return respond(request, response);
+}
+
+}  // namespace posthaste::broker

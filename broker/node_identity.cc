@@ -1,0 +1,212 @@
+#include "broker/node_identity.h"
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <vector>
+
+#include "broker/metadata/topic_name.h"
+#include "storage/xxh3.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::kafka::Uuid;
+using reactor::Core;
+using reactor::Errc;
+using reactor::failure;
+using reactor::File;
+using reactor::Result;
+using reactor::Task;
+
+constexpr std::string_view kMagic = "posthaste-broker-meta";
+constexpr std::string_view kFileName = "broker.meta";
+constexpr std::string_view kLockName = ".lock";
+// More than any identity takes; a larger file is not one.
+constexpr size_t kFileBytesMax = 4096;
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+std::string checksum_line(std::string_view text) {
+  return fmt::format("checksum={:016x}\n", storage::xxh3_64(storage::bytes_of(text)));
+}
+
+// Takes "key=value\n" off the front of `text`.
+Result<std::string_view> take_line(std::string_view& text, std::string_view key) {
+  const size_t end = text.find('\n');
+  if (end == std::string_view::npos) return failure(Errc::kCorrupt);
+  const std::string_view line = text.substr(0, end);
+  if (line.size() <= key.size() || !line.starts_with(key) || line[key.size()] != '=') return failure(Errc::kCorrupt);
+  text.remove_prefix(end + 1);
+  return line.substr(key.size() + 1);
+}
+
+Result<int32_t> number(std::string_view text) {
+  int32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return failure(Errc::kCorrupt);
+  return value;
+}
+
+Result<Uuid> from_base64(std::string_view text) {
+  constexpr size_t kCharacters = 22;
+  if (text.size() != kCharacters) return failure(Errc::kCorrupt);
+  Uuid id;
+  uint32_t bits = 0;
+  uint32_t held = 0;
+  size_t at = 0;
+  for (const char character : text) {
+    const size_t value = kAlphabet.find(character);
+    if (value == std::string_view::npos) return failure(Errc::kCorrupt);
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    held += 6;
+    if (held < 8) continue;
+    held -= 8;
+    if (at < id.bytes.size()) id.bytes[at++] = static_cast<std::byte>(bits >> held & 0xffU);
+  }
+  return id;
+}
+
+FolderError error(Errc code, std::string message) { return {code, std::move(message)}; }
+
+Task<Result<void>> make_with_parents(Core& core, std::string folder) {
+  for (size_t slash = folder.find('/', 1);; slash = folder.find('/', slash + 1)) {
+    const std::string prefix = folder.substr(0, slash);
+    auto made = co_await reactor::file_system::make_directory(core, prefix);
+    if (!made && made.error() != Errc::kExists) {
+      // A parent that we may not write to may still be there.
+      auto stat = co_await reactor::file_system::stat(core, prefix);
+      if (!stat || !stat->is_directory) co_return made;
+    }
+    if (slash == std::string::npos) co_return Result<void>{};
+  }
+}
+
+Task<Result<std::string>> read_file(Core& core, std::string path) {
+  Result<File> file = co_await File::open(core, path, reactor::kOpenRead);
+  if (!file) co_return failure(file.error());
+  std::vector<std::byte> bytes(kFileBytesMax + 1);
+  Result<uint64_t> read = co_await file->read(0, bytes, reactor::IoClass::kFileSystem);
+  Result<void> closed = co_await file->close();
+  if (!read) co_return failure(read.error());
+  if (!closed) co_return failure(closed.error());
+  if (*read > kFileBytesMax) co_return failure(Errc::kCorrupt);
+  co_return std::string(reinterpret_cast<const char*>(bytes.data()), *read);
+}
+
+// The file appears whole and durable, or not at all.
+Task<Result<void>> write_file(Core& core, std::string folder, std::string name, std::string text) {
+  const std::string path = fmt::format("{}/{}", folder, name);
+  const std::string temporary = path + ".new";
+  Result<File> file = co_await File::open(core, temporary, reactor::kOpenWrite | reactor::kOpenCreate);
+  if (!file) co_return failure(file.error());
+  Result<void> done = co_await file->truncate(0);
+  if (done) {
+    Result<uint64_t> written = co_await file->write(0, storage::bytes_of(text), 0, reactor::IoClass::kFileSystem);
+    if (!written) done = failure(written.error());
+  }
+  if (done) done = co_await file->sync();
+  Result<void> closed = co_await file->close();
+  if (!done) co_return done;
+  if (!closed) co_return closed;
+  done = co_await reactor::file_system::rename(core, temporary, path);
+  if (!done) co_return done;
+  co_return co_await reactor::file_system::sync_directory(core, folder);
+}
+
+FolderError unreadable(const std::string& folder, Errc code) {
+  if (code == Errc::kUnsupported) {
+    return error(code, fmt::format("{}/{} is of a newer format than this program knows: start it with the newer "
+                                   "version that wrote it, or choose another folder. Nothing was changed.",
+                                   folder, kFileName));
+  }
+  return error(code, fmt::format("{}/{} cannot be read ({}): restore it from a backup, or choose another folder. "
+                                 "Nothing was changed.",
+                                 folder, kFileName, to_string(code)));
+}
+
+}  // namespace
+
+std::array<uint8_t, 16> random_bytes(Core& core) {
+  const std::array<uint64_t, 2> random = {core.random(), core.random()};
+  std::array<uint8_t, 16> bytes{};
+  std::memcpy(bytes.data(), random.data(), bytes.size());
+  return bytes;
+}
+
+std::string encode_identity(const NodeIdentity& identity) {
+  std::string text = fmt::format("{}={}\ncluster.id={}\nnode.id={}\ndirectory.id={}\n", kMagic, kIdentityFormatVersion,
+                                 identity.cluster_id, identity.node_id, net::kafka::to_string(identity.directory_id));
+  return text + checksum_line(text);
+}
+
+Result<NodeIdentity> decode_identity(std::string_view text) {
+  const std::string_view whole = text;
+  const std::string_view version_text = TRY(take_line(text, kMagic));
+  const int32_t version = TRY(number(version_text));
+  if (version > kIdentityFormatVersion) return failure(Errc::kUnsupported);
+  if (version != kIdentityFormatVersion) return failure(Errc::kCorrupt);
+  NodeIdentity identity;
+  identity.cluster_id = TRY(take_line(text, "cluster.id"));
+  const std::string_view node = TRY(take_line(text, "node.id"));
+  identity.node_id = TRY(number(node));
+  const std::string_view directory = TRY(take_line(text, "directory.id"));
+  identity.directory_id = TRY(from_base64(directory));
+  if (text != checksum_line(whole.substr(0, whole.size() - text.size()))) return failure(Errc::kCorrupt);
+  return identity;
+}
+
+Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::string folder,
+                                                           std::optional<int32_t> node_id,
+                                                           std::optional<std::string> cluster_id) {
+  Result<void> made = co_await make_with_parents(core, folder);
+  if (!made) {
+    co_return std::unexpected(error(made.error(), fmt::format("cannot make the data folder {} ({}): make it writable "
+                                                              "for this user or pass another one with --data",
+                                                              folder, to_string(made.error()))));
+  }
+  OpenedFolder opened;
+  Result<File> lock = co_await File::open(core, fmt::format("{}/{}", folder, kLockName),
+                                          reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenLock);
+  if (!lock) {
+    const bool busy = lock.error() == Errc::kBusy;
+    co_return std::unexpected(error(
+        lock.error(), busy ? fmt::format("the data folder {} is in use by another posthaste process: stop it, or pass "
+                                         "another folder with --data",
+                                         folder)
+                           : fmt::format("cannot write to the data folder {} ({}): make it writable for this user or "
+                                         "pass another one with --data",
+                                         folder, to_string(lock.error()))));
+  }
+  opened.lock = *lock;
+  const auto refuse = [&](FolderError why) -> Task<std::expected<OpenedFolder, FolderError>> {
+    co_await opened.lock.close();
+    co_return std::unexpected(std::move(why));
+  };
+  Result<std::string> text = co_await read_file(core, fmt::format("{}/{}", folder, kFileName));
+  if (!text && text.error() != Errc::kNotFound) co_return co_await refuse(unreadable(folder, text.error()));
+  if (!text) {
+    opened.created = true;
+    constexpr int32_t kFirstNodeId = 1;
+    opened.identity = {.cluster_id = cluster_id ? *cluster_id : to_string(make_topic_id(random_bytes(core))),
+                       .node_id = node_id.value_or(kFirstNodeId),
+                       .directory_id = make_topic_id(random_bytes(core))};
+    Result<void> written = co_await write_file(core, folder, std::string(kFileName), encode_identity(opened.identity));
+    if (!written) {
+      co_return co_await refuse(error(
+          written.error(), fmt::format("cannot write {}/{} ({})", folder, kFileName, to_string(written.error()))));
+    }
+    co_return opened;
+  }
+  Result<NodeIdentity> identity = decode_identity(*text);
+  if (!identity) co_return co_await refuse(unreadable(folder, identity.error()));
+  opened.identity = *identity;
+  if (node_id && *node_id != identity->node_id) {
+    co_return co_await refuse(
+        error(Errc::kInvalidArgument, fmt::format("node.id is {}, but the data folder {} belongs to node {}: use its "
+                                                  "number or another folder",
+                                                  *node_id, folder, identity->node_id)));
+  }
+  co_return opened;
+}
+
+}  // namespace posthaste::broker

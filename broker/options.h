@@ -1,0 +1,47 @@
+// What a broker is started with: plain values that app/ fills from Kafka's configuration keys (named beside each) and
+// simulations fill by hand. It reads no file and checks nothing; app/config does.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/groups/types.h"
+#include "broker/metadata/topic_controller.h"
+#include "net/listener.h"
+#include "storage/engine.h"
+
+namespace posthaste::broker {
+
+struct BrokerListener {
+  std::string name = "PLAINTEXT";
+  std::string bind_address;      // "ip:port"; port 0 picks one
+  std::string advertised_host;   // what Metadata tells clients; empty: the ip that was bound
+  uint16_t advertised_port = 0;  // 0: the port that was bound
+};
+
+struct BrokerOptions {
+  std::string data_folder = "data";       // log.dirs
+  std::optional<int32_t> node_id;         // node.id; none: the folder's, or 1 on the first start
+  std::optional<std::string> cluster_id;  // for the first start only; none: random
+  std::vector<BrokerListener> listeners;  // listeners, advertised.listeners
+  net::ConnectionLimits connection;
+  net::AcceptLimits accept;
+  GroupConfig group;
+  storage::EngineOptions engine;      // data_directory is overwritten with data_folder
+  storage::ProducerLimits producers;  // producer.id.expiration.ms
+  // num.partitions, default.replication.factor, delete.topic.enable; `defaults` (log.* and other broker keys that stand
+  // for topic settings) is filled with topic_config_defaults({}) if it is empty.
+  TopicRules topics;
+
+  bool auto_create_topics = true;                     // auto.create.topics.enable
+  int32_t offsets_topic_partitions = 50;              // offsets.topic.num.partitions; of use until the topic exists
+  int32_t offsets_topic_segment_bytes = 104'857'600;  // offsets.topic.segment.bytes; likewise
+  uint32_t fetch_max_bytes = 57'671'680;              // fetch.max.bytes: an upper bound whatever the client asks for
+  // Of answers to Fetch that are being made or sent by one core. One answer takes at most a quarter of it (but always
+  // its first batch), so that a few readers of old data cannot pin all memory (WS D).
+  uint64_t fetch_memory_bytes = uint64_t{16} << 20;
+  reactor::Duration retention_check_interval = std::chrono::minutes(5);  // log.retention.check.interval.ms
+};
+
+}  // namespace posthaste::broker

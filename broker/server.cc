@@ -1,0 +1,267 @@
+#include "broker/server.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "broker/controller.h"
+#include "broker/node_identity.h"
+#include "reactor/mail.h"
+
+namespace posthaste::broker {
+namespace {
+
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::Result;
+using reactor::Task;
+using EngineHostPointer = std::shared_ptr<storage::EngineHost>;
+
+// "ip:port" taken apart.
+std::pair<std::string, uint16_t> split_address(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return {address, uint16_t{0}};
+  uint16_t port = 0;
+  std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
+  return {address.substr(0, colon), port};
+}
+
+std::string storage_failure(const std::string& folder, const storage::EngineHost& engine, Errc error) {
+  const std::string& text = engine.error_text();
+  if (error == Errc::kBusy) {
+    return fmt::format("the data folder {} is in use by another process: stop it, or pass another folder with --data",
+                       folder);
+  }
+  return fmt::format("the data folder {} cannot be opened ({}){}{}", folder, to_string(error), text.empty() ? "" : ": ",
+                     text);
+}
+
+}  // namespace
+
+// What core 0 counts for all.
+struct BrokerHost::Progress {
+  explicit Progress(Core& core) : changed(core) {}
+  reactor::Event changed;
+  bool failed = false;
+  bool recovered = false;
+  std::weak_ptr<storage::EngineHost> engine;  // once recovered; core 0's program holds it
+  storage::RecoveryReport recovery;
+  bool created = false;
+  std::array<CoreId, kMilestones> reached{};
+};
+
+BrokerHost::BrokerHost() = default;
+BrokerHost::~BrokerHost() = default;
+
+// The program's coroutines.
+class BrokerProgram {
+ public:
+  // On every core the engine's host is held by the first local of the outermost frame, so that it goes last, whichever
+  // core goes last.
+  static Task<void> run(Core& core, std::shared_ptr<const BrokerOptions> options, std::shared_ptr<BrokerHost> host) {
+    EngineHostPointer engine_host;
+    OpenedFolder folder;
+    if (core.id() == 0) {
+      engine_host = co_await open_storage(core, *options, *host, folder);
+    } else {
+      auto work = [&](Core& zero) { return wait_recovered(*host, zero); };
+      engine_host = co_await reactor::on_core(core, 0, std::move(work));
+    }
+    if (engine_host != nullptr) {
+      co_await run_core(core, *options, *host, *engine_host, folder.identity);
+      if (core.id() == 0) {
+        Result<void> closed = co_await engine_host->close(core);
+        if (!closed)
+          core.log(reactor::LogLevel::kError, "close_failed", fmt::format("error={}", to_string(closed.error())));
+      }
+    }
+    if (folder.lock.valid()) co_await folder.lock.close();
+  }
+
+ private:
+  // Core 0's counters; made by whichever comes first, its program or mail from another core.
+  static BrokerHost::Progress& progress(BrokerHost& host, Core& zero) {
+    if (host.progress_ == nullptr) host.progress_ = std::make_unique<BrokerHost::Progress>(zero);
+    return *host.progress_;
+  }
+
+  static void fail(BrokerHost& host, Core& zero, std::string why) {
+    BrokerHost::Progress& state = progress(host, zero);
+    if (host.failure_.empty()) host.failure_ = std::move(why);
+    state.failed = true;
+    state.changed.notify_all();
+  }
+
+  static Task<EngineHostPointer> wait_recovered(BrokerHost& host, Core& zero) {
+    BrokerHost::Progress& state = progress(host, zero);
+    while (!state.recovered && !state.failed) co_await state.changed.wait();
+    co_return state.failed ? nullptr : state.engine.lock();
+  }
+
+  // On core 0: counts one core, then waits for all. False: the start has failed meanwhile.
+  static Task<bool> wait_all(BrokerHost& host, Core& zero, Milestone milestone) {
+    BrokerHost::Progress& state = progress(host, zero);
+    CoreId& reached = state.reached[static_cast<size_t>(milestone)];
+    ++reached;
+    state.changed.notify_all();
+    while (reached < zero.core_count()) co_await state.changed.wait();
+    co_return !state.failed;
+  }
+
+  static Task<bool> reach(Core& core, BrokerHost& host, Milestone milestone) {
+    auto work = [&](Core& zero) { return wait_all(host, zero, milestone); };
+    co_return co_await reactor::on_core(core, 0, std::move(work));
+  }
+
+  static Task<void> tell_failure(Core& core, BrokerHost& host, std::string why) {
+    auto work = [&](Core& zero) { fail(host, zero, why); };
+    co_await reactor::on_core(core, 0, std::move(work));
+  }
+
+  // Core 0: the folder and its recovery. Null: failed, and everybody is told.
+  static Task<EngineHostPointer> open_storage(Core& core, const BrokerOptions& options, BrokerHost& host,
+                                              OpenedFolder& folder) {
+    auto opened = co_await open_folder(core, options.data_folder, options.node_id, options.cluster_id);
+    if (!opened) {
+      fail(host, core, opened.error().message);
+      co_return nullptr;
+    }
+    folder = std::move(*opened);
+    storage::EngineOptions engine_options = options.engine;
+    engine_options.data_directory = options.data_folder;
+    auto engine_host =
+        std::make_shared<storage::EngineHost>(std::move(engine_options), static_cast<CoreId>(core.core_count()));
+    Result<storage::RecoveryReport> report = co_await engine_host->recover(core);
+    if (!report) {
+      fail(host, core, storage_failure(options.data_folder, *engine_host, report.error()));
+      co_return nullptr;
+    }
+    BrokerHost::Progress& state = progress(host, core);
+    state.recovery = std::move(*report);
+    state.created = folder.created;
+    state.engine = engine_host;
+    state.recovered = true;
+    state.changed.notify_all();
+    co_return engine_host;
+  }
+
+  // One core from its engine's opening to its closing.
+  static Task<void> run_core(Core& core, const BrokerOptions& options, BrokerHost& host,
+                             storage::EngineHost& engine_host, const NodeIdentity& identity) {
+    Result<storage::Engine*> engine = co_await engine_host.open(core);
+    if (!engine) {
+      co_await tell_failure(core, host, storage_failure(options.data_folder, engine_host, engine.error()));
+      for (size_t milestone = 0; milestone < kMilestones; ++milestone) {
+        co_await reach(core, host, static_cast<Milestone>(milestone));
+      }
+      co_return;
+    }
+    {
+      BrokerCore broker(core, host, options, **engine);
+      net::ConnectionSet connections(core, broker, options.connection);
+      host.cores_[core.id()] = {.broker = &broker, .connections = &connections};
+      reactor::TaskScope background(core);
+      if (co_await reach(core, host, Milestone::kOpened)) {
+        background.spawn(broker.run_maintenance());
+        if (core.id() == 0) {
+          co_await serve(core, options, host, broker, engine_host, identity);
+        } else {
+          co_await core.until_stopping();
+        }
+      }
+      core.request_stop();
+      co_await connections.drain();
+      co_await reach(core, host, Milestone::kDrained);
+      co_await background.join();
+      co_await broker.stop();
+      co_await reach(core, host, Milestone::kQuiet);
+      host.cores_[core.id()] = {};
+    }
+    co_await (*engine)->close();
+    co_await reach(core, host, Milestone::kClosed);
+  }
+
+  // Core 0: metadata and listeners, then waits for the stop and takes no more connections.
+  static Task<void> serve(Core& core, const BrokerOptions& options, BrokerHost& host, BrokerCore& broker,
+                          storage::EngineHost& engine_host, const NodeIdentity& identity) {
+    net::Acceptor acceptor(core, options.accept,
+                           [&host](Core& on) -> net::ConnectionSet& { return host.connections(on.id()); });
+    ReadyReport report{.cluster_id = identity.cluster_id, .node_id = identity.node_id};
+    std::vector<Endpoint> endpoints;
+    std::string why = co_await listen(acceptor, options, endpoints, report);
+    Controller controller(broker, engine_host, identity, std::move(endpoints));
+    if (why.empty()) {
+      host.controller_ = &controller;
+      Result<void> loaded = co_await controller.load(why);
+      if (!loaded && why.empty()) why = fmt::format("the metadata cannot be loaded ({})", to_string(loaded.error()));
+    }
+    if (why.empty()) {
+      acceptor.begin();
+      announce(host, core, controller, std::move(report));
+      co_await core.until_stopping();
+    } else {
+      fail(host, core, std::move(why));
+      co_await stop_others(core);
+    }
+    co_await acceptor.stop();
+    // Requests under way may still need the controller: it goes when no connection is left anywhere.
+    core.request_stop();
+    co_await host.connections(core.id()).drain();
+    BrokerHost::Progress& state = progress(host, core);
+    while (state.reached[static_cast<size_t>(Milestone::kDrained)] + 1 < core.core_count()) {
+      co_await state.changed.wait();
+    }
+    co_await broker.scope().join();
+    host.controller_ = nullptr;
+  }
+
+  static Task<void> stop_others(Core& core) {
+    for (CoreId to = 1; to < core.core_count(); ++to) {
+      auto work = [](Core& there) { there.request_stop(); };
+      co_await reactor::on_core(core, to, std::move(work));
+    }
+  }
+
+  // Binds all listeners. An empty text, or what is wrong.
+  static Task<std::string> listen(net::Acceptor& acceptor, const BrokerOptions& options,
+                                  std::vector<Endpoint>& endpoints, ReadyReport& report) {
+    for (const BrokerListener& listener : options.listeners) {
+      Result<std::string> bound = co_await acceptor.listen({.address = listener.bind_address});
+      if (!bound) {
+        co_return bound.error() == Errc::kAddressInUse
+            ? fmt::format(
+                  "{} is in use: stop the program that listens there, or choose another address with --listen "
+                  "or the key listeners",
+                  listener.bind_address)
+            : fmt::format("cannot listen on {} ({}): choose another address with --listen or the key listeners",
+                          listener.bind_address, to_string(bound.error()));
+      }
+      auto [host_name, port] = split_address(*bound);
+      Endpoint endpoint{.listener = listener.name, .host = listener.advertised_host, .port = listener.advertised_port};
+      if (endpoint.host.empty()) endpoint.host = host_name;
+      if (endpoint.port == 0) endpoint.port = port;
+      report.listeners.push_back(
+          fmt::format("{}://{} advertised as {}:{}", listener.name, *bound, endpoint.host, endpoint.port));
+      endpoints.push_back(std::move(endpoint));
+    }
+    co_return std::string();
+  }
+
+  static void announce(BrokerHost& host, Core& core, const Controller& controller, ReadyReport report) {
+    const BrokerHost::Progress& state = progress(host, core);
+    report.created = state.created;
+    report.partitions = controller.image().partition_count();
+    report.bytes_replayed = state.recovery.bytes_replayed;
+    report.notes = state.recovery.notes;
+    if (host.on_ready) host.on_ready(report);
+  }
+};
+
+reactor::Program make_broker_program(BrokerOptions options, std::shared_ptr<BrokerHost> host) {
+  if (options.topics.defaults.empty()) options.topics.defaults = topic_config_defaults({});
+  auto shared = std::make_shared<const BrokerOptions>(std::move(options));
+  return [shared, host](Core& core) { return BrokerProgram::run(core, shared, host); };
+}
+
+}  // namespace posthaste::broker

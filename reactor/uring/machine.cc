@@ -1,0 +1,72 @@
+#include "reactor/uring/machine.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+
+namespace posthaste::reactor::uring {
+namespace {
+
+// Wakes wait(); ignored by everything else here.
+constexpr int kWakeSignal = SIGUSR2;
+
+sigset_t waited_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, kWakeSignal);
+  return set;
+}
+
+uint64_t memory_limit() {
+  // Control group version 2, as seen from inside; "max" or a missing file means no limit.
+  std::ifstream file("/sys/fs/cgroup/memory.max");
+  uint64_t bytes = 0;
+  return file >> bytes ? bytes : UINT64_MAX;
+}
+
+}  // namespace
+
+Machine look_at_machine() {
+  Machine machine;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) {
+    machine.cpus = static_cast<uint16_t>(std::max(1, CPU_COUNT(&set)));
+  }
+  struct sysinfo info{};
+  if (::sysinfo(&info) == 0) machine.memory_bytes = uint64_t{info.totalram} * info.mem_unit;
+  machine.memory_bytes = std::min(machine.memory_bytes, memory_limit());
+  utsname names{};
+  if (::uname(&names) == 0) machine.kernel = names.release;
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) == 0) machine.host_name = host.data();
+  return machine;
+}
+
+StopSignals::StopSignals() : main_thread_(::pthread_self()) {
+  const sigset_t set = waited_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+std::string StopSignals::wait() {
+  const sigset_t set = waited_signals();
+  int number = 0;
+  while (::sigwait(&set, &number) != 0) {
+  }
+  if (number == kWakeSignal) return {};
+  return number == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+void StopSignals::wake() { ::pthread_kill(main_thread_, kWakeSignal); }
+
+}  // namespace posthaste::reactor::uring
