@@ -1,0 +1,542 @@
+// Connections in the simulator: order, memory, limits and hostile bytes, on a server whose handler does what a test
+// says.
+#include "net/connection.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <memory>
+
+#include "net/client_connection.h"
+#include "net/kafka/api_versions.h"
+#include "net/kafka/groups.h"
+#include "net/kafka/metadata.h"
+#include "net/kafka/produce.h"
+#include "net/listener.h"
+#include "reactor/simulated/world.h"
+
+namespace posthaste::net {
+namespace {
+
+using kafka::ApiKey;
+using kafka::MetadataRequest;
+using kafka::ProduceRequest;
+using kafka::ProduceResponse;
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Duration;
+using reactor::Result;
+using reactor::Task;
+using reactor::simulated::Host;
+using reactor::simulated::HostState;
+using reactor::simulated::World;
+using namespace std::chrono_literals;
+
+constexpr const char* kServerIp = "10.0.0.1";
+constexpr const char* kServerAddress = "10.0.0.1:9092";
+constexpr int16_t kProduceVersion = 9;
+constexpr int16_t kMetadataVersion = 8;
+
+// Answers Produce with its timeout as base offset, when the test lets it; Metadata at once; Heartbeat when the
+// connection ends.
+class TestHandler final : public RequestHandler {
+ public:
+  explicit TestHandler(Core& core) : core_(core) {}
+
+  Task<Response> handle(ConnectionContext& context, Request& request) override {
+    ++started;
+    switch (request.header.api) {
+      case ApiKey::kProduce:
+        return produce(request);
+      case ApiKey::kHeartbeat:
+        return wait_for_close(context);
+      case ApiKey::kApiVersions:
+        return nothing();
+      default:
+        return metadata(request);
+    }
+  }
+  void release(int32_t id) { released_ids_.push_back(id); }
+
+  bool hold = false;        // Produce waits for release(id); id is the request's timeout_ms
+  size_t answer_bytes = 0;  // of the records' echo in Metadata's cluster id
+  int started = 0;
+  int closed_waits = 0;
+  size_t record_bytes = 0;
+  uint64_t record_sum = 0;
+
+ private:
+  Task<Response> produce(Request& request) {
+    const auto body = kafka::decode<ProduceRequest>(request.body, request.header.version);
+    if (!body) co_return Response::closing(CloseReason::kBodyCorrupt);
+    for (const auto& topic : body->topic_data) {
+      for (const auto& partition : topic.partition_data) {
+        record_bytes += partition.records.whole.size();
+        for (const std::byte byte : partition.records.whole) record_sum += static_cast<uint64_t>(byte);
+      }
+    }
+    while (hold && std::ranges::find(released_ids_, body->timeout_ms) == released_ids_.end()) {
+      co_await core_.sleep(1ms);  // the test releases from outside this host: nothing would wake it
+    }
+    if (body->acks == 0) co_return Response::none();
+    ProduceResponse message;
+    message.responses.push_back({.name = "t"});
+    message.responses[0].partition_responses.push_back({.base_offset = body->timeout_ms});
+    Response response;
+    response.frame = kafka::encode_response(message, request.header.version, request.header.correlation_id);
+    co_return response;
+  }
+  static Task<Response> nothing() { co_return Response::none(); }
+  Task<Response> metadata(Request& request) {
+    const std::string filler(std::min<size_t>(answer_bytes, 30'000), 'x');
+    kafka::MetadataResponse message;
+    message.cluster_id = "cluster";
+    for (size_t bytes = 0; bytes < answer_bytes; bytes += filler.size()) {
+      message.brokers.push_back({.node_id = 1, .host = filler, .port = 1});
+    }
+    Response response;
+    response.frame = kafka::encode_response(message, request.header.version, request.header.correlation_id);
+    co_return response;
+  }
+  Task<Response> wait_for_close(ConnectionContext& context) {
+    struct Watcher : CloseWatcher {
+      explicit Watcher(Core& core) : told(core) {
+        on_close = [](CloseWatcher& self) { static_cast<Watcher&>(self).told.set(); };
+      }
+      reactor::Event told;
+    };
+    Watcher watcher(core_);
+    context.watch(watcher);
+    co_await watcher.told.wait();
+    ++closed_waits;
+    co_return Response::none();
+  }
+
+  Core& core_;
+  std::vector<int32_t> released_ids_;
+};
+
+// A server on its own simulated host, and whatever clients a test runs on another.
+class ConnectionTest : public ::testing::Test {
+ protected:
+  struct PerCore {
+    TestHandler* handler = nullptr;
+    ConnectionSet* connections = nullptr;
+  };
+
+  void start_server(CoreId cores = 1) {
+    server_cores_.resize(cores);
+    server_ = &world_.add_host({.cores = cores, .pool_bytes_per_core = size_t{8} << 20}, kServerIp,
+                               [this](Core& core) { return run_server(core); });
+    server_->start();
+    ASSERT_TRUE(world_.run_until([this] { return listening_; }, 10s));
+  }
+  Task<void> run_server(Core& core) {
+    TestHandler handler(core);
+    ConnectionSet connections(core, handler, limits_);
+    server_cores_[core.id()] = {&handler, &connections};
+    if (core.id() == 0) {
+      Acceptor acceptor(core, accept_limits_,
+                        [this](Core& on) -> ConnectionSet& { return *server_cores_[on.id()].connections; });
+      acceptor_ = &acceptor;
+      EXPECT_TRUE((co_await acceptor.listen({.address = kServerAddress})).has_value());
+      acceptor.begin();
+      listening_ = true;
+      co_await core.until_stopping();
+      co_await acceptor.stop();
+      co_await connections.drain();
+      co_await core.sleep(1s);  // the ends of other cores' connections are told to the acceptor
+    } else {
+      co_await core.until_stopping();
+      co_await connections.drain();
+    }
+  }
+  // Runs `client` on a host of its own until it returns.
+  void run_client(std::function<Task<void>(Core&)> client, Duration limit = 120s) {
+    Host& host = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{8} << 20},
+                                 fmt::format("10.0.1.{}", ++clients_), std::move(client));
+    host.start();
+    EXPECT_TRUE(world_.run_until([&] { return host.state() == HostState::kStopped; }, limit)) << world_.log_tail();
+  }
+  // Sends `bytes`, expects the server to close for `reason`, and that a neighbour noticed nothing.
+  void expect_refused(std::vector<std::byte> bytes, CloseReason reason) {
+    start_server();
+    run_client([&](Core& core) -> Task<void> {
+      ClientConnection good(core, "good");
+      EXPECT_TRUE((co_await good.connect(kServerAddress)).has_value());
+      ClientConnection bad(core, "bad");
+      EXPECT_TRUE((co_await bad.connect(kServerAddress)).has_value());
+      EXPECT_TRUE((co_await bad.send_raw(bytes)).has_value());
+      EXPECT_TRUE(co_await bad.wait_ended(core.now() + 5s));
+      const auto answer = co_await good.call(MetadataRequest{}, kMetadataVersion);
+      EXPECT_TRUE(answer.has_value());
+      co_await bad.close();
+      co_await good.close();
+    });
+    EXPECT_EQ(stats().closed_for(reason), 1U) << to_string(reason);
+  }
+
+  TestHandler& handler() { return *server_cores_[0].handler; }
+  NetStats& stats() { return server_cores_[0].connections->stats(); }
+
+  World world_{7};
+  ConnectionLimits limits_;
+  AcceptLimits accept_limits_;
+  Host* server_ = nullptr;
+  Acceptor* acceptor_ = nullptr;
+  std::vector<PerCore> server_cores_;
+  bool listening_ = false;
+  int clients_ = 0;
+};
+
+ProduceRequest produce_request(int32_t id, kafka::Bytes records = {}) {
+  ProduceRequest request;
+  request.acks = 1;
+  request.timeout_ms = id;
+  request.topic_data.push_back({.name = "t"});
+  request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = records}});
+  return request;
+}
+
+std::vector<std::byte> frame_of(std::initializer_list<uint8_t> content) {
+  std::vector<std::byte> frame(4);
+  frame[3] = static_cast<std::byte>(content.size());
+  for (const uint8_t byte : content) frame.push_back(static_cast<std::byte>(byte));
+  return frame;
+}
+
+// Calls Produce and notes when its answer came.
+Task<void> call_produce(ClientConnection& client, int32_t id, std::vector<int64_t>& answers) {
+  const ProduceRequest request = produce_request(id);
+  const auto answer = co_await client.call(request, kProduceVersion);
+  EXPECT_TRUE(answer.has_value());
+  if (answer) answers.push_back(answer->message.responses[0].partition_responses[0].base_offset);
+}
+
+TEST_F(ConnectionTest, AnswersARequest) {
+  start_server();
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    const auto answer = co_await client.call(MetadataRequest{}, kMetadataVersion);
+    EXPECT_TRUE(answer.has_value());
+    if (answer) EXPECT_EQ(answer->message.cluster_id, "cluster");
+    co_await client.close();
+  });
+  world_.run_for(1s);
+  EXPECT_EQ(stats().requests, 1U);
+  EXPECT_EQ(stats().closed_for(CloseReason::kPeerClosed), 1U);
+  EXPECT_EQ(stats().open, 0U);
+}
+
+TEST_F(ConnectionTest, ProduceFollowsProduceAndAnswersKeepTheirOrder) {
+  start_server();
+  handler().hold = true;
+  std::vector<int64_t> answers;
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    reactor::TaskScope scope(core);
+    for (const int32_t id : {1, 2, 3}) scope.spawn(call_produce(client, id, answers));
+    co_await core.sleep(100ms);
+    EXPECT_EQ(handler().started, 3);
+    handler().release(3);
+    handler().release(2);
+    co_await core.sleep(100ms);
+    EXPECT_TRUE(answers.empty()) << "an answer overtook an earlier one";
+    handler().release(1);
+    co_await scope.join();
+    co_await client.close();
+  });
+  EXPECT_EQ(answers, (std::vector<int64_t>{1, 2, 3}));
+}
+
+TEST_F(ConnectionTest, OtherRequestsWaitForEarlierAnswers) {
+  start_server();
+  handler().hold = true;
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    reactor::TaskScope scope(core);
+    std::vector<int64_t> answers;
+    bool metadata_answered = false;
+    auto ask = [&]() -> Task<void> {
+      EXPECT_TRUE((co_await client.call(MetadataRequest{}, kMetadataVersion)).has_value());
+      metadata_answered = true;
+      EXPECT_EQ(answers.size(), 1U);
+    };
+    scope.spawn(call_produce(client, 1, answers));
+    scope.spawn(ask());
+    scope.spawn(call_produce(client, 2, answers));
+    co_await core.sleep(100ms);
+    EXPECT_EQ(handler().started, 1);
+    handler().release(1);
+    co_await core.sleep(100ms);
+    EXPECT_TRUE(metadata_answered);
+    EXPECT_EQ(handler().started, 3);
+    handler().release(2);
+    co_await scope.join();
+    co_await client.close();
+  });
+}
+
+TEST_F(ConnectionTest, LargeBodiesArriveWhole) {
+  start_server();
+  std::vector<std::byte> records(1'000'000);
+  uint64_t sum = 0;
+  for (size_t i = 0; i < records.size(); ++i) {
+    records[i] = static_cast<std::byte>(i * 31 % 251);
+    sum += i * 31 % 251;
+  }
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    const ProduceRequest request = produce_request(5, records);
+    EXPECT_TRUE((co_await client.call(request, kProduceVersion)).has_value());
+    co_await client.close();
+  });
+  EXPECT_EQ(handler().record_bytes, records.size());
+  EXPECT_EQ(handler().record_sum, sum);
+}
+
+TEST_F(ConnectionTest, FramesArriveInAnyPieces) {
+  start_server();
+  std::vector<std::byte> stream;
+  constexpr int kRequests = 5;
+  for (int i = 0; i < kRequests; ++i) {
+    const auto frame = kafka::encode_request(MetadataRequest{}, kMetadataVersion, i, "c").flatten();
+    stream.insert(stream.end(), frame.begin(), frame.end());
+  }
+  run_client([&](Core& core) -> Task<void> {
+    for (const size_t piece : {size_t{1}, size_t{3}, size_t{7}, stream.size()}) {
+      ClientConnection client(core, "client");
+      EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+      const int before = handler().started;
+      for (size_t at = 0; at < stream.size(); at += piece) {
+        const size_t end = std::min(stream.size(), at + piece);
+        EXPECT_TRUE((co_await client.send_raw(
+                         {stream.begin() + static_cast<ptrdiff_t>(at), stream.begin() + static_cast<ptrdiff_t>(end)}))
+                        .has_value());
+        co_await core.sleep(1ms);
+      }
+      co_await core.sleep(1s);
+      EXPECT_EQ(handler().started - before, kRequests) << piece;
+      co_await client.close();
+    }
+  });
+}
+
+TEST_F(ConnectionTest, NoAnswerForAcksZero) {
+  start_server();
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    ProduceRequest request = produce_request(1);
+    request.acks = 0;
+    EXPECT_TRUE((co_await client.send_only(request, kProduceVersion)).has_value());
+    // The next answer is that of the next request: nothing came for the first.
+    EXPECT_TRUE((co_await client.call(MetadataRequest{}, kMetadataVersion)).has_value());
+    co_await client.close();
+  });
+  EXPECT_EQ(handler().started, 2);
+}
+
+TEST_F(ConnectionTest, NegativeLengthCloses) {
+  expect_refused({std::byte{0xff}, std::byte{0xff}, std::byte{0xff}, std::byte{0xfe}},
+                 CloseReason::kFrameLengthInvalid);
+}
+TEST_F(ConnectionTest, LengthBelowAHeaderCloses) {
+  expect_refused(frame_of({0, 3, 0}), CloseReason::kFrameLengthInvalid);
+}
+TEST_F(ConnectionTest, LengthAboveTheLimitCloses) {
+  limits_.frame_bytes_max = 100'000;
+  expect_refused({std::byte{0}, std::byte{2}, std::byte{0}, std::byte{0}}, CloseReason::kFrameTooLarge);
+}
+TEST_F(ConnectionTest, LengthAboveMemoryCloses) {
+  expect_refused({std::byte{0x04}, std::byte{0}, std::byte{0}, std::byte{0}}, CloseReason::kFrameTooLarge);
+}
+TEST_F(ConnectionTest, UnknownApiCloses) {
+  expect_refused(frame_of({0x7f, 0, 0, 0, 0, 0, 0, 1, 0, 0}), CloseReason::kUnknownApi);
+}
+TEST_F(ConnectionTest, UnknownVersionCloses) {
+  expect_refused(frame_of({0, 3, 0, 99, 0, 0, 0, 1, 0, 0}), CloseReason::kUnsupportedVersion);
+}
+TEST_F(ConnectionTest, BrokenHeaderCloses) {
+  expect_refused(frame_of({0, 3, 0, 8, 0, 0, 0, 1, 0xff, 0xf0}), CloseReason::kHeaderCorrupt);
+}
+TEST_F(ConnectionTest, HttpCloses) {
+  const std::string_view text = "GET / HTTP/1.1\r\nHost: broker\r\n\r\n";
+  const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+  expect_refused({bytes.begin(), bytes.end()}, CloseReason::kFrameTooLarge);
+}
+TEST_F(ConnectionTest, StalledBodyCloses) {
+  limits_.body_timeout = 2s;
+  expect_refused({std::byte{0}, std::byte{0}, std::byte{1}, std::byte{0}, std::byte{0}}, CloseReason::kSlowSender);
+}
+TEST_F(ConnectionTest, SilenceCloses) {
+  limits_.idle_timeout = 2s;
+  start_server();
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    for (int i = 0; i < 5; ++i) {
+      co_await core.sleep(1500ms);
+      EXPECT_TRUE((co_await client.call(MetadataRequest{}, kMetadataVersion)).has_value()) << "it was not silent";
+    }
+    EXPECT_FALSE(co_await client.wait_ended(core.now() + 1500ms));
+    EXPECT_TRUE(co_await client.wait_ended(core.now() + 1500ms));
+    co_await client.close();
+  });
+  EXPECT_EQ(stats().closed_for(CloseReason::kIdle), 1U);
+}
+
+TEST_F(ConnectionTest, UnknownVersionOfApiVersionsReachesTheHandler) {
+  start_server();
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    EXPECT_TRUE((co_await client.send_raw(frame_of({0, 18, 0, 99, 0, 0, 0, 1, 0, 0}))).has_value());
+    co_await core.sleep(1s);
+    co_await client.close();
+  });
+  EXPECT_EQ(handler().started, 1);
+}
+
+TEST_F(ConnectionTest, AFrameWaitsForMemoryUntilAnotherIsAnswered) {
+  limits_.request_memory_bytes = size_t{1} << 20;
+  start_server();
+  handler().hold = true;
+  std::vector<std::byte> records(600'000, std::byte{1});
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection first(core, "first");
+    ClientConnection second(core, "second");
+    EXPECT_TRUE((co_await first.connect(kServerAddress)).has_value());
+    EXPECT_TRUE((co_await second.connect(kServerAddress)).has_value());
+    reactor::TaskScope scope(core);
+    auto send = [&](ClientConnection& client, int32_t id) -> Task<void> {
+      const ProduceRequest request = produce_request(id, records);
+      EXPECT_TRUE((co_await client.call(request, kProduceVersion)).has_value());
+    };
+    scope.spawn(send(first, 1));
+    co_await core.sleep(1s);
+    scope.spawn(send(second, 2));
+    co_await core.sleep(1s);
+    EXPECT_EQ(handler().started, 1) << "the second frame's memory was not there";
+    handler().release(1);
+    handler().release(2);
+    co_await scope.join();
+    EXPECT_EQ(handler().started, 2);
+    co_await first.close();
+    co_await second.close();
+  });
+}
+
+TEST_F(ConnectionTest, APeerThatDoesNotReadIsCutOff) {
+  limits_.send_timeout = 2s;
+  start_server();
+  handler().answer_bytes = 4'000'000;
+  run_client([&](Core& core) -> Task<void> {
+    Result<reactor::Socket> socket = co_await reactor::Socket::connect(core, kServerAddress);
+    EXPECT_TRUE(socket.has_value());
+    auto frame = kafka::encode_request(MetadataRequest{}, kMetadataVersion, 1, "c").flatten();
+    const reactor::Slice slice{frame.data(), frame.size()};
+    EXPECT_TRUE((co_await socket->send({&slice, 1})).has_value());
+    co_await core.sleep(10s);
+    co_await socket->close();
+  });
+  EXPECT_EQ(stats().closed_for(CloseReason::kSlowReader), 1U);
+}
+
+TEST_F(ConnectionTest, TheEndOfAConnectionIsToldToWaitingRequests) {
+  start_server();
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    const auto frame = kafka::encode_request(kafka::HeartbeatRequest{}, 3, 1, "c").flatten();
+    EXPECT_TRUE((co_await client.send_raw(frame)).has_value());
+    co_await core.sleep(1s);
+    EXPECT_EQ(handler().closed_waits, 0);
+    co_await client.close();
+    co_await core.sleep(1s);
+  });
+  EXPECT_EQ(handler().closed_waits, 1);
+}
+
+TEST_F(ConnectionTest, ConnectionsAreLimitedInTotalAndPerAddress) {
+  accept_limits_.connections_max = 3;
+  accept_limits_.connections_per_address_max = 2;
+  start_server();
+  const auto open = [&](size_t count, std::vector<bool>& ended) {
+    return [&, count](Core& core) -> Task<void> {
+      std::vector<std::unique_ptr<ClientConnection>> clients;
+      for (size_t i = 0; i < count; ++i) {
+        clients.push_back(std::make_unique<ClientConnection>(core, "client"));
+        EXPECT_TRUE((co_await clients.back()->connect(kServerAddress)).has_value());
+        co_await core.sleep(10ms);
+      }
+      co_await core.sleep(1s);
+      for (auto& client : clients) ended.push_back(client->ended());
+      co_await core.sleep(20s);  // the next host's clients come while these are here
+      for (auto& client : clients) co_await client->close();
+    };
+  };
+  std::vector<bool> first;
+  std::vector<bool> second;
+  Host& one = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{1} << 20}, "10.0.2.1", open(3, first));
+  one.start();
+  world_.run_for(5s);
+  Host& two = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{1} << 20}, "10.0.2.2", open(2, second));
+  two.start();
+  world_.run_for(60s);
+  EXPECT_EQ(first, (std::vector<bool>{false, false, true}));
+  EXPECT_EQ(second, (std::vector<bool>{false, true}));
+  EXPECT_EQ(acceptor_->stats().closed_for(CloseReason::kTooManyConnectionsFromAddress), 1U);
+  EXPECT_EQ(acceptor_->stats().closed_for(CloseReason::kTooManyConnections), 1U);
+  EXPECT_EQ(acceptor_->open_on(0), 0U);
+}
+
+TEST_F(ConnectionTest, ConnectionsAreSpreadEvenlyOverCores) {
+  constexpr CoreId kCores = 3;
+  start_server(kCores);
+  run_client([&](Core& core) -> Task<void> {
+    std::vector<std::unique_ptr<ClientConnection>> clients;
+    for (int i = 0; i < 9; ++i) {
+      clients.push_back(std::make_unique<ClientConnection>(core, "client"));
+      EXPECT_TRUE((co_await clients.back()->connect(kServerAddress)).has_value());
+      EXPECT_TRUE((co_await clients.back()->call(MetadataRequest{}, kMetadataVersion)).has_value());
+    }
+    for (CoreId i = 0; i < kCores; ++i) EXPECT_EQ(server_cores_[i].connections->stats().open, 3U);
+    for (auto& client : clients) co_await client->close();
+    co_await core.sleep(1s);
+    for (CoreId i = 0; i < kCores; ++i) EXPECT_EQ(acceptor_->open_on(i), 0U);
+  });
+}
+
+TEST_F(ConnectionTest, StoppingAnswersWhatWasBegun) {
+  start_server(2);
+  for (auto& core : server_cores_) core.handler->hold = true;
+  std::vector<int64_t> answers;
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection busy(core, "busy");
+    ClientConnection idle(core, "idle");
+    EXPECT_TRUE((co_await busy.connect(kServerAddress)).has_value());
+    EXPECT_TRUE((co_await idle.connect(kServerAddress)).has_value());
+    reactor::TaskScope scope(core);
+    scope.spawn(call_produce(busy, 1, answers));
+    co_await core.sleep(1s);
+    server_->stop();
+    EXPECT_TRUE(co_await idle.wait_ended(core.now() + 5s));
+    EXPECT_FALSE(busy.ended());
+    for (auto& on : server_cores_) on.handler->release(1);
+    co_await scope.join();
+    EXPECT_TRUE(co_await busy.wait_ended(core.now() + 5s));
+    co_await busy.close();
+    co_await idle.close();
+  });
+  EXPECT_EQ(answers, (std::vector<int64_t>{1}));
+  EXPECT_TRUE(world_.run_until([&] { return server_->state() == HostState::kStopped; }, 10s));
+}
+
+}  // namespace
+}  // namespace posthaste::net
