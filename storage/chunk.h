@@ -25,7 +25,9 @@ struct Chunk : reactor::ListNode<> {
   uint32_t references = 0;
   bool dirty = false;         // holds bytes that are not in the segment file yet
   bool cached = false;        // on the cache's list: clean, may go when nobody else refers to it
-  uint32_t verified_end = 0;  // bytes below came from memory or passed their checks after a disk read
+  // [verified_begin, verified_end) came from memory or passed its checks after a disk read.
+  uint32_t verified_begin = 0;
+  uint32_t verified_end = 0;
 
   uint32_t capacity() const { return static_cast<uint32_t>(buffer.capacity()); }
   uint64_t segment_end() const { return uint64_t{position} + end; }

@@ -4,7 +4,7 @@
 //   core 0:      co_await host.recover(core)                // locks the folder, makes it whole, journals empty
 //   each core:   Engine& engine = *co_await host.open(core) // after recover(): its partitions are there
 //                ... engine.find(), create_partition(), Partition ...
-//                co_await engine.close()                    // all written back
+//                co_await engine.close()                    // all written back; the other cores still run
 //   core 0:      co_await host.close(core)                  // after every engine closed: last table, lock released
 //
 // A crash instead of close() loses nothing that was acked. The engine knows no leader and no socket.
@@ -22,13 +22,15 @@
 #include "storage/log_types.h"
 #include "storage/partition.h"
 #include "storage/placement.h"
+#include "storage/segment_files.h"
+#include "storage/table.h"
+#include "storage/write_back.h"
 
 namespace posthaste::storage {
 
+class Checkpoint;
 class Contributor;
 class JournalStream;
-class WriteBack;
-struct RecoveredStore;
 
 struct EngineOptions {
   std::string data_directory;
@@ -87,6 +89,9 @@ class EngineHost {
   // The engine of `core`; only for use on that core.
   Engine& engine(reactor::CoreId core) { return *engines_[core]; }
 
+  // Only on `core` itself.
+  bool is_open(reactor::CoreId core) const { return engines_[core] != nullptr; }
+
   // Partitions and their cores as recovered; the start of the creator's Placement.
   const Placement& placement() const { return placement_; }
   // What was recovered: name, number, id and core of every partition. For a broker that checks its metadata against it.
@@ -105,15 +110,29 @@ class EngineHost {
 
   const EngineOptions& options() const { return options_; }
   reactor::CoreId cores() const { return cores_; }
+  // Which stream a core feeds, and which core owns a stream.
+  uint16_t stream_of(reactor::CoreId core) const;
+  reactor::CoreId stream_owner(uint16_t stream) const;
+  uint16_t cores_of_stream(uint16_t stream) const;
+  std::string stream_directory(uint16_t stream) const;
+  std::string table_path(size_t slot) const;
 
  private:
+  friend class Checkpoint;
+  friend class Engine;
+  friend class Recovery;
+
   EngineOptions options_;
   reactor::CoreId cores_;
   std::string error_text_;
   Placement placement_;
   std::vector<Known> known_;
   std::vector<std::unique_ptr<Engine>> engines_;
-  std::unique_ptr<RecoveredStore> recovered_;
+  // As recovered and written; each open() takes its core's part.
+  TableSnapshot recovered_;
+  size_t newest_slot_ = 0;
+  reactor::File lock_;
+  std::unique_ptr<Checkpoint> checkpoint_;
 };
 
 class Engine {
@@ -131,10 +150,10 @@ class Engine {
   Partition* find(Uid uid);
   // In order of (topic id, partition).
   void for_each(const std::function<void(Partition&)>& visit);
-  size_t partition_count() const { return by_uid_.size(); }
+  size_t partition_count() const { return by_key_.size(); }
 
   // Makes a partition that this core owns; durable before it returns. kExists: this core has it. The directory follows
-  // in the background.
+  // in the background. kInvalidArgument: a name that cannot be a directory; kStopping.
   reactor::Task<reactor::Result<Partition*>> create_partition(PartitionSpec spec);
   // Forgets it for good; durable before it returns, files go in the background. Its waiters get kNotFound; `partition`
   // is gone then. The caller sees to it that nobody else uses the pointer.
@@ -143,15 +162,75 @@ class Engine {
   // Returns when an append that said kNoMemory may be tried again. Spurious returns are possible.
   reactor::Task<void> wait_for_room();
 
-  // Everything written back and background work ended. Appends are refused (kStopping) from the call on.
+  // Asks for a table now: what is flushed needs no journal afterwards. Returns when one is durable. For tests and
+  // tools; the engine does it by itself when half of the journal is in use.
+  reactor::Task<void> checkpoint();
+
+  // Everything written back and background work ended. Appends are refused (kStopping) from the call on. Every core
+  // calls it; the core that owns a stream returns after those that feed it.
   reactor::Task<void> close();
 
+  // What a page of figures shows.
+  struct Stats {
+    uint64_t commits = 0;
+    uint64_t dirty_bytes = 0;
+    uint64_t clean_bytes = 0;
+  };
+  Stats stats() const;
+
+  // For the parts of the engine.
+  ChunkCache& cache() { return cache_; }
+  SegmentFiles& files() { return files_; }
+  WriteBack& write_back() { return write_back_; }
+  Contributor& contributor() { return *contributor_; }
+  JournalStream* own_stream() { return stream_.get(); }
+  // Runs beside the caller; close() waits for it.
+  void spawn(reactor::Task<void> task);
+  void memory_wanted();
+  void room_made();
+  void note_unflushed(Partition& partition);
+  void tidy(Partition& partition, std::shared_ptr<Segment> segment);
+  reactor::Task<void> wait_for_name(std::string path);
+
  private:
+  friend class Checkpoint;
+  friend class EngineHost;
   friend class Partition;
+
+  // What one core adds to a table.
+  struct TablePart {
+    Bytes entries;
+    uint64_t count = 0;
+    uint64_t next_uid = 0;
+    uint64_t low_water_lsn = 0;
+    // From the core that owns a stream, when it has closed it.
+    TableStream closed_stream;
+  };
+  reactor::Task<reactor::Result<void>> open(const TableSnapshot& recovered);
+  static reactor::Task<void> run_background(Engine& engine, reactor::Task<void> task);
+  static reactor::Task<void> tidy_task(Engine& engine, Partition& partition, std::shared_ptr<Segment> segment);
+  static reactor::Task<void> remove_files(Engine& engine, std::shared_ptr<Partition> partition);
+  reactor::Task<void> write_back_below(uint64_t lsn);
+  reactor::Task<TablePart> table_part(uint64_t bound_lsn);
+
   EngineHost& host_;
   reactor::Core& core_;
-  std::map<Uid, std::unique_ptr<Partition>> by_uid_;
+  ChunkCache cache_;
+  SegmentFiles files_;
+  WriteBack write_back_;
+  std::unique_ptr<JournalStream> stream_;
+  std::unique_ptr<Contributor> contributor_;
+  std::map<Uid, std::shared_ptr<Partition>> by_uid_;
   std::map<Placement::Key, Partition*> by_key_;
+  std::map<Uid, TableEntry> tombstones_;     // deleted, directory not gone yet
+  std::map<std::string, uint32_t> leaving_;  // directories on their way out, by path
+  reactor::IntrusiveList<Partition, UnflushedTag> unflushed_;
+  uint64_t next_uid_ = 1;
+  uint64_t background_ = 0;
+  bool stopping_ = false;
+  uint16_t detached_ = 0;  // feeders of the own stream that are done
+  reactor::Event room_;
+  reactor::Event changed_;
 };
 
 }  // namespace posthaste::storage

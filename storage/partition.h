@@ -8,7 +8,9 @@
 //   flushed    also in the segment file
 // It knows no leader, no ISR and no request: who acknowledges what is the broker's matter.
 #pragma once
+#include <array>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +19,7 @@
 #include "reactor/sync.h"
 #include "reactor/task.h"
 #include "storage/epoch_cache.h"
+#include "storage/journal_format.h"
 #include "storage/log_types.h"
 #include "storage/segment.h"
 #include "storage/table.h"
@@ -25,11 +28,15 @@ namespace posthaste::storage {
 
 class Contributor;
 class Engine;
+struct CommitPlace;
 
-class Partition final : public reactor::ListNode<struct DirtyTag>, public reactor::ListNode<struct WriteBackTag> {
+// On its core's lists of partitions with bytes for the journal, with bytes to write back, and queued for that.
+class Partition final : public reactor::ListNode<struct DirtyTag>,
+                        public reactor::ListNode<struct UnflushedTag>,
+                        public reactor::ListNode<struct WriteBackTag> {
  public:
   // From a table entry: fresh, or as recovery left it (everything flushed).
-  Partition(Engine& engine, TableEntry entry, const LogConfig& config);
+  Partition(Engine& engine, const TableEntry& entry, const LogConfig& config);
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
   ~Partition();
@@ -116,6 +123,8 @@ class Partition final : public reactor::ListNode<struct DirtyTag>, public reacto
   friend class Contributor;
   friend class Engine;
   friend class WriteBack;
+  friend class SegmentFiles;
+  friend class Checkpoint;
 
   // A place in the log at a batch boundary. `linear` counts bytes from the start of the first segment that this object
   // ever knew; segments follow each other without gaps in it.
@@ -129,8 +138,94 @@ class Partition final : public reactor::ListNode<struct DirtyTag>, public reacto
     uint64_t file_start_lsn = 0;
     uint64_t linear_end = 0;
   };
+  // Counts those who work with this object across a wait: it is not deleted under them.
+  struct Use {
+    explicit Use(Partition& of) : partition(of) { ++partition.users_; }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() {
+      if (--partition.users_ == 0) partition.changed_.notify_all();
+    }
+    Partition& partition;
+  };
 
+  // What one sub-block took from this partition.
+  struct Submitted {
+    bool any = false;
+    bool more = false;  // there was no room for the rest
+    uint32_t rolls = 0;
+    uint64_t linear_end = 0;
+    Boundary boundary;
+  };
+  // A sub-block with less room is not worth starting a record in: a whole prefix and some data must fit.
+  static constexpr size_t kRecordRoomMin = RecordWriter::data_record_bytes(kBlock + 512);
+
+  // partition.cc
   void wait_on(reactor::IntrusiveList<OffsetWaiter>& list, OffsetWaiter& waiter, int64_t reached);
+  void fail_waiters(reactor::Errc error);
+  void advance_high_watermark(int64_t offset);
+  Segment& active() const { return *segments_.back(); }
+  std::shared_ptr<Segment> segment_of(uint64_t linear) const;
+  SegmentPosition position_of(uint64_t linear) const;
+  std::string directory() const;
+  std::string segment_path(const Segment& segment, std::string_view extension) const;
+
+  // partition_append.cc
+  reactor::Result<void> check_open() const;
+  reactor::Result<std::vector<RecordBatchView>> check_batches(MutableBytes batches, const AppendOptions& options,
+                                                              reactor::WallMillis now, AppendResult& duplicate) const;
+  reactor::Result<void> reserve(uint64_t bytes);
+  void trim_tail();
+  bool copy_to_tail(uint64_t position, ByteView batch);
+  void publish(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
+
+  // partition_commit.cc: between the tail and the journal
+  Submitted submit(RecordWriter& writer);
+  size_t submit_range(RecordWriter& writer, Submitted& submitted);
+  Boundary last_boundary_at(Boundary from, uint64_t linear) const;
+  void submitted_is_durable(const Submitted& submitted, const CommitPlace& place);
+  void meta_queued() { ++metas_pending_; }
+  void meta_durable(uint64_t lsn);
+  bool prefix_in_memory() const;
+  reactor::Task<void> load_prefix();
+  void copy_out(const Segment& segment, uint64_t position, MutableBytes into) const;
+  uint64_t released_linear() const;
+  uint64_t oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const;
+  TableEntry table_entry() const;
+  void flushed_to(uint64_t linear);
+  void damage_from(int64_t offset, std::string reason);
+  reactor::Task<reactor::Result<void>> quiesce();
+
+  // partition_read.cc
+  // What a look at memory found missing.
+  struct Miss {
+    std::shared_ptr<Segment> segment;
+    bool index = false;
+    uint64_t position = 0;  // of the first byte missing
+    uint64_t bytes = 0;     // how much behind it is wanted
+  };
+  std::shared_ptr<Segment> segment_with(int64_t offset) const;
+  bool peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header, Miss& miss) const;
+  std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
+  std::optional<reactor::Result<ReadResult>> read_memory(const ReadRequest& request, Miss& miss);
+  bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
+  bool verify(const Segment& segment, uint64_t position, int64_t expected_offset);
+  void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);
+  reactor::Task<reactor::Result<void>> fill(Miss miss);
+  reactor::Task<reactor::Result<void>> load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted);
+  reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
+  reactor::Task<reactor::Result<void>> build_index(std::shared_ptr<Segment> segment);
+  reactor::Task<reactor::Result<void>> walk_headers(std::shared_ptr<Segment> segment, uint64_t position,
+                                                    std::function<bool(const RecordBatchView&)> visit);
+
+  // partition_control.cc
+  void doom(Segment& segment);
+  void remove_segments_below_log_start();
+  reactor::Task<void> remove_gone(std::vector<std::shared_ptr<Segment>> gone);
+  reactor::Task<reactor::Result<void>> cut(int64_t offset);
+  void cut_memory(const Boundary& to);
+  reactor::Task<reactor::Result<void>> rebuild_producers();
 
   Engine& engine_;
   const Uid uid_;
@@ -144,15 +239,44 @@ class Partition final : public reactor::ListNode<struct DirtyTag>, public reacto
   ProducerState producers_;
   Damage damage_;
   Mode mode_ = Mode::kOpen;
+  bool directory_created_;
   std::deque<std::shared_ptr<Segment>> segments_;
-  Boundary end_;
+  std::vector<std::string> doomed_;  // files of removed segments, to be unlinked before their names are used again
+
+  // flushed_ <= durable_linear_ <= submitted_linear_ <= end_.linear; boundaries lie at or below their linear ends.
+  uint64_t flushed_linear_;
+  uint64_t durable_linear_;
+  uint64_t submitted_linear_;
   Boundary durable_;
+  Boundary submitted_;
+  Boundary end_;
+  std::shared_ptr<Segment> submitting_;  // holds submitted_linear_, also where two segments touch
+  bool prefix_due_ = false;              // full-page rule: the next data record carries its block's earlier bytes
+  bool loading_prefix_ = false;
+  bool write_back_running_ = false;
+  uint64_t write_back_goal_ = 0;
+  bool write_back_partial_ = false;
+  uint32_t tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  uint32_t metas_pending_ = 0;
+  uint64_t last_meta_lsn_ = 0;
+  uint32_t users_ = 0;
+  std::vector<LiveRecords> live_;
+
   int64_t high_watermark_ = 0;
   bool follows_durable_ = true;
   reactor::IntrusiveList<OffsetWaiter> durable_waiters_;
   reactor::IntrusiveList<OffsetWaiter> high_watermark_waiters_;
   reactor::IntrusiveList<OffsetListener> listeners_;
   reactor::IntrusiveList<OffsetListener> end_listeners_;
+  reactor::Event changed_;  // something that a background step may wait for
+
+  // Where readers stopped lately: the next one starts there without a look at the index.
+  struct Hint {
+    int64_t offset = -1;
+    uint64_t linear = 0;
+  };
+  std::array<Hint, 4> hints_{};
+  uint32_t next_hint_ = 0;
 };
 
 }  // namespace posthaste::storage

@@ -1,0 +1,172 @@
+#include "storage/checkpoint.h"
+
+#include <algorithm>
+
+#include "reactor/file.h"
+#include "reactor/mail.h"
+#include "storage/journal_format.h"
+#include "storage/journal_stream.h"
+
+namespace posthaste::storage {
+
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::failure;
+using reactor::File;
+using reactor::Result;
+using reactor::Task;
+
+namespace {
+// Between two tables that follow each other because the first freed too little.
+constexpr reactor::Duration kAgainDelay = std::chrono::milliseconds(5);
+}  // namespace
+
+Checkpoint::Checkpoint(EngineHost& host, Core& core, uint64_t number, size_t newest_slot)
+    : host_(host),
+      core_(core),
+      number_(number),
+      newest_slot_(newest_slot),
+      one_at_a_time_(core, 1),
+      wake_(core),
+      closed_(host.cores()) {}
+
+Task<void> Checkpoint::run() {
+  while (!stopping_) {
+    if (!wanted_) {
+      co_await wake_.wait();
+      continue;
+    }
+    wanted_ = false;
+    co_await write_now(true);
+    if (wanted_ && !stopping_) co_await core_.sleep(kAgainDelay);
+  }
+}
+
+Task<void> Checkpoint::write_now(bool write_back) {
+  co_await one_at_a_time_.acquire(1);
+  co_await gather_and_write(write_back);
+  one_at_a_time_.release(1);
+}
+
+Task<void> Checkpoint::gather_and_write(bool write_back) {
+  struct StreamView {
+    bool open = false;
+    uint64_t bound_lsn = 0;
+    uint64_t write_back_below_lsn = 0;
+    TableStream table;
+  };
+  const auto streams = static_cast<uint16_t>(host_.recovered_.streams.size());
+  TableSnapshot table{.number = number_ + 1, .cores = host_.cores(), .next_uid = 0};
+  std::vector<StreamView> views;
+  for (uint16_t s = 0; s < streams; ++s) {
+    const CoreId owner = host_.stream_owner(s);
+    if (closed_[owner]) {
+      const TableStream& closed = closed_[owner]->closed_stream;
+      table.streams.push_back(closed);
+      views.push_back({true, closed.low_water_lsn, 0, closed});
+      continue;
+    }
+    const StreamView view = co_await reactor::on_core(core_, owner, [host = &host_, owner](Core&) -> StreamView {
+      if (host->engines_[owner] == nullptr || host->engines_[owner]->own_stream() == nullptr) return {};
+      const JournalStream& stream = *host->engines_[owner]->own_stream();
+      return {true, stream.bound_lsn(), stream.write_back_below_lsn(), stream.table_stream()};
+    });
+    if (!view.open) co_return;
+    table.streams.push_back(view.table);
+    views.push_back(view);
+  }
+  Bytes entries;
+  uint64_t count = 0;
+  std::vector<uint64_t> low_water(streams);
+  for (uint16_t s = 0; s < streams; ++s) low_water[s] = views[s].bound_lsn;
+  for (CoreId c = 0; c < host_.cores(); ++c) {
+    const uint16_t s = host_.stream_of(c);
+    Engine::TablePart part;
+    if (closed_[c]) {
+      part = *closed_[c];
+    } else {
+      const uint64_t below = write_back ? views[s].write_back_below_lsn : 0;
+      auto answer = co_await reactor::on_core(
+          core_, c,
+          [host = &host_, c, below, bound = views[s].bound_lsn](Core&) -> Task<std::optional<Engine::TablePart>> {
+            Engine* engine = host->engines_[c].get();
+            if (engine == nullptr || engine->contributor_ == nullptr) co_return std::nullopt;
+            if (below > 0) co_await engine->write_back_below(below);
+            co_return co_await engine->table_part(bound);
+          });
+      if (!answer) co_return;
+      part = std::move(*answer);
+    }
+    entries.insert(entries.end(), part.entries.begin(), part.entries.end());
+    count += part.count;
+    table.next_uid = std::max(table.next_uid, part.next_uid);
+    low_water[s] = std::min(low_water[s], part.low_water_lsn);
+  }
+  for (uint16_t s = 0; s < streams; ++s) table.streams[s].low_water_lsn = low_water[s];
+  co_await write_slot(encode_table(table, entries, count));
+  for (uint16_t s = 0; s < streams; ++s) {
+    const CoreId owner = host_.stream_owner(s);
+    if (closed_[owner]) continue;
+    const bool again =
+        co_await reactor::on_core(core_, owner, [host = &host_, owner, number = number_, low = low_water[s]](Core&) {
+          JournalStream& stream = *host->engines_[owner]->own_stream();
+          stream.table_durable(number, low);
+          return stream.under_pressure();
+        });
+    wanted_ |= again;
+  }
+}
+
+// The older slot is overwritten; until that is durable the newest one is untouched.
+Task<void> Checkpoint::write_slot(const Bytes& file) {
+  const size_t slot = 1 - newest_slot_;
+  Result<void> done = co_await write_table_file(core_, host_.table_path(slot), file);
+  if (!done) {
+    reactor::fatal(reactor::FatalReason::kDurableWriteFailed,
+                   fmt::format("writing {} failed: {}", host_.table_path(slot), to_string(done.error())));
+  }
+  newest_slot_ = slot;
+  ++number_;
+}
+
+Task<void> Checkpoint::core_closed(CoreId core, Engine::TablePart part) {
+  co_await one_at_a_time_.acquire(1);
+  closed_[core] = std::move(part);
+  one_at_a_time_.release(1);
+  wake_.notify_all();
+}
+
+Task<void> Checkpoint::wait_until_closed() {
+  while (!std::ranges::all_of(closed_, [](const auto& part) { return part.has_value(); })) co_await wake_.wait();
+}
+
+// All engines are closed and everything is flushed: no journal record is needed any more.
+Task<Result<void>> Checkpoint::write_last() {
+  TableSnapshot table{.number = number_ + 1, .cores = host_.cores(), .streams = host_.recovered_.streams};
+  Bytes entries;
+  uint64_t count = 0;
+  for (const auto& part : closed_) {
+    entries.insert(entries.end(), part->entries.begin(), part->entries.end());
+    count += part->count;
+    table.next_uid = std::max(table.next_uid, part->next_uid);
+  }
+  for (uint16_t s = 0; s < table.streams.size(); ++s) {
+    table.streams[s] = closed_[host_.stream_owner(s)]->closed_stream;
+  }
+  co_await write_slot(encode_table(table, entries, count));
+  co_return Result<void>();
+}
+
+Task<Result<void>> write_table_file(Core& core, std::string path, const Bytes& file) {
+  auto opened = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
+  if (!opened) co_return failure(opened.error());
+  Result<uint64_t> written = co_await opened->write(0, file, reactor::kWriteDurable, reactor::IoClass::kWriteBack);
+  // The size may have changed, and the file may be new: data alone is not enough.
+  Result<void> synced = co_await opened->sync();
+  Result<void> closed = co_await opened->close();
+  if (!written) co_return failure(written.error());
+  co_return synced ? closed : synced;
+}
+
+}  // namespace posthaste::storage

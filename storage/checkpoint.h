@@ -1,0 +1,54 @@
+// Writes tables: gathers every core's entries on core 0, has all they speak of durable, writes the slot that is not the
+// newest, and tells the streams which journal files are free. Runs when a stream has half of its files in use. Belongs
+// to core 0; asks the other cores by mail.
+#pragma once
+#include <array>
+#include <vector>
+
+#include "reactor/sync.h"
+#include "storage/engine.h"
+
+namespace posthaste::storage {
+
+class Checkpoint {
+ public:
+  Checkpoint(EngineHost& host, reactor::Core& core, uint64_t number, size_t newest_slot);
+
+  // From any stream's core, by mail or directly on core 0: a table is wanted.
+  void request() {
+    wanted_ = true;
+    wake_.notify_all();
+  }
+  // The loop; ends after stop().
+  reactor::Task<void> run();
+  void stop() {
+    stopping_ = true;
+    wake_.notify_all();
+  }
+  // One table, now.
+  reactor::Task<void> write_now(bool write_back);
+  // A core has closed its engine: `part` speaks for it from now on.
+  reactor::Task<void> core_closed(reactor::CoreId core, Engine::TablePart part);
+  reactor::Task<void> wait_until_closed();
+  // The table of a clean stop; after wait_until_closed().
+  reactor::Task<reactor::Result<void>> write_last();
+
+ private:
+  reactor::Task<void> gather_and_write(bool write_back);
+  reactor::Task<void> write_slot(const Bytes& file);
+
+  EngineHost& host_;
+  reactor::Core& core_;
+  uint64_t number_;
+  size_t newest_slot_;
+  reactor::Semaphore one_at_a_time_;
+  reactor::Event wake_;
+  bool wanted_ = false;
+  bool stopping_ = false;
+  std::vector<std::optional<Engine::TablePart>> closed_;
+};
+
+// Writes a table's file image, durably. The file is made if missing; its directory is not synced.
+reactor::Task<reactor::Result<void>> write_table_file(reactor::Core& core, std::string path, const Bytes& file);
+
+}  // namespace posthaste::storage

@@ -1,0 +1,98 @@
+// What one core has to say to its journal stream: META records and the new bytes of its dirty partitions, gathered into
+// one sub-block per commit. On the stream's own core the sub-block is written in place into the commit; other cores
+// send theirs by mail and are told when it is durable. One sub-block of a core is under way at a time: whatever comes
+// meanwhile goes into the next (group commit). Owned by its core.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reactor/mail.h"
+#include "reactor/sync.h"
+#include "storage/journal_format.h"
+#include "storage/partition.h"
+
+namespace posthaste::storage {
+
+class EngineHost;
+class JournalStream;
+
+// Where a commit lies, for those whose records it holds.
+struct CommitPlace {
+  uint64_t lsn = 0;
+  uint64_t file_start_lsn = 0;
+};
+
+// One META record on its way. Lives in its writer until `done`.
+struct MetaWrite : reactor::ListNode<> {
+  Bytes record;
+  Partition* partition = nullptr;
+  void (*done)(MetaWrite&) = nullptr;
+  bool detached = false;  // nobody waits: the contributor frees it
+};
+
+class Contributor {
+ public:
+  // `stream` is null if another core owns the stream: then `owner` says which.
+  Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, uint32_t sub_block_bytes_max);
+  Contributor(const Contributor&) = delete;
+  Contributor& operator=(const Contributor&) = delete;
+  ~Contributor();
+
+  // The partition has bytes (or a roll) that no commit holds yet.
+  void mark_dirty(Partition& partition);
+  // Queues the record; write.done is called when it is durable.
+  void add(MetaWrite& write);
+  // The same, with the record's memory looked after.
+  void add_detached(Partition& partition, const JournalRecord& record);
+  // Waits until the record is durable.
+  reactor::Task<void> write(Partition& partition, const JournalRecord& record);
+
+  // Notified after each durable sub-block.
+  reactor::Event& progress() { return progress_; }
+  bool has_work() const { return !metas_.empty() || !dirty_.empty(); }
+  bool idle() const { return !has_work() && !in_flight_; }
+
+  // For the stream on this core: fills `space`, returns the bytes used (0: nothing to say just now).
+  size_t build(MutableBytes space);
+  // The sub-block last built is durable.
+  void durable(const CommitPlace& place);
+
+ private:
+  struct Included {
+    Partition* partition = nullptr;
+    Partition::Submitted submitted;
+  };
+  struct SendSubBlock {
+    EngineHost* host = nullptr;
+    reactor::CoreId from = 0;
+    MutableBytes padded;
+    uint32_t used = 0;
+    reactor::Task<CommitPlace> operator()(reactor::Core& there);
+  };
+  struct Call : reactor::RemoteCall<SendSubBlock> {
+    using RemoteCall::RemoteCall;
+    Contributor* self = nullptr;
+  };
+  struct Kick : reactor::Runnable {
+    Contributor* self = nullptr;
+  };
+  void schedule();
+  void send();
+
+  Engine& engine_;
+  JournalStream* stream_;
+  reactor::CoreId owner_;
+  uint32_t sub_block_bytes_max_;
+  reactor::IntrusiveList<Partition, DirtyTag> dirty_;
+  reactor::IntrusiveList<MetaWrite> metas_;
+  reactor::IntrusiveList<MetaWrite> metas_in_flight_;
+  std::vector<Included> included_;
+  bool in_flight_ = false;
+  Kick kick_;
+  reactor::Event progress_;
+  reactor::Buffer remote_buffer_;
+  std::unique_ptr<Call> remote_call_;  // the last one stays until the next
+};
+
+}  // namespace posthaste::storage

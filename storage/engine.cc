@@ -1,0 +1,335 @@
+#include "storage/engine.h"
+
+#include <algorithm>
+
+#include "reactor/mail.h"
+#include "storage/checkpoint.h"
+#include "storage/contributor.h"
+#include "storage/journal_stream.h"
+
+namespace posthaste::storage {
+
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+using reactor::Task;
+
+namespace {
+// Kafka's limit for topic names; with the partition's number it stays below NAME_MAX.
+constexpr size_t kTopicNameBytesMax = 249;
+// wait_for_room() returns at the latest after this: memory may come back from elsewhere.
+constexpr reactor::Duration kRoomWait = std::chrono::milliseconds(10);
+
+bool fit_for_directory(const std::string& name) {
+  if (name.empty() || name.size() > kTopicNameBytesMax || name.front() == '.') return false;
+  return std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
+  });
+}
+}  // namespace
+
+Engine::Engine(EngineHost& host, Core& core)
+    : host_(host),
+      core_(core),
+      cache_(core.pool(), host.options().tail_bytes_max, host.options().cache_bytes_max),
+      files_(*this, host.options().open_files_max),
+      write_back_(*this, core),
+      room_(core),
+      changed_(core) {}
+
+Engine::~Engine() = default;
+
+Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
+  const uint16_t stream = host_.stream_of(core_.id());
+  const CoreId owner = host_.stream_owner(stream);
+  next_uid_ = recovered.next_uid + core_.id();
+  if (auto opened = write_back_.open(); !opened) co_return opened;
+  if (owner == core_.id()) {
+    stream_ = std::make_unique<JournalStream>(core_,
+                                              JournalOptions{.directory = host_.stream_directory(stream),
+                                                             .file_bytes = host_.options().journal_file_bytes,
+                                                             .files = host_.options().journal_files,
+                                                             .commit_bytes_max = host_.options().commit_bytes_max,
+                                                             .cores = host_.cores_of_stream(stream),
+                                                             .frontier_delay = host_.options().frontier_delay},
+                                              recovered.streams[stream]);
+    if (auto opened = co_await stream_->open(); !opened) co_return opened;
+    stream_->on_pressure(
+        [](void* context) {
+          Engine& engine = *static_cast<Engine*>(context);
+          if (engine.stopping_) return;
+          engine.spawn(reactor::on_core(
+              engine.core_, 0, [host = &engine.host_](Core&) { host->checkpoint_->request(); },
+              reactor::MessageClass::kPush));
+        },
+        this);
+    spawn(stream_->grow());
+  }
+  contributor_ = std::make_unique<Contributor>(*this, stream_.get(), owner, host_.options().commit_bytes_max);
+  if (stream_ != nullptr) stream_->set_local(contributor_.get());
+  for (const TableEntry& entry : recovered.entries) {
+    if (entry.core != core_.id() || entry.deleted) continue;
+    auto partition = std::make_shared<Partition>(*this, entry, LogConfig{});
+    by_key_[{entry.topic_id, entry.partition}] = partition.get();
+    by_uid_[entry.uid] = std::move(partition);
+  }
+  co_return Result<void>();
+}
+
+Task<void> Engine::run_background(Engine& engine, Task<void> task) {
+  co_await task;
+  if (--engine.background_ == 0) engine.changed_.notify_all();
+}
+
+void Engine::spawn(Task<void> task) {
+  ++background_;
+  core_.scope().spawn(run_background(*this, std::move(task)));
+}
+
+Partition* Engine::find(const TopicId& topic_id, int32_t partition) {
+  const auto found = by_key_.find({topic_id, partition});
+  return found == by_key_.end() ? nullptr : found->second;
+}
+
+Partition* Engine::find(Uid uid) {
+  const auto found = by_uid_.find(uid);
+  return found == by_uid_.end() ? nullptr : found->second.get();
+}
+
+void Engine::for_each(const std::function<void(Partition&)>& visit) {
+  for (const auto& [key, partition] : by_key_) visit(*partition);
+}
+
+Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
+  if (stopping_) co_return failure(Errc::kStopping);
+  if (!fit_for_directory(spec.topic_name) || spec.partition < 0) co_return failure(Errc::kInvalidArgument);
+  if (find(spec.topic_id, spec.partition) != nullptr) co_return failure(Errc::kExists);
+  TableEntry entry{.uid = next_uid_,
+                   .topic_id = spec.topic_id,
+                   .topic_name = spec.topic_name,
+                   .partition = spec.partition,
+                   .core = core_.id(),
+                   .segments = {SegmentEntry{}}};
+  next_uid_ += host_.cores();
+  auto made = std::make_shared<Partition>(*this, entry, spec.config);
+  Partition& partition = *made;
+  const Partition::Use use(partition);
+  by_key_[{spec.topic_id, spec.partition}] = &partition;
+  by_uid_[entry.uid] = std::move(made);
+  co_await contributor_->write(partition, {.type = RecordType::kCreate,
+                                           .uid = entry.uid,
+                                           .topic_id = spec.topic_id,
+                                           .topic_name = spec.topic_name,
+                                           .partition = spec.partition,
+                                           .core = core_.id()});
+  co_return &partition;
+}
+
+Task<Result<void>> Engine::delete_partition(Partition& partition) {
+  if (partition.mode_ == Partition::Mode::kStopping) co_return failure(Errc::kStopping);
+  if (partition.mode_ != Partition::Mode::kOpen) co_return failure(Errc::kBusy);
+  partition.mode_ = Partition::Mode::kDeleting;
+  const std::shared_ptr<Partition> kept = by_uid_.at(partition.uid());
+  // What is on its way to the journal arrives there first; then nothing refers to the partition any more.
+  while (!partition.damage_.damaged &&
+         (partition.durable_.linear < partition.end_.linear || partition.metas_pending_ > 0)) {
+    co_await partition.changed_.wait();
+  }
+  by_key_.erase({partition.topic_id(), partition.partition()});
+  ++leaving_[partition.directory()];
+  co_await contributor_->write(partition, {.type = RecordType::kDelete, .uid = partition.uid()});
+  static_cast<reactor::ListNode<DirtyTag>&>(partition).unlink();
+  static_cast<reactor::ListNode<UnflushedTag>&>(partition).unlink();
+  static_cast<reactor::ListNode<WriteBackTag>&>(partition).unlink();
+  partition.write_back_goal_ = 0;
+  partition.fail_waiters(Errc::kNotFound);
+  partition.listeners_.clear();
+  partition.end_listeners_.clear();
+  TableEntry tombstone = partition.table_entry();
+  tombstone.deleted = true;
+  tombstones_[partition.uid()] = std::move(tombstone);
+  by_uid_.erase(partition.uid());
+  spawn(remove_files(*this, kept));
+  co_return Result<void>();
+}
+
+Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> partition) {
+  while (partition->users_ > 0 || partition->write_back_running_) co_await partition->changed_.wait();
+  for (const auto& segment : partition->segments_) {
+    segment->removed = true;
+    segment->drop_chunks();
+  }
+  Result<void> removed;
+  if (partition->directory_created_) removed = co_await engine.files_.remove_directory(*partition);
+  if (removed) {
+    engine.tombstones_.erase(partition->uid());
+  } else {
+    engine.core_.log(reactor::LogLevel::kWarning, "storage.delete_later",
+                     fmt::format("directory={} error={}", partition->directory(), to_string(removed.error())));
+  }
+  const auto leaving = engine.leaving_.find(partition->directory());
+  if (--leaving->second == 0) engine.leaving_.erase(leaving);
+  engine.changed_.notify_all();
+}
+
+Task<void> Engine::wait_for_name(std::string path) {
+  while (leaving_.contains(path)) co_await changed_.wait();
+}
+
+void Engine::tidy(Partition& partition, std::shared_ptr<Segment> segment) {
+  if (!segment->tidy) spawn(tidy_task(*this, partition, std::move(segment)));
+}
+
+Task<void> Engine::tidy_task(Engine& engine, Partition& partition, std::shared_ptr<Segment> segment) {
+  const Partition::Use use(partition);
+  co_await engine.files_.tidy(partition, std::move(segment));
+}
+
+void Engine::note_unflushed(Partition& partition) {
+  auto& node = static_cast<reactor::ListNode<UnflushedTag>&>(partition);
+  if (!node.is_linked()) unflushed_.push_back(partition);
+  if (cache_.dirty_bytes() > cache_.dirty_bytes_max() / 2) memory_wanted();
+}
+
+// The partitions that have waited longest write back, their last blocks too: that frees their chunks.
+void Engine::memory_wanted() {
+  for (uint32_t i = 0; i < 2 * WriteBack::kRunners && !unflushed_.empty(); ++i) {
+    Partition& partition = unflushed_.pop_front();
+    unflushed_.push_back(partition);
+    write_back_.request(partition, partition.durable_.linear, true);
+  }
+}
+
+void Engine::room_made() {
+  room_.notify_all();
+  if (cache_.dirty_bytes() > cache_.dirty_bytes_max() / 2) memory_wanted();
+}
+
+Task<void> Engine::wait_for_room() {
+  memory_wanted();
+  co_await room_.wait_until(core_.now() + kRoomWait);
+}
+
+Task<void> Engine::checkpoint() {
+  co_await reactor::on_core(core_, 0, [host = &host_](Core&) { return host->checkpoint_->write_now(true); });
+}
+
+Engine::Stats Engine::stats() const {
+  return {.commits = stream_ == nullptr ? 0 : stream_->commits(),
+          .dirty_bytes = cache_.dirty_bytes(),
+          .clean_bytes = cache_.clean_bytes()};
+}
+
+// Those with records in old journal files, so that a table can let go of these.
+Task<void> Engine::write_back_below(uint64_t lsn) {
+  struct Wanted {
+    std::shared_ptr<Partition> partition;
+    uint64_t goal;
+  };
+  std::vector<Wanted> wanted;
+  for (const auto& [uid, partition] : by_uid_) {
+    if (partition->live_.empty() || partition->live_.front().file_start_lsn >= lsn) continue;
+    if (partition->mode_ == Partition::Mode::kDeleting) continue;
+    wanted.push_back({partition, partition->durable_.linear});
+    write_back_.request(*partition, partition->durable_.linear, true);
+  }
+  for (const Wanted& wait : wanted) {
+    Partition& partition = *wait.partition;
+    const Partition::Use use(partition);
+    while (partition.flushed_linear_ < wait.goal && partition.mode_ != Partition::Mode::kDeleting) {
+      co_await partition.changed_.wait();
+    }
+  }
+}
+
+Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
+  struct Ends {
+    std::shared_ptr<Partition> partition;
+    uint32_t generation;
+    uint64_t linear;
+  };
+  TablePart part{.low_water_lsn = bound_lsn};
+  std::vector<Ends> ends;
+  for (auto at = by_uid_.begin(); at != by_uid_.end();) {
+    const Uid uid = at->first;
+    const std::shared_ptr<Partition> partition = at->second;
+    {
+      const Partition::Use use(*partition);
+      while (partition->metas_pending_ > 0) co_await partition->changed_.wait();
+      if (by_uid_.contains(uid)) {
+        const TableEntry entry = partition->table_entry();
+        encode_table_entry(entry, part.entries);
+        ++part.count;
+        part.low_water_lsn =
+            std::min(part.low_water_lsn, partition->oldest_needed_lsn(partition->released_linear(), bound_lsn));
+        if (partition->durable_.linear < partition->end_.linear) {
+          ends.push_back({partition, partition->generation_, partition->end_.linear});
+        }
+      }
+    }
+    at = by_uid_.upper_bound(uid);
+  }
+  for (const auto& [uid, tombstone] : tombstones_) {
+    encode_table_entry(tombstone, part.entries);
+    ++part.count;
+  }
+  part.next_uid = next_uid_;
+  for (const Ends& wait : ends) {
+    Partition& partition = *wait.partition;
+    const Partition::Use use(partition);
+    while (!partition.damage_.damaged && partition.generation_ == wait.generation &&
+           partition.durable_.linear < wait.linear) {
+      co_await partition.changed_.wait();
+    }
+  }
+  co_return part;
+}
+
+Task<void> Engine::close() {
+  stopping_ = true;
+  // Deletions and truncations under way end first.
+  for (auto at = by_uid_.begin(); at != by_uid_.end();) {
+    const Uid uid = at->first;
+    const std::shared_ptr<Partition> partition = at->second;
+    {
+      const Partition::Use use(*partition);
+      while (partition->mode_ == Partition::Mode::kTruncating) co_await partition->changed_.wait();
+      if (partition->mode_ == Partition::Mode::kOpen) {
+        (void)co_await partition->quiesce();
+        partition->mode_ = Partition::Mode::kStopping;
+        partition->fail_waiters(Errc::kStopping);
+      }
+    }
+    at = by_uid_.upper_bound(uid);
+  }
+  co_await write_back_.drain();
+  while (background_ > 0) co_await changed_.wait();
+  const uint16_t stream = host_.stream_of(core_.id());
+  const CoreId owner = host_.stream_owner(stream);
+  if (owner == core_.id()) {
+    while (detached_ + 1 < host_.cores_of_stream(stream)) co_await changed_.wait();
+    co_await stream_->close();
+  }
+  TablePart part = co_await table_part(UINT64_MAX);
+  if (owner == core_.id()) {
+    part.closed_stream = stream_->table_stream();
+    part.closed_stream.low_water_lsn = stream_->closed_lsn();
+  }
+  for (const auto& [uid, partition] : by_uid_) {
+    for (const auto& segment : partition->segments_) co_await files_.close(*segment);
+  }
+  co_await reactor::on_core(core_, 0, [host = &host_, core = core_.id(), &part](Core&) {
+    return host->checkpoint_->core_closed(core, std::move(part));
+  });
+  if (owner == core_.id()) co_return;
+  co_await reactor::on_core(core_, owner, [host = &host_, owner](Core&) {
+    Engine& of = host->engine(owner);
+    ++of.detached_;
+    of.changed_.notify_all();
+  });
+}
+
+}  // namespace posthaste::storage

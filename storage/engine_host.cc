@@ -1,0 +1,82 @@
+#include "reactor/mail.h"
+#include "storage/checkpoint.h"
+#include "storage/contributor.h"
+#include "storage/engine.h"
+#include "storage/journal_stream.h"
+#include "storage/recovery.h"
+
+namespace posthaste::storage {
+
+using reactor::Core;
+using reactor::CoreId;
+using reactor::failure;
+using reactor::Result;
+using reactor::Task;
+
+EngineHost::EngineHost(EngineOptions options, CoreId cores)
+    : options_(std::move(options)), cores_(cores), placement_(cores), engines_(cores) {
+  CHECK(options_.streams >= 1 && options_.streams <= cores, "streams={} cores={}", options_.streams, cores);
+  CHECK(options_.journal_file_bytes % kBlock == 0 && options_.commit_bytes_max % kBlock == 0);
+  CHECK(options_.journal_files >= JournalStream::kFilesAtStart);
+  // A commit with sub-blocks of two cores must fit a file.
+  CHECK(options_.commit_bytes_max >= 2 * kBlock &&
+            uint64_t{options_.commit_bytes_max} * (cores > 1 ? 2 : 1) + 2 * kBlock <= options_.journal_file_bytes,
+        "journal files of {} bytes are too small for commits of {}", options_.journal_file_bytes,
+        options_.commit_bytes_max);
+}
+
+EngineHost::~EngineHost() = default;
+
+// Cores are dealt to streams in equal runs.
+uint16_t EngineHost::stream_of(CoreId core) const {
+  return static_cast<uint16_t>(uint32_t{core} * options_.streams / cores_);
+}
+CoreId EngineHost::stream_owner(uint16_t stream) const {
+  CoreId core = 0;
+  while (stream_of(core) != stream) ++core;
+  return core;
+}
+uint16_t EngineHost::cores_of_stream(uint16_t stream) const {
+  uint16_t count = 0;
+  for (CoreId core = 0; core < cores_; ++core) count = static_cast<uint16_t>(count + (stream_of(core) == stream));
+  return count;
+}
+std::string EngineHost::stream_directory(uint16_t stream) const {
+  return fmt::format("{}/journal/s{:02}", options_.data_directory, stream);
+}
+std::string EngineHost::table_path(size_t slot) const {
+  return fmt::format("{}/table-{}.snap", options_.data_directory, slot);
+}
+
+Task<Result<RecoveryReport>> EngineHost::recover(Core& core) {
+  CHECK(core.id() == 0 && checkpoint_ == nullptr);
+  Recovery recovery(*this, core);
+  Result<RecoveryReport> report = co_await recovery.run();
+  if (!report) {
+    if (lock_.valid()) (void)co_await lock_.close();
+    co_return report;
+  }
+  checkpoint_ = std::make_unique<Checkpoint>(*this, core, recovered_.number, newest_slot_);
+  co_return report;
+}
+
+Task<Result<Engine*>> EngineHost::open(Core& core) {
+  CHECK(engines_[core.id()] == nullptr);
+  auto engine = std::make_unique<Engine>(*this, core);
+  auto opened = co_await engine->open(recovered_);
+  if (!opened) co_return failure(opened.error());
+  engines_[core.id()] = std::move(engine);
+  if (core.id() == 0) core.scope().spawn(checkpoint_->run());
+  co_return engines_[core.id()].get();
+}
+
+Task<Result<void>> EngineHost::close(Core& core) {
+  CHECK(core.id() == 0);
+  co_await checkpoint_->wait_until_closed();
+  checkpoint_->stop();
+  Result<void> written = co_await checkpoint_->write_last();
+  (void)co_await lock_.close();
+  co_return written;
+}
+
+}  // namespace posthaste::storage

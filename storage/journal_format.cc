@@ -1,0 +1,281 @@
+#include "storage/journal_format.h"
+
+#include <algorithm>
+
+#include "storage/codec.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+
+namespace {
+
+constexpr uint32_t kFileMagic = 0x464a4850;    // "PHJF"
+constexpr uint32_t kCommitMagic = 0x434a4850;  // "PHJC"
+constexpr size_t kFileHeaderHashed = 64;
+constexpr size_t kFixedCommitBytes = 96;
+constexpr size_t kSubBlockBytes = 32;
+
+uint64_t seed_of(const StreamId& stream, uint64_t place) {
+  // Any fixed mixing would do: it must only differ between streams and places.
+  return load_le<uint64_t>(stream.data()) ^ (load_le<uint64_t>(stream.data() + 8) << 1) ^ (place * 0x9e3779b97f4a7c15U);
+}
+
+void put_stream(std::byte* to, const StreamId& stream) { std::copy(stream.begin(), stream.end(), to); }
+StreamId take_stream(const std::byte* from) {
+  StreamId stream;
+  std::copy_n(from, stream.size(), stream.begin());
+  return stream;
+}
+
+void put_record_header(std::byte* to, const JournalRecord& record, uint32_t total) {
+  store_le<uint8_t>(to, static_cast<uint8_t>(record.type));
+  store_le<uint8_t>(to + 1, 0);
+  store_le<uint16_t>(to + 2, 0);
+  store_le<uint32_t>(to + 4, total);
+  store_le<uint64_t>(to + 8, record.uid);
+  store_le<uint32_t>(to + 16, record.generation);
+  store_le<uint32_t>(to + 20, 0);
+}
+
+}  // namespace
+
+// u32 magic | u16 version | u16 zero | stream 16 | u64 sequence | u64 start lsn | u64 file bytes | zeros | xxh3 128
+void encode_file_header(const JournalFileHeader& header, MutableBytes block) {
+  CHECK(block.size() >= kBlock);
+  std::fill(block.begin(), block.end(), std::byte{0});
+  store_le<uint32_t>(block.data(), kFileMagic);
+  store_le<uint16_t>(block.data() + 4, kJournalVersion);
+  put_stream(block.data() + 8, header.stream);
+  store_le<uint64_t>(block.data() + 24, header.sequence);
+  store_le<uint64_t>(block.data() + 32, header.start_lsn);
+  store_le<uint64_t>(block.data() + 40, header.file_bytes);
+  store_hash128(block.data() + kFileHeaderHashed, xxh3_128(block.first(kFileHeaderHashed)));
+}
+
+Result<JournalFileHeader> decode_file_header(ByteView block) {
+  if (block.size() < kBlock) return failure(Errc::kTruncated);
+  if (load_le<uint32_t>(block.data()) != kFileMagic) return failure(Errc::kCorrupt);
+  if (load_hash128(block.data() + kFileHeaderHashed) != xxh3_128(block.first(kFileHeaderHashed))) {
+    return failure(Errc::kCorrupt);
+  }
+  const auto version = load_le<uint16_t>(block.data() + 4);
+  if (version == 0 || version > kJournalVersion) return failure(Errc::kUnsupported);
+  return JournalFileHeader{.stream = take_stream(block.data() + 8),
+                           .sequence = load_le<uint64_t>(block.data() + 24),
+                           .start_lsn = load_le<uint64_t>(block.data() + 32),
+                           .file_bytes = load_le<uint64_t>(block.data() + 40)};
+}
+
+Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, ByteView used) {
+  return xxh3_128(used, seed_of(stream, salt));
+}
+
+// 0 magic u32 | 4 version u16 | 6 flags u16 | 8 total u32 | 12 header bytes u32 | 16 stream 16 | 32 lsn | 40 sequence |
+// 48 durable lsn | 56 table number | 64 sub-block count u32 | 68 zero to 96 | sub-blocks 32 each | xxh3 128 of all
+// before it, seeded by stream and lsn
+void encode_commit_header(const CommitHeader& header, MutableBytes out) {
+  CHECK(header.header_bytes >= commit_header_bytes(header.sub_blocks.size()) && header.header_bytes <= out.size());
+  std::byte* at = out.data();
+  std::fill_n(at, header.header_bytes, std::byte{0});
+  store_le<uint32_t>(at, kCommitMagic);
+  store_le<uint16_t>(at + 4, kJournalVersion);
+  store_le<uint16_t>(at + 6, header.flags);
+  store_le<uint32_t>(at + 8, header.total_bytes);
+  store_le<uint32_t>(at + 12, header.header_bytes);
+  put_stream(at + 16, header.stream);
+  store_le<uint64_t>(at + 32, header.lsn);
+  store_le<uint64_t>(at + 40, header.sequence);
+  store_le<uint64_t>(at + 48, header.durable_lsn);
+  store_le<uint64_t>(at + 56, header.table_number);
+  store_le<uint32_t>(at + 64, static_cast<uint32_t>(header.sub_blocks.size()));
+  std::byte* block = at + kFixedCommitBytes;
+  for (const SubBlock& sub_block : header.sub_blocks) {
+    store_le<uint32_t>(block, sub_block.used_bytes);
+    store_le<uint16_t>(block + 4, sub_block.core);
+    store_hash128(block + 8, sub_block.hash);
+    block += kSubBlockBytes;
+  }
+  const size_t hashed = header.header_bytes - 16;
+  store_hash128(at + hashed, xxh3_128(ByteView(out).first(hashed), seed_of(header.stream, header.lsn)));
+}
+
+Result<CommitHeader> decode_commit_header(ByteView bytes, const StreamId& stream, uint64_t lsn) {
+  if (bytes.size() < kFixedCommitBytes) return failure(Errc::kTruncated);
+  const std::byte* at = bytes.data();
+  if (load_le<uint32_t>(at) != kCommitMagic || take_stream(at + 16) != stream) return failure(Errc::kCorrupt);
+  if (load_le<uint64_t>(at + 32) != lsn) return failure(Errc::kCorrupt);
+  CommitHeader header{.stream = stream, .flags = load_le<uint16_t>(at + 6), .lsn = lsn};
+  header.total_bytes = load_le<uint32_t>(at + 8);
+  header.header_bytes = load_le<uint32_t>(at + 12);
+  const auto count = load_le<uint32_t>(at + 64);
+  if (count > reactor::kCoresMax || header.header_bytes < commit_header_bytes(count)) return failure(Errc::kCorrupt);
+  if (header.header_bytes > kBlock || header.header_bytes > bytes.size()) return failure(Errc::kCorrupt);
+  const size_t hashed = header.header_bytes - 16;
+  if (load_hash128(at + hashed) != xxh3_128(bytes.first(hashed), seed_of(stream, lsn))) return failure(Errc::kCorrupt);
+  const auto version = load_le<uint16_t>(at + 4);
+  if (version == 0 || version > kJournalVersion) return failure(Errc::kUnsupported);
+  if (header.total_bytes == 0 || header.total_bytes % kBlock != 0) return failure(Errc::kCorrupt);
+  header.sequence = load_le<uint64_t>(at + 40);
+  header.durable_lsn = load_le<uint64_t>(at + 48);
+  header.table_number = load_le<uint64_t>(at + 56);
+  for (uint32_t i = 0; i < count; ++i) {
+    const std::byte* block = at + kFixedCommitBytes + i * kSubBlockBytes;
+    header.sub_blocks.push_back({.used_bytes = load_le<uint32_t>(block),
+                                 .core = load_le<uint16_t>(block + 4),
+                                 .hash = load_hash128(block + 8)});
+  }
+  if (header.total_bytes > bytes.size()) return failure(Errc::kTruncated);
+  return header;
+}
+
+Result<std::vector<ByteView>> open_sub_blocks(const CommitHeader& header, ByteView commit) {
+  if (commit.size() < header.total_bytes) return failure(Errc::kTruncated);
+  std::vector<ByteView> opened;
+  uint64_t at = header.header_bytes;
+  for (const SubBlock& sub_block : header.sub_blocks) {
+    if (at + sub_block.used_bytes > header.total_bytes) return failure(Errc::kCorrupt);
+    const ByteView used = commit.subspan(at, sub_block.used_bytes);
+    if (hash_sub_block(header.stream, sub_block.core, used) != sub_block.hash) return failure(Errc::kCorrupt);
+    opened.push_back(used);
+    at = align_up(at + sub_block.used_bytes);
+  }
+  return opened;
+}
+
+MutableBytes RecordWriter::add_data(const JournalRecord& fields, size_t prefix_bytes, size_t data_bytes) {
+  const size_t total = data_record_bytes(prefix_bytes + data_bytes);
+  CHECK(total <= room());
+  std::byte* at = space_.data() + used_;
+  put_record_header(at, fields, static_cast<uint32_t>(total));
+  std::byte* body = at + kRecordHeaderBytes;
+  store_le<int64_t>(body, fields.segment_base);
+  store_le<uint32_t>(body + 8, static_cast<uint32_t>(fields.position));
+  store_le<uint32_t>(body + 12, static_cast<uint32_t>(prefix_bytes));
+  store_le<uint32_t>(body + 16, static_cast<uint32_t>(data_bytes));
+  store_le<uint32_t>(body + 20, static_cast<uint32_t>(fields.boundary));
+  store_le<int64_t>(body + 24, fields.boundary_offset);
+  store_le<uint64_t>(body + 32, 0);
+  std::byte* payload = body + kDataFieldsBytes;
+  const size_t payload_bytes = prefix_bytes + data_bytes;
+  std::fill(payload + payload_bytes, at + total, std::byte{0});
+  used_ += total;
+  return {payload, payload_bytes};
+}
+
+bool RecordWriter::add_encoded(ByteView record) {
+  if (record.size() > room()) return false;
+  std::copy(record.begin(), record.end(), space_.data() + used_);
+  used_ += record.size();
+  return true;
+}
+
+Bytes encode_meta_record(const JournalRecord& record) {
+  Bytes out(kRecordHeaderBytes);
+  LittleWriter writer(out);
+  switch (record.type) {
+    case RecordType::kCreate:
+      writer.put_bytes(record.topic_id);
+      writer.put<int32_t>(record.partition);
+      writer.put<uint16_t>(record.core);
+      writer.put<uint16_t>(static_cast<uint16_t>(record.topic_name.size()));
+      writer.put<int64_t>(record.first_offset);
+      writer.put_bytes(bytes_of(record.topic_name));
+      break;
+    case RecordType::kDelete:
+      break;
+    case RecordType::kRoll:
+    case RecordType::kTruncate:
+      writer.put<int64_t>(record.segment_base);
+      writer.put<uint64_t>(record.position);
+      writer.put<int64_t>(record.first_offset);
+      break;
+    case RecordType::kLogStart:
+      writer.put<int64_t>(record.first_offset);
+      break;
+    case RecordType::kEpochStart:
+      writer.put<int64_t>(record.first_offset);
+      writer.put<int32_t>(record.epoch);
+      break;
+    case RecordType::kDataInline:
+      CHECK(false, "data records are written in place");
+  }
+  out.resize((out.size() + 7) / 8 * 8);
+  put_record_header(out.data(), record, static_cast<uint32_t>(out.size()));
+  return out;
+}
+
+namespace {
+
+bool take_body(LittleReader& reader, JournalRecord& record) {
+  switch (record.type) {
+    case RecordType::kDataInline: {
+      record.segment_base = reader.take<int64_t>();
+      record.position = reader.take<uint32_t>();
+      const auto prefix_bytes = reader.take<uint32_t>();
+      const auto data_bytes = reader.take<uint32_t>();
+      record.boundary = reader.take<uint32_t>();
+      record.boundary_offset = reader.take<int64_t>();
+      reader.take<uint64_t>();
+      record.prefix = reader.take_bytes(prefix_bytes);
+      record.data = reader.take_bytes(data_bytes);
+      // A prefix starts at a block boundary and stays within the block.
+      const bool prefix_fits = prefix_bytes == 0 || record.position % kBlock == prefix_bytes;
+      return prefix_fits && record.boundary <= record.position + data_bytes;
+    }
+    case RecordType::kCreate: {
+      const ByteView id = reader.take_bytes(record.topic_id.size());
+      if (reader.failed()) return false;
+      std::copy(id.begin(), id.end(), record.topic_id.begin());
+      record.partition = reader.take<int32_t>();
+      record.core = reader.take<uint16_t>();
+      const auto name_bytes = reader.take<uint16_t>();
+      record.first_offset = reader.take<int64_t>();
+      record.topic_name = text_of(reader.take_bytes(name_bytes));
+      return true;
+    }
+    case RecordType::kDelete:
+      return true;
+    case RecordType::kRoll:
+    case RecordType::kTruncate:
+      record.segment_base = reader.take<int64_t>();
+      record.position = reader.take<uint64_t>();
+      record.first_offset = reader.take<int64_t>();
+      return true;
+    case RecordType::kLogStart:
+      record.first_offset = reader.take<int64_t>();
+      return true;
+    case RecordType::kEpochStart:
+      record.first_offset = reader.take<int64_t>();
+      record.epoch = reader.take<int32_t>();
+      return true;
+  }
+  return false;
+}
+
+bool known_type(uint8_t type) {
+  return type == static_cast<uint8_t>(RecordType::kDataInline) ||
+         (type >= static_cast<uint8_t>(RecordType::kCreate) && type <= static_cast<uint8_t>(RecordType::kEpochStart));
+}
+
+}  // namespace
+
+Result<std::optional<JournalRecord>> RecordCursor::next() {
+  if (rest_.empty()) return std::optional<JournalRecord>();
+  if (rest_.size() < kRecordHeaderBytes) return failure(Errc::kCorrupt);
+  const auto type = load_le<uint8_t>(rest_.data());
+  const auto total = load_le<uint32_t>(rest_.data() + 4);
+  if (total < kRecordHeaderBytes || total % 8 != 0 || total > rest_.size()) return failure(Errc::kCorrupt);
+  if (!known_type(type)) return failure(Errc::kUnsupported);
+  JournalRecord record{.type = static_cast<RecordType>(type),
+                       .uid = load_le<uint64_t>(rest_.data() + 8),
+                       .generation = load_le<uint32_t>(rest_.data() + 16)};
+  LittleReader reader(rest_.subspan(kRecordHeaderBytes, total - kRecordHeaderBytes));
+  if (!take_body(reader, record) || reader.failed()) return failure(Errc::kCorrupt);
+  rest_ = rest_.subspan(total);
+  return std::optional(record);
+}
+
+}  // namespace posthaste::storage

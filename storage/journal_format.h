@@ -1,0 +1,146 @@
+// The bytes of a journal: file header, commit header, records (docs/storage-format.md, version 1). All little-endian,
+// in blocks of 4 KiB. A commit is one write: header, then one sub-block per core that had something to say. Every
+// hash is seeded with the stream's id and the place, so neither an earlier life's commit nor a misplaced one passes.
+// Pure functions: they check bytes from disk against what remains, then checksum, then meaning, and never CHECK them.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "reactor/backend.h"
+#include "reactor/core.h"
+#include "storage/bytes.h"
+#include "storage/log_types.h"
+#include "storage/table.h"
+#include "storage/xxh3.h"
+
+namespace posthaste::storage {
+
+using StreamId = std::array<std::byte, 16>;
+
+inline constexpr uint16_t kJournalVersion = 1;
+inline constexpr size_t kBlock = reactor::kBlockBytes;
+
+constexpr uint64_t align_down(uint64_t value) { return value / kBlock * kBlock; }
+constexpr uint64_t align_up(uint64_t value) { return (value + kBlock - 1) / kBlock * kBlock; }
+
+// First block of a journal file. Rewritten, durably, before the first commit of a reused file.
+struct JournalFileHeader {
+  StreamId stream{};
+  uint64_t sequence = 0;   // grows by one with each file taken into use
+  uint64_t start_lsn = 0;  // of the first commit in this file, which lies at byte kBlock
+  uint64_t file_bytes = 0;
+};
+void encode_file_header(const JournalFileHeader& header, MutableBytes block);
+reactor::Result<JournalFileHeader> decode_file_header(ByteView block);
+
+inline constexpr uint16_t kCommitFrontier = 1;  // vouches for the commit before it; holds nothing
+
+struct SubBlock {
+  uint32_t used_bytes = 0;
+  reactor::CoreId core = 0;
+  Hash128 hash;
+};
+
+struct CommitHeader {
+  StreamId stream{};
+  uint16_t flags = 0;
+  uint32_t total_bytes = 0;   // a multiple of kBlock
+  uint32_t header_bytes = 0;  // the first sub-block starts here, the others at the next block boundaries
+  uint64_t lsn = 0;           // own address: grows for ever
+  uint64_t sequence = 0;      // dense
+  uint64_t durable_lsn = 0;   // every commit below was complete when this one was built
+  uint64_t table_number = 0;  // newest durable table then
+  std::vector<SubBlock> sub_blocks;
+};
+
+// Bytes that a header for `sub_blocks` sub-blocks takes.
+constexpr uint32_t commit_header_bytes(size_t sub_blocks) { return static_cast<uint32_t>(96 + 32 * sub_blocks + 16); }
+
+Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, ByteView used);
+// Writes `header` to the start of `out` (header.header_bytes of it).
+void encode_commit_header(const CommitHeader& header, MutableBytes out);
+// Checks the header alone; `bytes` starts at the commit and may be longer. kCorrupt: not a commit of this stream at
+// this address. kTruncated: plausible, but it claims more than `bytes`.
+reactor::Result<CommitHeader> decode_commit_header(ByteView bytes, const StreamId& stream, uint64_t lsn);
+// The sub-blocks' record bytes; kCorrupt if one fails its hash, kTruncated if `commit` is shorter than the header says.
+reactor::Result<std::vector<ByteView>> open_sub_blocks(const CommitHeader& header, ByteView commit);
+
+// Numbers on disk: never reuse one. EXTERNAL, SWAP, RELEASE and ADOPT have theirs reserved in docs/storage-format.md.
+enum class RecordType : uint8_t {
+  kDataInline = 1,
+  kCreate = 4,
+  kDelete = 5,
+  kRoll = 6,
+  kTruncate = 7,
+  kLogStart = 8,
+  kEpochStart = 9,
+};
+
+inline constexpr uint32_t kRecordHeaderBytes = 24;
+inline constexpr uint32_t kDataFieldsBytes = 40;
+
+// A record as found in a journal; the views point into the commit.
+struct JournalRecord {
+  RecordType type = RecordType::kDataInline;
+  Uid uid = 0;
+  uint32_t generation = 0;
+  // kDataInline: bytes [position, position + data.size()) of the segment; `prefix` holds those of the same block just
+  // before. A batch boundary lies at `boundary` (<= the range's end) with `boundary_offset` being the next offset.
+  int64_t segment_base = 0;
+  uint64_t position = 0;
+  ByteView prefix;
+  ByteView data;
+  uint64_t boundary = 0;
+  int64_t boundary_offset = 0;
+  // kCreate
+  TopicId topic_id{};
+  std::string_view topic_name;
+  int32_t partition = 0;
+  reactor::CoreId core = 0;
+  int64_t first_offset = 0;
+  // kRoll: segment_base, `position` = its final size, first_offset = base of the new one.
+  // kTruncate: the log ends at (segment_base, position) with next offset first_offset; `generation` is the new one.
+  // kLogStart: first_offset. kEpochStart: epoch, first_offset.
+  int32_t epoch = 0;
+};
+
+// Appends records to a fixed space. Each returns false, and writes nothing, if it does not fit.
+class RecordWriter {
+ public:
+  RecordWriter() = default;
+  explicit RecordWriter(MutableBytes space) : space_(space) {}
+  size_t used() const { return used_; }
+  size_t room() const { return space_.size() - used_; }
+
+  // Reserves a data record; the caller fills prefix and data (one behind the other) in the bytes returned.
+  MutableBytes add_data(const JournalRecord& fields, size_t prefix_bytes, size_t data_bytes);
+  // Bytes a data record takes.
+  static constexpr size_t data_record_bytes(size_t payload) {
+    return (kRecordHeaderBytes + kDataFieldsBytes + payload + 7) / 8 * 8;
+  }
+  bool add_encoded(ByteView record);
+
+ private:
+  MutableBytes space_;
+  size_t used_ = 0;
+};
+
+// Any record but data.
+Bytes encode_meta_record(const JournalRecord& record);
+
+// Walks the records of one sub-block.
+class RecordCursor {
+ public:
+  explicit RecordCursor(ByteView bytes) : rest_(bytes) {}
+  // The next record; an empty optional at the end. kCorrupt: the bytes passed their hash but make no sense;
+  // kUnsupported: a record type of a newer version.
+  reactor::Result<std::optional<JournalRecord>> next();
+
+ private:
+  ByteView rest_;
+};
+
+}  // namespace posthaste::storage

@@ -1,0 +1,154 @@
+#include "storage/journal_scan.h"
+
+#include <algorithm>
+
+#include "storage/endian.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::File;
+using reactor::Result;
+using reactor::Task;
+
+Task<Result<Bytes>> read_file(reactor::Core& core, std::string path) {
+  auto found = co_await reactor::file_system::stat(core, path);
+  if (!found) co_return failure(found.error());
+  auto file = co_await File::open(core, path, reactor::kOpenRead);
+  if (!file) co_return failure(file.error());
+  Bytes bytes(found->size_bytes);
+  Result<uint64_t> got = uint64_t{0};
+  if (!bytes.empty()) got = co_await file->read(0, bytes, reactor::IoClass::kLiveRead);
+  (void)co_await file->close();
+  if (!got) co_return failure(got.error());
+  bytes.resize(*got);
+  co_return bytes;
+}
+
+Task<Result<void>> JournalReader::load(const std::string& path) {
+  if (loaded_ == path) co_return Result<void>();
+  auto bytes = co_await read_file(core_, path);
+  if (!bytes) co_return failure(bytes.error());
+  bytes_ = std::move(*bytes);
+  loaded_ = path;
+  co_return Result<void>();
+}
+
+// A file whose header is unreadable still says where it starts, if a commit of this stream is in it.
+std::optional<uint64_t> JournalReader::start_from_commits() const {
+  for (uint64_t at = kBlock; at + kBlock <= bytes_.size(); at += kBlock) {
+    const auto lsn = load_le<uint64_t>(bytes_.data() + at + 32);
+    if (lsn >= at - kBlock && decode_commit_header(ByteView(bytes_).subspan(at), stream_.id, lsn)) {
+      return lsn - (at - kBlock);
+    }
+  }
+  return std::nullopt;
+}
+
+Task<Result<void>> JournalReader::open() {
+  auto listed = co_await reactor::file_system::list_directory(core_, directory_);
+  if (!listed) co_return listed.error() == Errc::kNotFound ? Result<void>() : failure(listed.error());
+  for (const auto& entry : *listed) {
+    if (!entry.name.ends_with(".wal")) continue;
+    const std::string path = fmt::format("{}/{}", directory_, entry.name);
+    if (auto loaded = co_await load(path); !loaded) co_return loaded;
+    if (bytes_.size() < 2 * kBlock) continue;
+    ScannedFile file{path, 0, bytes_.size()};
+    const auto header = decode_file_header(bytes_);
+    if (!header && header.error() == Errc::kUnsupported) co_return failure(Errc::kUnsupported);
+    if (header) {
+      lsn_ceiling_ = std::max(lsn_ceiling_, header->start_lsn + file.bytes);
+      if (header->stream != stream_.id) continue;
+      file.start_lsn = header->start_lsn;
+    } else {
+      const auto start = start_from_commits();
+      if (!start) continue;
+      file.start_lsn = *start;
+      if (*start >= stream_.low_water_lsn) ++repaired_;
+    }
+    lsn_ceiling_ = std::max(lsn_ceiling_, file.start_lsn + file.bytes);
+    if (file.start_lsn >= stream_.low_water_lsn) files_.push_back(std::move(file));
+  }
+  std::ranges::sort(files_, {}, &ScannedFile::start_lsn);
+  // Each starts where the one before ends. A hole is a file that was lost as a whole.
+  uint64_t expected = stream_.low_water_lsn;
+  for (const ScannedFile& file : files_) {
+    if (file.start_lsn != expected) {
+      rot_lsn_ = expected;
+      break;
+    }
+    expected = file.end_lsn();
+  }
+  rewind();
+  co_return Result<void>();
+}
+
+void JournalReader::rewind() {
+  file_ = 0;
+  offset_ = kBlock;
+  sequence_ = 0;
+  end_lsn_ = stream_.low_water_lsn;
+}
+
+bool JournalReader::take_commit(Commit& commit) {
+  const ScannedFile& file = files_[file_];
+  if (offset_ + kBlock > bytes_.size()) return false;
+  const uint64_t lsn = file.start_lsn + offset_ - kBlock;
+  const ByteView rest = ByteView(bytes_).subspan(offset_);
+  const auto header = decode_commit_header(rest, stream_.id, lsn);
+  if (!header || (sequence_ != 0 && header->sequence != sequence_ + 1)) return false;
+  auto sub_blocks = open_sub_blocks(*header, rest);
+  if (!sub_blocks) return false;
+  commit = {lsn, header->flags, std::move(*sub_blocks)};
+  sequence_ = header->sequence;
+  offset_ += header->total_bytes;
+  end_lsn_ = lsn + header->total_bytes;
+  return true;
+}
+
+Task<Result<std::optional<JournalReader::Commit>>> JournalReader::next() {
+  Commit commit;
+  for (; file_ < files_.size() && !rot_lsn_; ++file_, offset_ = kBlock) {
+    if (auto loaded = co_await load(files_[file_].path); !loaded) co_return failure(loaded.error());
+    const uint64_t stopped_at = offset_;
+    if (take_commit(commit)) co_return std::optional(std::move(commit));
+    // The rest of this file is empty if the sequence goes on at the start of the next one.
+    if (file_ + 1 == files_.size()) {
+      offset_ = stopped_at;
+      break;
+    }
+    if (auto loaded = co_await load(files_[file_ + 1].path); !loaded) co_return failure(loaded.error());
+    const ByteView first = ByteView(bytes_).subspan(kBlock);
+    const auto header = decode_commit_header(first, stream_.id, files_[file_ + 1].start_lsn);
+    const bool goes_on =
+        header && header->sequence == sequence_ + 1 && sequence_ != 0 && open_sub_blocks(*header, first).has_value();
+    if (!goes_on) break;
+  }
+  if (!rot_lsn_) {
+    if (auto looked = co_await look_behind(); !looked) co_return failure(looked.error());
+  }
+  co_return std::optional<Commit>();
+}
+
+// Behind the last commit: whatever is readable there tells whether something before it was lost.
+void JournalReader::scan_for_rot(const ScannedFile& file, uint64_t from_offset) {
+  for (uint64_t at = from_offset; at + kBlock <= bytes_.size() && !rot_lsn_; at += kBlock) {
+    const uint64_t lsn = file.start_lsn + at - kBlock;
+    const auto header = decode_commit_header(ByteView(bytes_).subspan(at), stream_.id, lsn);
+    // A commit that was under way where the log ends: part of it arrived.
+    if (lsn == end_lsn_ && load_le<uint64_t>(bytes_.data() + at + 32) == lsn) torn_ = true;
+    if (!header) continue;
+    if (header->durable_lsn > end_lsn_ || (sequence_ != 0 && header->sequence > sequence_ + 1)) rot_lsn_ = end_lsn_;
+  }
+}
+
+Task<Result<void>> JournalReader::look_behind() {
+  for (size_t i = file_; i < files_.size() && !rot_lsn_; ++i) {
+    if (auto loaded = co_await load(files_[i].path); !loaded) co_return loaded;
+    scan_for_rot(files_[i], i == file_ ? offset_ : kBlock);
+  }
+  co_return Result<void>();
+}
+
+}  // namespace posthaste::storage

@@ -1,0 +1,298 @@
+#include "storage/journal_stream.h"
+
+#include <algorithm>
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::FatalReason;
+using reactor::File;
+using reactor::Result;
+using reactor::Task;
+
+namespace {
+// Zeroes go to new files in writes of this size: large enough to be quick, small enough not to delay a commit for long.
+constexpr size_t kZeroWriteBytes = 1024 * 1024;
+}  // namespace
+
+JournalStream::JournalStream(reactor::Core& core, JournalOptions options, const TableStream& table)
+    : core_(core),
+      options_(std::move(options)),
+      id_(table.id),
+      next_sequence_(table.next_file_sequence),
+      next_start_lsn_(table.low_water_lsn),
+      durable_lsn_(table.low_water_lsn),
+      low_water_{table.low_water_lsn, table.low_water_lsn},
+      frontier_(core),
+      idle_(core) {
+  run_.self = written_.self = op_.self = frontier_.self = this;
+  run_.run = [](reactor::Runnable& runnable) { static_cast<Run&>(runnable).self->run(); };
+  written_.run = [](reactor::Runnable& runnable) { static_cast<Run&>(runnable).self->written(); };
+}
+
+JournalStream::~JournalStream() = default;
+
+std::string JournalStream::path_of(size_t slot) const { return fmt::format("{}/{:02}.wal", options_.directory, slot); }
+
+Task<Result<void>> JournalStream::open() {
+  auto staging = core_.pool().allocate(options_.commit_bytes_max);
+  auto header = core_.pool().allocate(kBlock);
+  if (!staging || !header) co_return failure(Errc::kNoMemory);
+  staging_ = std::move(*staging);
+  header_block_ = std::move(*header);
+  auto listed = co_await reactor::file_system::list_directory(core_, options_.directory);
+  if (!listed) co_return failure(listed.error());
+  for (size_t slot = 0; slot < options_.files; ++slot) {
+    const std::string name = fmt::format("{:02}.wal", slot);
+    const bool there = std::ranges::any_of(*listed, [&](const auto& entry) { return entry.name == name; });
+    if (there || slot < kFilesAtStart) {
+      if (auto added = co_await add_file(slot); !added) co_return failure(added.error());
+    }
+  }
+  auto synced = co_await reactor::file_system::sync_directory(core_, options_.directory);
+  if (!synced) co_return failure(synced.error());
+  co_return Result<void>();
+}
+
+// Opens the file of a slot; makes it, or makes it again if it has another size, with zeroes on stable storage: a commit
+// then changes nothing but the data blocks.
+Task<Result<void>> JournalStream::add_file(size_t slot) {
+  const std::string path = path_of(slot);
+  auto opened = co_await File::open(core_, path, reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenDirect);
+  if (!opened) co_return failure(opened.error());
+  auto added = std::make_unique<JournalFile>();
+  added->file = *opened;
+  added->file_bytes = options_.file_bytes;
+  auto found = co_await reactor::file_system::stat(core_, path);
+  if (!found) co_return failure(found.error());
+  if (found->size_bytes != options_.file_bytes) {
+    auto truncated = co_await added->file.truncate(0);
+    if (!truncated) co_return truncated;
+    auto allocated = co_await added->file.allocate(0, options_.file_bytes);
+    if (!allocated) co_return allocated;
+    const size_t piece = std::min<size_t>(kZeroWriteBytes, options_.file_bytes);
+    auto zeroes = co_await core_.pool().allocate_waiting(piece);
+    if (!zeroes) co_return failure(zeroes.error());
+    std::fill_n(zeroes->data(), piece, std::byte{0});
+    for (uint64_t at = 0; at < options_.file_bytes; at += piece) {
+      const size_t bytes = std::min<uint64_t>(piece, options_.file_bytes - at);
+      auto done = co_await added->file.write(at, zeroes->bytes().first(bytes), 0, reactor::IoClass::kWriteBack);
+      if (!done) co_return failure(done.error());
+    }
+    auto synced = co_await added->file.sync();
+    if (!synced) co_return synced;
+  }
+  free_.push_back(added.get());
+  if (files_.size() <= slot) files_.resize(slot + 1);
+  files_[slot] = std::move(added);
+  co_return Result<void>();
+}
+
+Task<void> JournalStream::grow() {
+  bool grew = false;
+  for (size_t slot = 0; slot < options_.files && !stopping_; ++slot) {
+    if (slot < files_.size() && files_[slot] != nullptr) continue;
+    auto added = co_await add_file(slot);
+    if (!added) {
+      // Serving goes on with the files there are; the next start tries again.
+      core_.log(reactor::LogLevel::kWarning, "journal.grow_failed", fmt::format("error={}", to_string(added.error())));
+      break;
+    }
+    grew = true;
+    schedule();
+  }
+  if (grew) (void)co_await reactor::file_system::sync_directory(core_, options_.directory);
+}
+
+Task<void> JournalStream::close() {
+  stopping_ = true;
+  frontier_.cancel();
+  while (busy_ != Busy::kIdle) co_await idle_.wait();
+  for (auto& file : files_) {
+    if (file != nullptr) (void)co_await file->file.close();
+  }
+  files_.clear();
+  live_.clear();
+  free_.clear();
+}
+
+void JournalStream::request_commit() { schedule(); }
+
+void JournalStream::schedule() {
+  if (busy_ == Busy::kIdle && !run_.is_linked()) core_.schedule(run_);
+}
+
+Task<CommitPlace> JournalStream::commit_remote(reactor::CoreId from, MutableBytes padded, uint32_t used) {
+  struct Awaiter {
+    JournalStream& stream;
+    RemoteSubBlock& block;
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<> parent) {
+      block.later.frame = parent;
+      stream.remote_.push_back(block);
+      stream.schedule();
+    }
+    void await_resume() {}
+  };
+  RemoteSubBlock block;
+  block.padded = padded;
+  block.used = used;
+  block.core = from;
+  co_await Awaiter{*this, block};
+  co_return block.place;
+}
+
+void JournalStream::run() {
+  if (busy_ != Busy::kIdle || files_.empty()) return;
+  if (!remote_.empty() || (local_ != nullptr && local_->has_work())) start_commit(false);
+}
+
+// True if the current file has room; else takes the next one into use, which is a write of its own, or, if there is
+// none, leaves everything waiting until a table lets go of the oldest.
+bool JournalStream::make_room(uint64_t bytes) {
+  if (!live_.empty() && offset_ + bytes <= live_.back()->file_bytes) return true;
+  if (!free_.empty()) switch_file();
+  return false;
+}
+
+void JournalStream::start_commit(bool frontier) {
+  const uint32_t header_bytes = commit_header_bytes(options_.cores);
+  const bool local_work = local_ != nullptr && local_->has_work();
+  const uint64_t capacity = options_.file_bytes - kBlock;
+  // Room worth starting a local sub-block for: a commit of a few bytes at the end of a file is no use.
+  const uint64_t local_min = std::min<uint64_t>({options_.commit_bytes_max, 64 * 1024, capacity / 2});
+  uint64_t wanted = frontier ? kBlock : 0;
+  if (local_work) wanted = std::max(wanted, local_min);
+  if (!remote_.empty()) wanted = std::max<uint64_t>(wanted, kBlock + remote_.front().padded.size());
+  if (!make_room(wanted)) return;
+  const uint64_t room = live_.back()->file_bytes - offset_;
+
+  CommitHeader header{.stream = id_,
+                      .flags = frontier ? kCommitFrontier : uint16_t{0},
+                      .header_bytes = header_bytes,
+                      .lsn = live_.back()->start_lsn + offset_ - kBlock,
+                      .sequence = commit_sequence_ + 1,
+                      .durable_lsn = durable_lsn_,
+                      .table_number = std::max(table_number_[0], table_number_[1])};
+  size_t used = 0;
+  if (local_work) {
+    const uint64_t space = std::min<uint64_t>(options_.commit_bytes_max, room);
+    used = local_->build(staging_.bytes().first(space).subspan(header_bytes));
+  }
+  local_included_ = used > 0;
+  const ByteView own = ByteView(staging_.bytes()).subspan(header_bytes, used);
+  header.sub_blocks.push_back({static_cast<uint32_t>(used), core_.id(), hash_sub_block(id_, core_.id(), own)});
+  uint64_t total = align_up(header_bytes + used);
+  std::fill(staging_.data() + header_bytes + used, staging_.data() + total, std::byte{0});
+  uint32_t slices = 1;
+  while (!remote_.empty() && total + remote_.front().padded.size() <= room && slices < options_.cores) {
+    RemoteSubBlock& block = remote_.pop_front();
+    remote_in_flight_.push_back(block);
+    const ByteView bytes = ByteView(block.padded).first(block.used);
+    header.sub_blocks.push_back({block.used, block.core, hash_sub_block(id_, block.core, bytes)});
+    slices_[slices++] = {block.padded.data(), block.padded.size()};
+    total += block.padded.size();
+  }
+  if (!frontier && !local_included_ && slices == 1) return;  // all that is dirty waits for a disk read
+  header.total_bytes = static_cast<uint32_t>(total);
+  encode_commit_header(header, staging_.bytes());
+  slices_[0] = {staging_.data(), static_cast<size_t>(align_up(header_bytes + used))};
+  commit_sequence_ = header.sequence;
+  commit_bytes_ = total;
+  commit_is_frontier_ = frontier;
+  frontier_.cancel();
+  busy_ = Busy::kCommit;
+  write(live_.back()->file, offset_, slices);
+}
+
+void JournalStream::switch_file() {
+  JournalFile& next = *free_.front();
+  free_.pop_front();
+  next.start_lsn = next_start_lsn_;
+  next_start_lsn_ = next.end_lsn();
+  encode_file_header({id_, next_sequence_++, next.start_lsn, next.file_bytes}, header_block_.bytes());
+  live_.push_back(&next);
+  offset_ = kBlock;
+  // Nothing lies between the end of the last commit and the start of this file.
+  slices_[0] = {header_block_.data(), kBlock};
+  busy_ = Busy::kHeader;
+  write(next.file, 0, 1);
+  if (under_pressure() && pressure_ != nullptr) pressure_(pressure_context_);
+}
+
+void JournalStream::write(File& file, uint64_t offset, uint32_t slices) {
+  op_.kind = reactor::OpKind::kWrite;
+  op_.io_class = reactor::IoClass::kJournal;
+  op_.flags = reactor::kWriteDurable;
+  op_.file = file.id();
+  op_.offset = offset;
+  op_.slices = slices_.data();
+  op_.slice_count = slices;
+  op_.complete = [](reactor::Op& op) {
+    auto& self = *static_cast<WriteOp&>(op).self;
+    self.core_.schedule(self.written_);
+  };
+  core_.submit(op_);
+}
+
+void JournalStream::written() {
+  if (const auto outcome = op_.outcome(); !outcome) {
+    reactor::fatal(outcome.error() == Errc::kNoSpace ? FatalReason::kJournalFull : FatalReason::kDurableWriteFailed,
+                   fmt::format("journal write failed: {}", to_string(outcome.error())));
+  }
+  const bool commit = busy_ == Busy::kCommit;
+  busy_ = Busy::kIdle;
+  if (commit) finish_commit();
+  if (stopping_) idle_.notify_all();
+  const bool work = !remote_.empty() || (local_ != nullptr && local_->has_work());
+  if (work) {
+    schedule();
+  } else if (!commit_is_frontier_ && !stopping_) {
+    frontier_.arm(core_.now() + options_.frontier_delay, [](reactor::Timer& timer) {
+      JournalStream& self = *static_cast<FrontierTimer&>(timer).self;
+      if (self.busy_ == Busy::kIdle && !self.stopping_) self.start_commit(true);
+    });
+  }
+}
+
+void JournalStream::finish_commit() {
+  const CommitPlace place{live_.back()->start_lsn + offset_ - kBlock, live_.back()->start_lsn};
+  offset_ += commit_bytes_;
+  durable_lsn_ = place.lsn + commit_bytes_;
+  ++commits_;
+  while (!remote_in_flight_.empty()) {
+    RemoteSubBlock& block = remote_in_flight_.pop_front();
+    block.place = place;
+    core_.schedule(block.later);
+  }
+  if (local_included_) {
+    local_included_ = false;
+    local_->durable(place);
+  }
+}
+
+uint64_t JournalStream::bound_lsn() const { return live_.empty() ? next_start_lsn_ : live_.back()->start_lsn; }
+
+uint64_t JournalStream::write_back_below_lsn() const {
+  if (live_.size() < 2) return bound_lsn();
+  return live_[live_.size() / 2]->start_lsn;
+}
+
+bool JournalStream::under_pressure() const { return live_.size() > 1 && free_.size() <= files_.size() / 2; }
+
+void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
+  const size_t older = table_number_[0] <= table_number_[1] ? 0 : 1;
+  table_number_[older] = number;
+  CHECK(low_water_lsn >= low_water_[older], "low water went back");
+  low_water_[older] = low_water_lsn;
+  // The older of the two tables on disk decides: either of them may turn out rotten.
+  const uint64_t low_water = std::min(low_water_[0], low_water_[1]);
+  while (live_.size() > 1 && live_.front()->end_lsn() <= low_water) {
+    free_.push_back(live_.front());
+    live_.pop_front();
+  }
+  schedule();
+}
+
+}  // namespace posthaste::storage

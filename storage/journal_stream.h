@@ -1,0 +1,143 @@
+// One journal: a ring of preallocated files, one commit in flight, every commit one aligned direct write that completes
+// when it is on stable storage. A failed write ends the process: what is on disk is unknown then, and nothing of it was
+// acked. Files come free when both tables on disk say that they are not needed (low water). Owned by one core.
+#pragma once
+#include <array>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reactor/file.h"
+#include "reactor/sync.h"
+#include "storage/contributor.h"
+#include "storage/journal_format.h"
+
+namespace posthaste::storage {
+
+struct JournalOptions {
+  std::string directory;  // .../journal/s00
+  uint64_t file_bytes = 0;
+  uint16_t files = 0;
+  uint32_t commit_bytes_max = 0;
+  uint16_t cores = 1;  // that feed this stream
+  reactor::Duration frontier_delay{};
+};
+
+// A sub-block of another core, waiting for its commit.
+struct RemoteSubBlock : reactor::ListNode<> {
+  MutableBytes padded;  // whole blocks
+  uint32_t used = 0;
+  reactor::CoreId core = 0;
+  CommitPlace place;
+  bool done = false;
+  reactor::ResumeLater later;
+};
+
+class JournalStream {
+ public:
+  // Files that exist before the stream serves; one is written, one is ready.
+  static constexpr uint16_t kFilesAtStart = 2;
+
+  JournalStream(reactor::Core& core, JournalOptions options, const TableStream& table);
+  JournalStream(const JournalStream&) = delete;
+  JournalStream& operator=(const JournalStream&) = delete;
+  ~JournalStream();
+
+  // Opens what files there are and makes the missing ones up to kFilesAtStart. Core start.
+  reactor::Task<reactor::Result<void>> open();
+  // Makes the other files in the background; returns when done or stopping.
+  reactor::Task<void> grow();
+  reactor::Task<void> close();
+
+  void set_local(Contributor* contributor) { local_ = contributor; }
+  // Called when half of the files are in use: a table must be written. Set once.
+  void on_pressure(void (*callback)(void*), void* context) {
+    pressure_ = callback;
+    pressure_context_ = context;
+  }
+
+  // There is something to commit (local contributor).
+  void request_commit();
+  // Commits another core's sub-block; returns when it is durable.
+  reactor::Task<CommitPlace> commit_remote(reactor::CoreId from, MutableBytes padded, uint32_t used);
+
+  // The start of the file that holds the oldest commit that may still be incomplete, or would hold the next.
+  uint64_t bound_lsn() const;
+  // Partitions with records in files that start below this should be written back. 0 if there is no hurry.
+  uint64_t write_back_below_lsn() const;
+  // A table is durable that needs this stream from low_water_lsn on.
+  void table_durable(uint64_t number, uint64_t low_water_lsn);
+  bool under_pressure() const;
+  TableStream table_stream() const { return {id_, 0, next_sequence_}; }
+  // After close(): nothing that was written lies at or above it.
+  uint64_t closed_lsn() const { return next_start_lsn_; }
+  uint64_t commits() const { return commits_; }
+
+ private:
+  struct JournalFile {
+    reactor::File file;
+    uint64_t start_lsn = 0;
+    uint64_t file_bytes = 0;
+    uint64_t end_lsn() const { return start_lsn + file_bytes - kBlock; }
+  };
+  struct Run : reactor::Runnable {
+    JournalStream* self = nullptr;
+  };
+  struct WriteOp : reactor::Op {
+    JournalStream* self = nullptr;
+  };
+  struct FrontierTimer : reactor::Timer {
+    using Timer::Timer;
+    JournalStream* self = nullptr;
+  };
+
+  std::string path_of(size_t slot) const;
+  reactor::Task<reactor::Result<void>> add_file(size_t slot);
+  void schedule();
+  void run();
+  void start_commit(bool frontier);
+  bool make_room(uint64_t bytes);
+  void switch_file();
+  void write(reactor::File& file, uint64_t offset, uint32_t slices);
+  void written();
+  void finish_commit();
+
+  reactor::Core& core_;
+  JournalOptions options_;
+  StreamId id_;
+  Contributor* local_ = nullptr;
+  void (*pressure_)(void*) = nullptr;
+  void* pressure_context_ = nullptr;
+
+  std::vector<std::unique_ptr<JournalFile>> files_;  // by slot
+  std::deque<JournalFile*> live_;                    // oldest first; the last one is written to
+  std::deque<JournalFile*> free_;
+  uint64_t next_sequence_;
+  uint64_t next_start_lsn_;
+  uint64_t offset_ = 0;  // in the current file, of the next commit
+
+  uint64_t commit_sequence_ = 0;
+  uint64_t durable_lsn_;
+  uint64_t commits_ = 0;
+  std::array<uint64_t, 2> low_water_{};  // of the two tables on disk
+  std::array<uint64_t, 2> table_number_{};
+
+  reactor::Buffer staging_;
+  reactor::Buffer header_block_;
+  std::array<reactor::Slice, 1 + reactor::kCoresMax> slices_{};
+  WriteOp op_;
+  Run run_;
+  Run written_;
+  FrontierTimer frontier_;
+  enum class Busy : uint8_t { kIdle, kHeader, kCommit } busy_ = Busy::kIdle;
+  uint64_t commit_bytes_ = 0;
+  bool commit_is_frontier_ = true;
+  bool local_included_ = false;
+  bool stopping_ = false;
+  reactor::IntrusiveList<RemoteSubBlock> remote_;
+  reactor::IntrusiveList<RemoteSubBlock> remote_in_flight_;
+  reactor::Event idle_;
+};
+
+}  // namespace posthaste::storage

@@ -1,0 +1,152 @@
+#include "storage/partition.h"
+
+#include <algorithm>
+
+#include "storage/engine.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+
+Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& config)
+    : engine_(engine),
+      uid_(entry.uid),
+      topic_id_(entry.topic_id),
+      topic_name_(entry.topic_name),
+      partition_(entry.partition),
+      config_(config),
+      generation_(entry.generation),
+      log_start_(entry.log_start),
+      epochs_(entry.epochs),
+      producers_(config.producers),
+      damage_(entry.damage),
+      directory_created_(entry.directory_created),
+      last_meta_lsn_(entry.last_meta_lsn),
+      changed_(engine.core()) {
+  uint64_t linear = 0;
+  for (const SegmentEntry& known : entry.segments) {
+    auto segment = std::make_shared<Segment>(engine.core(), known.base_offset, linear);
+    segment->size = known.size_bytes;
+    segment->max_timestamp = known.max_timestamp;
+    segment->first_append = segment->last_append = known.last_append;
+    segment->sealed = segments_.size() + 1 < entry.segments.size();
+    segment->index_whole = known.size_bytes == 0;
+    segment->created = known.size_bytes > 0;
+    segment->allocated = known.size_bytes;
+    linear += known.size_bytes;
+    segments_.push_back(std::move(segment));
+  }
+  flushed_linear_ = durable_linear_ = submitted_linear_ = linear;
+  end_ = durable_ = submitted_ = {linear, entry.end_offset};
+  submitting_ = segments_.back();
+  prefix_due_ = active().size % kBlock != 0;
+  high_watermark_ = entry.end_offset;
+  if (!entry.producers.empty()) {
+    // Rotten producer state is not the log's end: recovery has built it anew, so this only fails on a bug.
+    if (auto snapshot = ProducerState::decode(entry.producers, config.producers)) {
+      producers_ = std::move(snapshot->state);
+    }
+  }
+}
+
+Partition::~Partition() = default;
+
+void Partition::set_config(const LogConfig& config) {
+  config_ = config;
+  producers_.set_limits(config.producers);
+}
+
+uint64_t Partition::size_bytes() const { return end_.linear - segments_.front()->linear_start(); }
+
+std::shared_ptr<Segment> Partition::segment_of(uint64_t linear) const {
+  for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
+    if ((*at)->linear_start() <= linear) return *at;
+  }
+  return segments_.front();
+}
+
+SegmentPosition Partition::position_of(uint64_t linear) const {
+  const auto segment = segment_of(linear);
+  // A place that retention has overtaken counts as the start of what is left.
+  return {segment->base_offset(), std::max(linear, segment->linear_start()) - segment->linear_start()};
+}
+
+std::string Partition::directory() const {
+  return fmt::format("{}/{}-{}", engine_.host().options().data_directory, topic_name_, partition_);
+}
+
+std::string Partition::segment_path(const Segment& segment, std::string_view extension) const {
+  return fmt::format("{}/{:020}.{}", directory(), segment.base_offset(), extension);
+}
+
+void Partition::set_follows_durable(bool follows) {
+  follows_durable_ = follows;
+  if (follows) advance_high_watermark(durable_.offset);
+}
+
+void Partition::set_high_watermark(int64_t offset) { advance_high_watermark(std::min(offset, end_.offset)); }
+
+namespace {
+void wake_reached(reactor::IntrusiveList<OffsetWaiter>& waiters, int64_t reached) {
+  waiters.for_each([&](OffsetWaiter& waiter) {
+    if (waiter.offset > reached) return;
+    waiter.unlink();
+    waiter.done(waiter, {});
+  });
+}
+void tell(reactor::IntrusiveList<OffsetListener>& listeners) {
+  listeners.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+}
+}  // namespace
+
+void Partition::advance_high_watermark(int64_t offset) {
+  if (offset <= high_watermark_) return;
+  high_watermark_ = offset;
+  wake_reached(high_watermark_waiters_, offset);
+  tell(listeners_);
+}
+
+void Partition::wait_on(reactor::IntrusiveList<OffsetWaiter>& list, OffsetWaiter& waiter, int64_t reached) {
+  if (waiter.offset <= reached) {
+    waiter.done(waiter, {});
+  } else if (mode_ == Mode::kDeleting) {
+    waiter.done(waiter, failure(Errc::kNotFound));
+  } else if (mode_ == Mode::kStopping) {
+    waiter.done(waiter, failure(Errc::kStopping));
+  } else {
+    list.push_back(waiter);
+  }
+}
+
+void Partition::fail_waiters(Errc error) {
+  for (auto* list : {&durable_waiters_, &high_watermark_waiters_}) {
+    while (!list->empty()) {
+      OffsetWaiter& waiter = list->pop_front();
+      waiter.done(waiter, failure(error));
+    }
+  }
+}
+
+bool Partition::add_listener(OffsetListener& listener, int64_t seen_offset) {
+  if (high_watermark_ > seen_offset) return true;
+  listeners_.push_back(listener);
+  return false;
+}
+
+bool Partition::add_end_listener(OffsetListener& listener, int64_t seen_offset) {
+  if (end_.offset > seen_offset) return true;
+  end_listeners_.push_back(listener);
+  return false;
+}
+
+void Partition::damage_from(int64_t offset, std::string reason) {
+  if (damage_.damaged && damage_.from_offset <= offset) return;
+  damage_ = {true, offset, std::move(reason)};
+  engine_.core().log(
+      reactor::LogLevel::kError, "storage.damaged",
+      fmt::format("partition={}-{} from_offset={} reason=\"{}\"", topic_name_, partition_, offset, damage_.reason));
+}
+
+}  // namespace posthaste::storage

@@ -1,0 +1,235 @@
+// Partition: from a request's bytes to the tail. Nothing here waits.
+#include <algorithm>
+#include <bit>
+
+#include "storage/contributor.h"
+#include "storage/crc32c.h"
+#include "storage/engine.h"
+#include "storage/partition.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+
+Result<void> Partition::check_open() const {
+  switch (mode_) {
+    case Mode::kOpen:
+      break;
+    case Mode::kTruncating:
+      return failure(Errc::kBusy);
+    case Mode::kDeleting:
+      return failure(Errc::kNotFound);
+    case Mode::kStopping:
+      return failure(Errc::kStopping);
+  }
+  if (damage_.damaged) return failure(Errc::kDamaged);
+  return {};
+}
+
+// All that can be refused before a byte is stored or changed, but the CRC. A repeated batch fills `duplicate`.
+Result<std::vector<RecordBatchView>> Partition::check_batches(MutableBytes batches, const AppendOptions& options,
+                                                              reactor::WallMillis now, AppendResult& duplicate) const {
+  std::vector<RecordBatchView> views;
+  if (!options.from_client) {
+    BatchCursor cursor(batches);
+    while (auto batch = cursor.next()) {
+      TRY(validate_structure(*batch));
+      views.push_back(*batch);
+    }
+    if (cursor.error()) return failure(*cursor.error() == Errc::kTruncated ? Errc::kCorrupt : *cursor.error());
+    if (views.empty()) return failure(Errc::kInvalidRecord);
+    return views;
+  }
+  const RecordBatchView batch = TRY(parse_produced(batches, config_.batch, now));
+  const ProducerVerdict verdict = producers_.check(batch, now);
+  switch (verdict.kind) {
+    case ProducerVerdict::Kind::kAccepted:
+      break;
+    case ProducerVerdict::Kind::kDuplicate:
+      duplicate = {.base_offset = verdict.base_offset,
+                   .last_offset = verdict.last_offset,
+                   .log_start_offset = log_start_,
+                   .duplicate = true};
+      if (config_.batch.timestamp_type == TimestampType::kLogAppendTime) duplicate.log_append_time = verdict.timestamp;
+      break;
+    case ProducerVerdict::Kind::kOutOfOrder:
+      return failure(Errc::kOutOfOrder);
+    case ProducerVerdict::Kind::kFenced:
+      return failure(Errc::kFenced);
+    case ProducerVerdict::Kind::kTooManyProducers:
+      return failure(Errc::kLimit);
+  }
+  views.push_back(batch);
+  return views;
+}
+
+bool Partition::roll_is_due(uint64_t bytes, reactor::WallMillis now) const {
+  const Segment& segment = active();
+  if (segment.size == 0) return false;
+  if (segment.size + bytes > config_.segment_bytes) return true;
+  return config_.segment_ms >= 0 && now.value - segment.first_append.value > config_.segment_ms;
+}
+
+Result<AppendResult> Partition::append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now) {
+  TRY(check_open());
+  const std::optional<EpochEntry> epoch = epochs_.latest();
+  if (epoch && options.leader_epoch < epoch->epoch) return failure(Errc::kStale);
+  AppendResult result;
+  const std::vector<RecordBatchView> views = TRY(check_batches(batches, options, now, result));
+  if (result.duplicate) return result;
+  if (batches.size() > engine_.cache().dirty_bytes_max() / 2) return failure(Errc::kRecordTooLarge);
+  if (roll_is_due(batches.size(), now)) roll();
+  TRY(reserve(batches.size()));
+
+  const bool stamp = config_.batch.timestamp_type == TimestampType::kLogAppendTime && options.from_client;
+  result = {.base_offset = end_.offset, .last_offset = end_.offset - 1, .log_start_offset = log_start_};
+  if (stamp) result.log_append_time = now.value;
+  uint64_t at = active().size;
+  size_t from = 0;
+  for (const RecordBatchView& view : views) {
+    const MutableBytes batch = batches.subspan(from, view.size_bytes());
+    if (stamp) patch_log_append_time(batch, now);
+    patch_offset_and_epoch(batch, result.last_offset + 1, options.leader_epoch);
+    if (!copy_to_tail(at, batch)) {
+      trim_tail();
+      return failure(Errc::kCorrupt);
+    }
+    result.last_offset = view.last_offset();  // the view reads what was just patched
+    at += batch.size();
+    from += batch.size();
+  }
+  publish(batches, options, now);
+  CHECK(end_.offset == result.last_offset + 1);
+  return result;
+}
+
+// Makes sure that the tail has room for `bytes` behind the end. Changes no log state; kNoMemory leaves it as it was.
+Result<void> Partition::reserve(uint64_t bytes) {
+  Segment& segment = active();
+  ChunkCache& cache = engine_.cache();
+  const uint64_t end = segment.size + bytes;
+  Chunk* last = segment.chunk_at(segment.size);
+  if (last != nullptr && last->segment_end() != segment.size) {
+    // What a reader fetched of the last block, while the tail was elsewhere: the tail begins anew.
+    CHECK(!last->dirty);
+    segment.remove(*last);
+    last = nullptr;
+  }
+  uint64_t covered = align_down(segment.size);
+  if (last != nullptr) {
+    if (auto room = cache.make_dirty(*last); !room) {
+      engine_.memory_wanted();
+      return room;
+    }
+    covered = uint64_t{last->position} + last->capacity();
+  }
+  while (covered < end) {
+    const auto wanted = static_cast<uint32_t>(std::bit_ceil(std::min<uint64_t>(
+        std::max<uint64_t>(align_up(end - covered), tail_chunk_bytes_), ChunkCache::kChunkBytesMax)));
+    Result<ChunkLease> chunk = cache.allocate(wanted, static_cast<uint32_t>(covered), true, segment);
+    if (!chunk && wanted > ChunkCache::kChunkBytesMin) {
+      chunk = cache.allocate(ChunkCache::kChunkBytesMin, static_cast<uint32_t>(covered), true, segment);
+    }
+    if (!chunk) {
+      trim_tail();
+      engine_.memory_wanted();
+      return failure(Errc::kNoMemory);
+    }
+    Chunk& added = **chunk;
+    if (covered < segment.size) {
+      added.begin = added.end = added.verified_begin = added.verified_end =
+          static_cast<uint32_t>(segment.size - covered);
+    }
+    covered += added.capacity();
+    tail_chunk_bytes_ = std::min(tail_chunk_bytes_ * 4, ChunkCache::kChunkBytesMax);
+    segment.insert(std::move(*chunk));
+  }
+  return {};
+}
+
+// Gives back what reserve() took and nobody filled.
+void Partition::trim_tail() {
+  Segment& segment = active();
+  while (!segment.chunks().empty()) {
+    Chunk& last = *segment.chunks().rbegin()->second;
+    if (last.end > last.begin || !last.dirty) break;
+    segment.remove(last);
+  }
+  if (segment.chunks().empty() || segment.linear_start() + segment.size > flushed_linear_) return;
+  ChunkLease last = segment.chunks().rbegin()->second;
+  if (last->dirty) engine_.cache().make_clean(*last);
+}
+
+// Copies one batch behind the end, in the pass that computes its CRC; false if the CRC is not the batch's.
+bool Partition::copy_to_tail(uint64_t position, ByteView batch) {
+  Segment& segment = active();
+  uint32_t crc = 0;
+  size_t done = 0;
+  while (done < batch.size()) {
+    Chunk& chunk = *segment.chunk_at(position + done);
+    const auto into = static_cast<size_t>(position + done - chunk.position);
+    size_t bytes = std::min(batch.size() - done, chunk.capacity() - into);
+    if (done < kBatchCrcCoverageStart) {
+      bytes = std::min(bytes, kBatchCrcCoverageStart - done);
+      std::copy_n(batch.data() + done, bytes, chunk.buffer.data() + into);
+    } else {
+      crc = copy_and_crc32c(crc, {chunk.buffer.data() + into, bytes}, batch.subspan(done, bytes));
+    }
+    done += bytes;
+  }
+  return crc == load_be<uint32_t>(batch.data() + 17);
+}
+
+// The bytes behind the end become the log's.
+void Partition::publish(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now) {
+  Segment& segment = active();
+  const uint64_t new_size = segment.size + batches.size();
+  for (uint64_t at = segment.size; at < new_size;) {
+    Chunk& chunk = *segment.chunk_at(at);
+    const uint64_t chunk_end = uint64_t{chunk.position} + chunk.capacity();
+    // Bytes that came from memory need no check when read.
+    if (chunk.verified_end == chunk.end)
+      chunk.verified_end = static_cast<uint32_t>(std::min(new_size, chunk_end) - chunk.position);
+    chunk.end = static_cast<uint32_t>(std::min(new_size, chunk_end) - chunk.position);
+    at = chunk_end;
+  }
+  start_epoch(options.leader_epoch);
+  BatchCursor cursor(batches);
+  while (auto batch = cursor.next()) {
+    producers_.append(*batch, now);
+    if (segment.index_whole) CHECK(segment.index_builder().add_batch(*batch).has_value());
+    segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
+    end_.offset = batch->next_offset();
+  }
+  if (segment.size == 0) segment.first_append = now;
+  segment.last_append = now;
+  segment.size = new_size;
+  end_.linear += batches.size();
+  engine_.contributor().mark_dirty(*this);
+  end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+}
+
+void Partition::start_epoch(int32_t epoch) {
+  if (!epochs_.assign(epoch, end_.offset)) return;
+  engine_.contributor().add_detached(*this, {.type = RecordType::kEpochStart,
+                                             .uid = uid_,
+                                             .generation = generation_,
+                                             .first_offset = end_.offset,
+                                             .epoch = epoch});
+}
+
+void Partition::roll() {
+  Segment& old = active();
+  if (old.size == 0 || mode_ != Mode::kOpen) return;
+  trim_tail();
+  old.sealed = true;
+  if (producers_.size() > 0) old.producer_snapshot = producers_.encode(end_.offset);
+  segments_.push_back(std::make_shared<Segment>(engine_.core(), end_.offset, end_.linear));
+  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  meta_queued();  // the ROLL record follows the old segment's last bytes: submit()
+  engine_.contributor().mark_dirty(*this);
+}
+
+}  // namespace posthaste::storage

@@ -1,0 +1,266 @@
+// Partition: what the journal takes of it, what became durable, what is flushed. The rules of this file are those that
+// keep acked bytes safe (docs/storage-format.md, "The full-page rule").
+#include <algorithm>
+
+#include "storage/contributor.h"
+#include "storage/engine.h"
+#include "storage/partition.h"
+#include "storage/write_back.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+using reactor::Task;
+
+namespace {
+// Write-back starts when this much is durable and waits: large enough that a write is worth its operation.
+constexpr uint64_t kWriteBackBytes = 64 * 1024;
+}  // namespace
+
+void Partition::copy_out(const Segment& segment, uint64_t position, MutableBytes into) const {
+  for (size_t done = 0; done < into.size();) {
+    const Chunk* chunk = segment.chunk_at(position + done);
+    const uint64_t at = position + done;
+    CHECK(chunk != nullptr && at >= uint64_t{chunk->position} + chunk->begin && at < chunk->segment_end(),
+          "bytes at {} of segment {} are not in memory", at, segment.base_offset());
+    const size_t bytes = std::min<size_t>(into.size() - done, chunk->segment_end() - at);
+    std::copy_n(chunk->buffer.data() + (at - chunk->position), bytes, into.data() + done);
+    done += bytes;
+  }
+}
+
+bool Partition::prefix_in_memory() const {
+  const uint64_t position = submitted_linear_ - submitting_->linear_start();
+  const Chunk* chunk = submitting_->chunk_at(position);
+  return chunk != nullptr && uint64_t{chunk->position} + chunk->begin <= align_down(position);
+}
+
+// Moves what fits into the commit being built. The caller owns the space and tells when it is durable.
+Partition::Submitted Partition::submit(RecordWriter& writer) {
+  Submitted submitted;
+  for (;;) {
+    if (submitted_linear_ == submitting_->linear_end()) {
+      if (submitting_ == segments_.back()) break;
+      const auto next = std::ranges::find(segments_, submitting_) + 1;
+      const Bytes record = encode_meta_record({.type = RecordType::kRoll,
+                                               .uid = uid_,
+                                               .generation = generation_,
+                                               .segment_base = submitting_->base_offset(),
+                                               .position = submitting_->size,
+                                               .first_offset = (*next)->base_offset()});
+      if (!writer.add_encoded(record)) {
+        submitted.more = true;
+        break;
+      }
+      submitted.any = true;
+      ++submitted.rolls;
+      submitting_ = *next;
+      continue;
+    }
+    if (writer.room() < kRecordRoomMin) {
+      submitted.more = true;
+      break;
+    }
+    if (submit_range(writer, submitted) == 0) break;
+  }
+  submitted.linear_end = submitted_linear_;
+  submitted.boundary = submitted_;
+  return submitted;
+}
+
+// One data record out of the submitting segment. 0: the prefix it needs is not in memory yet.
+size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
+  Segment& segment = *submitting_;
+  const uint64_t position = submitted_linear_ - segment.linear_start();
+  const size_t prefix = prefix_due_ ? position % kBlock : 0;
+  if (prefix > 0 && !prefix_in_memory()) {
+    if (!loading_prefix_) {
+      loading_prefix_ = true;
+      engine_.spawn(load_prefix());
+    }
+    return 0;
+  }
+  const size_t payload_max = writer.room() - RecordWriter::data_record_bytes(0) - prefix;
+  const size_t bytes = std::min<uint64_t>(segment.linear_end() - submitted_linear_, payload_max);
+  const uint64_t linear_end = submitted_linear_ + bytes;
+  if (linear_end == end_.linear) {
+    submitted_ = end_;
+  } else if (linear_end == segment.linear_end()) {
+    const auto next = std::ranges::find(segments_, submitting_) + 1;
+    submitted_ = {linear_end, (*next)->base_offset()};
+  } else {
+    submitted_ = last_boundary_at(submitted_, linear_end);
+  }
+  // A boundary before this segment is the segment's start: segments begin with a batch.
+  const uint64_t boundary = std::max(submitted_.linear, segment.linear_start()) - segment.linear_start();
+  const MutableBytes space = writer.add_data({.type = RecordType::kDataInline,
+                                              .uid = uid_,
+                                              .generation = generation_,
+                                              .segment_base = segment.base_offset(),
+                                              .position = position,
+                                              .boundary = boundary,
+                                              .boundary_offset = submitted_.offset},
+                                             prefix, bytes);
+  copy_out(segment, position - prefix, space);
+  prefix_due_ = false;
+  submitted_linear_ = linear_end;
+  submitted.any = true;
+  return bytes;
+}
+
+// The last batch boundary at or before `linear`; the batches from `from` on are in memory.
+Partition::Boundary Partition::last_boundary_at(Boundary from, uint64_t linear) const {
+  for (;;) {
+    const auto segment = segment_of(from.linear);
+    if (from.linear + kBatchHeaderBytes > linear) return from;
+    std::array<std::byte, kBatchHeaderBytes> header;
+    copy_out(*segment, from.linear - segment->linear_start(), header);
+    const auto size = static_cast<uint64_t>(load_be<int32_t>(header.data() + 8)) + kBatchLengthFieldEnd;
+    if (from.linear + size > linear) return from;
+    from = {from.linear + size, load_be<int64_t>(header.data()) + load_be<int32_t>(header.data() + 23) + 1};
+  }
+}
+
+// The block's first bytes, which only the segment file has, for the prefix of the next record.
+Task<void> Partition::load_prefix() {
+  const Use use(*this);
+  const std::shared_ptr<Segment> segment = submitting_;
+  const uint64_t block = align_down(submitted_linear_ - segment->linear_start());
+  ChunkLease chunk(segment->chunk_at(block));
+  CHECK(chunk && chunk->position == block && chunk->begin > 0);
+  auto bounce = co_await engine_.core().pool().allocate_waiting(kBlock);
+  Result<uint64_t> got = failure(Errc::kNoMemory);
+  if (bounce) got = co_await engine_.files().read(*this, *segment, block, bounce->bytes(), reactor::IoClass::kLiveRead);
+  loading_prefix_ = false;
+  if (!got || *got < chunk->begin) {
+    damage_from(durable_.offset, "the last block of the log cannot be read");
+    fail_waiters(Errc::kDamaged);
+    co_return;
+  }
+  std::copy_n(bounce->data(), chunk->begin, chunk->buffer.data());
+  chunk->begin = 0;
+  // The prefix is not checked; a read that needs it checks the whole batch.
+  changed_.notify_all();
+  engine_.contributor().mark_dirty(*this);
+}
+
+void Partition::meta_durable(uint64_t lsn) {
+  CHECK(metas_pending_ > 0);
+  --metas_pending_;
+  last_meta_lsn_ = lsn;
+  changed_.notify_all();
+}
+
+void Partition::submitted_is_durable(const Submitted& submitted, const CommitPlace& place) {
+  CHECK(submitted.linear_end >= durable_linear_ && submitted.linear_end <= submitted_linear_);
+  if (submitted.linear_end > durable_linear_) {
+    if (!live_.empty() && live_.back().file_start_lsn == place.file_start_lsn) {
+      live_.back().linear_end = submitted.linear_end;
+    } else {
+      live_.push_back({place.file_start_lsn, submitted.linear_end});
+    }
+    durable_linear_ = submitted.linear_end;
+  }
+  for (uint32_t i = 0; i < submitted.rolls; ++i) meta_durable(place.lsn);
+  changed_.notify_all();
+  if (submitted.boundary.linear > durable_.linear) {
+    durable_ = submitted.boundary;
+    engine_.note_unflushed(*this);
+    durable_waiters_.for_each([this](OffsetWaiter& waiter) {
+      if (waiter.offset > durable_.offset) return;
+      waiter.unlink();
+      waiter.done(waiter, {});
+    });
+    if (follows_durable_) advance_high_watermark(durable_.offset);
+  }
+  const bool segment_ended = segment_of(flushed_linear_)->sealed && durable_.linear > flushed_linear_;
+  if (segment_ended || durable_.linear - flushed_linear_ >= kWriteBackBytes) {
+    engine_.write_back().request(*this, durable_.linear, false);
+  }
+}
+
+// Journal records that end at or before this are not needed any more. If the flushed end lies inside a block, a record
+// that was built already shares the block and has no prefix: then the block's older records stay.
+uint64_t Partition::released_linear() const {
+  const auto segment = segment_of(flushed_linear_);
+  const uint64_t position = std::max(flushed_linear_, segment->linear_start()) - segment->linear_start();
+  if (position % kBlock == 0 || prefix_due_) return flushed_linear_;
+  return segment->linear_start() + align_down(position);
+}
+
+uint64_t Partition::oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const {
+  for (const LiveRecords& live : live_) {
+    if (live.linear_end > released) return std::min(live.file_start_lsn, bound_lsn);
+  }
+  return bound_lsn;
+}
+
+void Partition::flushed_to(uint64_t linear) {
+  const uint64_t before = flushed_linear_;
+  CHECK(linear > before && linear <= durable_linear_);
+  flushed_linear_ = linear;
+  const SegmentPosition at = position_of(linear);
+  if (at.position % kBlock != 0 && linear == submitted_linear_) prefix_due_ = true;
+  const uint64_t released = released_linear();
+  std::erase_if(live_, [released](const LiveRecords& live) { return live.linear_end <= released; });
+  // What is in the file may leave memory: full chunks, and the tail's too while nothing is added to it.
+  std::vector<ChunkLease> clean;
+  for (const auto& segment : segments_) {
+    if (segment->linear_end() < before || segment->linear_start() >= linear) continue;
+    for (const auto& [position, chunk] : segment->chunks()) {
+      const uint64_t chunk_end = segment->linear_start() + chunk->segment_end();
+      const bool grows = segment == segments_.back() && chunk->end < chunk->capacity() && linear < end_.linear;
+      if (chunk->dirty && chunk_end <= linear && !grows) clean.push_back(chunk);
+    }
+  }
+  for (const ChunkLease& chunk : clean) engine_.cache().make_clean(*chunk);
+  if (flushed_linear_ == end_.linear) {
+    tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+    static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+  }
+  changed_.notify_all();
+  engine_.room_made();
+}
+
+// What a table says of this partition; only between META records (metas_pending_ is 0). `end` may not be durable yet:
+// the table is not written before it is.
+TableEntry Partition::table_entry() const {
+  CHECK(metas_pending_ == 0);
+  TableEntry entry{.uid = uid_,
+                   .topic_id = topic_id_,
+                   .topic_name = topic_name_,
+                   .partition = partition_,
+                   .core = engine_.core().id(),
+                   .generation = generation_,
+                   .last_meta_lsn = last_meta_lsn_,
+                   .deleted = mode_ == Mode::kDeleting,
+                   .directory_created = directory_created_,
+                   .log_start = log_start_,
+                   .flushed = position_of(flushed_linear_),
+                   .released = position_of(released_linear()),
+                   .end = position_of(end_.linear),
+                   .end_offset = end_.offset,
+                   .epochs = epochs_,
+                   .producers = producers_.encode(end_.offset),
+                   .damage = damage_};
+  for (const auto& segment : segments_) {
+    entry.segments.push_back({segment->base_offset(), segment->size, segment->max_timestamp, segment->last_append});
+  }
+  return entry;
+}
+
+// Waits until all that was appended is durable and flushed, no META record is under way and no write-back runs.
+Task<Result<void>> Partition::quiesce() {
+  for (;;) {
+    if (damage_.damaged && durable_linear_ < end_.linear) co_return failure(Errc::kDamaged);
+    const bool settled = metas_pending_ == 0 && durable_.linear == end_.linear && !write_back_running_ &&
+                         submitting_ == segments_.back();
+    if (settled && flushed_linear_ == end_.linear) co_return Result<void>();
+    if (settled) engine_.write_back().request(*this, end_.linear, true);
+    co_await changed_.wait();
+  }
+}
+
+}  // namespace posthaste::storage

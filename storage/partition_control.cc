@@ -1,0 +1,200 @@
+// Partition: what changes the log other than by appending.
+#include <algorithm>
+
+#include "storage/contributor.h"
+#include "storage/engine.h"
+#include "storage/partition.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+using reactor::Task;
+
+Task<Result<void>> Partition::set_log_start(int64_t offset) {
+  if (offset > high_watermark_) co_return failure(Errc::kOutOfRange);
+  if (offset <= log_start_) co_return Result<void>();
+  if (mode_ == Mode::kTruncating) co_return failure(Errc::kBusy);
+  if (mode_ == Mode::kDeleting) co_return failure(Errc::kNotFound);
+  if (mode_ == Mode::kStopping) co_return failure(Errc::kStopping);
+  const Use use(*this);
+  co_await engine_.contributor().write(
+      *this, {.type = RecordType::kLogStart, .uid = uid_, .generation = generation_, .first_offset = offset});
+  log_start_ = std::max(log_start_, offset);
+  epochs_.truncate_from_start(log_start_);
+  remove_segments_below_log_start();
+  co_return Result<void>();
+}
+
+void Partition::doom(Segment& segment) {
+  segment.removed = true;
+  segment.drop_chunks();
+  for (const std::string_view extension : {"log", "index", "snapshot"}) {
+    doomed_.push_back(segment_path(segment, extension));
+  }
+}
+
+// Segments that end below the log start are not part of the log any more; their files follow in the background.
+void Partition::remove_segments_below_log_start() {
+  std::vector<std::shared_ptr<Segment>> gone;
+  while (segments_.size() > 1 && segments_[1]->base_offset() <= log_start_ && segments_.front() != submitting_) {
+    gone.push_back(segments_.front());
+    segments_.pop_front();
+    doom(*gone.back());
+  }
+  if (gone.empty()) return;
+  const uint64_t first = segments_.front()->linear_start();
+  if (flushed_linear_ < first) {
+    CHECK(durable_linear_ >= first);
+    flushed_linear_ = first;
+    prefix_due_ = false;
+    std::erase_if(live_, [first](const LiveRecords& live) { return live.linear_end <= first; });
+    if (flushed_linear_ == end_.linear) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+  }
+  changed_.notify_all();
+  engine_.spawn(remove_gone(std::move(gone)));
+}
+
+Task<void> Partition::remove_gone(std::vector<std::shared_ptr<Segment>> gone) {
+  const Use use(*this);
+  for (const auto& segment : gone) co_await engine_.files().close(*segment);
+  (void)co_await engine_.files().remove_doomed(*this);
+}
+
+Task<Result<void>> Partition::truncate(int64_t offset) {
+  if (offset < log_start_) co_return failure(Errc::kOutOfRange);
+  if (auto open = check_open(); !open) co_return open;
+  if (offset >= end_.offset) co_return Result<void>();
+  mode_ = Mode::kTruncating;
+  Result<void> done = co_await cut(offset);
+  mode_ = Mode::kOpen;
+  changed_.notify_all();
+  co_return done;
+}
+
+// A checkpoint of one partition: everything is flushed, so no record of the old generation is needed, and nothing is
+// written to its segments until the new generation is durable. After that every older record is dead.
+Task<Result<void>> Partition::cut(int64_t offset) {
+  const Use use(*this);
+  if (auto settled = co_await quiesce(); !settled) co_return settled;
+  while (users_ > 1) co_await changed_.wait();
+  Boundary to;
+  for (;;) {
+    Miss miss;
+    const auto found = find_batch(offset, miss);
+    if (found && !*found) co_return failure(found->error());
+    if (found) {
+      to = **found;
+      break;
+    }
+    if (auto filled = co_await fill(miss); !filled) co_return filled;
+  }
+  // What was derived from the bytes behind the cut must not outlive them.
+  for (const auto& segment : segments_) {
+    if (segment->linear_end() <= to.linear || !directory_created_) continue;
+    for (const std::string_view extension : {"index", "snapshot"}) {
+      auto removed = co_await reactor::file_system::unlink(engine_.core(), segment_path(*segment, extension));
+      if (!removed && removed.error() != Errc::kNotFound) co_return removed;
+    }
+  }
+  if (directory_created_) {
+    auto synced = co_await reactor::file_system::sync_directory(engine_.core(), directory());
+    if (!synced) co_return synced;
+  }
+  const SegmentPosition at = position_of(to.linear);
+  co_await engine_.contributor().write(*this, {.type = RecordType::kTruncate,
+                                               .uid = uid_,
+                                               .generation = generation_ + 1,
+                                               .segment_base = at.base_offset,
+                                               .position = at.position,
+                                               .first_offset = to.offset});
+  cut_memory(to);
+  if (auto indexed = co_await ensure_index(segments_.back()); !indexed) co_return indexed;
+  active().max_timestamp = active().index().max_timestamp();
+  if (producers_.reaches(to.offset)) co_return co_await rebuild_producers();
+  co_return Result<void>();
+}
+
+void Partition::cut_memory(const Boundary& to) {
+  ++generation_;
+  const std::shared_ptr<Segment> last = segment_of(to.linear);
+  std::vector<std::shared_ptr<Segment>> gone;
+  while (segments_.back() != last) {
+    gone.push_back(segments_.back());
+    segments_.pop_back();
+    doom(*gone.back());
+  }
+  // Readers may hold leases on what is cut: the bytes stay theirs, the log goes on in new chunks.
+  last->drop_chunks();
+  last->size = to.linear - last->linear_start();
+  last->sealed = false;
+  last->tidy = false;
+  last->producer_snapshot.clear();
+  last->allocated = 0;
+  last->index_whole = false;
+  end_ = durable_ = submitted_ = to;
+  flushed_linear_ = durable_linear_ = submitted_linear_ = to.linear;
+  write_back_goal_ = to.linear;
+  submitting_ = last;
+  prefix_due_ = last->size % kBlock != 0;
+  live_.clear();
+  hints_.fill({});
+  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+  epochs_.truncate_from_end(to.offset);
+  high_watermark_ = std::min(high_watermark_, to.offset);
+  for (auto* list : {&durable_waiters_, &high_watermark_waiters_}) {
+    list->for_each([&to](OffsetWaiter& waiter) {
+      if (waiter.offset <= to.offset) return;
+      waiter.unlink();
+      waiter.done(waiter, failure(Errc::kStale));
+    });
+  }
+  if (!gone.empty()) engine_.spawn(remove_gone(std::move(gone)));
+}
+
+// The newest snapshot of a sealed segment, and the headers behind it.
+Task<Result<void>> Partition::rebuild_producers() {
+  producers_.clear();
+  const std::vector<std::shared_ptr<Segment>> segments(segments_.begin(), segments_.end());
+  size_t first = 0;
+  for (size_t i = segments.size(); i-- > 1;) {
+    Bytes snapshot_bytes = segments[i - 1]->producer_snapshot;
+    if (snapshot_bytes.empty()) {
+      auto read = co_await engine_.files().read_beside(segment_path(*segments[i - 1], "snapshot"));
+      if (read) snapshot_bytes = std::move(*read);
+    }
+    auto snapshot = ProducerState::decode(snapshot_bytes, config_.producers);
+    if (!snapshot || snapshot->offset != segments[i]->base_offset()) continue;
+    producers_ = std::move(snapshot->state);
+    first = i;
+    break;
+  }
+  for (size_t i = first; i < segments.size(); ++i) {
+    auto walked = co_await walk_headers(segments[i], 0, [this](const RecordBatchView& batch) {
+      producers_.append(batch, {batch.max_timestamp()});
+      return true;
+    });
+    if (!walked) co_return walked;
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {
+  if (mode_ != Mode::kOpen || damage_.damaged) co_return Result<void>();
+  producers_.expire(now);
+  if (roll_is_due(0, now)) roll();
+  std::vector<SegmentSummary> summaries;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    const Segment& segment = *segments_[i];
+    const int64_t next = i + 1 < segments_.size() ? segments_[i + 1]->base_offset() : end_.offset;
+    summaries.push_back({segment.base_offset(), next, segment.size, segment.max_timestamp, segment.last_append});
+  }
+  const RetentionDecision decision = decide_retention(summaries, config_.retention, log_start_, high_watermark_, now);
+  if (decision.roll_active) roll();
+  if (decision.log_start_offset <= log_start_) co_return Result<void>();
+  co_return co_await set_log_start(decision.log_start_offset);
+}
+
+}  // namespace posthaste::storage

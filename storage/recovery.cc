@@ -1,0 +1,383 @@
+#include "storage/recovery.h"
+
+#include <algorithm>
+#include <set>
+
+#include "storage/checkpoint.h"
+#include "storage/codec.h"
+
+namespace posthaste::storage {
+
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::failure;
+using reactor::File;
+using reactor::Result;
+using reactor::Task;
+namespace file_system = reactor::file_system;
+
+std::string Recovery::directory_of(const TableEntry& entry) const {
+  return fmt::format("{}/{}-{}", host_.options_.data_directory, entry.topic_name, entry.partition);
+}
+
+std::string Recovery::segment_of(const TableEntry& entry, int64_t base, std::string_view extension) const {
+  return fmt::format("{}/{:020}.{}", directory_of(entry), base, extension);
+}
+
+void Recovery::damage(Replay& replay, std::string reason) {
+  if (replay.entry.damage.damaged) return;
+  replay.entry.damage = {true, replay.boundary_offset, std::move(reason)};
+}
+
+Task<Result<void>> Recovery::lock() {
+  const std::string& root = host_.options_.data_directory;
+  auto made = co_await file_system::make_directory(core_, root);
+  if (!made && made.error() != Errc::kExists) co_return made;
+  auto lock =
+      co_await File::open(core_, root + "/.lock", reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenLock);
+  if (!lock) co_return failure(lock.error());
+  host_.lock_ = *lock;
+  co_return Result<void>();
+}
+
+Task<Result<bool>> Recovery::any_journal() {
+  const std::string journal = host_.options_.data_directory + "/journal";
+  auto streams = co_await file_system::list_directory(core_, journal);
+  if (!streams) co_return streams.error() == Errc::kNotFound ? Result<bool>(false) : failure(streams.error());
+  for (const auto& stream : *streams) {
+    auto files = co_await file_system::list_directory(core_, fmt::format("{}/{}", journal, stream.name));
+    if (files && !files->empty()) co_return true;
+  }
+  co_return false;
+}
+
+Task<Result<void>> Recovery::read_tables() {
+  uint32_t present = 0;
+  uint32_t whole = 0;
+  for (size_t slot = 0; slot < 2; ++slot) {
+    auto bytes = co_await read_file(core_, host_.table_path(slot));
+    if (!bytes && bytes.error() == Errc::kNotFound) continue;
+    if (!bytes && bytes.error() != Errc::kIoError) co_return failure(bytes.error());
+    ++present;
+    Result<TableSnapshot> table = bytes ? decode_table(*bytes) : failure(Errc::kCorrupt);
+    if (!table && table.error() == Errc::kUnsupported) {
+      host_.error_text_ =
+          fmt::format("{} was written by a newer version; the folder is untouched", host_.table_path(slot));
+      co_return failure(Errc::kUnsupported);
+    }
+    if (!table) {
+      note(fmt::format("{} is not readable; the other one is used", host_.table_path(slot)));
+      continue;
+    }
+    ++whole;
+    if (table->number >= table_.number) {
+      table_ = std::move(*table);
+      newest_slot_ = slot;
+    }
+  }
+  if (whole > 0) {
+    if (whole == 1) ++report_.repaired;
+    co_return Result<void>();
+  }
+  // Tables are written before the first journal file is made: without one, this folder never held anything.
+  auto journal = co_await any_journal();
+  if (!journal) co_return failure(journal.error());
+  if (*journal) {
+    host_.error_text_ = fmt::format("{} and {} are {}; the partitions cannot be known without them",
+                                    host_.table_path(0), host_.table_path(1), present == 0 ? "missing" : "unreadable");
+    co_return failure(Errc::kDamaged);
+  }
+  report_.created = true;
+  co_return Result<void>();
+}
+
+Task<Result<void>> Recovery::replay_meta(JournalReader& reader) {
+  for (;;) {
+    auto commit = co_await reader.next();
+    if (!commit) co_return failure(commit.error());
+    if (!*commit) co_return Result<void>();
+    for (const ByteView sub_block : (*commit)->sub_blocks) {
+      RecordCursor cursor(sub_block);
+      for (;;) {
+        auto record = cursor.next();
+        if (!record) co_return failure(record.error());
+        if (!*record) break;
+        if ((*record)->type != RecordType::kDataInline) apply_meta((*commit)->lsn, **record);
+      }
+    }
+  }
+}
+
+Task<Result<void>> Recovery::replay_data(JournalReader& reader) {
+  for (;;) {
+    auto commit = co_await reader.next();
+    if (!commit) co_return failure(commit.error());
+    if (!*commit) co_return Result<void>();
+    for (const ByteView sub_block : (*commit)->sub_blocks) {
+      RecordCursor cursor(sub_block);
+      for (;;) {
+        auto record = cursor.next();
+        if (!record) co_return failure(record.error());
+        if (!*record) break;
+        if ((*record)->type != RecordType::kDataInline) continue;
+        const auto found = partitions_.find((*record)->uid);
+        if (found == partitions_.end() || found->second.entry.deleted) continue;
+        auto applied = co_await apply_data(found->second, **record);
+        if (!applied) co_return applied;
+      }
+    }
+  }
+}
+
+void Recovery::create(uint64_t lsn, const JournalRecord& record) {
+  if (partitions_.contains(record.uid)) return;
+  Replay replay;
+  replay.entry = {.uid = record.uid,
+                  .topic_id = record.topic_id,
+                  .topic_name = std::string(record.topic_name),
+                  .partition = record.partition,
+                  .core = record.core,
+                  .last_meta_lsn = lsn,
+                  .segments = {{.base_offset = record.first_offset}}};
+  const SegmentPosition start{record.first_offset, 0};
+  replay.entry.flushed = replay.entry.released = replay.entry.end = start;
+  replay.entry.end_offset = replay.entry.log_start = record.first_offset;
+  replay.scan_from = start;
+  replay.scan_offset = record.first_offset;
+  partitions_.emplace(record.uid, std::move(replay));
+  table_.next_uid = std::max(table_.next_uid, record.uid + 1);
+}
+
+void Recovery::truncate(Replay& replay, const JournalRecord& record) {
+  TableEntry& entry = replay.entry;
+  while (entry.segments.size() > 1 && entry.segments.back().base_offset > record.segment_base) {
+    entry.segments.pop_back();
+  }
+  const SegmentPosition to{record.segment_base, record.position};
+  entry.segments.back().size_bytes = record.position;
+  entry.generation = record.generation;
+  entry.flushed = entry.released = entry.end = to;
+  entry.end_offset = record.first_offset;
+  entry.epochs.truncate_from_end(record.first_offset);
+  if (replay.scan_offset > record.first_offset) {
+    replay.producers_lost = true;
+    replay.scan_from = to;
+    replay.scan_offset = record.first_offset;
+  }
+}
+
+// Whole segments below the log start are gone, but never the last one.
+void Recovery::drop_below_log_start(Replay& replay) {
+  TableEntry& entry = replay.entry;
+  while (entry.segments.size() > 1 && entry.segments[1].base_offset <= entry.log_start) {
+    entry.segments.erase(entry.segments.begin());
+  }
+  const SegmentPosition first{entry.segments.front().base_offset, 0};
+  entry.flushed = std::max(entry.flushed, first);
+  entry.released = std::max(entry.released, first);
+  if (entry.end < first) {
+    entry.end = first;
+    entry.end_offset = first.base_offset;
+  }
+  if (replay.scan_from < first) {
+    replay.scan_from = first;
+    replay.scan_offset = first.base_offset;
+  }
+}
+
+void Recovery::apply_meta(uint64_t lsn, const JournalRecord& record) {
+  ++report_.records_replayed;
+  if (record.type == RecordType::kCreate) return create(lsn, record);
+  const auto found = partitions_.find(record.uid);
+  if (found == partitions_.end()) return;
+  Replay& replay = found->second;
+  TableEntry& entry = replay.entry;
+  // The record of a creation may share its commit with what follows it.
+  if (entry.deleted || lsn < entry.last_meta_lsn) return;
+  if (lsn == entry.last_meta_lsn && replay.from_table) return;
+  switch (record.type) {
+    case RecordType::kDelete:
+      entry.deleted = true;
+      break;
+    case RecordType::kRoll:
+      if (entry.segments.back().base_offset != record.segment_base) {
+        damage(replay, "a roll of a segment that is not the active one");
+        break;
+      }
+      entry.segments.back().size_bytes = record.position;
+      entry.segments.push_back({.base_offset = record.first_offset});
+      break;
+    case RecordType::kTruncate:
+      truncate(replay, record);
+      break;
+    case RecordType::kLogStart:
+      entry.log_start = std::max(entry.log_start, record.first_offset);
+      entry.epochs.truncate_from_start(entry.log_start);
+      break;
+    case RecordType::kEpochStart:
+      entry.epochs.assign(record.epoch, record.first_offset);
+      break;
+    case RecordType::kCreate:
+    case RecordType::kDataInline:
+      break;
+  }
+}
+
+// Directories that belong to no partition go aside; those of deleted ones go away. A partition that has flushed nothing
+// as far as the table knows has everything in the journal: what stands under its name is not needed.
+Task<Result<void>> Recovery::clean_directories() {
+  const std::string& root = host_.options_.data_directory;
+  std::set<std::string> live;
+  std::set<std::string> stale;
+  for (const auto& [uid, replay] : partitions_) {
+    const TableEntry& entry = replay.entry;
+    const std::string name = fmt::format("{}-{}", entry.topic_name, entry.partition);
+    (!entry.deleted && entry.directory_created ? live : stale).insert(name);
+  }
+  auto listed = co_await file_system::list_directory(core_, root);
+  if (!listed) co_return failure(listed.error());
+  uint64_t renamed = 0;
+  for (const auto& entry : *listed) {
+    if (!entry.is_directory || entry.name == "journal" || live.contains(entry.name)) continue;
+    const std::string path = fmt::format("{}/{}", root, entry.name);
+    if (entry.name.starts_with(".")) {
+      if (entry.name.ends_with(".deleted")) (void)co_await remove_tree(core_, path);
+      continue;
+    }
+    const bool known = stale.contains(entry.name);
+    const std::string aside = known ? fmt::format("{}/.{}-{}.deleted", root, table_.number + 1, ++renamed)
+                                    : fmt::format("{}/.{}.orphan-{}", root, entry.name, table_.number + 1);
+    auto moved = co_await file_system::rename(core_, path, aside);
+    if (!moved) co_return moved;
+    auto synced = co_await file_system::sync_directory(core_, root);
+    if (!synced) co_return synced;
+    if (known) {
+      (void)co_await remove_tree(core_, aside);
+    } else {
+      ++report_.quarantined;
+      note(fmt::format("directory {} belongs to no partition: moved to {}", path, aside));
+    }
+  }
+  std::erase_if(partitions_, [](const auto& entry) { return entry.second.entry.deleted; });
+  co_return Result<void>();
+}
+
+Task<Result<RecoveryReport>> Recovery::run() {
+  if (auto locked = co_await lock(); !locked) co_return failure(locked.error());
+  if (auto read = co_await read_tables(); !read) co_return failure(read.error());
+  for (TableEntry& entry : table_.entries) {
+    Replay replay;
+    replay.from_table = true;
+    replay.scan_from = entry.end;
+    replay.scan_offset = entry.end_offset;
+    const Uid uid = entry.uid;
+    replay.entry = std::move(entry);
+    partitions_.emplace(uid, std::move(replay));
+  }
+  table_.entries.clear();
+  std::vector<JournalReader> readers;
+  for (uint16_t s = 0; s < table_.streams.size(); ++s) {
+    readers.emplace_back(core_, host_.stream_directory(s), table_.streams[s]);
+    lsn_ceiling_ = std::max(lsn_ceiling_, table_.streams[s].low_water_lsn);
+    file_sequence_ceiling_ = std::max(file_sequence_ceiling_, table_.streams[s].next_file_sequence);
+  }
+  for (uint16_t s = 0; s < readers.size(); ++s) {
+    JournalReader& reader = readers[s];
+    Result<void> replayed = co_await reader.open();
+    if (replayed) replayed = co_await replay_meta(reader);
+    if (replayed && reader.rot_lsn()) {
+      host_.error_text_ = fmt::format(
+          "journal stream {} in {} is rotten at byte address {}: acked records of unknown partitions are lost there", s,
+          host_.stream_directory(s), *reader.rot_lsn());
+      co_return failure(Errc::kDamaged);
+    }
+    if (!replayed) {
+      if (host_.error_text_.empty()) {
+        host_.error_text_ =
+            fmt::format("journal stream {} in {}: {}", s, host_.stream_directory(s), to_string(replayed.error()));
+      }
+      co_return failure(replayed.error());
+    }
+    report_.torn_commits += reader.torn() ? 1 : 0;
+    report_.repaired += reader.repaired();
+    lsn_ceiling_ = std::max(lsn_ceiling_, reader.lsn_ceiling());
+    file_sequence_ceiling_ += host_.options_.journal_files;
+  }
+  if (auto cleaned = co_await clean_directories(); !cleaned) co_return failure(cleaned.error());
+  for (auto& [uid, replay] : partitions_) start_replay(replay);
+  for (JournalReader& reader : readers) {
+    reader.rewind();
+    if (auto replayed = co_await replay_data(reader); !replayed) co_return failure(replayed.error());
+  }
+  for (auto& [uid, replay] : partitions_) {
+    if (auto finished = co_await finish(replay); !finished) co_return failure(finished.error());
+  }
+  if (auto made = co_await make_journal_directories(); !made) co_return failure(made.error());
+  if (auto written = co_await write_tables(); !written) co_return failure(written.error());
+  report_.partitions = partitions_.size();
+  co_return report_;
+}
+
+Task<Result<void>> Recovery::make_journal_directories() {
+  const std::string journal = host_.options_.data_directory + "/journal";
+  auto made = co_await file_system::make_directory(core_, journal);
+  if (!made && made.error() != Errc::kExists) co_return made;
+  for (uint16_t s = 0; s < host_.options_.streams; ++s) {
+    made = co_await file_system::make_directory(core_, host_.stream_directory(s));
+    if (!made && made.error() != Errc::kExists) co_return made;
+  }
+  auto synced = co_await file_system::sync_directory(core_, journal);
+  if (!synced) co_return synced;
+  co_return co_await file_system::sync_directory(core_, host_.options_.data_directory);
+}
+
+// Two tables with nothing in the journal, under the present streams and cores. The older slot first: until it is
+// durable the old one and its journals still hold everything. Both, before any journal file is used again.
+Task<Result<void>> Recovery::write_tables() {
+  TableSnapshot& next = host_.recovered_;
+  next.number = table_.number;
+  next.cores = host_.cores_;
+  next.next_uid = table_.next_uid;
+  // Addresses grow for ever, across lives too.
+  const uint64_t start_lsn = align_up(lsn_ceiling_ + 1);
+  for (uint16_t s = 0; s < host_.options_.streams; ++s) {
+    TableStream stream{.low_water_lsn = start_lsn, .next_file_sequence = file_sequence_ceiling_ + 1};
+    store_le<uint64_t>(stream.id.data(), core_.random());
+    store_le<uint64_t>(stream.id.data() + 8, core_.random());
+    next.streams.push_back(stream);
+  }
+  Placement& placement = host_.placement_;
+  for (auto& [uid, replay] : partitions_) {
+    if (replay.entry.core < host_.cores_) {
+      placement.add({replay.entry.topic_id, replay.entry.partition}, replay.entry.core);
+    }
+  }
+  Bytes entries;
+  for (auto& [uid, replay] : partitions_) {
+    TableEntry& entry = replay.entry;
+    if (entry.core >= host_.cores_) {
+      entry.core = placement.choose_core(entry.topic_id);
+      placement.add({entry.topic_id, entry.partition}, entry.core);
+    }
+    entry.last_meta_lsn = 0;
+    encode_table_entry(entry, entries);
+    report_.damaged_partitions += entry.damage.damaged ? 1 : 0;
+    host_.known_.push_back(
+        {entry.topic_id, entry.topic_name, entry.partition, entry.uid, entry.core, entry.damage.damaged});
+    next.entries.push_back(entry);
+  }
+  size_t slot = newest_slot_;
+  for (int copy = 0; copy < 2; ++copy) {
+    slot = 1 - slot;
+    ++next.number;
+    const Bytes file = encode_table(next, entries, next.entries.size());
+    auto written = co_await write_table_file(core_, host_.table_path(slot), file);
+    if (!written) co_return written;
+    auto synced = co_await file_system::sync_directory(core_, host_.options_.data_directory);
+    if (!synced) co_return synced;
+  }
+  host_.newest_slot_ = slot;
+  co_return Result<void>();
+}
+
+}  // namespace posthaste::storage

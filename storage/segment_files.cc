@@ -1,0 +1,195 @@
+#include "storage/segment_files.h"
+
+#include <algorithm>
+
+#include "storage/engine.h"
+#include "storage/journal_scan.h"
+#include "storage/partition.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::File;
+using reactor::IoClass;
+using reactor::Result;
+using reactor::Task;
+namespace file_system = reactor::file_system;
+
+namespace {
+// A segment file grows by doubling between these: few operations for a busy partition, little waste for an idle one.
+constexpr uint64_t kGrowBytesMin = uint64_t{1} << 20;
+constexpr uint64_t kGrowBytesMax = uint64_t{64} << 20;
+
+// Releases a segment's gate at the end of a scope.
+struct GateHold {
+  explicit GateHold(reactor::Semaphore& gate) : gate_(gate) {}
+  GateHold(const GateHold&) = delete;
+  GateHold& operator=(const GateHold&) = delete;
+  ~GateHold() { gate_.release(1); }
+  reactor::Semaphore& gate_;
+};
+}  // namespace
+
+SegmentFiles::Pin::Pin(Segment& segment) : segment_(&segment) { ++segment.file_users; }
+SegmentFiles::Pin::~Pin() {
+  if (segment_ != nullptr) --segment_->file_users;
+}
+
+Task<Result<void>> SegmentFiles::create_directory(Partition& partition) {
+  reactor::Core& core = engine_.core();
+  const std::string path = partition.directory();
+  // An earlier incarnation's directory has the same name until it is moved away.
+  co_await engine_.wait_for_name(path);
+  auto made = co_await file_system::make_directory(core, path);
+  if (!made && made.error() != Errc::kExists) co_return made;
+  auto synced = co_await file_system::sync_directory(core, engine_.host().options().data_directory);
+  if (!synced) co_return synced;
+  partition.directory_created_ = true;
+  co_return Result<void>();
+}
+
+Task<Result<void>> SegmentFiles::open(Partition& partition, Segment& segment, uint16_t flags) {
+  if (segment.file.valid()) co_return Result<void>();
+  co_await shrink();
+  auto opened = co_await File::open(engine_.core(), partition.segment_path(segment, "log"),
+                                    static_cast<uint16_t>(flags | reactor::kOpenWrite | reactor::kOpenDirect));
+  if (!opened) co_return failure(opened.error());
+  segment.file = *opened;
+  for (const auto& known : partition.segments_) {
+    if (known.get() == &segment) open_.push_back(known);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<SegmentFiles::Pin>> SegmentFiles::for_write(Partition& partition, std::shared_ptr<Segment> segment,
+                                                        uint64_t bytes) {
+  co_await segment->gate.acquire(1);
+  const GateHold hold(segment->gate);
+  Pin pin(*segment);
+  if (!partition.directory_created_) {
+    if (auto made = co_await create_directory(partition); !made) co_return failure(made.error());
+  }
+  if (!segment->created) {
+    if (auto removed = co_await remove_doomed(partition); !removed) co_return failure(removed.error());
+    if (auto opened = co_await open(partition, *segment, reactor::kOpenCreate); !opened) {
+      co_return failure(opened.error());
+    }
+    // Whatever an earlier life left under this name is not ours.
+    if (auto emptied = co_await segment->file.truncate(0); !emptied) co_return failure(emptied.error());
+    segment->allocated = 0;
+  } else if (auto opened = co_await open(partition, *segment, 0); !opened) {
+    co_return failure(opened.error());
+  }
+  bytes = align_up(bytes);
+  if (segment->allocated < bytes) {
+    const uint64_t step = std::clamp(segment->allocated, kGrowBytesMin, kGrowBytesMax);
+    const uint64_t whole = std::max(bytes, align_up(partition.config().segment_bytes));
+    const uint64_t target = segment->sealed ? bytes : std::min(std::max(bytes, segment->allocated + step), whole);
+    auto allocated = co_await segment->file.allocate(0, target);
+    if (!allocated) co_return failure(allocated.error());
+    if (auto synced = co_await segment->file.sync(); !synced) co_return failure(synced.error());
+    segment->allocated = target;
+  }
+  if (!segment->created) {
+    auto synced = co_await file_system::sync_directory(engine_.core(), partition.directory());
+    if (!synced) co_return failure(synced.error());
+    segment->created = true;
+  }
+  co_return pin;
+}
+
+Task<Result<uint64_t>> SegmentFiles::read(Partition& partition, Segment& segment, uint64_t position, MutableBytes into,
+                                          IoClass io_class) {
+  Pin pin(segment);
+  co_await segment.gate.acquire(1);
+  Result<void> opened = co_await open(partition, segment, 0);
+  segment.gate.release(1);
+  if (!opened) co_return failure(opened.error());
+  co_return co_await segment.file.read(position, into, io_class);
+}
+
+Task<Result<Bytes>> SegmentFiles::read_beside(std::string path) { return read_file(engine_.core(), std::move(path)); }
+
+Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition) {
+  while (!partition.doomed_.empty()) {
+    const std::string path = partition.doomed_.back();
+    auto removed = co_await file_system::unlink(engine_.core(), path);
+    if (!removed && removed.error() != Errc::kNotFound) co_return removed;
+    std::erase(partition.doomed_, path);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
+  reactor::Core& core = engine_.core();
+  const std::string& root = engine_.host().options().data_directory;
+  const std::string aside = fmt::format("{}/.{}.deleted", root, partition.uid());
+  for (const auto& segment : partition.segments_) co_await close(*segment);
+  auto moved = co_await file_system::rename(core, partition.directory(), aside);
+  if (!moved && moved.error() != Errc::kNotFound) co_return moved;
+  auto synced = co_await file_system::sync_directory(core, root);
+  if (!synced) co_return synced;
+  co_return co_await remove_tree(core, aside);
+}
+
+Task<void> SegmentFiles::close(Segment& segment) {
+  co_await segment.gate.acquire(1);
+  if (segment.file.valid() && segment.file_users == 0) {
+    reactor::File file = std::exchange(segment.file, File());
+    (void)co_await file.close();
+  }
+  segment.gate.release(1);
+}
+
+Task<void> SegmentFiles::shrink() {
+  open_.remove_if([](const std::weak_ptr<Segment>& known) {
+    const auto segment = known.lock();
+    return segment == nullptr || !segment->file.valid();
+  });
+  for (size_t tries = open_.size(); open_.size() >= open_max_ && tries > 0; --tries) {
+    const std::shared_ptr<Segment> oldest = open_.front().lock();
+    open_.pop_front();
+    if (oldest == nullptr || !oldest->file.valid()) continue;
+    // Somebody waits for its gate or uses the file: it stays open.
+    if (oldest->file_users > 0 || oldest->gate.available() == 0) {
+      open_.push_back(oldest);
+    } else {
+      co_await close(*oldest);
+    }
+  }
+}
+
+Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> segment) {
+  if (segment->tidy || segment->removed || !segment->sealed) co_return;
+  segment->tidy = true;
+  reactor::Core& core = engine_.core();
+  auto pin = co_await for_write(partition, segment, segment->size);
+  if (!pin || segment->removed) co_return;
+  (void)co_await segment->file.truncate(segment->size);
+  const auto write_beside = [&core](std::string path, Bytes content) -> Task<void> {
+    auto file = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
+    if (!file) co_return;
+    (void)co_await file->truncate(0);
+    (void)co_await file->write(0, content, 0, IoClass::kFileSystem);
+    (void)co_await file->close();
+  };
+  if (segment->index_whole) co_await write_beside(partition.segment_path(*segment, "index"), segment->index().encode());
+  if (!segment->producer_snapshot.empty()) {
+    co_await write_beside(partition.segment_path(*segment, "snapshot"), std::move(segment->producer_snapshot));
+    segment->producer_snapshot.clear();
+  }
+}
+
+Task<Result<void>> remove_tree(reactor::Core& core, std::string path) {
+  auto listed = co_await file_system::list_directory(core, path);
+  if (!listed) co_return listed.error() == Errc::kNotFound ? Result<void>() : failure(listed.error());
+  for (const auto& entry : *listed) {
+    auto removed = co_await file_system::unlink(core, fmt::format("{}/{}", path, entry.name));
+    if (!removed && removed.error() != Errc::kNotFound) co_return removed;
+  }
+  auto removed = co_await file_system::remove_directory(core, path);
+  co_return !removed && removed.error() == Errc::kNotFound ? Result<void>() : removed;
+}
+
+}  // namespace posthaste::storage

@@ -1,0 +1,164 @@
+#include "storage/table.h"
+
+#include "storage/codec.h"
+#include "storage/journal_format.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+
+namespace {
+constexpr uint32_t kTableMagic = 0x54535048;  // "HPST"
+constexpr uint16_t kFlagDeleted = 1;
+constexpr uint16_t kFlagDirectoryCreated = 2;
+constexpr uint16_t kFlagDamaged = 4;
+
+void put_position(LittleWriter& writer, const SegmentPosition& at) {
+  writer.put<int64_t>(at.base_offset);
+  writer.put<uint64_t>(at.position);
+}
+SegmentPosition take_position(LittleReader& reader) {
+  SegmentPosition at;
+  at.base_offset = reader.take<int64_t>();
+  at.position = reader.take<uint64_t>();
+  return at;
+}
+void put_blob(LittleWriter& writer, ByteView bytes) {
+  writer.put<uint32_t>(static_cast<uint32_t>(bytes.size()));
+  writer.put_bytes(bytes);
+}
+ByteView take_blob(LittleReader& reader) { return reader.take_bytes(reader.take<uint32_t>()); }
+}  // namespace
+
+void encode_table_entry(const TableEntry& entry, Bytes& out) {
+  LittleWriter writer(out);
+  writer.put<uint64_t>(entry.uid);
+  writer.put_bytes(entry.topic_id);
+  writer.put<int32_t>(entry.partition);
+  writer.put<uint16_t>(entry.core);
+  writer.put<uint16_t>(static_cast<uint16_t>((entry.deleted ? kFlagDeleted : 0) |
+                                             (entry.directory_created ? kFlagDirectoryCreated : 0) |
+                                             (entry.damage.damaged ? kFlagDamaged : 0)));
+  writer.put<uint32_t>(entry.generation);
+  writer.put<uint32_t>(static_cast<uint32_t>(entry.segments.size()));
+  writer.put<uint64_t>(entry.last_meta_lsn);
+  writer.put<int64_t>(entry.log_start);
+  put_position(writer, entry.flushed);
+  put_position(writer, entry.released);
+  put_position(writer, entry.end);
+  writer.put<int64_t>(entry.end_offset);
+  writer.put<int64_t>(entry.damage.from_offset);
+  for (const SegmentEntry& segment : entry.segments) {
+    writer.put<int64_t>(segment.base_offset);
+    writer.put<uint64_t>(segment.size_bytes);
+    writer.put<int64_t>(segment.max_timestamp);
+    writer.put<int64_t>(segment.last_append.value);
+  }
+  put_blob(writer, bytes_of(entry.topic_name));
+  put_blob(writer, bytes_of(entry.damage.reason));
+  put_blob(writer, entry.epochs.encode());
+  put_blob(writer, entry.producers);
+}
+
+namespace {
+bool possible(const TableEntry& entry) {
+  if (entry.deleted) return true;
+  if (entry.segments.empty()) return false;
+  for (size_t i = 1; i < entry.segments.size(); ++i) {
+    if (entry.segments[i].base_offset <= entry.segments[i - 1].base_offset) return false;
+  }
+  const SegmentEntry& last = entry.segments.back();
+  return entry.released <= entry.flushed && entry.flushed <= entry.end && entry.end.base_offset == last.base_offset &&
+         entry.end_offset >= last.base_offset && entry.log_start <= entry.end_offset && entry.log_start >= 0;
+}
+
+Result<TableEntry> take_entry(LittleReader& reader) {
+  TableEntry entry;
+  entry.uid = reader.take<uint64_t>();
+  const ByteView id = reader.take_bytes(entry.topic_id.size());
+  if (reader.failed()) return failure(Errc::kCorrupt);
+  std::copy(id.begin(), id.end(), entry.topic_id.begin());
+  entry.partition = reader.take<int32_t>();
+  entry.core = reader.take<uint16_t>();
+  const auto flags = reader.take<uint16_t>();
+  entry.deleted = (flags & kFlagDeleted) != 0;
+  entry.directory_created = (flags & kFlagDirectoryCreated) != 0;
+  entry.damage.damaged = (flags & kFlagDamaged) != 0;
+  entry.generation = reader.take<uint32_t>();
+  const auto segments = reader.take<uint32_t>();
+  entry.last_meta_lsn = reader.take<uint64_t>();
+  entry.log_start = reader.take<int64_t>();
+  entry.flushed = take_position(reader);
+  entry.released = take_position(reader);
+  entry.end = take_position(reader);
+  entry.end_offset = reader.take<int64_t>();
+  entry.damage.from_offset = reader.take<int64_t>();
+  if (reader.failed() || segments > reader.remaining() / 32) return failure(Errc::kCorrupt);
+  entry.segments.resize(segments);
+  for (SegmentEntry& segment : entry.segments) {
+    segment.base_offset = reader.take<int64_t>();
+    segment.size_bytes = reader.take<uint64_t>();
+    segment.max_timestamp = reader.take<int64_t>();
+    segment.last_append.value = reader.take<int64_t>();
+  }
+  entry.topic_name = std::string(text_of(take_blob(reader)));
+  entry.damage.reason = std::string(text_of(take_blob(reader)));
+  entry.epochs = TRY(EpochCache::decode(take_blob(reader)));
+  const ByteView producers = take_blob(reader);
+  entry.producers.assign(producers.begin(), producers.end());
+  if (reader.failed() || !possible(entry)) return failure(Errc::kCorrupt);
+  return entry;
+}
+}  // namespace
+
+// number u64 | next uid u64 | cores u16 | streams u16 | zero u32 | entries u64 | streams 32 each | entries
+Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t count) {
+  Bytes payload;
+  payload.reserve(entries.size() + 64 + 32 * snapshot.streams.size());
+  LittleWriter writer(payload);
+  writer.put<uint64_t>(snapshot.number);
+  writer.put<uint64_t>(snapshot.next_uid);
+  writer.put<uint16_t>(snapshot.cores);
+  writer.put<uint16_t>(static_cast<uint16_t>(snapshot.streams.size()));
+  writer.put<uint32_t>(0);
+  writer.put<uint64_t>(count);
+  for (const TableStream& stream : snapshot.streams) {
+    writer.put_bytes(stream.id);
+    writer.put<uint64_t>(stream.low_water_lsn);
+    writer.put<uint64_t>(stream.next_file_sequence);
+  }
+  writer.put_bytes(entries);
+  Bytes file = make_frame(kTableMagic, kTableVersion, payload);
+  file.resize(align_up(file.size()));
+  return file;
+}
+
+Result<TableSnapshot> decode_table(ByteView file) {
+  const OpenedFrame frame = TRY(open_frame(file, kTableMagic, kTableVersion));
+  LittleReader reader(frame.payload);
+  TableSnapshot snapshot;
+  snapshot.number = reader.take<uint64_t>();
+  snapshot.next_uid = reader.take<uint64_t>();
+  snapshot.cores = reader.take<uint16_t>();
+  const auto streams = reader.take<uint16_t>();
+  reader.take<uint32_t>();
+  const auto count = reader.take<uint64_t>();
+  if (reader.failed() || streams == 0 || streams > reactor::kCoresMax) return failure(Errc::kCorrupt);
+  for (uint16_t i = 0; i < streams; ++i) {
+    TableStream stream;
+    const ByteView id = reader.take_bytes(stream.id.size());
+    if (reader.failed()) return failure(Errc::kCorrupt);
+    std::copy(id.begin(), id.end(), stream.id.begin());
+    stream.low_water_lsn = reader.take<uint64_t>();
+    stream.next_file_sequence = reader.take<uint64_t>();
+    snapshot.streams.push_back(stream);
+  }
+  if (count > reader.remaining()) return failure(Errc::kCorrupt);
+  for (uint64_t i = 0; i < count; ++i) snapshot.entries.push_back(TRY(take_entry(reader)));
+  if (reader.failed() || reader.remaining() != 0) return failure(Errc::kCorrupt);
+  return snapshot;
+}
+
+}  // namespace posthaste::storage
