@@ -21,7 +21,7 @@ using reactor::Task;
 
 constexpr std::string_view kMagic = "posthaste-broker-meta";
 constexpr std::string_view kFileName = "broker.meta";
-constexpr std::string_view kLockName = ".lock";
+constexpr std::string_view kLockName = "broker.lock";
 // More than any identity takes; a larger file is not one.
 constexpr size_t kFileBytesMax = 4096;
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
