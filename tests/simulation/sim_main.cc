@@ -35,7 +35,6 @@ constexpr const char* kBrokerAddress = "10.0.0.1:9092";
 constexpr CoreId kCoresMax = 8;
 constexpr size_t kPoolBytes = size_t{32} << 20;
 constexpr reactor::Duration kLoad = 20s;
-constexpr reactor::Duration kStartPatience = 60s;
 constexpr reactor::Duration kFinishPatience = 300s;  // rebalances and retries of a healed world take far less
 constexpr reactor::Duration kStopPatience = 60s;
 
