@@ -119,6 +119,9 @@ Task<Result<void>> Controller::load(std::string& why) {
   }
   placement_.remove({kMetadataTopicId.bytes, 0});
   log_->set_config(metadata_log_config());
+  core_.log(reactor::LogLevel::kDebug, "metadata_log",
+            fmt::format("start={} end={} partitions={}", log_->log_start_offset(), log_->end_offset(),
+                        placement_.entries().size()));
   Result<void> done = co_await replay(why);
   if (!done) co_return done;
   done = co_await take_the_lead();

@@ -72,7 +72,13 @@ Task<Result<void>> make_with_parents(Core& core, std::string folder) {
   for (size_t slash = folder.find('/', 1);; slash = folder.find('/', slash + 1)) {
     const std::string prefix = folder.substr(0, slash);
     auto made = co_await reactor::file_system::make_directory(core, prefix);
-    if (!made && made.error() != Errc::kExists) {
+    if (made) {
+      // Else a power loss takes the whole folder away, whatever was synced inside it.
+      const size_t cut = prefix.rfind('/');
+      auto synced = co_await reactor::file_system::sync_directory(
+          core, cut == std::string::npos ? "." : cut == 0 ? "/" : prefix.substr(0, cut));
+      if (!synced) co_return synced;
+    } else if (made.error() != Errc::kExists) {
       // A parent that we may not write to may still be there.
       auto stat = co_await reactor::file_system::stat(core, prefix);
       if (!stat || !stat->is_directory) co_return made;

@@ -88,6 +88,7 @@ class BrokerProgram {
 
   static void fail(BrokerHost& host, Core& zero, std::string why) {
     BrokerHost::Progress& state = progress(host, zero);
+    zero.log(reactor::LogLevel::kDebug, "start_failed", why);
     if (host.failure_.empty()) host.failure_ = std::move(why);
     state.failed = true;
     state.changed.notify_all();
@@ -140,6 +141,9 @@ class BrokerProgram {
     BrokerHost::Progress& state = progress(host, core);
     state.recovery = std::move(*report);
     state.created = folder.created;
+    core.log(reactor::LogLevel::kDebug, "recovered",
+             fmt::format("created={} partitions={} records={} bytes={}", state.created, state.recovery.partitions,
+                         state.recovery.records_replayed, state.recovery.bytes_replayed));
     state.engine = engine_host;
     state.recovered = true;
     state.changed.notify_all();
@@ -254,6 +258,7 @@ class BrokerProgram {
     report.partitions = controller.image().partition_count();
     report.bytes_replayed = state.recovery.bytes_replayed;
     report.notes = state.recovery.notes;
+    core.log(reactor::LogLevel::kDebug, "serving", fmt::format("partitions={}", report.partitions));
     if (host.on_ready) host.on_ready(report);
   }
 };

@@ -44,6 +44,11 @@ Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId list
     set.connections_.push_back(connection);
     if (set.draining_) connection.drain();
     co_await connection.run();
+    const CloseReason reason = connection.reason();
+    if (reason != CloseReason::kPeerClosed && reason != CloseReason::kIdle && reason != CloseReason::kStopping) {
+      set.shared_.core.log(reactor::LogLevel::kInfo, "connection_closed",
+                           fmt::format("peer={} reason={}", peer_address, to_string(reason)));
+    }
   }
   ended();
 }
