@@ -57,6 +57,7 @@ Task<Result<void>> GroupPartition::replay_log() {
   while (offset < end) {
     Result<storage::ReadResult> read =
         co_await log_.read({.offset = offset, .max_bytes = kReplayReadBytes, .limit_offset = end});
+    if (resigned_) co_return Result<void>{};  // stopped while it loaded
     if (!read) co_return reactor::failure(read.error());
     if (read->next_offset <= offset) co_return reactor::failure(Errc::kDamaged);
     const storage::Bytes bytes = flatten(*read);
@@ -78,6 +79,7 @@ Task<Result<void>> GroupPartition::replay_log() {
     }
     if (cursor.error()) co_return reactor::failure(*cursor.error());
     co_await core_.yield(reactor::CpuClass::kBackground);
+    if (resigned_) break;
   }
   co_return Result<void>{};
 }
