@@ -75,8 +75,9 @@ Task<Result<void>> make_with_parents(Core& core, std::string folder) {
     if (made) {
       // Else a power loss takes the whole folder away, whatever was synced inside it.
       const size_t cut = prefix.rfind('/');
-      auto synced = co_await reactor::file_system::sync_directory(
-          core, cut == std::string::npos ? "." : cut == 0 ? "/" : prefix.substr(0, cut));
+      auto synced = co_await reactor::file_system::sync_directory(core, cut == std::string::npos ? "."
+                                                                        : cut == 0               ? "/"
+                                                                                   : prefix.substr(0, cut));
       if (!synced) co_return synced;
     } else if (made.error() != Errc::kExists) {
       // A parent that we may not write to may still be there.

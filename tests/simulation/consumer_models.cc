@@ -68,11 +68,12 @@ class PartitionReader {
     net::kafka::ListOffsetsRequest request{.replica_id = -1};
     request.topics.push_back({.name = partition_.topic});
     request.topics.back().partitions.push_back({.partition_index = partition_.index, .timestamp = kLatest});
+    const int64_t known = models_.oracle.known_end(partition_);
     auto answer = co_await client_.call(request, kListOffsetsVersion, kPatience);
     if (!answer || answer->body.topics.size() != 1 || answer->body.topics[0].partitions.size() != 1) co_return -1;
     const auto& partition = answer->body.topics[0].partitions[0];
     if (partition.error_code != ErrorCode::kNone) co_return -1;
-    models_.oracle.log_end(partition_, partition.offset);
+    models_.oracle.log_end(partition_, partition.offset, known);
     co_return partition.offset;
   }
 

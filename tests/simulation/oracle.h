@@ -24,7 +24,10 @@ class Oracle {
   // Handed to a consumer. What was seen once must stay, at this offset, for ever, and nowhere else.
   void seen(const PartitionName& partition, int64_t offset, const std::string& payload);
   // The broker says the log ends here (high watermark): not below what was acknowledged or seen.
-  void log_end(const PartitionName& partition, int64_t end);
+  void log_end(const PartitionName& partition, int64_t end, int64_t known_before);
+  // One past the last offset that was acked or seen so far: to be taken before the question is sent, since more may be
+  // acked while its answer is on the way.
+  int64_t known_end(const PartitionName& partition) const;
   // A whole read of the partition from 0 to its end is over: everything acknowledged must have been seen by it.
   void read_whole(const PartitionName& partition, const std::map<int64_t, std::string>& records);
 

@@ -1,0 +1,308 @@
+// Produce, Fetch, ListOffsets and OffsetForLeaderEpoch against a whole broker on three simulated cores.
+#include <algorithm>
+
+#include "broker/testing/simulated_broker.h"
+#include "net/kafka/producer_ids.h"
+#include "reactor/scope.h"
+
+namespace posthaste::broker::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using Values = std::vector<std::string>;
+
+using PartitionsTest = BrokerTest;
+
+TEST_F(PartitionsTest, WhatIsProducedIsFetched) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 6), ErrorCode::kNone);
+    for (int32_t partition = 0; partition < 6; ++partition) {
+      for (const int16_t acks : {int16_t{-1}, int16_t{1}}) {
+        const Produced produced = co_await client.produce("t", partition, make_batch({"a", "b"}), acks);
+        EXPECT_EQ(produced.error, ErrorCode::kNone);
+        EXPECT_EQ(produced.base_offset, acks == -1 ? 0 : 2);
+      }
+      const Fetched all = co_await client.fetch("t", partition, 0);
+      EXPECT_EQ(all.values, (Values{"a", "b", "a", "b"}));
+      EXPECT_EQ(all.high_watermark, 4);
+      const Fetched middle = co_await client.fetch("t", partition, 3);
+      EXPECT_EQ(middle.values, (Values{"b"}));
+    }
+  });
+  stop();
+}
+
+TEST_F(PartitionsTest, EachBatchHasItsOwnError) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2, {{"max.message.bytes", "1000"}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 2, make_batch({"a"}))).error, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ((co_await client.produce("t", -1, make_batch({"a"}))).error, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ((co_await client.produce("missing", 0, make_batch({"a"}))).error, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ((co_await client.produce("t", 0, {})).error, ErrorCode::kInvalidRecord);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}), 2)).error, ErrorCode::kInvalidRequiredAcks);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({std::string(2000, 'x')}))).error,
+              ErrorCode::kMessageTooLarge);
+    storage::Bytes rotten = make_batch({"abc"});
+    rotten.back() ^= std::byte{1};
+    EXPECT_EQ((co_await client.produce("t", 0, rotten)).error, ErrorCode::kCorruptMessage);
+    storage::Bytes short_batch = make_batch({"abc"});
+    short_batch.pop_back();
+    EXPECT_EQ((co_await client.produce("t", 0, short_batch)).error, ErrorCode::kCorruptMessage);
+    storage::Bytes old = make_batch({"abc"});
+    old[16] = std::byte{1};  // magic
+    EXPECT_EQ((co_await client.produce("t", 0, old)).error, ErrorCode::kUnsupportedForMessageFormat);
+    storage::BatchToWrite transactional{.producer_id = 7, .producer_epoch = 0, .base_sequence = 0};
+    transactional.transactional = true;
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, transactional))).error, ErrorCode::kInvalidTxnState);
+    // Nothing of all that is stored.
+    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 0);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"good"}))).base_offset, 0);
+  });
+}
+
+TEST_F(PartitionsTest, OfAPartitionNamedTwiceTheFirstCounts) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const storage::Bytes first = make_batch({"first"});
+    const storage::Bytes second = make_batch({"second"});
+    kafka::ProduceRequest request;
+    request.acks = -1;
+    request.timeout_ms = 1000;
+    request.topic_data.push_back({.name = "t"});
+    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = first}});
+    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = second}});
+    const auto answer = co_await client.call(request, 9);
+    const auto& results = answer.message.responses.at(0).partition_responses;
+    EXPECT_EQ(results.at(0).error_code, ErrorCode::kNone);
+    EXPECT_EQ(results.at(1).error_code, ErrorCode::kInvalidRequest);
+    EXPECT_EQ((co_await client.fetch("t", 0, 0)).values, (Values{"first"}));
+  });
+}
+
+TEST_F(PartitionsTest, AcksZeroHasNoAnswerAndClosesOnError) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const storage::Bytes batch = make_batch({"a"});
+    kafka::ProduceRequest request;
+    request.acks = 0;
+    request.topic_data.push_back({.name = "t"});
+    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
+    EXPECT_TRUE((co_await client.connection().send_only(request, 9)).has_value());
+    const Fetched stored = co_await client.fetch("t", 0, 0, 1000);
+    EXPECT_EQ(stored.values, (Values{"a"}));
+    request.topic_data[0].partition_data[0].index = 5;
+    EXPECT_TRUE((co_await client.connection().send_only(request, 9)).has_value());
+    EXPECT_TRUE(co_await client.connection().wait_ended(client.core().now() + 5s));
+  });
+}
+
+TEST_F(PartitionsTest, IdempotentProducersAreRemembered) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const auto first = co_await client.call(kafka::InitProducerIdRequest{}, 4);
+    const auto second = co_await client.call(kafka::InitProducerIdRequest{}, 4);
+    EXPECT_EQ(first.message.error_code, ErrorCode::kNone);
+    EXPECT_NE(first.message.producer_id, second.message.producer_id);
+    storage::BatchToWrite header{.producer_id = first.message.producer_id, .producer_epoch = 1, .base_sequence = 0};
+    const auto batch = [&](int32_t sequence, int16_t epoch = 1) {
+      header.base_sequence = sequence;
+      header.producer_epoch = epoch;
+      return make_batch({"x"}, header);
+    };
+    EXPECT_EQ((co_await client.produce("t", 0, batch(0))).base_offset, 0);
+    EXPECT_EQ((co_await client.produce("t", 0, batch(1))).base_offset, 1);
+    const Produced again = co_await client.produce("t", 0, batch(0));
+    EXPECT_EQ(again.error, ErrorCode::kNone);
+    EXPECT_EQ(again.base_offset, 0);
+    EXPECT_EQ((co_await client.produce("t", 0, batch(3))).error, ErrorCode::kOutOfOrderSequenceNumber);
+    EXPECT_EQ((co_await client.produce("t", 0, batch(0, 0))).error, ErrorCode::kInvalidProducerEpoch);
+    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 2);
+  });
+}
+
+TEST_F(PartitionsTest, LogAppendTimeIsTheBrokers) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1, {{"message.timestamp.type", "LogAppendTime"}}), ErrorCode::kNone);
+    const Produced produced = co_await client.produce("t", 0, make_batch({"a"}));
+    EXPECT_EQ(produced.error, ErrorCode::kNone);
+    EXPECT_GT(produced.log_append_time, 1'000);
+    const auto found = co_await client.list_offset("t", 0, produced.log_append_time);
+    EXPECT_EQ(found.offset, 0);
+    EXPECT_EQ(found.timestamp, produced.log_append_time);
+  });
+}
+
+TEST_F(PartitionsTest, FetchAnswersErrorsPerPartition) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    (void)co_await client.produce("t", 0, make_batch({"a", "b"}));
+    const Fetched beyond = co_await client.fetch("t", 0, 3, 10'000);
+    EXPECT_EQ(beyond.error, ErrorCode::kOffsetOutOfRange);
+    EXPECT_EQ(beyond.high_watermark, -1);
+    EXPECT_EQ((co_await client.fetch("t", 0, -1, 10'000)).error, ErrorCode::kOffsetOutOfRange);
+    EXPECT_EQ((co_await client.fetch("t", 1, 0, 10'000)).error, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ((co_await client.fetch("t", 0, 2)).error, ErrorCode::kNone);
+    for (const auto& [epoch, error] : {std::pair{0, ErrorCode::kNone}, std::pair{1, ErrorCode::kUnknownLeaderEpoch}}) {
+      kafka::FetchRequest request = Client::fetch_request("t", 0, 0);
+      request.topics[0].partitions[0].current_leader_epoch = epoch;
+      const auto answer = co_await client.call(request, 12);
+      EXPECT_EQ(answer.message.responses.at(0).partitions.at(0).error_code, error) << epoch;
+    }
+    kafka::FetchRequest session = Client::fetch_request("t", 0, 0);
+    session.session_id = 5;
+    EXPECT_EQ((co_await client.call(session, 11)).message.error_code, ErrorCode::kFetchSessionIdNotFound);
+    kafka::FetchRequest new_session = Client::fetch_request("t", 0, 0);
+    new_session.session_epoch = 0;
+    EXPECT_EQ((co_await client.call(new_session, 11)).message.session_id, 0);
+  });
+}
+
+TEST_F(PartitionsTest, FetchWaitsForRecords) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 3), ErrorCode::kNone);
+    Client producer(client.core());
+    co_await producer.connect();
+    for (int32_t partition = 0; partition < 3; ++partition) {
+      const auto begin = client.core().now();
+      const Fetched nothing = co_await client.fetch("t", partition, 0, 500);
+      EXPECT_TRUE(nothing.values.empty());
+      EXPECT_EQ(nothing.error, ErrorCode::kNone);
+      EXPECT_GE(client.core().now() - begin, 500ms);
+      reactor::TaskScope scope(client.core());
+      auto later = [&]() -> Task<void> {
+        co_await client.core().sleep(2s);
+        (void)co_await producer.produce("t", partition, make_batch({"news"}));
+      };
+      scope.spawn(later());
+      const auto waiting = client.core().now();
+      EXPECT_EQ((co_await client.fetch("t", partition, 0, 60'000)).values, (Values{"news"}));
+      EXPECT_LT(client.core().now() - waiting, 3s);
+      co_await scope.join();
+    }
+    co_await producer.close();
+  });
+  stop();
+}
+
+TEST_F(PartitionsTest, MinBytesIsASumOverPartitionsOnAllCores) {
+  start();
+  run([](Client& client) -> Task<void> {
+    constexpr int32_t kPartitions = 3;  // on three cores
+    EXPECT_EQ(co_await client.create_topic("t", kPartitions), ErrorCode::kNone);
+    Client producer(client.core());
+    co_await producer.connect();
+    kafka::FetchRequest request = Client::fetch_request("t", 0, 0, 60'000, 2'500);
+    for (int32_t partition = 1; partition < kPartitions; ++partition) {
+      request.topics[0].partitions.push_back(
+          {.partition = partition, .fetch_offset = 0, .partition_max_bytes = 1 << 20});
+    }
+    reactor::TaskScope scope(client.core());
+    auto feed = [&]() -> Task<void> {
+      for (int32_t partition = 0; partition < kPartitions; ++partition) {
+        co_await client.core().sleep(1s);
+        (void)co_await producer.produce("t", partition, make_batch({std::string(1000, 'x')}));
+      }
+    };
+    scope.spawn(feed());
+    const auto begin = client.core().now();
+    const auto answer = co_await client.call(request, 11);
+    const auto took = client.core().now() - begin;
+    EXPECT_GE(took, 3s) << "two thousand bytes were enough";
+    EXPECT_LT(took, 4s) << "three thousand bytes were not";
+    size_t records = 0;
+    for (const auto& partition : answer.message.responses.at(0).partitions) {
+      records += values_in(partition.records.whole).size();
+    }
+    EXPECT_EQ(records, 3U);
+    co_await scope.join();
+    co_await producer.close();
+  });
+}
+
+TEST_F(PartitionsTest, TheFirstBatchComesWholeAndPartitionsTakeTurns) {
+  start();
+  run([](Client& client) -> Task<void> {
+    constexpr int32_t kPartitions = 4;
+    EXPECT_EQ(co_await client.create_topic("t", kPartitions), ErrorCode::kNone);
+    kafka::FetchRequest request = Client::fetch_request("t", 0, 0, 0, 1);
+    request.topics[0].partitions.clear();
+    request.max_bytes = 100;  // less than one batch
+    for (int32_t partition = 0; partition < kPartitions; ++partition) {
+      (void)co_await client.produce("t", partition, make_batch({std::string(5000, 'x')}));
+      request.topics[0].partitions.push_back({.partition = partition, .fetch_offset = 0, .partition_max_bytes = 100});
+    }
+    std::vector<int> served(kPartitions);
+    constexpr int kRounds = 24;
+    for (int round = 0; round < kRounds; ++round) {
+      const auto answer = co_await client.call(request, 11);
+      int with_records = 0;
+      for (const auto& partition : answer.message.responses.at(0).partitions) {
+        if (partition.records.whole.empty()) continue;
+        ++with_records;
+        ++served[static_cast<size_t>(partition.partition_index)];
+        EXPECT_EQ(values_in(partition.records.whole).size(), 1U);
+      }
+      EXPECT_EQ(with_records, 1);
+    }
+    for (const int count : served) EXPECT_GE(count, 2) << "a partition starves";
+  });
+}
+
+TEST_F(PartitionsTest, OffsetsAreFoundByPositionAndTime) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    (void)co_await client.produce("t", 1, make_batch({"a"}, {}, 1'000));
+    (void)co_await client.produce("t", 1, make_batch({"b"}, {}, 3'000));
+    (void)co_await client.produce("t", 1, make_batch({"c"}, {}, 2'000));
+    EXPECT_EQ((co_await client.list_offset("t", 1, -1)).offset, 3);
+    EXPECT_EQ((co_await client.list_offset("t", 1, -2)).offset, 0);
+    const auto largest = co_await client.list_offset("t", 1, -3);
+    EXPECT_EQ(largest.offset, 1);
+    EXPECT_EQ(largest.timestamp, 3'000);
+    EXPECT_EQ((co_await client.list_offset("t", 1, 1'500)).offset, 1);
+    const auto later = co_await client.list_offset("t", 1, 4'000);
+    EXPECT_EQ(later.error_code, ErrorCode::kNone);
+    EXPECT_EQ(later.offset, -1);
+    EXPECT_EQ((co_await client.list_offset("t", 2, -1)).error_code, ErrorCode::kUnknownTopicOrPartition);
+    kafka::OffsetForLeaderEpochRequest request;
+    request.topics.push_back({.topic = "t"});
+    request.topics[0].partitions.push_back({.partition = 1, .leader_epoch = 0});
+    request.topics[0].partitions.push_back({.partition = 7, .leader_epoch = 0});
+    const auto epochs = co_await client.call(request, 4);
+    EXPECT_EQ(epochs.message.topics.at(0).partitions.at(0).end_offset, 3);
+    EXPECT_EQ(epochs.message.topics.at(0).partitions.at(0).leader_epoch, 0);
+    EXPECT_EQ(epochs.message.topics.at(0).partitions.at(1).error_code, ErrorCode::kUnknownTopicOrPartition);
+  });
+}
+
+TEST_F(PartitionsTest, RequestsThatDoNotParseClose) {
+  start();
+  run([](Client& client) -> Task<void> {
+    for (const kafka::ApiKey api : {kafka::ApiKey::kProduce, kafka::ApiKey::kFetch, kafka::ApiKey::kMetadata,
+                                    kafka::ApiKey::kJoinGroup, kafka::ApiKey::kOffsetCommit}) {
+      Client bad(client.core());
+      co_await bad.connect();
+      std::vector<std::byte> frame(14);
+      frame[3] = std::byte{10};
+      frame[5] = static_cast<std::byte>(api);
+      frame[7] = std::byte{4};                  // version
+      frame[12] = frame[13] = std::byte{0xff};  // no client id, and then no body
+      EXPECT_TRUE((co_await bad.connection().send_raw(frame)).has_value());
+      EXPECT_TRUE(co_await bad.connection().wait_ended(client.core().now() + 5s)) << kafka::to_string(api);
+      co_await bad.close();
+    }
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+  });
+}
+
+}  // namespace
+}  // namespace posthaste::broker::testing
