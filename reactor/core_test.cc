@@ -1,3 +1,5 @@
+// The loop of one core and what it owns: tasks, timers, scopes, waiting, mail, the buffer pool. Single thread, clock by
+// hand.
 #include "reactor/core.h"
 
 #include <gtest/gtest.h>

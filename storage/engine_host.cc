@@ -1,3 +1,4 @@
+// EngineHost: what the cores of one store share, from recovery to close (engine.h).
 #include "reactor/mail.h"
 #include "storage/checkpoint.h"
 #include "storage/contributor.h"

@@ -1,3 +1,4 @@
+// The real host: programs on pinned threads start, talk and end together.
 #include "reactor/uring/host.h"
 
 #include <gtest/gtest.h>

@@ -59,7 +59,10 @@ BANNED = {kind: re.compile(pattern) for kind, pattern in BANNED.items()}
 
 # (room, symbol pattern, reason): a violation that is allowed, on purpose. Keep it short; each row needs a reason.
 ALLOWED_SYMBOLS = []
-ALLOWED_GLOBALS = []
+ALLOWED_GLOBALS = [
+    (room, r"_ZNSt.*coroutine_handleI.*noop_coroutine_promise.*_S_frE", "libstdc++'s frame of std::noop_coroutine(), never written")
+    for room in ("storage", "net", "broker")
+]
 
 
 def run(command, **options):
