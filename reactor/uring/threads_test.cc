@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kPoolBytes = size_t{1} << 20;
 // Of all cores together. ThreadSanitizer slows a message about tenfold; 2,000,000 is the figure for a change of mail.*.
 constexpr uint64_t kMessages = 200'000;
-constexpr uint64_t kPingPongs = 100'000;
+constexpr uint64_t kPingPongs = 50'000;  // two wake-ups each
 constexpr int kHostStarts = 40;
 // Longer than any pause that a busy machine makes; a lost wake-up shows as one of these.
 constexpr Duration kStuckAfter = 15s;
