@@ -36,7 +36,7 @@ struct Slice {
 
 enum class OpKind : uint8_t {
   kOpen,             // path, flags(kOpen*) -> FileId
-  kClose,            // file
+  kClose,            // file; nothing else may be under way on it: shut a socket down and wait for its operations first
   kRead,             // file, offset, slices -> bytes (short only at the end of the file)
   kWrite,            // file, offset, slices, flags(kWriteDurable) -> bytes, all or an error
   kSync,             // file: data and metadata durable (also a directory's entries)
@@ -54,7 +54,7 @@ enum class OpKind : uint8_t {
   kReceive,  // file, slices, flags(kReceiveAll) -> bytes; 0 = orderly end
   kReceiveSelect,  // file -> bytes in a small buffer the backend picked: op.slice, give back with recycle()
   kSend,           // file, slices -> bytes, all or an error
-  kShutdown,       // file: both directions; pending receives end with 0, sends with an error
+  kShutdown,       // file: both directions; pending receives end with 0, sends (and a listener's accepts) with an error
   kCancel,         // target: asks for an early end; the target completes on its own, usually with kCancelled
 };
 

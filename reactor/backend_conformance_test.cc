@@ -470,6 +470,21 @@ TEST_P(BackendConformance, ShutdownEndsBothDirections) {
   for (const FileId socket : {pair.client, pair.server, listener.id}) ops.close(socket);
 }
 
+TEST_P(BackendConformance, ShutdownOfAListenerEndsItsAccepts) {
+  Operations ops(*rig_);
+  const auto listener = ops.listen();
+  TestOp pending;
+  ops.submit(pending.as(OpKind::kAccept).on(listener.id));
+  rig_->settle();
+  EXPECT_FALSE(pending.done);
+  TestOp shutdown;
+  EXPECT_TRUE(ops.run(shutdown.as(OpKind::kShutdown).on(listener.id)));
+  EXPECT_EQ(ops.wait_for(pending).error(), Errc::kInvalidArgument);
+  TestOp late;
+  EXPECT_EQ(ops.run(late.as(OpKind::kAccept).on(listener.id)).error(), Errc::kInvalidArgument);
+  ops.close(listener.id);
+}
+
 // ---- Receive-select
 
 TEST_P(BackendConformance, SelectPicksABufferOnlyWhenDataArrives) {

@@ -1,3 +1,4 @@
+// Hosts on real threads: they start, end, are stopped, and their cores talk to each other and to sockets.
 // The real host: programs on pinned threads start, talk and end together.
 #include "reactor/uring/host.h"
 
@@ -10,6 +11,7 @@ namespace posthaste::reactor::uring {
 namespace {
 
 constexpr size_t kPoolBytes = size_t{1} << 20;
+constexpr int kRoundTrips = 1000;
 
 UringOptions with_profile(Profile profile) {
   UringOptions options;
@@ -85,7 +87,7 @@ TEST_P(HostTest, EchoOverLoopback) {
     std::vector<std::byte> out(3000, std::byte{7});
     std::vector<std::byte> in(out.size());
     const Slice slice{out.data(), out.size()};
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < kRoundTrips; ++i) {
       Result<void> sent = co_await client->send(std::span(&slice, 1));
       CHECK(sent);
       Result<void> received = co_await client->receive_all(in);
@@ -96,6 +98,9 @@ TEST_P(HostTest, EchoOverLoopback) {
     co_await listener->close();
   });
   ASSERT_TRUE(reports) << reports.error();
+  const UringStats& stats = reports->front().uring;
+  RecordProperty("system_calls_per_round_trip", std::to_string(static_cast<double>(stats.ring.enters) / kRoundTrips));
+  RecordProperty("entries_per_round_trip", std::to_string(static_cast<double>(stats.ring.entries) / kRoundTrips));
 }
 
 INSTANTIATE_TEST_SUITE_P(Uring, HostTest, ::testing::Values(Profile::k6_1, Profile::k6_12),
