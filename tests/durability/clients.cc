@@ -125,8 +125,7 @@ void LoadProducer::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, v
   }
 }
 
-bool LoadProducer::drain(std::chrono::milliseconds limit) {
-  const auto end = std::chrono::steady_clock::now() + limit;
+bool LoadProducer::drain(std::chrono::steady_clock::time_point end) {
   while (rd_kafka_outq_len(client_.get()) > 0) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(kIdle);

@@ -24,8 +24,8 @@ class LoadProducer {
   ~LoadProducer();  // what was not acknowledged is abandoned
 
   void set_paused(bool paused) { paused_ = paused; }
-  // Waits until everything that was sent is acknowledged; false when that takes longer than `limit`. Only while paused.
-  bool drain(std::chrono::milliseconds limit);
+  // Waits until everything that was sent is acknowledged; false when `end` comes first. Only while paused.
+  bool drain(std::chrono::steady_clock::time_point end);
   // The first record that the client gave up on, or a fatal error. Must stay empty unless the producer is abandoned.
   std::string error() const;
 

@@ -126,8 +126,9 @@ class Rounds {
     pause(true);
     std::vector<std::string> mistakes =
         alive ? std::vector<std::string>{} : std::vector<std::string>{"the broker ended by itself"};
+    const auto drain_end = std::chrono::steady_clock::now() + kDrainLimit;
     for (const auto& producer : producers_) {
-      if (!producer->drain(kDrainLimit))
+      if (!producer->drain(drain_end))
         mistakes.push_back(fmt::format("a producer still waits for acknowledgements after {} ms", kDrainLimit.count()));
       if (const std::string error = producer->error(); !error.empty()) mistakes.push_back(error);
     }

@@ -1,0 +1,6 @@
+# what: the broker as a process: ready in under 100 ms, idle memory, stops, restarts, what bad settings get
+# limit: 300
+. "$(dirname "$0")/../tools/suite.sh"
+must_build release posthaste
+counted python3 tests/process/run.py
+finish
