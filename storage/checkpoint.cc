@@ -72,7 +72,10 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
       const JournalStream& stream = *host->engines_[owner]->own_stream();
       return {true, stream.bound_lsn(), stream.write_back_below_lsn(), stream.table_stream()};
     });
-    if (!view.open) co_return;
+    if (!view.open) {
+      wanted_ = true;  // not all cores are open yet
+      co_return;
+    }
     table.streams.push_back(view.table);
     views.push_back(view);
   }
@@ -95,7 +98,10 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
             if (below > 0) co_await engine->write_back_below(below);
             co_return co_await engine->table_part(bound);
           });
-      if (!answer) co_return;
+      if (!answer) {
+        wanted_ = true;
+        co_return;
+      }
       part = std::move(*answer);
     }
     entries.insert(entries.end(), part.entries.begin(), part.entries.end());

@@ -2,6 +2,7 @@
 // references keep it while a response is being sent from it. It does no I/O. Owned by one core, never shared.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "reactor/buffer.h"
@@ -17,14 +18,14 @@ class ChunkOwner;
 // capacity: a chunk can be written and read with direct I/O. Bytes below `end` never change while anyone may see them.
 struct Chunk : reactor::ListNode<> {
   reactor::Buffer buffer;
-  ChunkCache* cache = nullptr;
-  ChunkOwner* owner = nullptr;  // whose map holds it; null once the owner let go
+  std::shared_ptr<ChunkCache> cache;  // outlives its chunks, whoever holds them last
+  ChunkOwner* owner = nullptr;        // whose map holds it; null once the owner let go
   uint32_t position = 0;
   uint32_t begin = 0;  // > 0: the block's first bytes are on disk only
   uint32_t end = 0;
   uint32_t references = 0;
-  bool dirty = false;         // holds bytes that are not in the segment file yet
-  bool cached = false;        // on the cache's list: clean, may go when nobody else refers to it
+  bool dirty = false;   // holds bytes that are not in the segment file yet
+  bool cached = false;  // on the cache's list: clean, may go when nobody else refers to it
   // [verified_begin, verified_end) came from memory or passed its checks after a disk read.
   uint32_t verified_begin = 0;
   uint32_t verified_end = 0;

@@ -11,11 +11,6 @@ void ChunkLease::reset() {
   if (chunk != nullptr && --chunk->references == 0) chunk->cache->destroy(*chunk);
 }
 
-ChunkCache::~ChunkCache() {
-  while (evict_one()) {
-  }
-}
-
 Result<ChunkLease> ChunkCache::allocate(uint32_t bytes, uint32_t position, bool dirty, ChunkOwner& owner) {
   if (dirty && dirty_bytes_ + bytes > dirty_bytes_max_) return failure(Errc::kNoMemory);
   while (!dirty && clean_bytes_ + bytes > clean_bytes_max_ && evict_one()) {
@@ -26,7 +21,7 @@ Result<ChunkLease> ChunkCache::allocate(uint32_t bytes, uint32_t position, bool 
   auto* chunk = new Chunk;
   ++chunks_;
   chunk->buffer = std::move(*buffer);
-  chunk->cache = this;
+  chunk->cache = shared_from_this();
   chunk->owner = &owner;
   chunk->position = position;
   chunk->dirty = dirty;
@@ -89,6 +84,7 @@ bool ChunkCache::evict_one() {
 void ChunkCache::destroy(Chunk& chunk) {
   (chunk.dirty ? dirty_bytes_ : clean_bytes_) -= chunk.capacity();
   --chunks_;
+  const std::shared_ptr<ChunkCache> kept = std::move(chunk.cache);
   delete &chunk;
 }
 

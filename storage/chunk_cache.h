@@ -1,6 +1,7 @@
 // The memory of the logs of one core: chunks out of the core's pool, dirty ones counted against a limit, clean ones
 // kept for readers on a list by last use and given up when somebody needs room. One structure: write-back turns a dirty
-// chunk into a clean one in place. It does no I/O and knows no partition.
+// chunk into a clean one in place. It does no I/O and knows no partition. Held by shared_ptr: a lease may
+// outlive the engine when a host dies.
 #pragma once
 #include <cstdint>
 
@@ -18,7 +19,7 @@ class ChunkOwner {
   ~ChunkOwner() = default;
 };
 
-class ChunkCache {
+class ChunkCache : public std::enable_shared_from_this<ChunkCache> {
  public:
   static constexpr uint32_t kChunkBytesMin = 4096;
   static constexpr uint32_t kChunkBytesMax = 256 * 1024;
@@ -27,7 +28,7 @@ class ChunkCache {
       : pool_(pool), dirty_bytes_max_(dirty_bytes_max), clean_bytes_max_(clean_bytes_max) {}
   ChunkCache(const ChunkCache&) = delete;
   ChunkCache& operator=(const ChunkCache&) = delete;
-  ~ChunkCache();
+  ~ChunkCache() { CHECK(chunks_ == 0); }
 
   // A chunk of `bytes` (a power of two from kChunkBytesMin to kChunkBytesMax) at `position`. Clean chunks go to make
   // room. kNoMemory: pool exhausted, or, if `dirty`, the limit for dirty bytes reached.

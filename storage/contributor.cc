@@ -71,6 +71,7 @@ Task<void> Contributor::write(Partition& partition, const JournalRecord& record)
   Awaiter waiting(*this);
   waiting.record = encode_meta_record(record);
   waiting.partition = &partition;
+  waiting.applies_later = true;
   co_await waiting;
 }
 
@@ -102,7 +103,7 @@ void Contributor::durable(const CommitPlace& place) {
   included_.swap(included);  // keeps its memory
   while (!metas_in_flight_.empty()) {
     MetaWrite& write = metas_in_flight_.pop_front();
-    write.partition->meta_durable(place.lsn);
+    write.partition->meta_durable(place.lsn, write.applies_later);
     write.done(write);
   }
   progress_.notify_all();

@@ -28,7 +28,8 @@ struct MetaWrite : reactor::ListNode<> {
   Bytes record;
   Partition* partition = nullptr;
   void (*done)(MetaWrite&) = nullptr;
-  bool detached = false;  // nobody waits: the contributor frees it
+  bool detached = false;       // nobody waits: the contributor frees it
+  bool applies_later = false;  // the writer changes memory when it runs again, then calls meta_applied()
 };
 
 class Contributor {
@@ -45,7 +46,7 @@ class Contributor {
   void add(MetaWrite& write);
   // The same, with the record's memory looked after.
   void add_detached(Partition& partition, const JournalRecord& record);
-  // Waits until the record is durable.
+  // Waits until the record is durable. The caller applies it at once, then calls partition.meta_applied().
   reactor::Task<void> write(Partition& partition, const JournalRecord& record);
 
   // Notified after each durable sub-block.

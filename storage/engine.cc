@@ -34,7 +34,7 @@ bool fit_for_directory(const std::string& name) {
 Engine::Engine(EngineHost& host, Core& core)
     : host_(host),
       core_(core),
-      cache_(core.pool(), host.options().tail_bytes_max, host.options().cache_bytes_max),
+      cache_(std::make_shared<ChunkCache>(core.pool(), host.options().tail_bytes_max, host.options().cache_bytes_max)),
       files_(*this, host.options().open_files_max),
       write_back_(*this, core),
       room_(core),
@@ -60,7 +60,6 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
     stream_->on_pressure(
         [](void* context) {
           Engine& engine = *static_cast<Engine*>(context);
-          if (engine.stopping_) return;
           engine.spawn(reactor::on_core(
               engine.core_, 0, [host = &engine.host_](Core&) { host->checkpoint_->request(); },
               reactor::MessageClass::kPush));
@@ -73,6 +72,7 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
   for (const TableEntry& entry : recovered.entries) {
     if (entry.core != core_.id() || entry.deleted) continue;
     auto partition = std::make_shared<Partition>(*this, entry, LogConfig{});
+    partition->created_ = true;
     by_key_[{entry.topic_id, entry.partition}] = partition.get();
     by_uid_[entry.uid] = std::move(partition);
   }
@@ -125,6 +125,8 @@ Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
                                            .topic_name = spec.topic_name,
                                            .partition = spec.partition,
                                            .core = core_.id()});
+  partition.created_ = true;
+  partition.meta_applied();
   co_return &partition;
 }
 
@@ -132,6 +134,7 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   if (partition.mode_ == Partition::Mode::kStopping) co_return failure(Errc::kStopping);
   if (partition.mode_ != Partition::Mode::kOpen) co_return failure(Errc::kBusy);
   partition.mode_ = Partition::Mode::kDeleting;
+  partition.changed_.notify_all();
   const std::shared_ptr<Partition> kept = by_uid_.at(partition.uid());
   // What is on its way to the journal arrives there first; then nothing refers to the partition any more.
   while (!partition.damage_.damaged &&
@@ -140,6 +143,7 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   }
   by_key_.erase({partition.topic_id(), partition.partition()});
   ++leaving_[partition.directory()];
+  changed_.notify_all();
   co_await contributor_->write(partition, {.type = RecordType::kDelete, .uid = partition.uid()});
   static_cast<reactor::ListNode<DirtyTag>&>(partition).unlink();
   static_cast<reactor::ListNode<UnflushedTag>&>(partition).unlink();
@@ -148,6 +152,7 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   partition.fail_waiters(Errc::kNotFound);
   partition.listeners_.clear();
   partition.end_listeners_.clear();
+  partition.meta_applied();
   TableEntry tombstone = partition.table_entry();
   tombstone.deleted = true;
   tombstones_[partition.uid()] = std::move(tombstone);
@@ -175,8 +180,11 @@ Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> parti
   engine.changed_.notify_all();
 }
 
-Task<void> Engine::wait_for_name(std::string path) {
-  while (leaving_.contains(path)) co_await changed_.wait();
+Task<void> Engine::wait_for_name(Partition& partition) {
+  // Its own removal waits for those who work with it, such as the caller.
+  while (leaving_.contains(partition.directory()) && partition.mode_ != Partition::Mode::kDeleting) {
+    co_await changed_.wait();
+  }
 }
 
 void Engine::tidy(Partition& partition, std::shared_ptr<Segment> segment) {
@@ -191,7 +199,7 @@ Task<void> Engine::tidy_task(Engine& engine, Partition& partition, std::shared_p
 void Engine::note_unflushed(Partition& partition) {
   auto& node = static_cast<reactor::ListNode<UnflushedTag>&>(partition);
   if (!node.is_linked()) unflushed_.push_back(partition);
-  if (cache_.dirty_bytes() > cache_.dirty_bytes_max() / 2) memory_wanted();
+  if (cache_->dirty_bytes() > cache_->dirty_bytes_max() / 2) memory_wanted();
 }
 
 // The partitions that have waited longest write back, their last blocks too: that frees their chunks.
@@ -205,7 +213,7 @@ void Engine::memory_wanted() {
 
 void Engine::room_made() {
   room_.notify_all();
-  if (cache_.dirty_bytes() > cache_.dirty_bytes_max() / 2) memory_wanted();
+  if (cache_->dirty_bytes() > cache_->dirty_bytes_max() / 2) memory_wanted();
 }
 
 Task<void> Engine::wait_for_room() {
@@ -219,8 +227,8 @@ Task<void> Engine::checkpoint() {
 
 Engine::Stats Engine::stats() const {
   return {.commits = stream_ == nullptr ? 0 : stream_->commits(),
-          .dirty_bytes = cache_.dirty_bytes(),
-          .clean_bytes = cache_.clean_bytes()};
+          .dirty_bytes = cache_->dirty_bytes(),
+          .clean_bytes = cache_->clean_bytes()};
 }
 
 // Those with records in old journal files, so that a table can let go of these.
@@ -239,35 +247,28 @@ Task<void> Engine::write_back_below(uint64_t lsn) {
   for (const Wanted& wait : wanted) {
     Partition& partition = *wait.partition;
     const Partition::Use use(partition);
-    while (partition.flushed_linear_ < wait.goal && partition.mode_ != Partition::Mode::kDeleting) {
+    // A truncation meanwhile may put the goal out of reach: then all that there is is flushed.
+    while (partition.flushed_linear_ < std::min(wait.goal, partition.durable_.linear) &&
+           partition.mode_ != Partition::Mode::kDeleting) {
       co_await partition.changed_.wait();
     }
   }
 }
 
+// Waits for nothing that needs room in the journal: a table is what makes room.
 Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
-  struct Ends {
-    std::shared_ptr<Partition> partition;
-    uint32_t generation;
-    uint64_t linear;
-  };
   TablePart part{.low_water_lsn = bound_lsn};
-  std::vector<Ends> ends;
   for (auto at = by_uid_.begin(); at != by_uid_.end();) {
     const Uid uid = at->first;
     const std::shared_ptr<Partition> partition = at->second;
     {
       const Partition::Use use(*partition);
-      while (partition->metas_pending_ > 0) co_await partition->changed_.wait();
-      if (by_uid_.contains(uid)) {
-        const TableEntry entry = partition->table_entry();
-        encode_table_entry(entry, part.entries);
+      while (partition->metas_unapplied_ > 0) co_await partition->changed_.wait();
+      if (by_uid_.contains(uid) && partition->created_) {
+        encode_table_entry(partition->table_entry(), part.entries);
         ++part.count;
-        part.low_water_lsn =
-            std::min(part.low_water_lsn, partition->oldest_needed_lsn(partition->released_linear(), bound_lsn));
-        if (partition->durable_.linear < partition->end_.linear) {
-          ends.push_back({partition, partition->generation_, partition->end_.linear});
-        }
+        const uint64_t oldest = partition->oldest_needed_lsn(partition->released_linear(), bound_lsn);
+        part.low_water_lsn = std::min(part.low_water_lsn, oldest);
       }
     }
     at = by_uid_.upper_bound(uid);
@@ -277,14 +278,6 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
     ++part.count;
   }
   part.next_uid = next_uid_;
-  for (const Ends& wait : ends) {
-    Partition& partition = *wait.partition;
-    const Partition::Use use(partition);
-    while (!partition.damage_.damaged && partition.generation_ == wait.generation &&
-           partition.durable_.linear < wait.linear) {
-      co_await partition.changed_.wait();
-    }
-  }
   co_return part;
 }
 

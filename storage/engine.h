@@ -179,7 +179,7 @@ class Engine {
   Stats stats() const;
 
   // For the parts of the engine.
-  ChunkCache& cache() { return cache_; }
+  ChunkCache& cache() { return *cache_; }
   SegmentFiles& files() { return files_; }
   WriteBack& write_back() { return write_back_; }
   Contributor& contributor() { return *contributor_; }
@@ -190,7 +190,8 @@ class Engine {
   void room_made();
   void note_unflushed(Partition& partition);
   void tidy(Partition& partition, std::shared_ptr<Segment> segment);
-  reactor::Task<void> wait_for_name(std::string path);
+  // Until no earlier incarnation's directory stands under the partition's name.
+  reactor::Task<void> wait_for_name(Partition& partition);
 
  private:
   friend class Checkpoint;
@@ -215,7 +216,7 @@ class Engine {
 
   EngineHost& host_;
   reactor::Core& core_;
-  ChunkCache cache_;
+  std::shared_ptr<ChunkCache> cache_;
   SegmentFiles files_;
   WriteBack write_back_;
   std::unique_ptr<JournalStream> stream_;

@@ -19,9 +19,9 @@ EngineHost::EngineHost(EngineOptions options, CoreId cores)
   CHECK(options_.streams >= 1 && options_.streams <= cores, "streams={} cores={}", options_.streams, cores);
   CHECK(options_.journal_file_bytes % kBlock == 0 && options_.commit_bytes_max % kBlock == 0);
   CHECK(options_.journal_files >= JournalStream::kFilesAtStart);
-  // A commit with sub-blocks of two cores must fit a file.
+  // A file holds its header and at least one largest sub-block with a commit header before it.
   CHECK(options_.commit_bytes_max >= 2 * kBlock &&
-            uint64_t{options_.commit_bytes_max} * (cores > 1 ? 2 : 1) + 2 * kBlock <= options_.journal_file_bytes,
+            uint64_t{options_.commit_bytes_max} + 2 * kBlock <= options_.journal_file_bytes,
         "journal files of {} bytes are too small for commits of {}", options_.journal_file_bytes,
         options_.commit_bytes_max);
 }

@@ -50,8 +50,6 @@ Task<Result<void>> JournalStream::open() {
       if (auto added = co_await add_file(slot); !added) co_return failure(added.error());
     }
   }
-  auto synced = co_await reactor::file_system::sync_directory(core_, options_.directory);
-  if (!synced) co_return failure(synced.error());
   co_return Result<void>();
 }
 
@@ -83,6 +81,8 @@ Task<Result<void>> JournalStream::add_file(size_t slot) {
     auto synced = co_await added->file.sync();
     if (!synced) co_return synced;
   }
+  // Its name must outlive a crash before the first commit goes there.
+  if (auto synced = co_await reactor::file_system::sync_directory(core_, options_.directory); !synced) co_return synced;
   free_.push_back(added.get());
   if (files_.size() <= slot) files_.resize(slot + 1);
   files_[slot] = std::move(added);
@@ -90,7 +90,6 @@ Task<Result<void>> JournalStream::add_file(size_t slot) {
 }
 
 Task<void> JournalStream::grow() {
-  bool grew = false;
   for (size_t slot = 0; slot < options_.files && !stopping_; ++slot) {
     if (slot < files_.size() && files_[slot] != nullptr) continue;
     auto added = co_await add_file(slot);
@@ -99,10 +98,8 @@ Task<void> JournalStream::grow() {
       core_.log(reactor::LogLevel::kWarning, "journal.grow_failed", fmt::format("error={}", to_string(added.error())));
       break;
     }
-    grew = true;
     schedule();
   }
-  if (grew) (void)co_await reactor::file_system::sync_directory(core_, options_.directory);
 }
 
 Task<void> JournalStream::close() {
@@ -153,6 +150,10 @@ void JournalStream::run() {
 bool JournalStream::make_room(uint64_t bytes) {
   if (!live_.empty() && offset_ + bytes <= live_.back()->file_bytes) return true;
   if (!free_.empty()) switch_file();
+  if (busy_ == Busy::kIdle && !pressure_told_ && pressure_ != nullptr) {
+    pressure_told_ = true;
+    pressure_(pressure_context_);
+  }
   return false;
 }
 
@@ -177,7 +178,9 @@ void JournalStream::start_commit(bool frontier) {
                       .table_number = std::max(table_number_[0], table_number_[1])};
   size_t used = 0;
   if (local_work) {
-    const uint64_t space = std::min<uint64_t>(options_.commit_bytes_max, room);
+    // Another core's sub-block that waits is not starved by ours.
+    const uint64_t waiting = remote_.empty() ? 0 : remote_.front().padded.size();
+    const uint64_t space = std::min<uint64_t>(options_.commit_bytes_max, room - waiting);
     used = local_->build(staging_.bytes().first(space).subspan(header_bytes));
   }
   local_included_ = used > 0;
@@ -282,6 +285,7 @@ uint64_t JournalStream::write_back_below_lsn() const {
 bool JournalStream::under_pressure() const { return live_.size() > 1 && free_.size() <= files_.size() / 2; }
 
 void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
+  pressure_told_ = false;
   const size_t older = table_number_[0] <= table_number_[1] ? 0 : 1;
   table_number_[older] = number;
   CHECK(low_water_lsn >= low_water_[older], "low water went back");

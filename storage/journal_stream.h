@@ -135,6 +135,7 @@ class JournalStream {
   bool commit_is_frontier_ = true;
   bool local_included_ = false;
   bool stopping_ = false;
+  bool pressure_told_ = false;  // since the last table
   reactor::IntrusiveList<RemoteSubBlock> remote_;
   reactor::IntrusiveList<RemoteSubBlock> remote_in_flight_;
   reactor::Event idle_;

@@ -40,13 +40,14 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
   }
   flushed_linear_ = durable_linear_ = submitted_linear_ = linear;
   end_ = durable_ = submitted_ = {linear, entry.end_offset};
-  submitting_ = segments_.back();
+  submitting_ = durable_segment_ = segments_.back();
   prefix_due_ = active().size % kBlock != 0;
   high_watermark_ = entry.end_offset;
   if (!entry.producers.empty()) {
     // Rotten producer state is not the log's end: recovery has built it anew, so this only fails on a bug.
     if (auto snapshot = ProducerState::decode(entry.producers, config.producers)) {
       producers_ = std::move(snapshot->state);
+      stable_producers_ = {entry.producers, end_, true};
     }
   }
 }

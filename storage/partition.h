@@ -31,7 +31,8 @@ class Engine;
 struct CommitPlace;
 
 // On its core's lists of partitions with bytes for the journal, with bytes to write back, and queued for that.
-class Partition final : public reactor::ListNode<struct DirtyTag>,
+class Partition final : public std::enable_shared_from_this<Partition>,
+                        public reactor::ListNode<struct DirtyTag>,
                         public reactor::ListNode<struct UnflushedTag>,
                         public reactor::ListNode<struct WriteBackTag> {
  public:
@@ -139,14 +140,18 @@ class Partition final : public reactor::ListNode<struct DirtyTag>,
     uint64_t linear_end = 0;
   };
   // Counts those who work with this object across a wait: it is not deleted under them.
-  struct Use {
-    explicit Use(Partition& of) : partition(of) { ++partition.users_; }
+  class Use {
+   public:
+    explicit Use(Partition& of) : partition_(of.shared_from_this()) { ++partition_->users_; }
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
     ~Use() {
-      if (--partition.users_ == 0) partition.changed_.notify_all();
+      --partition_->users_;
+      partition_->changed_.notify_all();
     }
-    Partition& partition;
+
+   private:
+    std::shared_ptr<Partition> partition_;
   };
 
   // What one sub-block took from this partition.
@@ -186,13 +191,17 @@ class Partition final : public reactor::ListNode<struct DirtyTag>,
   Boundary last_boundary_at(Boundary from, uint64_t linear) const;
   void submitted_is_durable(const Submitted& submitted, const CommitPlace& place);
   void meta_queued() { ++metas_pending_; }
-  void meta_durable(uint64_t lsn);
+  void meta_durable(uint64_t lsn, bool applies_later);
+  // What a durable META record says is so in memory now. Until then no table is made of the partition.
+  void meta_applied();
   bool prefix_in_memory() const;
   reactor::Task<void> load_prefix();
   void copy_out(const Segment& segment, uint64_t position, MutableBytes into) const;
   uint64_t released_linear() const;
   uint64_t oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const;
-  TableEntry table_entry() const;
+  TableEntry table_entry();
+  void snapshot_producers();
+  SegmentPosition durable_position_of(uint64_t linear) const;
   void flushed_to(uint64_t linear);
   void damage_from(int64_t offset, std::string reason);
   reactor::Task<reactor::Result<void>> quiesce();
@@ -210,6 +219,7 @@ class Partition final : public reactor::ListNode<struct DirtyTag>,
   std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
   std::optional<reactor::Result<ReadResult>> read_memory(const ReadRequest& request, Miss& miss);
   bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
+  bool joins_what_follows(const Segment& segment, uint64_t position, int64_t next_offset) const;
   bool verify(const Segment& segment, uint64_t position, int64_t expected_offset);
   void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);
   reactor::Task<reactor::Result<void>> fill(Miss miss);
@@ -257,7 +267,19 @@ class Partition final : public reactor::ListNode<struct DirtyTag>,
   uint64_t write_back_goal_ = 0;
   bool write_back_partial_ = false;
   uint32_t tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
-  uint32_t metas_pending_ = 0;
+  uint32_t metas_pending_ = 0;                // queued or in a commit under way
+  uint32_t metas_unapplied_ = 0;              // durable, memory follows in the same turn
+  bool created_ = false;                      // the CREATE record is durable
+  std::shared_ptr<Segment> durable_segment_;  // the last one whose ROLL is durable
+  // Producer state for tables: of the durable log, and of an end that is not durable yet.
+  struct ProducerSnapshot {
+    Bytes bytes;
+    Boundary at;
+    bool valid = false;
+  };
+  ProducerSnapshot stable_producers_;
+  ProducerSnapshot next_producers_;
+  bool producers_known_ = true;  // false while they are rebuilt
   uint64_t last_meta_lsn_ = 0;
   uint32_t users_ = 0;
   std::vector<LiveRecords> live_;

@@ -146,10 +146,17 @@ Task<void> Partition::load_prefix() {
   engine_.contributor().mark_dirty(*this);
 }
 
-void Partition::meta_durable(uint64_t lsn) {
+void Partition::meta_durable(uint64_t lsn, bool applies_later) {
   CHECK(metas_pending_ > 0);
   --metas_pending_;
+  if (applies_later) ++metas_unapplied_;
   last_meta_lsn_ = lsn;
+  changed_.notify_all();
+}
+
+void Partition::meta_applied() {
+  CHECK(metas_unapplied_ > 0);
+  --metas_unapplied_;
   changed_.notify_all();
 }
 
@@ -163,7 +170,10 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
     }
     durable_linear_ = submitted.linear_end;
   }
-  for (uint32_t i = 0; i < submitted.rolls; ++i) meta_durable(place.lsn);
+  for (uint32_t i = 0; i < submitted.rolls; ++i) {
+    durable_segment_ = *(std::ranges::find(segments_, durable_segment_) + 1);
+    meta_durable(place.lsn, false);
+  }
   changed_.notify_all();
   if (submitted.boundary.linear > durable_.linear) {
     durable_ = submitted.boundary;
@@ -224,10 +234,31 @@ void Partition::flushed_to(uint64_t linear) {
   engine_.room_made();
 }
 
-// What a table says of this partition; only between META records (metas_pending_ is 0). `end` may not be durable yet:
-// the table is not written before it is.
-TableEntry Partition::table_entry() const {
-  CHECK(metas_pending_ == 0);
+// A place that is durable, in a segment that is: where two segments touch, the earlier one until its ROLL is durable.
+SegmentPosition Partition::durable_position_of(uint64_t linear) const {
+  const Segment& last = *durable_segment_;
+  if (linear >= last.linear_start()) return {last.base_offset(), linear - last.linear_start()};
+  return position_of(linear);
+}
+
+// Keeps a copy of the producers' state for the next table, as soon as all that it covers is durable. Taken at the end
+// of the log, it may have to wait for that: a table meanwhile names the older copy, and recovery reads a little more.
+void Partition::snapshot_producers() {
+  if (next_producers_.valid && next_producers_.at.linear <= durable_.linear) {
+    stable_producers_ = std::move(next_producers_);
+    next_producers_ = {};
+  }
+  if (next_producers_.valid || !producers_known_) return;
+  if (stable_producers_.valid && stable_producers_.at.linear == end_.linear) return;
+  ProducerSnapshot taken{producers_.encode(end_.offset), end_, true};
+  (durable_.linear == end_.linear ? stable_producers_ : next_producers_) = std::move(taken);
+}
+
+// What a table says of this partition: the durable log and nothing else, so that a table can be made while the journal
+// is full. META records that are queued or under way are not contained; they lie above last_meta_lsn.
+TableEntry Partition::table_entry() {
+  CHECK(metas_unapplied_ == 0);
+  snapshot_producers();
   TableEntry entry{.uid = uid_,
                    .topic_id = topic_id_,
                    .topic_name = topic_name_,
@@ -235,19 +266,24 @@ TableEntry Partition::table_entry() const {
                    .core = engine_.core().id(),
                    .generation = generation_,
                    .last_meta_lsn = last_meta_lsn_,
-                   .deleted = mode_ == Mode::kDeleting,
                    .directory_created = directory_created_,
                    .log_start = log_start_,
-                   .flushed = position_of(flushed_linear_),
-                   .released = position_of(released_linear()),
-                   .end = position_of(end_.linear),
-                   .end_offset = end_.offset,
+                   .flushed = durable_position_of(flushed_linear_),
+                   .released = durable_position_of(released_linear()),
+                   .end = durable_position_of(durable_.linear),
+                   .end_offset = durable_.offset,
                    .epochs = epochs_,
-                   .producers = producers_.encode(end_.offset),
                    .damage = damage_};
+  if (stable_producers_.valid) {
+    entry.producers = stable_producers_.bytes;
+    entry.producers_at = durable_position_of(stable_producers_.at.linear);
+    entry.producers_offset = stable_producers_.at.offset;
+  }
   for (const auto& segment : segments_) {
     entry.segments.push_back({segment->base_offset(), segment->size, segment->max_timestamp, segment->last_append});
+    if (segment == durable_segment_) break;
   }
+  entry.segments.back().size_bytes = entry.end.position;
   return entry;
 }
 
@@ -255,8 +291,8 @@ TableEntry Partition::table_entry() const {
 Task<Result<void>> Partition::quiesce() {
   for (;;) {
     if (damage_.damaged && durable_linear_ < end_.linear) co_return failure(Errc::kDamaged);
-    const bool settled = metas_pending_ == 0 && durable_.linear == end_.linear && !write_back_running_ &&
-                         submitting_ == segments_.back();
+    const bool settled = metas_pending_ == 0 && metas_unapplied_ == 0 && durable_.linear == end_.linear &&
+                         !write_back_running_ && submitting_ == segments_.back();
     if (settled && flushed_linear_ == end_.linear) co_return Result<void>();
     if (settled) engine_.write_back().request(*this, end_.linear, true);
     co_await changed_.wait();

@@ -22,8 +22,8 @@ Task<Result<void>> Partition::set_log_start(int64_t offset) {
   co_await engine_.contributor().write(
       *this, {.type = RecordType::kLogStart, .uid = uid_, .generation = generation_, .first_offset = offset});
   log_start_ = std::max(log_start_, offset);
-  epochs_.truncate_from_start(log_start_);
   remove_segments_below_log_start();
+  meta_applied();
   co_return Result<void>();
 }
 
@@ -38,13 +38,15 @@ void Partition::doom(Segment& segment) {
 // Segments that end below the log start are not part of the log any more; their files follow in the background.
 void Partition::remove_segments_below_log_start() {
   std::vector<std::shared_ptr<Segment>> gone;
-  while (segments_.size() > 1 && segments_[1]->base_offset() <= log_start_ && segments_.front() != submitting_) {
+  while (segments_.size() > 1 && segments_[1]->base_offset() <= log_start_ && segments_.front() != durable_segment_) {
     gone.push_back(segments_.front());
     segments_.pop_front();
     doom(*gone.back());
   }
   if (gone.empty()) return;
   const uint64_t first = segments_.front()->linear_start();
+  // Not at the log start: that may lie inside a batch, whose epoch is still wanted.
+  epochs_.truncate_from_start(segments_.front()->base_offset());
   if (flushed_linear_ < first) {
     CHECK(durable_linear_ >= first);
     flushed_linear_ = first;
@@ -65,7 +67,13 @@ Task<void> Partition::remove_gone(std::vector<std::shared_ptr<Segment>> gone) {
 Task<Result<void>> Partition::truncate(int64_t offset) {
   if (offset < log_start_) co_return failure(Errc::kOutOfRange);
   if (auto open = check_open(); !open) co_return open;
-  if (offset >= end_.offset) co_return Result<void>();
+  if (offset >= end_.offset) {
+    // Nothing to cut; but what is there is durable when this returns, as after a cut.
+    const Use use(*this);
+    const uint64_t end = end_.linear;
+    while (durable_.linear < end && mode_ != Mode::kDeleting && !damage_.damaged) co_await changed_.wait();
+    co_return Result<void>();
+  }
   mode_ = Mode::kTruncating;
   Result<void> done = co_await cut(offset);
   mode_ = Mode::kOpen;
@@ -102,6 +110,8 @@ Task<Result<void>> Partition::cut(int64_t offset) {
     auto synced = co_await reactor::file_system::sync_directory(engine_.core(), directory());
     if (!synced) co_return synced;
   }
+  // A log start inside the first batch that goes stays where it is: the log goes on from there.
+  to.offset = std::max(to.offset, log_start_);
   const SegmentPosition at = position_of(to.linear);
   co_await engine_.contributor().write(*this, {.type = RecordType::kTruncate,
                                                .uid = uid_,
@@ -110,10 +120,13 @@ Task<Result<void>> Partition::cut(int64_t offset) {
                                                .position = at.position,
                                                .first_offset = to.offset});
   cut_memory(to);
+  meta_applied();
   if (auto indexed = co_await ensure_index(segments_.back()); !indexed) co_return indexed;
   active().max_timestamp = active().index().max_timestamp();
-  if (producers_.reaches(to.offset)) co_return co_await rebuild_producers();
-  co_return Result<void>();
+  if (producers_known_) co_return Result<void>();
+  auto rebuilt = co_await rebuild_producers();
+  producers_known_ = rebuilt.has_value();
+  co_return rebuilt;
 }
 
 void Partition::cut_memory(const Boundary& to) {
@@ -138,6 +151,10 @@ void Partition::cut_memory(const Boundary& to) {
   write_back_goal_ = to.linear;
   submitting_ = last;
   prefix_due_ = last->size % kBlock != 0;
+  durable_segment_ = last;
+  if (stable_producers_.at.offset > to.offset) stable_producers_ = {};
+  next_producers_ = {};
+  producers_known_ = !producers_.reaches(to.offset);
   live_.clear();
   hints_.fill({});
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;

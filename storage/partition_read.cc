@@ -112,12 +112,32 @@ bool Partition::is_verified(const Segment& segment, uint64_t from, uint64_t to) 
   return true;
 }
 
+// The batch that ends at `position` of the segment, with this next offset, is followed by what the log says or holds.
+bool Partition::joins_what_follows(const Segment& segment, uint64_t position, int64_t next_offset) const {
+  if (position == segment.size) {
+    const auto at = std::ranges::find_if(segments_, [&](const auto& known) { return known.get() == &segment; });
+    if (at == segments_.end() || at + 1 == segments_.end()) return next_offset == end_.offset;
+    return next_offset == (*(at + 1))->base_offset();
+  }
+  HeaderBytes header;
+  if (first_missing(segment, position, position + header.size()) < position + header.size()) return true;
+  copy_out(segment, position, header);
+  return load_be<int64_t>(header.data()) == next_offset;
+}
+
 // Checks a batch that lies in memory against its checksum and, for what that does not cover, against what the log says.
 bool Partition::verify(const Segment& segment, uint64_t position, int64_t expected_offset) {
   HeaderBytes header;
   copy_out(segment, position, header);
   const auto fields = fields_of(header);
-  if (!fields || (expected_offset >= 0 && fields->base_offset != expected_offset)) return false;
+  if (!fields) return false;
+  if (position > 0) {
+    if (fields->base_offset != expected_offset) return false;
+  } else if (fields->base_offset < segment.base_offset() ||
+             !joins_what_follows(segment, fields->size, fields->next_offset)) {
+    // A segment may start before its first batch, after a truncation down to a log start inside a batch.
+    return false;
+  }
   const int32_t epoch = epochs_.epoch_for(fields->base_offset);
   if (epoch != kNoLeaderEpoch && epoch != fields->leader_epoch) return false;
   uint32_t crc = 0;

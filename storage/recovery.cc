@@ -33,6 +33,11 @@ Task<Result<void>> Recovery::lock() {
   const std::string& root = host_.options_.data_directory;
   auto made = co_await file_system::make_directory(core_, root);
   if (!made && made.error() != Errc::kExists) co_return made;
+  if (made) {
+    const size_t slash = root.find_last_of('/');
+    const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : root.substr(0, slash);
+    if (auto synced = co_await file_system::sync_directory(core_, parent); !synced) co_return synced;
+  }
   auto lock =
       co_await File::open(core_, root + "/.lock", reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenLock);
   if (!lock) co_return failure(lock.error());
@@ -158,6 +163,8 @@ void Recovery::truncate(Replay& replay, const JournalRecord& record) {
   entry.generation = record.generation;
   entry.flushed = entry.released = entry.end = to;
   entry.end_offset = record.first_offset;
+  // All that is left was flushed before this record was written.
+  if (record.position > 0 || entry.segments.size() > 1) entry.directory_created = true;
   entry.epochs.truncate_from_end(record.first_offset);
   if (replay.scan_offset > record.first_offset) {
     replay.producers_lost = true;
@@ -173,6 +180,7 @@ void Recovery::drop_below_log_start(Replay& replay) {
     entry.segments.erase(entry.segments.begin());
   }
   const SegmentPosition first{entry.segments.front().base_offset, 0};
+  entry.epochs.truncate_from_start(first.base_offset);
   entry.flushed = std::max(entry.flushed, first);
   entry.released = std::max(entry.released, first);
   if (entry.end < first) {
@@ -212,7 +220,6 @@ void Recovery::apply_meta(uint64_t lsn, const JournalRecord& record) {
       break;
     case RecordType::kLogStart:
       entry.log_start = std::max(entry.log_start, record.first_offset);
-      entry.epochs.truncate_from_start(entry.log_start);
       break;
     case RecordType::kEpochStart:
       entry.epochs.assign(record.epoch, record.first_offset);
@@ -268,8 +275,9 @@ Task<Result<RecoveryReport>> Recovery::run() {
   for (TableEntry& entry : table_.entries) {
     Replay replay;
     replay.from_table = true;
-    replay.scan_from = entry.end;
-    replay.scan_offset = entry.end_offset;
+    replay.scan_from = entry.producers_at;
+    replay.scan_offset = entry.producers_offset;
+    replay.producers_lost = entry.producers_offset < 0;
     const Uid uid = entry.uid;
     replay.entry = std::move(entry);
     partitions_.emplace(uid, std::move(replay));

@@ -292,6 +292,8 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
     if (entry.damage.damaged) break;
   }
   entry.producers = producers.encode(entry.end_offset);
+  entry.producers_at = entry.end;
+  entry.producers_offset = entry.end_offset;
   co_return Result<void>();
 }
 

@@ -53,7 +53,7 @@ class Segment final : public ChunkOwner {
   bool sealed = false;
   bool removed = false;     // no longer part of the log
   bool index_whole = true;  // false: the index lacks what was there before a restart
-  bool indexing = false;  // somebody builds the index
+  bool indexing = false;    // somebody builds the index
   Bytes producer_snapshot;  // of the state at its end, until it is on disk
   bool tidy = false;        // sealed, and file truncated, index and producer snapshot written
 

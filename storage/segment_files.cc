@@ -40,7 +40,8 @@ Task<Result<void>> SegmentFiles::create_directory(Partition& partition) {
   reactor::Core& core = engine_.core();
   const std::string path = partition.directory();
   // An earlier incarnation's directory has the same name until it is moved away.
-  co_await engine_.wait_for_name(path);
+  co_await engine_.wait_for_name(partition);
+  if (partition.mode_ == Partition::Mode::kDeleting) co_return failure(Errc::kNotFound);
   auto made = co_await file_system::make_directory(core, path);
   if (!made && made.error() != Errc::kExists) co_return made;
   auto synced = co_await file_system::sync_directory(core, engine_.host().options().data_directory);

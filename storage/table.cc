@@ -60,6 +60,8 @@ void encode_table_entry(const TableEntry& entry, Bytes& out) {
   put_blob(writer, bytes_of(entry.damage.reason));
   put_blob(writer, entry.epochs.encode());
   put_blob(writer, entry.producers);
+  put_position(writer, entry.producers_at);
+  writer.put<int64_t>(entry.producers_offset);
 }
 
 namespace {
@@ -108,6 +110,8 @@ Result<TableEntry> take_entry(LittleReader& reader) {
   entry.epochs = TRY(EpochCache::decode(take_blob(reader)));
   const ByteView producers = take_blob(reader);
   entry.producers.assign(producers.begin(), producers.end());
+  entry.producers_at = take_position(reader);
+  entry.producers_offset = reader.take<int64_t>();
   if (reader.failed() || !possible(entry)) return failure(Errc::kCorrupt);
   return entry;
 }

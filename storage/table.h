@@ -46,7 +46,10 @@ struct TableEntry {
   SegmentPosition end;                 // durable, a batch boundary
   int64_t end_offset = 0;
   EpochCache epochs;
-  Bytes producers;  // ProducerState::encode() at end_offset
+  // ProducerState::encode() as of a batch boundary at or before the end; -1: none, the headers tell.
+  Bytes producers;
+  SegmentPosition producers_at;
+  int64_t producers_offset = -1;
   Damage damage;
 };
 

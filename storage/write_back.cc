@@ -65,11 +65,10 @@ Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce)
   for (;;) {
     const Step step = co_await write_once(partition, bounce);
     if (step.progress) continue;
-    if (step.error == Errc{}) break;
+    if (step.error == Errc{} || partition.mode_ == Partition::Mode::kDeleting) break;
     engine_.core().log(
         reactor::LogLevel::kError, "storage.write_back_waits",
         fmt::format("partition={}-{} error={}", partition.topic_name(), partition.partition(), to_string(step.error)));
-    if (partition.mode_ == Partition::Mode::kDeleting) break;
     co_await engine_.core().sleep(kRetryDelay);
   }
   partition.write_back_partial_ = false;

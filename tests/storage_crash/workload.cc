@@ -84,15 +84,15 @@ class Driver {
     } else if (dice < 79) {
       partition->roll();
     } else if (dice < 84) {
-      start(truncate(*partition));
+      start(*partition, truncate(*partition));
     } else if (dice < 89) {
-      start(set_log_start(*partition));
+      start(*partition, set_log_start(*partition));
     } else if (dice < 92) {
-      start(retain(*partition));
+      start(*partition, retain(*partition));
     } else if (dice < 98) {
       co_await read_back(*partition);
     } else {
-      start(remove(*partition));
+      start(*partition, remove(*partition));
     }
   }
 
@@ -107,7 +107,11 @@ class Driver {
 
   ModelPartition& model_of(const Partition& partition) { return work_.model.at(partition.topic_id()); }
 
-  void start(Task<void> task) { scope_.spawn(std::move(task)); }
+  // Runs beside the other steps. The partition is busy from now on, not only once the task runs.
+  void start(Partition& partition, Task<void> task) {
+    busy_.insert(partition.topic_id());
+    scope_.spawn(std::move(task));
+  }
 
   Task<void> create() {
     const TopicId id = topic_id(work_.next_id++);
@@ -201,9 +205,11 @@ class Driver {
 
   Task<void> truncate(Partition& partition) {
     ModelPartition& expected = model_of(partition);
-    if (expected.end == expected.log_start_asked) co_return;
     const TopicId id = partition.topic_id();
-    busy_.insert(id);
+    if (expected.end == expected.log_start_asked) {
+      busy_.erase(id);
+      co_return;
+    }
     const auto range = static_cast<uint64_t>(expected.end - expected.log_start_asked);
     const int64_t wanted = expected.end - static_cast<int64_t>(below(work_.random, std::min<uint64_t>(range, 12) + 1));
     int64_t cut = expected.log_start_asked;
@@ -232,8 +238,10 @@ class Driver {
     const TopicId id = partition.topic_id();
     const int64_t most = partition.high_watermark();
     const int64_t least = partition.log_start_offset();
-    if (most <= least) co_return;
-    busy_.insert(id);
+    if (most <= least) {
+      busy_.erase(id);
+      co_return;
+    }
     const int64_t wanted = least + 1 + static_cast<int64_t>(below(work_.random, static_cast<uint64_t>(most - least)));
     expected.log_start_asked = wanted;
     auto done = co_await partition.set_log_start(wanted);
@@ -247,7 +255,6 @@ class Driver {
   Task<void> retain(Partition& partition) {
     ModelPartition& expected = model_of(partition);
     const TopicId id = partition.topic_id();
-    busy_.insert(id);
     expected.log_start_asked = std::max(expected.log_start_asked, partition.high_watermark());
     auto done = co_await partition.apply_retention({kWallClockMs});
     busy_.erase(id);
@@ -265,7 +272,6 @@ class Driver {
   Task<void> remove(Partition& partition) {
     ModelPartition& expected = model_of(partition);
     const TopicId id = partition.topic_id();
-    busy_.insert(id);
     expected.life = Life::kDeleting;
     auto done = co_await engine_.delete_partition(partition);
     busy_.erase(id);
