@@ -41,6 +41,7 @@ BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& option
       fetch_memory_(core, options.fetch_memory_bytes),
       operations_(core),
       fetch_waits_(*this),
+      maintenance_over_(core),
       scope_(core) {}
 
 BrokerCore& BrokerCore::there(Core& core) { return host_.on(core.id()); }
@@ -159,17 +160,12 @@ void BrokerCore::take_group_answer(RequestToken token, GroupResponse response) {
 }
 
 Task<void> BrokerCore::run_maintenance() {
-  while (!core_.stopping()) {
-    const reactor::Instant next = core_.now() + options_.retention_check_interval;
-    // Short naps, so that stopping does not wait for the interval.
-    constexpr reactor::Duration kNap = std::chrono::milliseconds(200);
-    while (!core_.stopping() && core_.now() < next) co_await core_.sleep(kNap);
-    if (core_.stopping()) break;
+  while (!co_await maintenance_over_.wait_until(core_.now() + options_.retention_check_interval)) {
     std::vector<storage::Uid> uids;
     engine_.for_each([&](storage::Partition& partition) { uids.push_back(partition.uid()); });
     for (const storage::Uid uid : uids) {
       co_await core_.yield(reactor::CpuClass::kBackground);
-      if (core_.stopping()) break;
+      if (maintenance_over_.is_set()) break;
       storage::Partition* partition = engine_.find(uid);
       if (partition == nullptr) continue;
       OperationGate::Use use(operations_);

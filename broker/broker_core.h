@@ -81,8 +81,9 @@ class BrokerCore final : public net::RequestHandler {
   reactor::Task<std::optional<GroupResponse>> ask_group(net::ConnectionContext& context, reactor::CoreId owner,
                                                         int32_t index, GroupEvent event);
 
-  // Background: retention and segment rolls, at every interval until the core stops.
+  // Background: retention and segment rolls, at every interval until end_maintenance().
   reactor::Task<void> run_maintenance();
+  void end_maintenance() { maintenance_over_.set(); }
   // Coordinators resign, mail under way arrives. To be awaited when no request runs any more.
   reactor::Task<void> stop();
 
@@ -113,6 +114,7 @@ class BrokerCore final : public net::RequestHandler {
   uint64_t rotation_ = 0;
   uint64_t next_group_call_ = 1;
   std::map<RequestToken, GroupCall*> group_calls_;
+  reactor::Event maintenance_over_;
   reactor::TaskScope scope_;
 };
 

@@ -175,6 +175,7 @@ class BrokerProgram {
         }
       }
       core.request_stop();
+      broker.end_maintenance();
       co_await connections.drain();
       co_await reach(core, host, Milestone::kDrained);
       co_await background.join();

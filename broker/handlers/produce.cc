@@ -213,14 +213,17 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) by_core[entry.owner].push_back(&entry);
   }
-  const Instant deadline = core.core().now() + std::chrono::milliseconds(std::max(body->timeout_ms, 0));
+  // The time-out is meant for acks=all. With acks=1 clients expect no such wait, so they may send any number.
+  constexpr int32_t kLeaderTimeoutMsMin = 30'000;
+  const int32_t timeout_ms = std::max(body->timeout_ms, body->acks == kAcksAll ? 0 : kLeaderTimeoutMsMin);
+  const Instant deadline = core.core().now() + std::chrono::milliseconds(timeout_ms);
   struct Work {
     BrokerCore* home;
     Share* share;
     Instant deadline;
     Task<void> operator()(Core& there) { return produce_share(home->there(there), *share, deadline); }
   };
-  // Calls may not move once started, hence the deques' cousins: both vectors are sized before.
+  // Shares and calls may not move once the calls are started.
   std::vector<Share> shares;
   std::vector<CoreId> owners;
   for (size_t owner = 0; owner < by_core.size(); ++owner) {

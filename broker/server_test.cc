@@ -1,0 +1,175 @@
+// A broker's life as a whole: first start, restart, crash, refusals, orderly stop.
+#include "broker/server.h"
+
+#include "broker/node_identity.h"
+#include "broker/testing/simulated_broker.h"
+#include "net/kafka/producer_ids.h"
+#include "reactor/file.h"
+
+namespace posthaste::broker::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using reactor::simulated::HostState;
+using ServerTest = BrokerTest;
+
+TEST_F(ServerTest, TheFirstStartMakesAnIdentityThatStays) {
+  start();
+  ASSERT_TRUE(ready_) << shared_->failure();
+  EXPECT_TRUE(report_.created);
+  const std::string cluster = report_.cluster_id;
+  EXPECT_EQ(cluster.size(), 22U);
+  EXPECT_EQ(report_.node_id, 1);
+  stop();
+  EXPECT_TRUE(shared_->failure().empty());
+  start();
+  ASSERT_TRUE(ready_) << shared_->failure();
+  EXPECT_FALSE(report_.created);
+  EXPECT_EQ(report_.cluster_id, cluster);
+}
+
+TEST_F(ServerTest, AnotherNodeIdIsRefused) {
+  start();
+  stop();
+  options_.node_id = 5;
+  start();
+  EXPECT_FALSE(ready_);
+  EXPECT_NE(shared_->failure().find("belongs to node 1"), std::string::npos) << shared_->failure();
+}
+
+TEST_F(ServerTest, ANewerFormatIsRefusedAndUntouched) {
+  start();
+  stop();
+  const auto before = broker_->disk().read_file("/data/broker.meta");
+  ASSERT_TRUE(before);
+  std::string text(reinterpret_cast<const char*>(before->data()), before->size());
+  text.replace(text.find("=1"), 2, "=9");
+  auto write = [&](Core& core) -> Task<void> {
+    auto file = co_await reactor::File::open(core, "/data/broker.meta", reactor::kOpenWrite);
+    EXPECT_TRUE((co_await file->write(0, storage::bytes_of(text), 0, reactor::IoClass::kFileSystem)).has_value());
+    EXPECT_TRUE((co_await file->close()).has_value());
+  };
+  broker_->set_program(write);
+  broker_->start();
+  ASSERT_TRUE(world_.run_until([&] { return !broker_->running(); }, 10s));
+  start();
+  EXPECT_FALSE(ready_);
+  EXPECT_NE(shared_->failure().find("newer format"), std::string::npos) << shared_->failure();
+  const auto after = broker_->disk().read_file("/data/broker.meta");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(after->data()), after->size()), text);
+}
+
+TEST_F(ServerTest, AnAddressInUseIsNamed) {
+  options_.listeners.push_back({.name = "SECOND", .bind_address = kBrokerAddress});
+  start();
+  EXPECT_FALSE(ready_);
+  EXPECT_NE(shared_->failure().find("10.0.0.1:9092 is in use"), std::string::npos) << shared_->failure();
+  EXPECT_EQ(broker_->state(), HostState::kStopped) << "all cores end when the start fails";
+}
+
+TEST_F(ServerTest, MetadataNamesTheListenerThatWasAsked) {
+  options_.listeners.push_back(
+      {.name = "OUTSIDE", .bind_address = "10.0.0.1:9093", .advertised_host = "example.org", .advertised_port = 4000});
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ((co_await client.call(kafka::MetadataRequest{}, 9)).message.brokers.at(0).port, 9092);
+    net::ClientConnection outside(client.core(), "outside");
+    EXPECT_TRUE((co_await outside.connect("10.0.0.1:9093")).has_value());
+    const auto answer = co_await outside.call(kafka::MetadataRequest{}, 9);
+    EXPECT_TRUE(answer.has_value());
+    if (answer) EXPECT_EQ(answer->message.brokers.at(0).host, "example.org");
+    if (answer) EXPECT_EQ(answer->message.brokers.at(0).port, 4000);
+    co_await outside.close();
+  });
+}
+
+// Topics, records and producer ids over a kill, a power loss and an orderly stop; leader epochs rise every time.
+TEST_F(ServerTest, WhatWasAckedSurvivesEveryEnd) {
+  start();
+  int64_t last_id = -1;
+  run([&](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 5), ErrorCode::kNone);
+    last_id = (co_await client.call(kafka::InitProducerIdRequest{}, 4)).message.producer_id;
+  });
+  constexpr int kLives = 6;
+  for (int life = 0; life < kLives; ++life) {
+    run([&](Client& client) -> Task<void> {
+      for (int32_t partition = 0; partition < 5; ++partition) {
+        const Produced produced = co_await client.produce("t", partition, make_batch({fmt::format("life {}", life)}));
+        EXPECT_EQ(produced.error, ErrorCode::kNone);
+        EXPECT_EQ(produced.base_offset, life);
+        const Fetched all = co_await client.fetch("t", partition, 0);
+        EXPECT_EQ(all.values.size(), static_cast<size_t>(life) + 1);
+        EXPECT_EQ(all.values.front(), "life 0");
+      }
+      const auto metadata = co_await client.call(kafka::MetadataRequest{}, 9);
+      EXPECT_EQ(metadata.message.topics.at(0).partitions.at(0).leader_epoch, life);
+      const int64_t id = (co_await client.call(kafka::InitProducerIdRequest{}, 4)).message.producer_id;
+      EXPECT_GT(id, last_id) << "an id was given out twice";
+      last_id = id;
+    });
+    if (life % 3 == 0) {
+      broker_->kill();
+    } else if (life % 3 == 1) {
+      broker_->power_off();
+    } else {
+      stop();
+    }
+    start(static_cast<reactor::CoreId>(1 + life % 4));
+    ASSERT_TRUE(ready_) << shared_->failure();
+  }
+}
+
+TEST_F(ServerTest, PowerLossInTheMiddleOfStartingIsNoHarm) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 3), ErrorCode::kNone);
+    (void)co_await client.produce("t", 2, make_batch({"kept"}));
+  });
+  for (uint64_t operations = 1; operations < 120; operations += 7) {
+    broker_->power_off();
+    broker_->crash_after_operations(operations);
+    start();
+    if (broker_->running()) broker_->power_off();
+    broker_->crash_after_operations(0);
+    start();
+    ASSERT_TRUE(ready_) << operations << ": " << shared_->failure();
+    run([&](Client& client) -> Task<void> {
+      EXPECT_EQ((co_await client.fetch("t", 2, 0)).values, (std::vector<std::string>{"kept"})) << operations;
+    });
+  }
+}
+
+TEST_F(ServerTest, OldSegmentsGoByThemselves) {
+  options_.retention_check_interval = 5s;
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1, {{"retention.ms", "10000"}, {"segment.ms", "3000"}}),
+              ErrorCode::kNone);
+    for (int i = 0; i < 3; ++i) {
+      (void)co_await client.produce("t", 0, make_batch({"old"}, {}, 1'000));
+      co_await client.core().sleep(10s);
+    }
+    co_await client.core().sleep(30s);
+    EXPECT_GT((co_await client.list_offset("t", 0, -2)).offset, 0);
+    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 3);
+    EXPECT_EQ((co_await client.fetch("t", 0, 0)).error, ErrorCode::kOffsetOutOfRange);
+  });
+  stop();
+}
+
+TEST(NodeIdentityTest, RoundTripAndEveryDamageIsFound) {
+  NodeIdentity identity{.cluster_id = "IQYwWZj_T1yggjYdmfypkA", .node_id = 3};
+  identity.directory_id.bytes[0] = std::byte{7};
+  const std::string text = encode_identity(identity);
+  EXPECT_EQ(decode_identity(text), identity);
+  for (size_t i = 0; i < text.size(); ++i) {
+    std::string damaged = text;
+    damaged[i] = static_cast<char>(damaged[i] ^ 1);
+    EXPECT_NE(decode_identity(damaged), identity) << i;
+    EXPECT_FALSE(decode_identity(text.substr(0, i)).has_value()) << i;
+  }
+}
+
+}  // namespace
+}  // namespace posthaste::broker::testing
