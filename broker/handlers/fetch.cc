@@ -239,9 +239,11 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
     if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);
   }
   const Instant deadline = request.received + std::chrono::milliseconds(std::max(body->max_wait_ms, 0));
-  const auto min_bytes = static_cast<uint64_t>(std::max(body->min_bytes, 0));
   const uint64_t max_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),
                                        uint64_t{core.options().fetch_max_bytes}, core.fetch_memory().total() / 4});
+  // More than an answer may hold would never come together.
+  const uint64_t min_bytes =
+      std::min(static_cast<uint64_t>(std::max(body->min_bytes, 0)), std::max<uint64_t>(max_bytes, 1));
   for (;;) {
     co_await core.fetch_memory().acquire(max_bytes);
     auto hold = std::make_unique<FetchHold>(core, max_bytes);
