@@ -1,4 +1,3 @@
-// Hosts on real threads: they start, end, are stopped, and their cores talk to each other and to sockets.
 // The real host: programs on pinned threads start, talk and end together.
 #include "reactor/uring/host.h"
 
