@@ -3,6 +3,7 @@
 
 #include "net/kafka/fetch.h"
 #include "net/kafka/group_offsets.h"
+#include "net/kafka/groups.h"
 #include "net/kafka/offsets.h"
 #include "storage/record_reader.h"
 #include "tests/simulation/kafka_client.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr int16_t kFetchVersion = 12;
 constexpr int16_t kListOffsetsVersion = 7;
+constexpr int16_t kFindCoordinatorVersion = 2;
 constexpr int16_t kOffsetFetchVersion = 7;
 constexpr int64_t kLatest = -1;
 constexpr reactor::Duration kPatience = 5s;
@@ -140,7 +142,10 @@ Task<void> read_committed_offsets(reactor::Core& core, Models& models) {
   request.topics.emplace();
   request.topics->push_back({.name = models.topics[0].name});
   for (int32_t i = 0; i < models.topics[0].partitions; ++i) request.topics->back().partition_indexes.push_back(i);
+  net::kafka::FindCoordinatorRequest find{.key = models.group};
   while (!models.oracle.violated()) {
+    // As every client does first; it may be the first of this run, and the broker makes the offsets topic for it.
+    (void)co_await client.call(find, kFindCoordinatorVersion, kPatience);
     auto answer = co_await client.call(request, kOffsetFetchVersion, kPatience);
     if (answer && answer->body.error_code == ErrorCode::kNone && answer->body.topics.size() == 1) {
       for (const auto& partition : answer->body.topics[0].partitions) {
