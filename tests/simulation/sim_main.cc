@@ -232,9 +232,9 @@ class Run {
   void heal() {
     world_.options().reset_per_million = 0;
     world_.options().network_spike_per_million = 0;
+    broker_.slow_disk(1);  // first: what is under way has to end in time
     if (stop_asked_) world_.run_until([&] { return !broker_.running(); }, kStopPatience);
     if (!broker_.running()) start_broker();
-    broker_.slow_disk(1);
   }
 
   World world_;
