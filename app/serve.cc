@@ -173,6 +173,7 @@ int serve(const BrokerConfig& config) {
                          broker::make_broker_program(make_broker_options(config, pool, cores, machine.host_name), host),
                          [&signals] { signals.wake(); });
   if (!running) return cannot_start(running.error());
+  say(fmt::format("io io_uring profile={}", uring::to_string((*running)->profile())));
   const std::string signal = signals.wait();
   if (!signal.empty()) {
     say(fmt::format("stopping signal={}", signal));

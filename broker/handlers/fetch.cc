@@ -219,6 +219,14 @@ FetchResponse to_wire(const FetchRequest& body, std::deque<Entry>& entries) {
   return response;
 }
 
+// What one answer may take of the memory for answers: at most half of what is free, so that readers who do not take
+// theirs leave ever less to each other but never nothing to the rest.
+uint64_t share_of_memory(BrokerCore& core, uint64_t asked) {
+  constexpr uint64_t kBytesMin = uint64_t{64} << 10;
+  const uint64_t share = std::max(core.fetch_memory().available() / 2, kBytesMin);
+  return std::min({asked, share, core.fetch_memory().total()});
+}
+
 FetchResponse refused(ErrorCode error) {
   FetchResponse response;
   response.error_code = error;
@@ -239,15 +247,16 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
     if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);
   }
   const Instant deadline = request.received + std::chrono::milliseconds(std::max(body->max_wait_ms, 0));
-  const uint64_t max_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),
-                                       uint64_t{core.options().fetch_max_bytes}, core.fetch_memory().total() / 4});
-  // More than an answer may hold would never come together.
-  const uint64_t min_bytes =
-      std::min(static_cast<uint64_t>(std::max(body->min_bytes, 0)), std::max<uint64_t>(max_bytes, 1));
+  const uint64_t asked_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),
+                                         uint64_t{core.options().fetch_max_bytes}, core.fetch_memory().total() / 4});
   for (;;) {
+    const uint64_t max_bytes = share_of_memory(core, asked_bytes);
     co_await core.fetch_memory().acquire(max_bytes);
     auto hold = std::make_unique<FetchHold>(core, max_bytes);
     const Round round = co_await read_round(core, entries, by_core, max_bytes);
+    // More than an answer may hold would never come together.
+    const uint64_t min_bytes =
+        std::min(static_cast<uint64_t>(std::max(body->min_bytes, 0)), std::max<uint64_t>(max_bytes, 1));
     const bool waits = round.bytes < min_bytes && !round.has_error && !entries.empty() && !context.closing() &&
                        core.core().now() < deadline;
     if (!waits) {
