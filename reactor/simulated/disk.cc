@@ -97,6 +97,36 @@ int64_t Disk::complete(Ticket ticket) {
   return result;
 }
 
+std::string Disk::describe_in_flight() const {
+  constexpr const char* kNames[] = {"open",
+                                    "close",
+                                    "read",
+                                    "write",
+                                    "sync",
+                                    "allocate",
+                                    "truncate",
+                                    "rename",
+                                    "unlink",
+                                    "make_directory",
+                                    "remove_directory",
+                                    "list_directory",
+                                    "stat"};
+  std::string text;
+  for (const InFlight& flight : in_flight_) {
+    if (flight.op == nullptr) continue;
+    const Op& op = *flight.op;
+    if (!text.empty()) text += ", ";
+    text += kNames[static_cast<size_t>(op.kind)];
+    if (is_open(flight.file)) {
+      text += fmt::format(" {} {}+{}", open_[flight.file].path, op.offset,
+                          std::max(op.length, SliceCursor::total(op.slices, op.slice_count)));
+    } else if (op.path != nullptr) {
+      text += fmt::format(" {}", op.path);
+    }
+  }
+  return text.empty() ? "nothing" : text;
+}
+
 std::optional<Errc> Disk::injected_error(const Op& op, Handle file) {
   for (FaultRule& rule : faults_) {
     if (rule.kind != op.kind || rule.count == 0) continue;

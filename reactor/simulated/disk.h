@@ -97,6 +97,8 @@ class Disk {
   // It ends without effect (cancelled).
   void withdraw(Ticket ticket);
   size_t in_flight() const { return in_flight_count_; }
+  // What is in flight, for a log line: "write /data/x 4096+8192, sync /data/y".
+  std::string describe_in_flight() const;
   bool is_open(Handle file) const { return file < open_.size() && open_[file].used; }
 
   // --- Deaths.

@@ -202,7 +202,10 @@ void Disk::land_in_flight(const Op& op, const OpenFile& file, Random& random, co
   const Fate fate = draw(random, policy.in_flight);
   // The new size is metadata: it may have made it or not, whatever became of the bytes.
   const bool grows = policy.choose ? random.below(2) == 0 : coin(random, fate);
-  if (grows) inode.size = std::max(inode.size, end);
+  if (grows && end > inode.size) {
+    inode.size = end;
+    inode.dirty = true;
+  }
   end = std::min(end, inode.size);
   const uint64_t first_sector = op.offset / kSectorBytes;
   const size_t sectors = (end + kSectorBytes - 1) / kSectorBytes - std::min(first_sector, end / kSectorBytes);

@@ -225,6 +225,24 @@ TEST(SimulatedDisk, ProcessDeathKeepsWhatCompleted) {
   d.open("/f", kOpenLock);  // the lock is free
 }
 
+TEST(SimulatedDisk, WhatADeathLeftBecomesDurableByTheNextSync) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    Driver d;
+    const auto file = d.open("/f");
+    ASSERT_EQ(d.sync_folder("/"), 0);
+    auto bytes = bytes_of(1024, 'w');
+    d.disk.begin(d.write_op(0, bytes, kWriteDurable), file);
+    EXPECT_TRUE(d.disk.describe_in_flight().starts_with("write /f 0+1024"));
+    Random random(seed);
+    d.disk.process_died(random);
+    const std::string found = text(d.disk, "/f");
+    d.sync(d.open("/f"));
+    CrashPolicy lost;
+    lost.completed = Fate::kLost;
+    EXPECT_EQ(text(d.disk.crash_image(random, lost), "/f"), found) << "seed " << seed;
+  }
+}
+
 TEST(SimulatedDisk, RefusesAsAKernelDoes) {
   Driver d;
   const auto fails = [](int64_t result, Errc e) { return result == -static_cast<int64_t>(e); };

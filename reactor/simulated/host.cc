@@ -94,7 +94,8 @@ void Host::begin_life(bool with_cores) {
   machine_on_ = true;
   crash_due_ = false;
   operations_submitted_ = 0;
-  timeline().trace().add((uint64_t{id_} << 32U) | life_number_);
+  world_.log(*this, 0, LogLevel::kInfo,
+             fmt::format("simulator: life {} begins, cores={}", life_number_, options_.cores));
   world_.network().host_is_back(*this);
   life_ = std::make_unique<Life>(options_.cores);
   cores_.assign(options_.cores, CoreState{});
@@ -157,7 +158,9 @@ void Host::power_off(CrashPolicy policy) {
 }
 
 void Host::die(HostState state, bool power_lost) {
-  timeline().trace().add((static_cast<uint64_t>(state) << 32U) | id_);
+  world_.log(*this, 0, LogLevel::kInfo,
+             fmt::format("simulator: {}; in flight: {}", power_lost ? "power lost" : "the process dies",
+                         disk_.describe_in_flight()));
   state_ = state;
   machine_on_ = !power_lost;
   // First what needs the memory of operations in flight, then the frames that own it.
@@ -177,7 +180,7 @@ void Host::end_orderly() {
     CHECK(backend->in_flight() == 0, "{}: core {} ended with {} operations in flight", ip_, backend->core(),
           backend->in_flight());
   }
-  timeline().trace().add((static_cast<uint64_t>(HostState::kStopped) << 32U) | id_);
+  world_.log(*this, 0, LogLevel::kInfo, "simulator: all programs have returned");
   state_ = HostState::kStopped;
   world_.network().host_died(*this, false);
   disk_.process_died(timeline().random());
