@@ -219,6 +219,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
   std::optional<reactor::Result<ReadResult>> read_memory(const ReadRequest& request, Miss& miss);
   bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
+  bool follows(int64_t next_offset, int64_t base_offset) const;
   bool joins_what_follows(const Segment& segment, uint64_t position, int64_t next_offset) const;
   bool verify(const Segment& segment, uint64_t position, int64_t expected_offset);
   void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);

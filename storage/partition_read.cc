@@ -89,12 +89,18 @@ std::optional<Result<Partition::Boundary>> Partition::find_batch(int64_t offset,
   }
   const auto range = segment->index().find_offset(offset);
   uint64_t position = range ? range->position : 0;
+  // Headers are not covered by the CRC as a whole: each batch must start where the one before ends.
+  int64_t expected = segment->base_offset();
+  const auto& entries = segment->index().entries();
+  const auto run = std::ranges::lower_bound(entries, position, {}, &IndexEntry::position);
+  if (run != entries.end() && run->position == position) expected = run->base_offset;
   HeaderBytes header;
   for (;;) {
     if (position >= segment->size) return Boundary{segment->linear_end(), segment->index().next_offset()};
     if (!peek(segment, position, header, miss)) return std::nullopt;
     const auto fields = fields_of(header);
-    if (!fields) return failure(Errc::kDamaged);
+    if (!fields || !follows(expected, fields->base_offset)) return failure(Errc::kDamaged);
+    expected = fields->next_offset;
     if (fields->next_offset > offset) return Boundary{segment->linear_start() + position, fields->base_offset};
     position += fields->size;
   }
@@ -112,17 +118,23 @@ bool Partition::is_verified(const Segment& segment, uint64_t from, uint64_t to) 
   return true;
 }
 
+// A batch with this base offset may stand behind one with that next offset. There are no holes, but for one below the
+// log start, where a truncation has cut a batch that the log start lies in.
+bool Partition::follows(int64_t next_offset, int64_t base_offset) const {
+  return base_offset == next_offset || (base_offset > next_offset && base_offset <= log_start_);
+}
+
 // The batch that ends at `position` of the segment, with this next offset, is followed by what the log says or holds.
 bool Partition::joins_what_follows(const Segment& segment, uint64_t position, int64_t next_offset) const {
   if (position == segment.size) {
     const auto at = std::ranges::find_if(segments_, [&](const auto& known) { return known.get() == &segment; });
-    if (at == segments_.end() || at + 1 == segments_.end()) return next_offset == end_.offset;
-    return next_offset == (*(at + 1))->base_offset();
+    if (at == segments_.end() || at + 1 == segments_.end()) return follows(next_offset, end_.offset);
+    return follows(next_offset, (*(at + 1))->base_offset());
   }
   HeaderBytes header;
   if (first_missing(segment, position, position + header.size()) < position + header.size()) return true;
   copy_out(segment, position, header);
-  return load_be<int64_t>(header.data()) == next_offset;
+  return follows(next_offset, load_be<int64_t>(header.data()));
 }
 
 // Checks a batch that lies in memory against its checksum and, for what that does not cover, against what the log says.
@@ -209,7 +221,7 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
       if (result.pieces.empty()) return failure(Errc::kDamaged);
       break;
     }
-    if (fields->next_offset > limit) break;
+    if (fields->next_offset > limit && !result.pieces.empty()) break;
     const bool fits = result.size_bytes + fields->size <= request.max_bytes;
     if (!fits && (!result.pieces.empty() || !request.first_batch_whole)) break;
     const uint64_t gap = first_missing(*segment, position, position + fields->size);
@@ -224,6 +236,7 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
       if (result.pieces.empty()) return failure(Errc::kDamaged);
       break;
     }
+    if (fields->next_offset > limit) break;  // only now is it known that the header can be believed
     if (result.pieces.empty()) result.base_offset = fields->base_offset;
     lease(*segment, position, position + fields->size, result);
     result.size_bytes += static_cast<uint32_t>(fields->size);
@@ -350,6 +363,7 @@ Task<Result<void>> Partition::walk_headers(std::shared_ptr<Segment> segment, uin
                                            std::function<bool(const RecordBatchView&)> visit) {
   HeaderBytes header;
   const uint32_t generation = generation_;
+  int64_t expected = -1;
   while (position < segment->size) {
     if (generation != generation_ || segment->removed) co_return failure(Errc::kBusy);
     Miss miss;
@@ -359,6 +373,8 @@ Task<Result<void>> Partition::walk_headers(std::shared_ptr<Segment> segment, uin
     }
     const auto fields = fields_of(header);
     if (!fields || position + fields->size > segment->size) co_return failure(Errc::kDamaged);
+    if (expected >= 0 && !follows(expected, fields->base_offset)) co_return failure(Errc::kDamaged);
+    expected = fields->next_offset;
     const auto batch = RecordBatchView::parse({header.data(), static_cast<size_t>(fields->size)});
     if (!batch || !visit(*batch)) co_return failure(Errc::kDamaged);
     position += fields->size;

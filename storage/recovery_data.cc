@@ -267,7 +267,10 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
       size_t taken = 0;
       bool rotten = !bytes;
       while (const auto batch = cursor.next()) {
-        if (batch->base_offset() < offset || !batch->crc_matches()) {
+        // No holes, but for one below the log start (Partition::follows).
+        const bool joins = batch->base_offset() == offset ||
+                           (batch->base_offset() > offset && batch->base_offset() <= entry.log_start);
+        if (!joins || !batch->crc_matches()) {
           rotten = true;
           break;
         }
@@ -290,6 +293,9 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
       segment.last_append = core_.wall_now();
     }
     if (entry.damage.damaged) break;
+  }
+  if (!entry.damage.damaged && offset != entry.end_offset && entry.end_offset > entry.log_start) {
+    entry.damage = {true, offset, "the last batch does not end where the log does"};
   }
   entry.producers = producers.encode(entry.end_offset);
   entry.producers_at = entry.end;

@@ -51,6 +51,7 @@ class Driver {
   Task<void> run() {
     engine_.for_each([this](Partition& partition) { partition.set_config(tiny_log(work_.random)); });
     while (work_.steps_left > 0 && !work_.failure) {
+      while (work_.paused) co_await core_.sleep(std::chrono::milliseconds(1));
       --work_.steps_left;
       co_await step();
       // Time passes now and then, so that commits, write-back and idle frontiers get their turn.

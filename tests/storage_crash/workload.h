@@ -23,6 +23,7 @@ struct Workload {
   uint64_t steps_left = 0;  // of all cores together; 0: close in an orderly way
   uint64_t next_id = 1;     // for topic ids and payloads; goes on from life to life
   bool closed = false;      // orderly end reached
+  bool paused = false;      // no new steps for now
   std::optional<std::string> failure;
   uint64_t appends = 0;
   uint64_t truncations = 0;
