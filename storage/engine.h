@@ -37,9 +37,10 @@ struct EngineOptions {
   // Journals on this device; cores are dealt to them in equal runs, the first of a run owns the stream. One where a
   // flush is a device command (most disks), more where writes are durable at once. 1 .. cores.
   uint16_t streams = 1;
-  uint64_t journal_file_bytes = uint64_t{8} << 20;
-  // Files per stream. The first kJournalFilesAtStart are made before serving, the rest in the background.
-  uint16_t journal_files = 16;
+  uint64_t journal_file_bytes = uint64_t{4} << 20;
+  // Files per stream. The first JournalStream::kFilesAtStart are zeroed before serving (some 10 ms), the rest in the
+  // background. All of them together bound what a restart has to replay.
+  uint16_t journal_files = 32;
   uint32_t commit_bytes_max = uint32_t{1} << 20;
   // Of the core's pool: appended and not yet written back. Beyond it append() says kNoMemory.
   uint64_t tail_bytes_max = uint64_t{24} << 20;

@@ -26,6 +26,20 @@ Task<Result<Bytes>> read_file(reactor::Core& core, std::string path) {
   co_return bytes;
 }
 
+namespace {
+// Header and first commit block of a journal file.
+Task<Result<Bytes>> read_start(reactor::Core& core, std::string path) {
+  auto file = co_await File::open(core, path, reactor::kOpenRead);
+  if (!file) co_return failure(file.error());
+  Bytes bytes(2 * kBlock);
+  auto got = co_await file->read(0, bytes, reactor::IoClass::kLiveRead);
+  (void)co_await file->close();
+  if (!got) co_return failure(got.error());
+  bytes.resize(*got);
+  co_return bytes;
+}
+}  // namespace
+
 Task<Result<void>> JournalReader::load(const std::string& path) {
   if (loaded_ == path) co_return Result<void>();
   auto bytes = co_await read_file(core_, path);
@@ -52,20 +66,26 @@ Task<Result<void>> JournalReader::open() {
   for (const auto& entry : *listed) {
     if (!entry.name.ends_with(".wal")) continue;
     const std::string path = fmt::format("{}/{}", directory_, entry.name);
-    if (auto loaded = co_await load(path); !loaded) co_return loaded;
-    if (bytes_.size() < 2 * kBlock) continue;
-    ScannedFile file{path, 0, bytes_.size()};
-    const auto header = decode_file_header(bytes_);
+    auto found = co_await reactor::file_system::stat(core_, path);
+    if (!found) co_return failure(found.error());
+    if (found->size_bytes < 2 * kBlock) continue;
+    auto start = co_await read_start(core_, path);
+    if (!start) co_return failure(start.error());
+    // Never taken into use: neither a header nor a first commit. Most files of a young journal.
+    if (std::ranges::all_of(*start, [](std::byte byte) { return byte == std::byte{0}; })) continue;
+    ScannedFile file{path, 0, found->size_bytes};
+    const auto header = decode_file_header(*start);
     if (!header && header.error() == Errc::kUnsupported) co_return failure(Errc::kUnsupported);
     if (header) {
       lsn_ceiling_ = std::max(lsn_ceiling_, header->start_lsn + file.bytes);
       if (header->stream != stream_.id) continue;
       file.start_lsn = header->start_lsn;
     } else {
-      const auto start = start_from_commits();
-      if (!start) continue;
-      file.start_lsn = *start;
-      if (*start >= stream_.low_water_lsn) ++repaired_;
+      if (auto loaded = co_await load(path); !loaded) co_return loaded;
+      const auto start_lsn = start_from_commits();
+      if (!start_lsn) continue;
+      file.start_lsn = *start_lsn;
+      if (*start_lsn >= stream_.low_water_lsn) ++repaired_;
     }
     lsn_ceiling_ = std::max(lsn_ceiling_, file.start_lsn + file.bytes);
     if (file.start_lsn >= stream_.low_water_lsn) files_.push_back(std::move(file));

@@ -1,0 +1,108 @@
+// The table's bytes and the placement rule.
+#include "storage/table.h"
+
+#include <gtest/gtest.h>
+
+#include "storage/codec.h"
+#include "storage/journal_format.h"
+#include "storage/placement.h"
+
+namespace posthaste::storage {
+namespace {
+
+using reactor::Errc;
+
+TableEntry entry_of(Uid uid) {
+  TableEntry entry{.uid = uid,
+                   .topic_name = "orders",
+                   .partition = 3,
+                   .core = 1,
+                   .generation = 2,
+                   .last_meta_lsn = 8192,
+                   .directory_created = true,
+                   .log_start = 5,
+                   .segments = {{0, 1000, 77, {5}}, {40, 300, 99, {6}}},
+                   .flushed = {40, 200},
+                   .released = {40, 0},
+                   .end = {40, 300},
+                   .end_offset = 60};
+  entry.epochs.assign(4, 10);
+  entry.producers = ProducerState().encode(60);
+  entry.producers_at = entry.end;
+  entry.producers_offset = 60;
+  return entry;
+}
+
+Bytes table_of(uint64_t entries) {
+  TableSnapshot snapshot{.number = 12, .cores = 2, .next_uid = 99, .streams = {{.low_water_lsn = 4096}}};
+  Bytes encoded;
+  for (uint64_t uid = 1; uid <= entries; ++uid) encode_table_entry(entry_of(uid), encoded);
+  return encode_table(snapshot, encoded, entries);
+}
+
+TEST(Table, IsReadBack) {
+  const Bytes file = table_of(3);
+  EXPECT_EQ(file.size() % kBlock, 0U);
+  const auto table = decode_table(file);
+  ASSERT_TRUE(table.has_value());
+  EXPECT_EQ(table->number, 12U);
+  EXPECT_EQ(table->next_uid, 99U);
+  ASSERT_EQ(table->entries.size(), 3U);
+  const TableEntry& entry = table->entries[2];
+  EXPECT_EQ(entry.uid, 3U);
+  EXPECT_EQ(entry.topic_name, "orders");
+  EXPECT_EQ(entry.segments, entry_of(3).segments);
+  EXPECT_EQ(entry.released, (SegmentPosition{40, 0}));
+  EXPECT_EQ(entry.epochs, entry_of(3).epochs);
+  EXPECT_EQ(entry.producers, entry_of(3).producers);
+  EXPECT_TRUE(entry.directory_created);
+  EXPECT_FALSE(entry.deleted);
+}
+
+TEST(Table, EveryFlippedBitIsFound) {
+  const Bytes file = table_of(1);
+  const size_t used = open_frame(file, load_le<uint32_t>(file.data()), kTableVersion)->total_bytes;
+  for (size_t at = 0; at < used; ++at) {
+    Bytes rotten = file;
+    rotten[at] ^= std::byte{1};
+    EXPECT_FALSE(decode_table(rotten).has_value()) << at;
+  }
+}
+
+TEST(Table, NewerVersionIsRefusedAsSuch) {
+  const Bytes file = table_of(1);
+  const auto frame = open_frame(file, load_le<uint32_t>(file.data()), kTableVersion);
+  ASSERT_TRUE(frame.has_value());
+  const Bytes newer = make_frame(load_le<uint32_t>(file.data()), kTableVersion + 1, frame->payload);
+  EXPECT_EQ(decode_table(newer).error(), Errc::kUnsupported);
+}
+
+TEST(Table, ImpossibleEntriesAreCorrupt) {
+  TableEntry entry = entry_of(1);
+  entry.flushed = {40, 301};  // behind the end
+  Bytes encoded;
+  encode_table_entry(entry, encoded);
+  EXPECT_EQ(decode_table(encode_table({.streams = {{}}}, encoded, 1)).error(), Errc::kCorrupt);
+}
+
+TEST(Placement, FewestOfTheTopicThenFewestOfAll) {
+  Placement placement(3);
+  TopicId first{};
+  TopicId second{};
+  second[0] = std::byte{1};
+  for (int32_t partition = 0; partition < 4; ++partition) {
+    const auto core = placement.choose_core(first);
+    EXPECT_EQ(core, partition % 3);
+    placement.add({first, partition}, core);
+  }
+  // Core 0 has two of the first topic: the second one starts elsewhere.
+  EXPECT_EQ(placement.choose_core(second), 1);
+  placement.remove({first, 0});
+  placement.remove({first, 3});
+  EXPECT_EQ(placement.choose_core(second), 0);
+  EXPECT_EQ(placement.find({first, 1}), 1);
+  EXPECT_FALSE(placement.find({first, 3}).has_value());
+}
+
+}  // namespace
+}  // namespace posthaste::storage
