@@ -2,7 +2,7 @@
 //
 //   posthaste-storage-crash [--every-operation] [--rot] [--verbose] [FIRST_SEED [COUNT]]
 //
-// One seed is three lives of one tiny store: random operations on 1 to 4 cores until the power goes at a random
+// One seed is two lives of one tiny store: random operations on 1 to 4 cores until the power goes at a random
 // operation. On the way crash images are taken when an operation has just been submitted (at some drawn ones, or after
 // every single one), with any subset of the 512-byte sectors of the writes in flight kept, lost or garbage. Each image
 // is recovered on another number of cores and compared with the model; then the power goes again inside that recovery,
@@ -32,8 +32,8 @@ using reactor::simulated::WorldOptions;
 using namespace std::chrono_literals;
 
 constexpr CoreId kCoresMax = 4;
-constexpr uint32_t kLives = 3;
-constexpr uint64_t kImagesPerLife = 4;  // without --every-operation
+constexpr uint32_t kLives = 2;
+constexpr uint64_t kImagesPerLife = 2;  // without --every-operation
 constexpr uint64_t kOperationsPerLifeMax = 500;
 constexpr size_t kPoolBytes = size_t{1} << 20;
 constexpr reactor::Duration kSettle = 2s;       // of simulated time

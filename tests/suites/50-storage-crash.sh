@@ -1,5 +1,5 @@
 # what: the storage engine in the simulator: the power goes at any operation, bits rot; a reference model compares
-# limit: 900
+# limit: 1800
 . "$(dirname "$0")/../tools/suite.sh"
 must_build release posthaste-storage-crash
 must_build asan posthaste-storage-crash

@@ -1,5 +1,5 @@
 # what: the whole broker and its clients in the simulator, by seed; the same seed twice, in release and under ASan
-# limit: 900
+# limit: 1800
 . "$(dirname "$0")/../tools/suite.sh"
 must_build release posthaste-sim
 must_build asan posthaste-sim
