@@ -1,6 +1,7 @@
 // The simulator's randomness and its running trace hash: small, fast, the same on every machine and build. Not for
 // cryptography, and nothing outside the simulator and tests may draw from it.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 

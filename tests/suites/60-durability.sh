@@ -1,5 +1,5 @@
 # what: 20 rounds of SIGKILL under load with real processes: every acknowledged record there once, in order, at its offset
-# limit: 400
+# limit: 900
 . "$(dirname "$0")/../tools/suite.sh"
 must_build release posthaste posthaste-durability durability_test
 run_gtest build/release/bin/durability_test
