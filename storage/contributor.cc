@@ -135,9 +135,8 @@ void Contributor::send() {
 }
 
 Task<CommitPlace> Contributor::SendSubBlock::operator()(reactor::Core& there) {
-  // The owner's engine may still be opening.
-  while (!host->is_open(there.id())) co_await there.sleep(std::chrono::milliseconds(1));
-  co_return co_await host->engine(there.id()).own_stream()->commit_remote(from, padded, used);
+  Engine* owner = co_await host->when_open(there);
+  co_return co_await owner->own_stream()->commit_remote(from, padded, used);
 }
 
 }  // namespace posthaste::storage

@@ -318,13 +318,10 @@ Task<void> Engine::close() {
     return host->checkpoint_->core_closed(core, std::move(part));
   });
   if (owner == core_.id()) co_return;
-  // A store may close on one core before it has opened on another: the count is kept by the stream's engine, once it is
-  // there.
-  co_await reactor::on_core(core_, owner, [host = &host_, owner](Core& there) -> Task<void> {
-    while (!host->is_open(owner)) co_await there.sleep(std::chrono::milliseconds(1));
-    Engine& of = host->engine(owner);
-    ++of.detached_;
-    of.changed_.notify_all();
+  co_await reactor::on_core(core_, owner, [host = &host_](Core& there) -> Task<void> {
+    Engine* of = co_await host->when_open(there);
+    ++of->detached_;
+    of->changed_.notify_all();
   });
 }
 

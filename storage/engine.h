@@ -90,8 +90,9 @@ class EngineHost {
   // The engine of `core`; only for use on that core.
   Engine& engine(reactor::CoreId core) { return *engines_[core]; }
 
-  // Only on `core` itself.
-  bool is_open(reactor::CoreId core) const { return engines_[core] != nullptr; }
+  // The engine of `there`, once it has opened: cores open on their own, so mail may arrive before. Only on `there`
+  // itself.
+  reactor::Task<Engine*> when_open(reactor::Core& there);
 
   // Partitions and their cores as recovered; the start of the creator's Placement.
   const Placement& placement() const { return placement_; }
@@ -129,6 +130,7 @@ class EngineHost {
   Placement placement_;
   std::vector<Known> known_;
   std::vector<std::unique_ptr<Engine>> engines_;
+  std::vector<std::unique_ptr<reactor::Event>> opened_;  // by core, made and used by that core; null: nobody waited
   // As recovered and written; each open() takes its core's part.
   TableSnapshot recovered_;
   size_t newest_slot_ = 0;

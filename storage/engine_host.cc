@@ -15,7 +15,7 @@ using reactor::Result;
 using reactor::Task;
 
 EngineHost::EngineHost(EngineOptions options, CoreId cores)
-    : options_(std::move(options)), cores_(cores), placement_(cores), engines_(cores) {
+    : options_(std::move(options)), cores_(cores), placement_(cores), engines_(cores), opened_(cores) {
   CHECK(options_.streams >= 1 && options_.streams <= cores, "streams={} cores={}", options_.streams, cores);
   CHECK(options_.journal_file_bytes % kBlock == 0 && options_.commit_bytes_max % kBlock == 0);
   CHECK(options_.journal_files >= JournalStream::kFilesAtStart);
@@ -67,8 +67,18 @@ Task<Result<Engine*>> EngineHost::open(Core& core) {
   auto opened = co_await engine->open(recovered_);
   if (!opened) co_return failure(opened.error());
   engines_[core.id()] = std::move(engine);
+  if (opened_[core.id()] != nullptr) opened_[core.id()]->set();
   if (core.id() == 0) core.scope().spawn(checkpoint_->run());
   co_return engines_[core.id()].get();
+}
+
+Task<Engine*> EngineHost::when_open(Core& there) {
+  if (engines_[there.id()] == nullptr) {
+    auto& opened = opened_[there.id()];
+    if (opened == nullptr) opened = std::make_unique<reactor::Event>(there);
+    co_await opened->wait();
+  }
+  co_return engines_[there.id()].get();
 }
 
 Task<Result<void>> EngineHost::close(Core& core) {
