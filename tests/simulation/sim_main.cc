@@ -9,15 +9,13 @@
 // one trace hash.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstdio>
-#include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "broker/server.h"
 #include "reactor/simulated/world.h"
 #include "tests/simulation/models.h"
+#include "tests/tools/seed_arguments.h"
 
 namespace posthaste::simulation {
 namespace {
@@ -252,12 +250,6 @@ class Run {
   bool producers_over_ = false;
 };
 
-uint64_t number(const char* text) {
-  uint64_t value = 0;
-  std::from_chars(text, text + std::strlen(text), value);
-  return value;
-}
-
 int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
   Outcome total;
   uint64_t failed = 0;
@@ -304,23 +296,10 @@ int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
 int main(int argc, char** argv) {
   using namespace posthaste::simulation;
   Settings settings;
-  std::vector<uint64_t> numbers;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    if (argument == "--twice") {
-      settings.twice = true;
-    } else if (argument == "--quiet") {
-      settings.quiet = true;
-    } else if (argument == "--verbose") {
-      settings.verbose = true;
-    } else if (argument == "--hashes") {
-      settings.hashes = true;
-    } else if (!argument.empty() && argument.find_first_not_of("0123456789") == std::string_view::npos) {
-      numbers.push_back(number(argv[i]));
-    } else {
-      fmt::print(stderr, "usage: posthaste-sim [--twice] [--quiet] [--verbose] [--hashes] [FIRST_SEED [COUNT]]\n");
-      return 2;
-    }
-  }
-  return run_seeds(settings, numbers.empty() ? 1 : numbers[0], numbers.size() < 2 ? 1 : numbers[1]);
+  const auto seeds = posthaste::tests::parse_seed_arguments(argc, argv,
+                                                            {{"--twice", &settings.twice},
+                                                             {"--quiet", &settings.quiet},
+                                                             {"--verbose", &settings.verbose},
+                                                             {"--hashes", &settings.hashes}});
+  return seeds ? run_seeds(settings, seeds->first, seeds->count) : 2;
 }

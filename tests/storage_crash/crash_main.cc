@@ -10,13 +10,12 @@
 // in turn.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
 #include "reactor/simulated/world.h"
 #include "tests/storage_crash/workload.h"
+#include "tests/tools/seed_arguments.h"
 
 namespace posthaste::storage_crash {
 namespace {
@@ -232,12 +231,6 @@ std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Coun
   return std::nullopt;
 }
 
-uint64_t number(const char* text) {
-  uint64_t value = 0;
-  std::from_chars(text, text + std::strlen(text), value);
-  return value;
-}
-
 int run(const Settings& settings, uint64_t first, uint64_t count) {
   Counts counts;
   uint64_t failed = 0;
@@ -271,24 +264,8 @@ int run(const Settings& settings, uint64_t first, uint64_t count) {
 int main(int argc, char** argv) {
   using namespace posthaste::storage_crash;
   Settings settings;
-  std::vector<uint64_t> numbers;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    if (argument == "--every-operation") {
-      settings.every_operation = true;
-    } else if (argument == "--rot") {
-      settings.rot = true;
-    } else if (argument == "--verbose") {
-      settings.verbose = true;
-    } else if (!argument.empty() && argument.find_first_not_of("0123456789") == std::string_view::npos) {
-      numbers.push_back(number(argv[i]));
-    } else {
-      fmt::print(stderr,
-                 "usage: posthaste-storage-crash [--every-operation] [--rot] [--verbose] [FIRST_SEED [COUNT]]\n");
-      return 2;
-    }
-  }
-  const uint64_t first = numbers.empty() ? 1 : numbers[0];
-  const uint64_t count = numbers.size() < 2 ? 1 : numbers[1];
-  return run(settings, first, count);
+  const auto seeds = posthaste::tests::parse_seed_arguments(
+      argc, argv,
+      {{"--every-operation", &settings.every_operation}, {"--rot", &settings.rot}, {"--verbose", &settings.verbose}});
+  return seeds ? run(settings, seeds->first, seeds->count) : 2;
 }
