@@ -49,6 +49,7 @@ class Recovery {
   void truncate(Replay& replay, const JournalRecord& record);
   void drop_below_log_start(Replay& replay);
   void start_replay(Replay& replay);
+  static void leave_out_flushed_blocks(const TableEntry& entry, JournalRecord& record);
   reactor::Task<reactor::Result<void>> apply_data(Replay& replay, JournalRecord record);
   reactor::Task<reactor::Result<void>> enter_segment(Replay& replay, int64_t base);
   reactor::Task<reactor::Result<void>> begin_overlay(Replay& replay, const JournalRecord& record);

@@ -114,6 +114,16 @@ Task<Result<void>> Recovery::begin_overlay(Replay& replay, const JournalRecord& 
   co_return Result<void>();
 }
 
+// Blocks that end at or before the flushed end are never written again: the journal need not hold them from their start
+// on, and a write that tears would take acked bytes with it.
+void Recovery::leave_out_flushed_blocks(const TableEntry& entry, JournalRecord& record) {
+  const uint64_t floor = align_down(entry.flushed.position);
+  if (record.segment_base != entry.flushed.base_offset || record.position >= floor) return;
+  record.data = record.data.subspan(floor - record.position);
+  record.prefix = {};
+  record.position = floor;
+}
+
 Task<Result<void>> Recovery::apply_data(Replay& replay, JournalRecord record) {
   TableEntry& entry = replay.entry;
   if (entry.damage.damaged || record.generation < entry.generation) co_return Result<void>();
@@ -131,6 +141,7 @@ Task<Result<void>> Recovery::apply_data(Replay& replay, JournalRecord record) {
     co_return Result<void>();
   }
   if (record.segment_base < replay.raw_end.base_offset) co_return Result<void>();
+  leave_out_flushed_blocks(entry, record);
   if (auto entered = co_await enter_segment(replay, record.segment_base); !entered) co_return entered;
   if (entry.damage.damaged) co_return Result<void>();
   if (record.position > replay.raw_end.position) {
@@ -169,6 +180,11 @@ Task<Result<void>> Recovery::write_overlay(Replay& replay, bool last) {
   const uint64_t end = replay.overlay_start + replay.overlay.size();
   const uint64_t to = last ? align_up(end) : align_down(end);
   if (replay.overlay.empty() || to <= replay.overlay_start) co_return Result<void>();
+  // The journal holds a block as a whole only if it holds something of it that was not flushed.
+  if (SegmentPosition{replay.overlay_base, end} <= replay.entry.flushed) {
+    replay.overlay.clear();
+    co_return Result<void>();
+  }
   Bytes rest(replay.overlay.begin() + static_cast<ptrdiff_t>(std::min(to, end) - replay.overlay_start),
              replay.overlay.end());
   replay.overlay.resize(to - replay.overlay_start);

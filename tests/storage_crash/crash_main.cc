@@ -21,10 +21,7 @@ namespace posthaste::storage_crash {
 namespace {
 
 using reactor::CoreId;
-using reactor::HostOptions;
-using reactor::simulated::CrashPolicy;
 using reactor::simulated::Disk;
-using reactor::simulated::Fate;
 using reactor::simulated::Host;
 using reactor::simulated::World;
 using reactor::simulated::WorldOptions;
@@ -136,6 +133,7 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   work.closed = false;
   const uint64_t crash_after = 1 + below(random, kOperationsPerLifeMax);
   std::vector<uint64_t> wanted;
+  wanted.reserve(kImagesPerLife);
   for (uint64_t i = 0; i < kImagesPerLife; ++i) wanted.push_back(1 + below(random, crash_after));
   std::vector<Pending> pending;
   reactor::simulated::Random fates(seed);
