@@ -72,7 +72,8 @@ class SimulatedBackend final : public Backend {
     bool on_disk = false;
     Disk::Ticket ticket = 0;
   };
-  struct Free {
+  struct Unmap {
+    size_t bytes = 0;
     void operator()(std::byte* memory) const;
   };
 
@@ -98,7 +99,7 @@ class SimulatedBackend final : public Backend {
   std::vector<Op*> done_;
   std::vector<FileSlot> files_;
   std::vector<uint32_t> free_files_;
-  std::vector<std::unique_ptr<std::byte, Free>> memory_;
+  std::vector<std::unique_ptr<std::byte, Unmap>> memory_;
   std::unique_ptr<std::byte[]> select_memory_;
   std::vector<uint32_t> free_select_buffers_;
 };
