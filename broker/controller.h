@@ -1,6 +1,6 @@
 // The controller of a lone broker, on core 0: decides about topics (broker/metadata), keeps those decisions in the
 // metadata log, makes and removes partitions on the cores they are placed on, and gives every core the new snapshot.
-// The metadata log is an ordinary partition, __cluster_metadata-0; the cluster issue puts consensus under it.
+// The log is a partition of this broker's own (metadata_log.h); the cluster issue puts consensus under it.
 #pragma once
 #include <memory>
 #include <optional>
@@ -9,10 +9,17 @@
 
 #include "broker/broker_core.h"
 #include "broker/metadata/topic_controller.h"
+#include "broker/metadata_log.h"
 #include "broker/node_identity.h"
 #include "broker/producer_ids.h"
 
 namespace posthaste::broker {
+
+// Why a change was not made, as clients are told.
+struct ChangeRefusal {
+  net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;
+  std::string message;
+};
 
 class Controller {
  public:
@@ -22,8 +29,8 @@ class Controller {
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
-  // Replays the metadata log, takes the lead of every partition under a new epoch, makes partitions agree with the log
-  // (a crash may lie between the two) and publishes the first snapshot. On error `failure` says what is wrong.
+  // Replays the metadata log, registers this life of the broker, makes partitions agree with the log (a crash may lie
+  // between the two) and publishes the first snapshot. On error `failure` says what is wrong.
   reactor::Task<reactor::Result<void>> load(std::string& failure);
 
   // Durable, on all cores, and usable when these return. One change at a time, in order of call.
@@ -37,15 +44,16 @@ class Controller {
     std::optional<ProducerIdAllocator::Answer> answer;
   };
 
-  reactor::Task<reactor::Result<void>> replay(std::string& failure);
-  reactor::Task<reactor::Result<void>> take_the_lead();
+  reactor::Task<reactor::Result<void>> register_broker();
   reactor::Task<reactor::Result<void>> reconcile();
-  reactor::Task<reactor::Result<void>> commit(const std::vector<MetadataRecord>& records);
-  reactor::Task<reactor::Result<void>> append_batch(storage::Bytes batch);
+  reactor::Task<void> begin_change();
+  reactor::Task<void> end_change();
+  reactor::Task<std::optional<ChangeRefusal>> commit(const std::vector<MetadataRecord>& records);
+  reactor::Task<std::optional<ChangeRefusal>> make_partitions(std::vector<Uuid> topics);
   reactor::Task<reactor::Result<void>> create_partitions(std::vector<Uuid> topics);
   reactor::Task<void> delete_partitions(std::vector<storage::Placement::Key> partitions);
   reactor::Task<void> publish(std::vector<Uuid> changed, bool all_changed);
-  reactor::Task<void> tell_coordinators(std::vector<std::string> deleted_topics);
+  reactor::Task<void> keep_log_small();
   reactor::Task<void> persist_producer_ids(ProducerIdsRecord record);
   void take_answers(ProducerIdAllocator::Output& out);
 
@@ -55,9 +63,11 @@ class Controller {
   NodeIdentity identity_;
   std::vector<Endpoint> endpoints_;
   const TopicRules& rules_;
-  storage::Partition* log_ = nullptr;
+  MetadataLog log_;
   MetadataImage image_;
   storage::Placement placement_;
+  // Partitions that the image has are not all made: the next change tries again first.
+  bool incomplete_ = false;
   reactor::Semaphore turn_;
   std::optional<ProducerIdAllocator> producer_ids_;
   reactor::Event producer_ids_changed_;
@@ -69,12 +79,5 @@ class Controller {
 reactor::Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTopicsRequest request);
 reactor::Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics);
 reactor::Task<ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from);
-
-// The metadata log's topic id, as Kafka's: never that of a user's topic.
-inline constexpr Uuid kMetadataTopicId = [] {
-  Uuid id;
-  id.bytes[15] = std::byte{1};
-  return id;
-}();
 
 }  // namespace posthaste::broker

@@ -128,8 +128,8 @@ class GroupCoordinator {
                   GroupOutput& out);
   void update_member(Group& group, Member& member, RequestToken token, JoinRequest& request, GroupTime now,
                      GroupOutput& out);
-  void replace_static_member(Group& group, Member& old, std::string member_id, RequestToken token, JoinRequest& request,
-                             GroupTime now, GroupOutput& out);
+  void replace_static_member(Group& group, Member& old, const std::string& member_id, RequestToken token,
+                             JoinRequest& request, GroupTime now, GroupOutput& out);
   void persist_static_replacement(Group& group, Member& member, const std::string& old_leader, RequestToken token,
                                   bool supports_skipping, GroupTime now, GroupOutput& out);
   void hold_join(Group& group, Member& member, RequestToken token, GroupOutput& out);

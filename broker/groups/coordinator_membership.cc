@@ -143,7 +143,7 @@ void GroupCoordinator::join_unknown(Group& group, RequestToken token, JoinReques
     }
     Member* old = group.find_member(current->second);
     CHECK(old != nullptr, "static index of group {} names a missing member", group.id);
-    return replace_static_member(group, *old, std::move(member_id), token, request, now, out);
+    return replace_static_member(group, *old, member_id, token, request, now, out);
   }
   if (!request.require_known_member_id) return add_member(group, std::move(member_id), token, request, now, out);
   const reactor::Instant deadline = now.monotonic + milliseconds(request.session_timeout_ms);
@@ -231,8 +231,9 @@ void GroupCoordinator::update_member(Group& group, Member& member, RequestToken 
   maybe_prepare_rebalance(group, now, out);
 }
 
-void GroupCoordinator::replace_static_member(Group& group, Member& old, std::string member_id, RequestToken token,
-                                             JoinRequest& request, GroupTime now, GroupOutput& out) {
+void GroupCoordinator::replace_static_member(Group& group, Member& old, const std::string& member_id,
+                                             RequestToken token, JoinRequest& request, GroupTime now,
+                                             GroupOutput& out) {
   const std::string old_id = old.member_id;
   const std::string old_leader = group.leader.value_or("");
   if (const auto waiting = group.release_join(old)) {

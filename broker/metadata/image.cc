@@ -79,8 +79,21 @@ const ConfigMap& MetadataImage::broker_configs(std::string_view broker) const {
 
 Result<void> MetadataImage::apply_one(const RegisterBrokerRecord& record) {
   if (record.broker_id < 0) return failure(Errc::kCorrupt);
+  const auto before = brokers_.find(record.broker_id);
+  const bool new_life = before != brokers_.end() && before->second.incarnation_id != record.incarnation_id;
   brokers_.insert_or_assign(record.broker_id, record);
+  if (new_life) begin_epochs_of(record.broker_id);
   return {};
+}
+
+void MetadataImage::begin_epochs_of(int32_t leader) {
+  for (auto& [name, topic] : topics_) {
+    for (PartitionImage& partition : topic.partitions) {
+      if (partition.leader != leader) continue;
+      ++partition.leader_epoch;
+      ++partition.partition_epoch;
+    }
+  }
 }
 
 Result<void> MetadataImage::apply_one(const TopicRecord& record) {
@@ -162,6 +175,18 @@ Result<void> MetadataImage::apply_one(const ProducerIdsRecord& record) {
   next_producer_id_ = record.next_producer_id;
   producer_ids_broker_ = record.broker_id;
   producer_ids_epoch_ = record.broker_epoch;
+  return {};
+}
+
+Result<void> MetadataImage::apply_one(const BeginTransactionRecord&) {
+  if (in_transaction_) return failure(Errc::kCorrupt);
+  in_transaction_ = true;
+  return {};
+}
+
+Result<void> MetadataImage::apply_one(const EndTransactionRecord&) {
+  if (!in_transaction_) return failure(Errc::kCorrupt);
+  in_transaction_ = false;
   return {};
 }
 

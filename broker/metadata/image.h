@@ -72,6 +72,9 @@ class MetadataImage {
   reactor::Result<void> apply_one(const ConfigRecord& record);
   reactor::Result<void> apply_one(const FeatureLevelRecord& record);
   reactor::Result<void> apply_one(const ProducerIdsRecord& record);
+  reactor::Result<void> apply_one(const BeginTransactionRecord& record);
+  reactor::Result<void> apply_one(const EndTransactionRecord& record);
+  void begin_epochs_of(int32_t leader);
   TopicImage* find(const Uuid& id);
 
   std::map<std::string, TopicImage, std::less<>> topics_;
@@ -79,6 +82,7 @@ class MetadataImage {
   std::map<int32_t, RegisterBrokerRecord> brokers_;
   std::map<std::string, ConfigMap, std::less<>> broker_configs_;
   std::map<std::string, int16_t, std::less<>> features_;
+  bool in_transaction_ = false;
   ConfigMap no_configs_;  // always empty
   int32_t producer_ids_broker_ = -1;
   int64_t producer_ids_epoch_ = -1;

@@ -158,5 +158,30 @@ TEST(MetadataImage, FencedBrokersAreNotActive) {
   EXPECT_EQ(image.active_brokers(), (std::vector<int32_t>{1, 2}));
 }
 
+// One record per start, however many partitions: a new incarnation is a new epoch everywhere that broker leads.
+TEST(MetadataImage, ANewIncarnationBeginsNewEpochsOfWhatItLeads) {
+  MetadataImage image = some_image();
+  RegisterBrokerRecord again = image.brokers().at(1);
+  ASSERT_TRUE(image.apply(again).has_value());
+  EXPECT_EQ(image.partition("orders", 0)->leader_epoch, 0) << "the same life, registered twice";
+  again.incarnation_id = id_of(9);
+  ASSERT_TRUE(image.apply(again).has_value());
+  EXPECT_EQ(image.partition("orders", 0)->leader_epoch, 1);
+  EXPECT_EQ(image.partition("orders", 0)->partition_epoch, 1);
+  EXPECT_EQ(image.partition("orders", 1)->leader_epoch, 0) << "led by another broker";
+  MetadataImage rebuilt;
+  for (const MetadataRecord& record : image.to_records()) ASSERT_TRUE(rebuilt.apply(record).has_value());
+  EXPECT_EQ(rebuilt.to_records(), image.to_records());
+}
+
+TEST(MetadataImage, TransactionsDoNotNest) {
+  MetadataImage image;
+  EXPECT_EQ(refused(image, EndTransactionRecord{}), Errc::kCorrupt);
+  ASSERT_TRUE(image.apply(BeginTransactionRecord{"snapshot"}).has_value());
+  EXPECT_EQ(refused(image, BeginTransactionRecord{}), Errc::kCorrupt);
+  ASSERT_TRUE(image.apply(EndTransactionRecord{}).has_value());
+  EXPECT_EQ(refused(image, EndTransactionRecord{}), Errc::kCorrupt);
+}
+
 }  // namespace
 }  // namespace posthaste::broker

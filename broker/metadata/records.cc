@@ -27,12 +27,15 @@ constexpr RecordKind kPartitionChange{5, 0};
 constexpr RecordKind kRemoveTopic{9, 0};
 constexpr RecordKind kFeatureLevel{12, 0};
 constexpr RecordKind kProducerIds{15, 0};
+constexpr RecordKind kBeginTransaction{23, 0};
+constexpr RecordKind kEndTransaction{24, 0};
 
 // Tags of the tagged fields that we know.
 constexpr uint32_t kLogDirsTag = 0;
 constexpr uint32_t kLeaderRecoveryStateTag = 0;
 constexpr uint32_t kChangedIsrTag = 0;
 constexpr uint32_t kChangedLeaderTag = 1;
+constexpr uint32_t kTransactionNameTag = 0;
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
@@ -165,6 +168,20 @@ void write_record(ByteWriter& out, const ProducerIdsRecord& record) {
   out.int32(record.broker_id);
   out.int64(record.broker_epoch);
   out.int64(record.next_producer_id);
+  no_tags(out);
+}
+
+void write_record(ByteWriter& out, const BeginTransactionRecord& record) {
+  begin(out, kBeginTransaction);
+  if (!record.name) return no_tags(out);
+  out.unsigned_varint(1);
+  ByteWriter name;
+  name.compact_nullable_string(record.name);
+  write_tag(out, kTransactionNameTag, std::move(name));
+}
+
+void write_record(ByteWriter& out, const EndTransactionRecord&) {
+  begin(out, kEndTransaction);
   no_tags(out);
 }
 
@@ -326,9 +343,24 @@ Result<MetadataRecord> read_producer_ids(ByteReader& in) {
   return record;
 }
 
+Result<MetadataRecord> read_begin_transaction(ByteReader& in) {
+  BeginTransactionRecord record;
+  TRY(read_tags(in, [&](uint32_t tag, ByteReader& content) -> Result<bool> {
+    if (tag != kTransactionNameTag) return false;
+    record.name = TRY(content.compact_nullable_string());
+    return true;
+  }));
+  return record;
+}
+
+Result<MetadataRecord> read_end_transaction(ByteReader& in) {
+  TRY(read_no_tags(in));
+  return EndTransactionRecord{};
+}
+
 Result<MetadataRecord> read_record(ByteReader& in, uint32_t type, uint32_t version) {
-  for (const RecordKind known :
-       {kRegisterBroker, kTopic, kPartition, kConfig, kPartitionChange, kRemoveTopic, kFeatureLevel, kProducerIds}) {
+  for (const RecordKind known : {kRegisterBroker, kTopic, kPartition, kConfig, kPartitionChange, kRemoveTopic,
+                                 kFeatureLevel, kProducerIds, kBeginTransaction, kEndTransaction}) {
     if (type == known.type && version > known.version) return failure(Errc::kUnsupported);
   }
   switch (type) {
@@ -348,6 +380,10 @@ Result<MetadataRecord> read_record(ByteReader& in, uint32_t type, uint32_t versi
       return read_feature_level(in);
     case kProducerIds.type:
       return read_producer_ids(in);
+    case kBeginTransaction.type:
+      return read_begin_transaction(in);
+    case kEndTransaction.type:
+      return read_end_transaction(in);
     default:
       return failure(Errc::kUnsupported);
   }

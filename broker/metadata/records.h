@@ -17,7 +17,9 @@ namespace posthaste::broker {
 
 using net::kafka::Uuid;
 
-// A broker that takes part, with the addresses it is reached at. Type 0, version 3.
+// A broker that takes part, with the addresses it is reached at. Type 0, version 3. A new incarnation of a broker
+// begins a new leader epoch in every partition it leads: a restarted broker never leads under an epoch that it may have
+// used before, and its start costs one record however many partitions there are.
 struct RegisterBrokerRecord {
   struct Endpoint {
     std::string name;  // of the listener
@@ -69,7 +71,7 @@ struct PartitionRecord {
 };
 
 // What changed in one partition; what is absent stays. Type 5, version 0. Naming a leader, the same one too, begins a
-// new leader epoch: that is how a restarted broker leads under an epoch that nobody has seen.
+// new leader epoch.
 struct PartitionChangeRecord {
   int32_t partition_id = -1;
   Uuid topic_id;
@@ -111,8 +113,21 @@ struct ProducerIdsRecord {
   friend bool operator==(const ProducerIdsRecord&, const ProducerIdsRecord&) = default;
 };
 
-using MetadataRecord = std::variant<RegisterBrokerRecord, TopicRecord, PartitionRecord, PartitionChangeRecord,
-                                    RemoveTopicRecord, ConfigRecord, FeatureLevelRecord, ProducerIdsRecord>;
+// Records up to the next EndTransactionRecord belong together (KIP-868). Type 23, version 0. Ours: written around a
+// snapshot of the image only, which is named "snapshot"; every other change is one batch and needs no frame.
+struct BeginTransactionRecord {
+  std::optional<std::string> name;
+  friend bool operator==(const BeginTransactionRecord&, const BeginTransactionRecord&) = default;
+};
+
+// Type 24, version 0.
+struct EndTransactionRecord {
+  friend bool operator==(const EndTransactionRecord&, const EndTransactionRecord&) = default;
+};
+
+using MetadataRecord =
+    std::variant<RegisterBrokerRecord, TopicRecord, PartitionRecord, PartitionChangeRecord, RemoveTopicRecord,
+                 ConfigRecord, FeatureLevelRecord, ProducerIdsRecord, BeginTransactionRecord, EndTransactionRecord>;
 
 // The value of one record of the metadata log (its key is null). Never fails.
 std::string encode(const MetadataRecord& record);

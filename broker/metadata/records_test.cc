@@ -38,7 +38,10 @@ std::vector<MetadataRecord> one_of_each() {
           ConfigRecord{kTopicResource, "orders", "retention.ms", "1000"},
           ConfigRecord{kBrokerResource, "", "log.retention.ms", std::nullopt},
           FeatureLevelRecord{"metadata.version", 25},
-          ProducerIdsRecord{1, 2, 3000}};
+          ProducerIdsRecord{1, 2, 3000},
+          BeginTransactionRecord{},
+          BeginTransactionRecord{"snapshot"},
+          EndTransactionRecord{}};
 }
 
 TEST(MetadataRecords, ThereAndBack) {

@@ -1,0 +1,81 @@
+#include "broker/partition_work.h"
+
+#include "broker/broker_host.h"
+
+namespace posthaste::broker {
+namespace {
+
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+using reactor::Task;
+using storage::Placement;
+
+Task<void> create_one(storage::Engine& engine, storage::PartitionSpec spec, Result<void>& result) {
+  Result<storage::Partition*> created = co_await engine.create_partition(std::move(spec));
+  if (!created && created.error() != Errc::kExists && result) result = failure(created.error());
+}
+
+// Runs on the owning core. Creations go side by side, so that their journal records share commits.
+Task<Result<void>> do_partition_work(BrokerCore& there, PartitionWork& work) {
+  Result<void> result;
+  reactor::TaskScope scope(there.core());
+  for (storage::PartitionSpec& spec : work.create) scope.spawn(create_one(there.engine(), std::move(spec), result));
+  co_await scope.join();
+  if (work.remove.empty()) co_return result;
+  co_await there.operations().drain();
+  for (const Placement::Key& key : work.remove) {
+    storage::Partition* partition = there.engine().find(key.topic_id, key.partition);
+    if (partition == nullptr) continue;
+    Result<void> removed = co_await there.engine().delete_partition(*partition);
+    if (!removed && result) result = removed;
+  }
+  co_return result;
+}
+
+Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work, Result<void>& result) {
+  auto run = [&](Core& there) { return do_partition_work(from.there(there), work); };
+  Result<void> done = co_await reactor::on_core(from.core(), to, std::move(run));
+  if (!done && result) result = done;
+}
+
+Task<void> mail_view(BrokerCore& from, CoreId to, std::shared_ptr<const ClusterView> view) {
+  auto adopt = [&](Core& there) { from.there(there).adopt_view(view); };
+  co_await reactor::on_core(from.core(), to, std::move(adopt));
+}
+
+Task<void> mail_deleted_topics(BrokerCore& from, CoreId to, const std::vector<std::string>& topics) {
+  auto tell = [&](Core& there) {
+    from.there(there).groups().for_each([&](int32_t, GroupPartition& partition) { partition.topics_deleted(topics); });
+  };
+  co_await reactor::on_core(from.core(), to, std::move(tell));
+}
+
+}  // namespace
+
+Task<Result<void>> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work) {
+  Result<void> result;
+  reactor::TaskScope scope(from.core());
+  for (size_t to = 0; to < work.size(); ++to) {
+    if (work[to].create.empty() && work[to].remove.empty()) continue;
+    scope.spawn(mail_partition_work(from, static_cast<CoreId>(to), work[to], result));
+  }
+  co_await scope.join();
+  co_return result;
+}
+
+Task<void> spread_view(BrokerCore& from, CoreId cores, std::shared_ptr<const ClusterView> view) {
+  reactor::TaskScope scope(from.core());
+  for (CoreId to = 0; to < cores; ++to) scope.spawn(mail_view(from, to, view));
+  co_await scope.join();
+}
+
+Task<void> spread_deleted_topics(BrokerCore& from, CoreId cores, std::vector<std::string> topics) {
+  reactor::TaskScope scope(from.core());
+  for (CoreId to = 0; to < cores; ++to) scope.spawn(mail_deleted_topics(from, to, topics));
+  co_await scope.join();
+}
+
+}  // namespace posthaste::broker

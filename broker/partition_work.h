@@ -1,0 +1,31 @@
+// Makes and removes partitions on the cores they are placed on, and hands every core what core 0 decided. It decides
+// nothing; the controller does.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/broker_core.h"
+#include "broker/cluster_view.h"
+#include "reactor/task.h"
+#include "storage/engine.h"
+
+namespace posthaste::broker {
+
+// What one core is to make or remove.
+struct PartitionWork {
+  std::vector<storage::PartitionSpec> create;
+  std::vector<storage::Placement::Key> remove;
+};
+
+// Does `work[core]` on each core; durable when it returns. A partition that is there already, or gone already, counts
+// as done. The first error of any; the rest is tried all the same.
+reactor::Task<reactor::Result<void>> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work);
+
+// Every core has adopted `view` when it returns.
+reactor::Task<void> spread_view(BrokerCore& from, reactor::CoreId cores, std::shared_ptr<const ClusterView> view);
+
+// Group coordinators on all cores drop the offsets of these topics.
+reactor::Task<void> spread_deleted_topics(BrokerCore& from, reactor::CoreId cores, std::vector<std::string> topics);
+
+}  // namespace posthaste::broker
