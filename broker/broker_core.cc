@@ -84,8 +84,12 @@ Task<Response> BrokerCore::handle(ConnectionContext& context, Request& request) 
       return handle_init_producer_id(*this, context, request);
     case ApiKey::kOffsetForLeaderEpoch:
       return handle_offset_for_leader_epoch(*this, context, request);
+    case ApiKey::kCreatePartitions:
+      return handle_create_partitions(*this, context, request);
     case ApiKey::kDescribeCluster:
       return handle_describe_cluster(*this, context, request);
+    case ApiKey::kDescribeTopicPartitions:
+      return handle_describe_topic_partitions(*this, context, request);
     default:
       return refuse(net::CloseReason::kUnknownApi);
   }

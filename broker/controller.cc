@@ -21,6 +21,16 @@ using storage::Placement;
 // Requests for a producer id that wait for the next block; a thousand ids per block, so more means that disk is stuck.
 constexpr size_t kProducerIdWaitersMax = 10'000;
 
+// What the rules let pass and the log did not.
+template <class Results>
+void refuse_all(Results& results, const Refusal& refusal) {
+  for (auto& result : results) {
+    if (result.error != ErrorCode::kNone) continue;
+    result.error = refusal.error;
+    result.message = refusal.message;
+  }
+}
+
 std::vector<Uuid> created_by(const CreateTopicsOutcome& outcome) {
   std::vector<Uuid> created;
   for (const CreateTopicResult& result : outcome.results) {
@@ -136,10 +146,10 @@ Task<void> Controller::end_change() {
 
 // Appends one change, waits until it is durable, applies it. Refused: it was not applied, and is not in the log unless
 // the log is not trusted any more; then this controller makes no change until a restart reads what is there.
-Task<std::optional<ChangeRefusal>> Controller::commit(const std::vector<MetadataRecord>& records) {
+Task<std::optional<Refusal>> Controller::commit(const std::vector<MetadataRecord>& records) {
   const Result<void> appended = co_await log_.append(records);
   if (!appended && appended.error() == Errc::kRecordTooLarge) {
-    co_return ChangeRefusal{
+    co_return Refusal{
         ErrorCode::kPolicyViolation,
         fmt::format("the request changes too much at once ({} records, at most {} bytes of them): split it",
                     records.size(), kMetadataChangeBytesMax)};
@@ -147,10 +157,9 @@ Task<std::optional<ChangeRefusal>> Controller::commit(const std::vector<Metadata
   if (!appended) {
     core_.log(reactor::LogLevel::kError, "metadata_change_failed",
               fmt::format("error={} log_trusted={}", to_string(appended.error()), log_.trusted()));
-    co_return ChangeRefusal{
-        ErrorCode::kKafkaStorageError,
-        fmt::format("the metadata log cannot be written ({}){}", to_string(appended.error()),
-                    log_.trusted() ? "" : "; no change is taken until the broker is started again")};
+    co_return Refusal{ErrorCode::kKafkaStorageError,
+                      fmt::format("the metadata log cannot be written ({}){}", to_string(appended.error()),
+                                  log_.trusted() ? "" : "; no change is taken until the broker is started again")};
   }
   for (const MetadataRecord& record : records) {
     Result<void> applied = image_.apply(record);
@@ -160,15 +169,14 @@ Task<std::optional<ChangeRefusal>> Controller::commit(const std::vector<Metadata
 }
 
 // After a commit: the partitions of these topics that are not there yet, then the snapshot that shows them.
-Task<std::optional<ChangeRefusal>> Controller::make_partitions(std::vector<Uuid> topics) {
+Task<std::optional<Refusal>> Controller::make_partitions(std::vector<Uuid> topics) {
   const Result<void> done = co_await create_partitions(topics);
   co_await publish(std::move(topics), false);
   if (done) co_return std::nullopt;
   incomplete_ = true;
   core_.log(reactor::LogLevel::kError, "partitions_not_made", fmt::format("error={}", to_string(done.error())));
-  co_return ChangeRefusal{
-      ErrorCode::kKafkaStorageError,
-      fmt::format("the topic is there, its partitions cannot be made yet ({})", to_string(done.error()))};
+  co_return Refusal{ErrorCode::kKafkaStorageError,
+                    fmt::format("the topic is there, its partitions cannot be made yet ({})", to_string(done.error()))};
 }
 
 Task<void> Controller::keep_log_small() {
@@ -237,13 +245,9 @@ Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request)
   co_await begin_change();
   CreateTopicsOutcome outcome = broker::create_topics(image_, rules_, request);
   if (!outcome.records.empty()) {
-    std::optional<ChangeRefusal> refusal = co_await commit(outcome.records);
+    std::optional<Refusal> refusal = co_await commit(outcome.records);
     if (!refusal) refusal = co_await make_partitions(created_by(outcome));
-    for (CreateTopicResult& result : outcome.results) {
-      if (!refusal || result.error != ErrorCode::kNone) continue;
-      result.error = refusal->error;
-      result.message = refusal->message;
-    }
+    if (refusal) refuse_all(outcome.results, *refusal);
   }
   co_await end_change();
   co_return outcome;
@@ -255,17 +259,25 @@ Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> top
   if (!outcome.records.empty()) {
     std::vector<Uuid> changed;
     std::vector<Placement::Key> partitions = partitions_of(image_, outcome, changed);
-    if (const std::optional<ChangeRefusal> refusal = co_await commit(outcome.records)) {
-      for (DeleteTopicResult& result : outcome.results) {
-        if (result.error != ErrorCode::kNone) continue;
-        result.error = refusal->error;
-        result.message = refusal->message;
-      }
+    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+      refuse_all(outcome.results, *refusal);
     } else {
       co_await publish(std::move(changed), false);  // nobody is routed there any more
       co_await delete_partitions(std::move(partitions));
       co_await spread_deleted_topics(broker_, engine_host_.cores(), outcome.deleted);
     }
+  }
+  co_await end_change();
+  co_return outcome;
+}
+
+Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
+  co_await begin_change();
+  GrowTopicsOutcome outcome = broker::grow_topics(image_, rules_, request);
+  if (!outcome.records.empty()) {
+    std::optional<Refusal> refusal = co_await commit(outcome.records);
+    if (!refusal) refusal = co_await make_partitions(outcome.grown);
+    if (refusal) refuse_all(outcome.results, *refusal);
   }
   co_await end_change();
   co_return outcome;
@@ -295,7 +307,7 @@ void Controller::take_answers(ProducerIdAllocator::Output& out) {
 
 Task<void> Controller::persist_producer_ids(ProducerIdsRecord record) {
   co_await begin_change();
-  const std::optional<ChangeRefusal> refusal = co_await commit({record});
+  const std::optional<Refusal> refusal = co_await commit({record});
   co_await end_change();
   ProducerIdAllocator::Output out;
   refusal ? producer_ids_->persist_failed(out) : producer_ids_->persisted(out);
@@ -309,6 +321,11 @@ Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTo
 
 Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics) {
   auto run = [&](Core&) { return from.host().controller().delete_topics(std::move(topics)); };
+  co_return co_await reactor::on_core(from.core(), 0, std::move(run));
+}
+
+Task<GrowTopicsOutcome> grow_topics_on_controller(BrokerCore& from, GrowTopicsRequest request) {
+  auto run = [&](Core&) { return from.host().controller().grow_topics(std::move(request)); };
   co_return co_await reactor::on_core(from.core(), 0, std::move(run));
 }
 

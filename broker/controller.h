@@ -8,18 +8,14 @@
 #include <vector>
 
 #include "broker/broker_core.h"
+#include "broker/metadata/partition_growth.h"
+#include "broker/metadata/refusal.h"
 #include "broker/metadata/topic_controller.h"
 #include "broker/metadata_log.h"
 #include "broker/node_identity.h"
 #include "broker/producer_ids.h"
 
 namespace posthaste::broker {
-
-// Why a change was not made, as clients are told.
-struct ChangeRefusal {
-  net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;
-  std::string message;
-};
 
 class Controller {
  public:
@@ -36,6 +32,7 @@ class Controller {
   // Durable, on all cores, and usable when these return. One change at a time, in order of call.
   reactor::Task<CreateTopicsOutcome> create_topics(CreateTopicsRequest request);
   reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics);
+  reactor::Task<GrowTopicsOutcome> grow_topics(GrowTopicsRequest request);
   reactor::Task<ProducerIdAllocator::Answer> producer_id();
   const MetadataImage& image() const { return image_; }
 
@@ -48,8 +45,8 @@ class Controller {
   reactor::Task<reactor::Result<void>> reconcile();
   reactor::Task<void> begin_change();
   reactor::Task<void> end_change();
-  reactor::Task<std::optional<ChangeRefusal>> commit(const std::vector<MetadataRecord>& records);
-  reactor::Task<std::optional<ChangeRefusal>> make_partitions(std::vector<Uuid> topics);
+  reactor::Task<std::optional<Refusal>> commit(const std::vector<MetadataRecord>& records);
+  reactor::Task<std::optional<Refusal>> make_partitions(std::vector<Uuid> topics);
   reactor::Task<reactor::Result<void>> create_partitions(std::vector<Uuid> topics);
   reactor::Task<void> delete_partitions(std::vector<storage::Placement::Key> partitions);
   reactor::Task<void> publish(std::vector<Uuid> changed, bool all_changed);
@@ -78,6 +75,7 @@ class Controller {
 // From any core: asks the controller on core 0.
 reactor::Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTopicsRequest request);
 reactor::Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics);
+reactor::Task<GrowTopicsOutcome> grow_topics_on_controller(BrokerCore& from, GrowTopicsRequest request);
 reactor::Task<ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from);
 
 }  // namespace posthaste::broker

@@ -14,6 +14,8 @@ HandlerTask handle_metadata(BrokerCore& core, net::ConnectionContext& context, n
 HandlerTask handle_describe_cluster(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_create_topics(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_delete_topics(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_create_partitions(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_describe_topic_partitions(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_init_producer_id(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 
 HandlerTask handle_produce(BrokerCore& core, net::ConnectionContext& context, net::Request& request);

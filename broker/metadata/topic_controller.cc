@@ -6,22 +6,13 @@
 #include <set>
 #include <utility>
 
+#include "broker/metadata/refusal.h"
 #include "broker/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
 
 using net::kafka::ErrorCode;
-
-struct Refusal {
-  ErrorCode error = ErrorCode::kNone;
-  std::string message;
-};
-
-template <class... Args>
-std::optional<Refusal> refuse(ErrorCode error, fmt::format_string<Args...> format, Args&&... args) {
-  return Refusal{error, fmt::format(format, std::forward<Args>(args)...)};
-}
 
 using Placement = std::vector<std::vector<int32_t>>;  // replicas by partition
 

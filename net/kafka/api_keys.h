@@ -142,7 +142,9 @@ inline constexpr ApiInfo kApis[] = {
     {ApiKey::kDeleteTopics, "DeleteTopics", 1, 6, 1, 6, 4},
     {ApiKey::kInitProducerId, "InitProducerId", 0, 6, 0, 4, 2},
     {ApiKey::kOffsetForLeaderEpoch, "OffsetForLeaderEpoch", 2, 4, 2, 4, 4},
+    {ApiKey::kCreatePartitions, "CreatePartitions", 0, 3, 0, 3, 2},
     {ApiKey::kDescribeCluster, "DescribeCluster", 0, 2, 0, 1, 0},
+    {ApiKey::kDescribeTopicPartitions, "DescribeTopicPartitions", 0, 0, 0, 0, 0},
 };
 
 // The row of `key`, or null if the codec has no messages for it.

@@ -103,6 +103,12 @@ class Decoder {
   void read(T& value, bool) {
     read_structure(value);
   }
+  // A structure that may be null: a byte before it, below 0 for null.
+  template <class T>
+  void read(std::optional<T>& value, bool nullable) {
+    if (nullable && read_scalar<int8_t>() < 0) return value.reset();
+    read_structure(value.emplace());
+  }
   template <class T>
   void read(std::vector<T>& values, bool) {
     const int64_t count = read_length();

@@ -90,6 +90,11 @@ class Encoder {
     write_structure(value);
   }
   template <class T>
+  void write(const std::optional<T>& value, bool nullable) {
+    if (nullable) write_scalar<int8_t>(value ? 1 : -1);
+    if (value || !nullable) write_structure(value.value_or(T{}));
+  }
+  template <class T>
   void write(const std::vector<T>& values, bool) {
     write_length(values.size());
     for (const T& value : values) write(value, false);

@@ -19,6 +19,7 @@
 #include "net/kafka/groups.h"
 #include "net/kafka/metadata.h"
 #include "net/kafka/offsets.h"
+#include "net/kafka/partitions.h"
 #include "net/kafka/produce.h"
 #include "net/kafka/producer_ids.h"
 #include "net/kafka/topics.h"
@@ -103,14 +104,27 @@ std::pair<const ApiKey, Codec> codec_of() {
 }
 
 const std::map<ApiKey, Codec>& codecs() {
-  static const std::map<ApiKey, Codec> all = {
-      codec_of<ProduceRequest>(),        codec_of<FetchRequest>(),           codec_of<ListOffsetsRequest>(),
-      codec_of<MetadataRequest>(),       codec_of<OffsetCommitRequest>(),    codec_of<OffsetFetchRequest>(),
-      codec_of<JoinGroupRequest>(),      codec_of<FindCoordinatorRequest>(), codec_of<HeartbeatRequest>(),
-      codec_of<LeaveGroupRequest>(),     codec_of<SyncGroupRequest>(),       codec_of<DescribeGroupsRequest>(),
-      codec_of<ListGroupsRequest>(),     codec_of<ApiVersionsRequest>(),     codec_of<CreateTopicsRequest>(),
-      codec_of<DeleteTopicsRequest>(),   codec_of<InitProducerIdRequest>(),  codec_of<OffsetForLeaderEpochRequest>(),
-      codec_of<DescribeClusterRequest>()};
+  static const std::map<ApiKey, Codec> all = {codec_of<ProduceRequest>(),
+                                              codec_of<FetchRequest>(),
+                                              codec_of<ListOffsetsRequest>(),
+                                              codec_of<MetadataRequest>(),
+                                              codec_of<OffsetCommitRequest>(),
+                                              codec_of<OffsetFetchRequest>(),
+                                              codec_of<JoinGroupRequest>(),
+                                              codec_of<FindCoordinatorRequest>(),
+                                              codec_of<HeartbeatRequest>(),
+                                              codec_of<LeaveGroupRequest>(),
+                                              codec_of<SyncGroupRequest>(),
+                                              codec_of<DescribeGroupsRequest>(),
+                                              codec_of<ListGroupsRequest>(),
+                                              codec_of<ApiVersionsRequest>(),
+                                              codec_of<CreateTopicsRequest>(),
+                                              codec_of<DeleteTopicsRequest>(),
+                                              codec_of<InitProducerIdRequest>(),
+                                              codec_of<OffsetForLeaderEpochRequest>(),
+                                              codec_of<DescribeClusterRequest>(),
+                                              codec_of<CreatePartitionsRequest>(),
+                                              codec_of<DescribeTopicPartitionsRequest>()};
   return all;
 }
 
@@ -366,6 +380,25 @@ TEST(VectorValuesTest, TopicsAndCluster) {
   const auto api_versions = decoded<ApiVersionsResponse>(3, "response", "default");
   EXPECT_EQ(api_versions.finalized_features_epoch, -1);
   EXPECT_EQ(decoded<InitProducerIdRequest>(4, "request").producer_epoch, 0x0104);
+}
+
+TEST(VectorValuesTest, Partitions) {
+  const auto create = decoded<CreatePartitionsRequest>(3, "request");
+  EXPECT_EQ(create.topics.at(0).name, "name1");
+  EXPECT_EQ(create.topics.at(0).count, 0x01020302);
+  EXPECT_EQ(create.topics.at(0).assignments->at(0).broker_ids.at(0), 0x01020303);
+  EXPECT_TRUE(create.validate_only);
+  EXPECT_FALSE(decoded<CreatePartitionsRequest>(3, "request", "null").topics.at(0).assignments.has_value());
+  const auto described = decoded<DescribeTopicPartitionsRequest>(0, "request");
+  EXPECT_EQ(described.response_partition_limit, 0x01020303);
+  EXPECT_EQ(described.cursor->topic_name, "topic_name4");
+  EXPECT_EQ(described.cursor->partition_index, 0x01020305);
+  EXPECT_FALSE(decoded<DescribeTopicPartitionsRequest>(0, "request", "null").cursor.has_value());
+  const auto answer = decoded<DescribeTopicPartitionsResponse>(0, "response");
+  const auto& partition = answer.topics.at(0).partitions.at(0);
+  EXPECT_EQ(partition.partition_index + 1, partition.leader_id);
+  EXPECT_EQ(partition.eligible_leader_replicas->at(0) + 1, partition.last_known_elr->at(0));
+  EXPECT_TRUE(answer.next_cursor->topic_name.starts_with("topic_name"));
 }
 
 }  // namespace

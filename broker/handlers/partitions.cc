@@ -1,0 +1,136 @@
+// CreatePartitions and DescribeTopicPartitions.
+#include "net/kafka/partitions.h"
+#include <algorithm>
+
+#include "broker/controller.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/handlers.h"
+#include "broker/metadata/topic_name.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::kafka::CreatePartitionsRequest;
+using net::kafka::CreatePartitionsResponse;
+using net::kafka::DescribeTopicPartitionsRequest;
+using net::kafka::DescribeTopicPartitionsResponse;
+using Page = DescribeTopicPartitionsResponse;
+
+// max.request.partition.size.limit: partitions of one page at most, whatever is asked.
+constexpr int32_t kPartitionsOfPage = 2'000;
+// Everything a client may do with a topic while there are no ACLs: READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE,
+// DESCRIBE_CONFIGS, ALTER_CONFIGS, each as the bit of its number (KIP-430).
+constexpr int32_t kAllTopicOperations = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+
+GrowTopicsRequest to_grow(const CreatePartitionsRequest& body) {
+  GrowTopicsRequest grow;
+  grow.validate_only = body.validate_only;
+  for (const CreatePartitionsRequest::Topic& asked : body.topics) {
+    GrowTopic& topic = grow.topics.emplace_back();
+    topic.name = asked.name;
+    topic.count = asked.count;
+    if (!asked.assignments) continue;
+    auto& assignments = topic.assignments.emplace();
+    for (const auto& assignment : *asked.assignments) assignments.push_back(assignment.broker_ids);
+  }
+  return grow;
+}
+
+Page::Topic::Partition describe_partition(const ClusterView& view, const TopicImage& image, int32_t index) {
+  const PartitionImage& partition = image.partitions[static_cast<size_t>(index)];
+  Page::Topic::Partition out;
+  out.partition_index = index;
+  out.leader_epoch = partition.leader_epoch;
+  out.replica_nodes = partition.replicas;
+  out.isr_nodes = partition.isr;
+  out.eligible_leader_replicas.emplace();
+  out.last_known_elr.emplace();
+  out.leader_id = view.owner(image.id, index) ? partition.leader : -1;
+  if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
+  return out;
+}
+
+// The names to describe, sorted, from the cursor on: those asked for, or all.
+std::vector<std::string_view> names_of_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body) {
+  std::vector<std::string_view> names;
+  for (const auto& topic : body.topics) names.push_back(topic.name);
+  if (names.empty()) {
+    for (const auto& [name, image] : view.image->topics()) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  const auto repeated = std::ranges::unique(names);
+  names.erase(repeated.begin(), repeated.end());
+  if (body.cursor) std::erase_if(names, [&](std::string_view name) { return name < body.cursor->topic_name; });
+  return names;
+}
+
+// Adds partitions of `image` from `first` on while `room` lasts. Returns the first one that had no room.
+int32_t add_partitions(const ClusterView& view, const TopicImage& image, int32_t first, int32_t& room,
+                       Page::Topic& topic) {
+  int32_t index = first;
+  for (; index < static_cast<int32_t>(image.partitions.size()) && room > 0; ++index, --room) {
+    topic.partitions.push_back(describe_partition(view, image, index));
+  }
+  return index;
+}
+
+Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body) {
+  Page page;
+  int32_t room = std::max(std::min(body.response_partition_limit, kPartitionsOfPage), 1);
+  for (const std::string_view name : names_of_page(view, body)) {
+    if (room == 0) {
+      page.next_cursor = {.topic_name = name, .partition_index = 0};
+      break;
+    }
+    Page::Topic& topic = page.topics.emplace_back();
+    topic.name = name;
+    const TopicImage* image = view.image->topic(name);
+    if (image == nullptr) {
+      topic.error_code =
+          topic_name_problem(name) ? ErrorCode::kInvalidTopicException : ErrorCode::kUnknownTopicOrPartition;
+      continue;
+    }
+    topic.topic_id = image->id;
+    topic.is_internal = is_internal_topic(image->name);
+    topic.topic_authorized_operations = kAllTopicOperations;
+    const bool resumed = body.cursor && body.cursor->topic_name == name;
+    const int32_t next = add_partitions(view, *image, resumed ? body.cursor->partition_index : 0, room, topic);
+    if (next >= static_cast<int32_t>(image->partitions.size())) continue;
+    page.next_cursor = {.topic_name = name, .partition_index = next};
+    break;
+  }
+  return page;
+}
+
+}  // namespace
+
+HandlerTask handle_create_partitions(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<CreatePartitionsRequest>(request);
+  if (!body) co_return body_corrupt();
+  const GrowTopicsOutcome outcome = co_await grow_topics_on_controller(core, to_grow(*body));
+  CreatePartitionsResponse response;
+  for (const GrowTopicResult& result : outcome.results) {
+    response.results.push_back(
+        {.name = result.name, .error_code = result.error, .error_message = view_of(result.message)});
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_describe_topic_partitions(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<DescribeTopicPartitionsRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  if (body->cursor && body->cursor->partition_index < 0) {
+    // The response has no room for an error of its own: each topic carries it, as in Kafka.
+    DescribeTopicPartitionsResponse refused;
+    for (const auto& topic : body->topics) {
+      refused.topics.push_back({.error_code = ErrorCode::kInvalidRequest, .name = topic.name});
+    }
+    co_return respond(request, refused);
+  }
+  co_return respond(request, make_page(*view, *body));
+}
+
+}  // namespace posthaste::broker
