@@ -211,18 +211,23 @@ void Partition::flushed_to(uint64_t linear) {
   const uint64_t before = flushed_linear_;
   CHECK(linear > before && linear <= durable_linear_);
   flushed_linear_ = linear;
-  const SegmentPosition at = position_of(linear);
-  if (at.position % kBlock != 0 && linear == submitted_linear_) prefix_due_ = true;
+  const SegmentPosition end = position_of(linear);
+  if (end.position % kBlock != 0 && linear == submitted_linear_) prefix_due_ = true;
   const uint64_t released = released_linear();
   std::erase_if(live_, [released](const LiveRecords& live) { return live.linear_end <= released; });
-  // What is in the file may leave memory: full chunks, and the tail's too while nothing is added to it.
+  // What is in the file may leave memory: full chunks, and the tail's too while nothing is added to it. From the newest
+  // segment on: what was just written lies near the end.
   std::vector<ChunkLease> clean;
-  for (const auto& segment : segments_) {
-    if (segment->linear_end() < before || segment->linear_start() >= linear) continue;
-    for (const auto& [position, chunk] : segment->chunks()) {
-      const uint64_t chunk_end = segment->linear_start() + chunk->segment_end();
-      const bool grows = segment == segments_.back() && chunk->end < chunk->capacity() && linear < end_.linear;
-      if (chunk->dirty && chunk_end <= linear && !grows) clean.push_back(chunk);
+  for (auto at = segments_.rbegin(); at != segments_.rend() && (*at)->linear_end() >= before; ++at) {
+    const Segment& segment = **at;
+    const bool is_last = *at == segments_.back();
+    const uint64_t from = std::max(before, segment.linear_start()) - segment.linear_start();
+    for (auto chunk = segment.chunks_from(from); chunk != segment.chunks().end(); ++chunk) {
+      if (segment.linear_start() + chunk->first >= linear) break;
+      const ChunkLease& lease = chunk->second;
+      const uint64_t chunk_end = segment.linear_start() + lease->segment_end();
+      const bool grows = is_last && lease->end < lease->capacity() && linear < end_.linear;
+      if (lease->dirty && chunk_end <= linear && !grows) clean.push_back(lease);
     }
   }
   for (const ChunkLease& chunk : clean) engine_.cache().make_clean(*chunk);

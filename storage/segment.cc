@@ -11,6 +11,11 @@ Chunk* Segment::chunk_at(uint64_t position) const {
   return position < uint64_t{chunk->position} + chunk->capacity() ? chunk : nullptr;
 }
 
+std::map<uint32_t, ChunkLease>::const_iterator Segment::chunks_from(uint64_t position) const {
+  const auto after = chunks_.upper_bound(static_cast<uint32_t>(position));
+  return chunk_at(position) == nullptr ? after : std::prev(after);
+}
+
 uint64_t Segment::next_chunk_position(uint64_t position) const {
   const auto after = chunks_.upper_bound(static_cast<uint32_t>(position));
   return after == chunks_.end() ? UINT64_MAX : after->first;

@@ -27,6 +27,8 @@ class Segment final : public ChunkOwner {
 
   // The chunk whose range [position, position + capacity) holds `position`; null if none is in memory.
   Chunk* chunk_at(uint64_t position) const;
+  // The chunk that holds `position`, or the first one behind it; chunks().end() if none.
+  std::map<uint32_t, ChunkLease>::const_iterator chunks_from(uint64_t position) const;
   // The position of the first chunk behind `position`; UINT64_MAX if none.
   uint64_t next_chunk_position(uint64_t position) const;
   void insert(ChunkLease chunk);
