@@ -167,8 +167,8 @@ Task<Result<void>> Checkpoint::write_last() {
 Task<Result<void>> write_table_file(Core& core, std::string path, const Bytes& file) {
   auto opened = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
   if (!opened) co_return failure(opened.error());
-  Result<uint64_t> written = co_await opened->write(0, file, reactor::kWriteDurable, reactor::IoClass::kWriteBack);
-  // The size may have changed, and the file may be new: data alone is not enough.
+  // One flush makes data and size durable; the file may be new, so data alone would not be enough.
+  Result<uint64_t> written = co_await opened->write(0, file, 0, reactor::IoClass::kWriteBack);
   Result<void> synced = co_await opened->sync();
   Result<void> closed = co_await opened->close();
   if (!written) co_return failure(written.error());

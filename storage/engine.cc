@@ -76,6 +76,7 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
     by_key_[{entry.topic_id, entry.partition}] = partition.get();
     by_uid_[entry.uid] = std::move(partition);
   }
+  spawn(sweep(*this));
   co_return Result<void>();
 }
 
@@ -159,6 +160,18 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   by_uid_.erase(partition.uid());
   spawn(remove_files(*this, kept));
   co_return Result<void>();
+}
+
+// One partition after the other, in the background of the start.
+Task<void> Engine::sweep(Engine& engine) {
+  for (auto at = engine.by_uid_.begin(); at != engine.by_uid_.end() && !engine.stopping_;) {
+    const std::shared_ptr<Partition> partition = at->second;
+    {
+      const Partition::Use use(*partition);
+      if (partition->mode_ == Partition::Mode::kOpen) co_await engine.files_.sweep(*partition);
+    }
+    at = engine.by_uid_.upper_bound(partition->uid());
+  }
 }
 
 Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> partition) {
@@ -283,6 +296,7 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
 
 Task<void> Engine::close() {
   stopping_ = true;
+  if (stream_ != nullptr) stream_->stop_growing();
   // Deletions and truncations under way end first.
   for (auto at = by_uid_.begin(); at != by_uid_.end();) {
     const Uid uid = at->first;

@@ -43,18 +43,37 @@ Task<Result<void>> JournalStream::open() {
   header_block_ = std::move(*header);
   auto listed = co_await reactor::file_system::list_directory(core_, options_.directory);
   if (!listed) co_return failure(listed.error());
+  // Side by side: zeroing two files one after the other was a third of the time of a first start.
+  Result<void> outcome;
+  reactor::TaskScope adding(core_);
   for (size_t slot = 0; slot < options_.files; ++slot) {
     const std::string name = fmt::format("{:02}.wal", slot);
     const bool there = std::ranges::any_of(*listed, [&](const auto& entry) { return entry.name == name; });
-    if (there || slot < kFilesAtStart) {
-      if (auto added = co_await add_file(slot); !added) co_return failure(added.error());
-    }
+    if (there || slot < kFilesAtStart) adding.spawn(add_file_to(*this, slot, outcome));
   }
+  co_await adding.join();
+  if (!outcome) co_return outcome;
+  // The names must outlive a crash before the first commit goes there.
+  if (auto synced = co_await reactor::file_system::sync_directory(core_, options_.directory); !synced) co_return synced;
+  offer_files();
   co_return Result<void>();
 }
 
+Task<void> JournalStream::add_file_to(JournalStream& self, size_t slot, Result<void>& outcome) {
+  if (auto added = co_await self.add_file(slot); !added) outcome = added;
+}
+
+// Files whose names are durable may be written to, in the order of their slots.
+void JournalStream::offer_files() {
+  for (const auto& file : files_) {
+    if (file == nullptr || file->offered) continue;
+    file->offered = true;
+    free_.push_back(file.get());
+  }
+}
+
 // Opens the file of a slot; makes it, or makes it again if it has another size, with zeroes on stable storage: a commit
-// then changes nothing but the data blocks.
+// then changes nothing but the data blocks. Its name is not durable yet.
 Task<Result<void>> JournalStream::add_file(size_t slot) {
   const std::string path = path_of(slot);
   auto opened = co_await File::open(core_, path, reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenDirect);
@@ -81,23 +100,22 @@ Task<Result<void>> JournalStream::add_file(size_t slot) {
     auto synced = co_await added->file.sync();
     if (!synced) co_return synced;
   }
-  // Its name must outlive a crash before the first commit goes there.
-  if (auto synced = co_await reactor::file_system::sync_directory(core_, options_.directory); !synced) co_return synced;
-  free_.push_back(added.get());
   if (files_.size() <= slot) files_.resize(slot + 1);
   files_[slot] = std::move(added);
   co_return Result<void>();
 }
 
 Task<void> JournalStream::grow() {
-  for (size_t slot = 0; slot < options_.files && !stopping_; ++slot) {
+  for (size_t slot = 0; slot < options_.files && growing_; ++slot) {
     if (slot < files_.size() && files_[slot] != nullptr) continue;
     auto added = co_await add_file(slot);
+    if (added) added = co_await reactor::file_system::sync_directory(core_, options_.directory);
     if (!added) {
       // Serving goes on with the files there are; the next start tries again.
       core_.log(reactor::LogLevel::kWarning, "journal.grow_failed", fmt::format("error={}", to_string(added.error())));
       break;
     }
+    offer_files();
     schedule();
   }
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reactor/file.h"
+#include "reactor/scope.h"
 #include "reactor/sync.h"
 #include "storage/contributor.h"
 #include "storage/journal_format.h"
@@ -46,8 +47,10 @@ class JournalStream {
 
   // Opens what files there are and makes the missing ones up to kFilesAtStart. Core start.
   reactor::Task<reactor::Result<void>> open();
-  // Makes the other files in the background; returns when done or stopping.
+  // Makes the other files in the background; returns when done or told to stop.
   reactor::Task<void> grow();
+  // The growth ends with the file at hand; the next start goes on with the rest.
+  void stop_growing() { growing_ = false; }
   reactor::Task<void> close();
 
   void set_local(Contributor* contributor) { local_ = contributor; }
@@ -79,6 +82,7 @@ class JournalStream {
     reactor::File file;
     uint64_t start_lsn = 0;
     uint64_t file_bytes = 0;
+    bool offered = false;  // its name is durable: it has been in free_
     uint64_t end_lsn() const { return start_lsn + file_bytes - kBlock; }
   };
   struct Run : reactor::Runnable {
@@ -94,6 +98,8 @@ class JournalStream {
 
   std::string path_of(size_t slot) const;
   reactor::Task<reactor::Result<void>> add_file(size_t slot);
+  static reactor::Task<void> add_file_to(JournalStream& self, size_t slot, reactor::Result<void>& outcome);
+  void offer_files();
   void schedule();
   void run();
   void start_commit(bool frontier);
@@ -135,6 +141,7 @@ class JournalStream {
   bool commit_is_frontier_ = true;
   bool local_included_ = false;
   bool stopping_ = false;
+  bool growing_ = true;
   bool pressure_told_ = false;  // since the last table
   reactor::IntrusiveList<RemoteSubBlock> remote_;
   reactor::IntrusiveList<RemoteSubBlock> remote_in_flight_;

@@ -334,9 +334,9 @@ Task<Result<void>> Recovery::make_journal_directories() {
     made = co_await file_system::make_directory(core_, host_.stream_directory(s));
     if (!made && made.error() != Errc::kExists) co_return made;
   }
-  auto synced = co_await file_system::sync_directory(core_, journal);
-  if (!synced) co_return synced;
-  co_return co_await file_system::sync_directory(core_, host_.options_.data_directory);
+  // The name of the journal's own folder becomes durable with those of the tables, before the first journal file is
+  // made.
+  co_return co_await file_system::sync_directory(core_, journal);
 }
 
 // Two tables with nothing in the journal, under the present streams and cores. The older slot first: until it is
@@ -381,6 +381,8 @@ Task<Result<void>> Recovery::write_tables() {
     const Bytes file = encode_table(next, entries, next.entries.size());
     auto written = co_await write_table_file(core_, host_.table_path(slot), file);
     if (!written) co_return written;
+    // A new folder's tables may lose each other: there is nothing yet that only one of them knows.
+    if (copy == 0 && report_.created) continue;
     auto synced = co_await file_system::sync_directory(core_, host_.options_.data_directory);
     if (!synced) co_return synced;
   }

@@ -1,6 +1,7 @@
 #include "storage/segment_files.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "storage/engine.h"
 #include "storage/journal_scan.h"
@@ -20,6 +21,8 @@ namespace {
 // A segment file grows by doubling between these: few operations for a busy partition, little waste for an idle one.
 constexpr uint64_t kGrowBytesMin = uint64_t{1} << 20;
 constexpr uint64_t kGrowBytesMax = uint64_t{64} << 20;
+// Segment files are named by this many digits of their first offset.
+constexpr ptrdiff_t kBaseDigits = 20;
 
 // Releases a segment's gate at the end of a scope.
 struct GateHold {
@@ -120,6 +123,20 @@ Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition) {
     std::erase(partition.doomed_, path);
   }
   co_return Result<void>();
+}
+
+Task<void> SegmentFiles::sweep(Partition& partition) {
+  if (!partition.directory_created_ || partition.segments_.front()->base_offset() == 0) co_return;
+  auto listed = co_await file_system::list_directory(engine_.core(), partition.directory());
+  if (!listed) co_return;
+  for (const auto& entry : *listed) {
+    int64_t base = 0;
+    const char* const begin = entry.name.data();
+    const auto parsed = std::from_chars(begin, begin + entry.name.size(), base);
+    const bool segment_name = parsed.ec == std::errc() && parsed.ptr == begin + kBaseDigits;
+    if (!segment_name || base >= partition.segments_.front()->base_offset()) continue;
+    (void)co_await file_system::unlink(engine_.core(), fmt::format("{}/{}", partition.directory(), entry.name));
+  }
 }
 
 Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {

@@ -45,6 +45,9 @@ class SegmentFiles {
   reactor::Task<reactor::Result<Bytes>> read_beside(std::string path);
   // Unlinks what removed segments left behind; before a name is used again, and in the background.
   reactor::Task<reactor::Result<void>> remove_doomed(Partition& partition);
+  // Unlinks files of segments below the log's first one, which a crash kept from being removed. Best effort. Nothing
+  // can come to stand under their names again: the log start never goes back.
+  reactor::Task<void> sweep(Partition& partition);
   // Moves the directory aside and empties it.
   reactor::Task<reactor::Result<void>> remove_directory(Partition& partition);
   // Closes the segment's file if nobody uses it.

@@ -1,0 +1,143 @@
+// The engine's starts and stops on the simulated disk: what is made when, and what a start clears away. Crashes at
+// every operation are tests/storage_crash's business.
+#include "storage/engine.h"
+
+#include <gtest/gtest.h>
+
+#include "reactor/simulated/world.h"
+#include "storage/journal_stream.h"
+#include "storage/record_batch_builder.h"
+
+namespace posthaste::storage {
+namespace {
+
+using namespace std::chrono_literals;
+using reactor::Core;
+using reactor::Result;
+using reactor::Task;
+using reactor::simulated::Host;
+using reactor::simulated::HostState;
+using reactor::simulated::World;
+
+constexpr reactor::WallMillis kNow{1'700'000'000'000};
+constexpr std::string_view kJournal = "/data/journal/s00";
+
+class EngineTest : public testing::Test {
+ protected:
+  // One life of a store on one core, from recovery to an orderly close.
+  void life(std::function<Task<void>(Core&, Engine&)> work) {
+    host_.set_program([this, work](Core& core) { return program(*this, core, work); });
+    host_.start();
+    ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 60s)) << world_.log_tail();
+    ASSERT_EQ(host_.state(), HostState::kStopped) << world_.log_tail();
+  }
+
+  static Task<void> program(EngineTest& self, Core& core, std::function<Task<void>(Core&, Engine&)> work) {
+    EngineHost store(self.options_, 1);
+    auto recovered = co_await store.recover(core);
+    if (!recovered) {
+      ADD_FAILURE() << to_string(recovered.error()) << " " << store.error_text();
+      co_return;
+    }
+    auto engine = co_await store.open(core);
+    if (!engine) {
+      ADD_FAILURE() << to_string(engine.error());
+    } else {
+      co_await work(core, **engine);
+      co_await (*engine)->close();
+    }
+    EXPECT_TRUE((co_await store.close(core)).has_value());
+  }
+
+  size_t journal_files() const {
+    const auto listed = host_.disk().list(kJournal);
+    return listed ? listed->size() : 0;
+  }
+
+  World world_{7};
+  EngineOptions options_{
+      .data_directory = "/data", .journal_file_bytes = 64 << 10, .journal_files = 32, .commit_bytes_max = 16 << 10};
+  Host& host_ = world_.add_host({.cores = 1, .pool_bytes_per_core = 16 << 20}, "10.0.0.1", nullptr);
+};
+
+Task<void> do_nothing(Core&, Engine&) { co_return; }
+
+TEST_F(EngineTest, AnEarlyStopDoesNotWaitForTheWholeJournal) {
+  life(do_nothing);
+  // The file at hand is finished, no other begun.
+  EXPECT_GE(journal_files(), JournalStream::kFilesAtStart);
+  EXPECT_LE(journal_files(), JournalStream::kFilesAtStart + 1U);
+  const size_t left = journal_files();
+  life([this](Core& core, Engine&) -> Task<void> {
+    while (journal_files() < options_.journal_files) co_await core.sleep(1ms);
+  });
+  EXPECT_LT(left, journal_files()) << "the next start goes on";
+  for (const auto& path : host_.disk().all_files()) {
+    if (path.starts_with(kJournal)) EXPECT_EQ(host_.disk().stat(path)->size_bytes, options_.journal_file_bytes) << path;
+  }
+}
+
+TEST_F(EngineTest, AFirstStartWaitsForFewFlushes) {
+  uint64_t flushes = 0;
+  host_.on_submit([&](const reactor::Op& op, uint64_t) {
+    if (op.kind == reactor::OpKind::kSync) ++flushes;
+  });
+  life([&](Core&, Engine&) -> Task<void> {
+    // The folder's name, the journal's folder, two tables, the names of all these, two journal files, their names.
+    EXPECT_LE(flushes, 8U);
+    co_return;
+  });
+}
+
+Task<void> append(Partition& partition, int records) {
+  for (int i = 0; i < records; ++i) {
+    RecordBatchBuilder builder;
+    builder.add({.timestamp = kNow.value, .value = bytes_of("a record")});
+    Bytes batch = builder.finish();
+    const auto appended = partition.append(batch, {.leader_epoch = 0}, kNow);
+    EXPECT_TRUE(appended.has_value());
+    partition.roll();
+  }
+  co_return;
+}
+
+TEST_F(EngineTest, AStartRemovesSegmentsThatACrashKeptBelowTheLogStart) {
+  TopicId id{};
+  id[0] = std::byte{1};
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    auto created = co_await engine.create_partition({.topic_id = id, .topic_name = "t"});
+    if (!created) co_return ADD_FAILURE() << to_string(created.error());
+    Partition& partition = **created;
+    co_await append(partition, 5);
+    while (partition.durable_offset() < 5) co_await core.sleep(1ms);
+    partition.set_high_watermark(5);
+    EXPECT_TRUE((co_await partition.set_log_start(3)).has_value());
+  });
+  // As if the process had died before it removed them. Others are none of the sweep's business.
+  const Bytes some(4096);
+  for (const char* name : {"00000000000000000000.log", "00000000000000000002.log", "00000000000000000002.index"}) {
+    host_.disk().write_file(std::string("/data/t-0/") + name, some);
+  }
+  host_.disk().write_file("/data/t-0/notes", some);
+  host_.disk().write_file("/data/t-0/0000000002.log", some);
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    const auto left = [&] { return host_.disk().stat("/data/t-0/00000000000000000002.index").has_value(); };
+    for (int i = 0; i < 1000 && left(); ++i) co_await core.sleep(1ms);
+    Partition& partition = *engine.find(id, 0);
+    EXPECT_EQ(partition.log_start_offset(), 3);
+    auto read = co_await partition.read({.offset = 3, .limit_offset = 5});
+    if (!read) co_return ADD_FAILURE() << to_string(read.error());
+    EXPECT_EQ(read->base_offset, 3);
+  });
+  std::vector<std::string> names;
+  for (const auto& path : host_.disk().all_files()) {
+    if (path.starts_with("/data/t-0/") && !path.ends_with("index") && !path.ends_with("snapshot")) {
+      names.push_back(path.substr(path.rfind('/') + 1));
+    }
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"00000000000000000003.log", "00000000000000000004.log", "0000000002.log",
+                                             "notes"}));
+}
+
+}  // namespace
+}  // namespace posthaste::storage
