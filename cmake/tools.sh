@@ -21,10 +21,10 @@ as_root() {
   fi
 }
 
-# Prints the packages of cmake/packages.txt that are not installed.
+# missing_packages LIST...: prints the packages of these files in cmake/ that are not installed.
 missing_packages() {
   local wanted installed package
-  wanted=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$posthaste_root/cmake/packages.txt")
+  wanted=$(cd "$posthaste_root/cmake" && sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@")
   # shellcheck disable=SC2086
   installed=" $(dpkg-query -W -f '${db:Status-Status}:${Package} ' $wanted 2>/dev/null || true) "
   for package in $wanted; do
@@ -32,10 +32,11 @@ missing_packages() {
   done
 }
 
+# install_packages LIST...
 install_packages() {
-  command -v dpkg-query >/dev/null || die "Debian 12 is the reference system; install by hand what cmake/packages.txt lists"
+  command -v dpkg-query >/dev/null || die "Debian 12 is the reference system; install by hand what cmake/packages.txt and, for tests, cmake/packages-test.txt list"
   local missing
-  missing=$(missing_packages)
+  missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
   say "installing Debian packages:" $missing
   as_root apt-get update -qq || die "apt-get update failed: check the network and /etc/apt/sources.list"

@@ -10,19 +10,8 @@
 #include <string>
 #include <tuple>
 
-#include "net/kafka/api_versions.h"
-#include "net/kafka/consumer_protocol.h"
-#include "net/kafka/fetch.h"
 #include "net/kafka/frame.h"
-#include "net/kafka/group_admin.h"
-#include "net/kafka/group_offsets.h"
-#include "net/kafka/groups.h"
-#include "net/kafka/metadata.h"
-#include "net/kafka/offsets.h"
-#include "net/kafka/partitions.h"
-#include "net/kafka/produce.h"
-#include "net/kafka/producer_ids.h"
-#include "net/kafka/topics.h"
+#include "net/kafka/testing/all_messages.h"
 
 namespace posthaste::net::kafka {
 namespace {
@@ -98,33 +87,13 @@ struct Codec {
   Reencode response;
 };
 
-template <class Request>
-std::pair<const ApiKey, Codec> codec_of() {
-  return {Request::kKey, {reencode<Request>, reencode<typename Request::Response>}};
-}
-
 const std::map<ApiKey, Codec>& codecs() {
-  static const std::map<ApiKey, Codec> all = {codec_of<ProduceRequest>(),
-                                              codec_of<FetchRequest>(),
-                                              codec_of<ListOffsetsRequest>(),
-                                              codec_of<MetadataRequest>(),
-                                              codec_of<OffsetCommitRequest>(),
-                                              codec_of<OffsetFetchRequest>(),
-                                              codec_of<JoinGroupRequest>(),
-                                              codec_of<FindCoordinatorRequest>(),
-                                              codec_of<HeartbeatRequest>(),
-                                              codec_of<LeaveGroupRequest>(),
-                                              codec_of<SyncGroupRequest>(),
-                                              codec_of<DescribeGroupsRequest>(),
-                                              codec_of<ListGroupsRequest>(),
-                                              codec_of<ApiVersionsRequest>(),
-                                              codec_of<CreateTopicsRequest>(),
-                                              codec_of<DeleteTopicsRequest>(),
-                                              codec_of<InitProducerIdRequest>(),
-                                              codec_of<OffsetForLeaderEpochRequest>(),
-                                              codec_of<DescribeClusterRequest>(),
-                                              codec_of<CreatePartitionsRequest>(),
-                                              codec_of<DescribeTopicPartitionsRequest>()};
+  static const std::map<ApiKey, Codec> all = [] {
+    std::map<ApiKey, Codec> made;
+    AllRequests::for_each(
+        [&]<class Request> { made[Request::kKey] = {reencode<Request>, reencode<typename Request::Response>}; });
+    return made;
+  }();
   return all;
 }
 

@@ -8,13 +8,18 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 
 from broker import ROOT, Broker, binary, free_port  # noqa: E402
 from checks import expect, expect_equal, finish, step  # noqa: E402
 
-READY_MILLISECONDS = 2000  # the product aims at 100 on a quiet machine (docs/testing.md); a loaded one must not fail the tests
+READY_MILLISECONDS = 100
+# A start waits for some ten flushes of the disk, and other work on the machine only ever adds. So the fastest of several starts
+# counts, and on a busy machine more of them are made until one is not disturbed.
+STARTS_LEAST, STARTS_MOST = 5, 40
+STOP_MILLISECONDS = 1000
 IDLE_MIB = 128
 TIMEOUT_SECONDS = 30
 
@@ -88,17 +93,24 @@ def main():
     base.mkdir(parents=True)
 
     with step(f"ready in under {READY_MILLISECONDS} ms with an empty folder, in under {IDLE_MIB} MiB"):
-        times, sizes = [], []
-        for attempt in range(5):
-            with Broker("process-start", folder=base / f"empty-{attempt}") as broker:
+        first, stops, second, sizes = [], [], [], []
+        with Broker("process-start", folder=base / "empty") as broker:
+            while len(first) < STARTS_LEAST or (min(first) >= READY_MILLISECONDS and len(first) < STARTS_MOST):
                 broker.stop()
                 shutil.rmtree(broker.folder)
-                times.append(broker.start() * 1000)
+                first.append(broker.start() * 1000)
                 sizes.append(resident_mib(broker.process.pid))
-        print(f"       ready after {', '.join(f'{one:.0f}' for one in times)} ms; idle {max(sizes):.0f} MiB")
+                # The journal's other files are being made now: a stop must not wait for all of them.
+                begin = time.monotonic()
+                broker.stop()
+                stops.append((time.monotonic() - begin) * 1000)
+                second.append(broker.start() * 1000)
+        for what, times in ("an empty folder", first), ("a folder that was used", second):
+            print(f"       ready with {what} after {min(times):.0f} ms at best, {sorted(times)[len(times) // 2]:.0f} ms as a rule")
+        print(f"       stopped at once after {min(stops):.0f} ms at best; idle {max(sizes):.0f} MiB")
         expect(max(sizes) < IDLE_MIB, f"idle memory is {max(sizes):.0f} MiB")
-        # The least of five: what else the machine does only ever adds.
-        expect(min(times) < READY_MILLISECONDS, f"the fastest start took {min(times):.0f} ms")
+        expect(min(first) < READY_MILLISECONDS, f"the fastest of {len(first)} starts took {min(first):.0f} ms")
+        expect(min(stops) < STOP_MILLISECONDS, f"the fastest stop after a start took {min(stops):.0f} ms")
 
     on_one_folder(base / "one")
 

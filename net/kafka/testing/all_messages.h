@@ -1,0 +1,32 @@
+// Every message that the codec knows, in one list for tests that go over all of them: vectors, fuzzing, the comparison
+// with Kafka's library. A new API gets a line here; VectorsTest fails without it. Test code only.
+#pragma once
+#include "net/kafka/api_versions.h"
+#include "net/kafka/consumer_protocol.h"
+#include "net/kafka/fetch.h"
+#include "net/kafka/group_admin.h"
+#include "net/kafka/group_offsets.h"
+#include "net/kafka/groups.h"
+#include "net/kafka/metadata.h"
+#include "net/kafka/offsets.h"
+#include "net/kafka/partitions.h"
+#include "net/kafka/produce.h"
+#include "net/kafka/producer_ids.h"
+#include "net/kafka/topics.h"
+
+namespace posthaste::net::kafka {
+
+template <class... Requests>
+struct RequestList {
+  // Calls visit.template operator()<Request>() for each, in order.
+  static void for_each(auto&& visit) { (visit.template operator()<Requests>(), ...); }
+};
+
+using AllRequests =
+    RequestList<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+                OffsetFetchRequest, JoinGroupRequest, FindCoordinatorRequest, HeartbeatRequest, LeaveGroupRequest,
+                SyncGroupRequest, DescribeGroupsRequest, ListGroupsRequest, ApiVersionsRequest, CreateTopicsRequest,
+                DeleteTopicsRequest, InitProducerIdRequest, OffsetForLeaderEpochRequest, DescribeClusterRequest,
+                CreatePartitionsRequest, DescribeTopicPartitionsRequest>;
+
+}  // namespace posthaste::net::kafka
