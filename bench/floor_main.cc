@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "storage/crc32c.h"
@@ -131,7 +132,7 @@ class Floor {
 
   void receive(uint64_t number) {
     Connection& connection = *connections_[number];
-    if (connection.receiving || connection.end == connection.buffer.size()) return;
+    if (connection.fd < 0 || connection.receiving || connection.end == connection.buffer.size()) return;
     connection.receiving = true;
     io_uring_sqe* entry = next(Kind::kReceive, number);
     io_uring_prep_recv(entry, connection.fd, connection.buffer.data() + connection.end,
@@ -155,7 +156,7 @@ class Floor {
         Connection& connection = *connections_[number];
         connection.receiving = false;
         if (result <= 0) {
-          ::close(connection.fd);
+          ::close(std::exchange(connection.fd, -1));
           break;
         }
         connection.end += static_cast<size_t>(result);
@@ -196,7 +197,8 @@ class Floor {
       connection.waiting.push_back(length);
       connection.begin += sizeof length + length;
     }
-    if (connection.begin > 0) {
+    // A receive under way writes behind `end`: the bytes stay where they are until it is over.
+    if (connection.begin > 0 && !connection.receiving) {
       std::memmove(connection.buffer.data(), connection.buffer.data() + connection.begin,
                    connection.end - connection.begin);
       connection.end -= connection.begin;
@@ -221,7 +223,7 @@ class Floor {
 
   void send(uint64_t number) {
     Connection& connection = *connections_[number];
-    if (connection.sending || connection.answers_next.empty()) return;
+    if (connection.fd < 0 || connection.sending || connection.answers_next.empty()) return;
     connection.sending = true;
     connection.answers.swap(connection.answers_next);
     connection.answers_next.clear();
