@@ -48,6 +48,7 @@ broker::ConfigMap given_settings(const BrokerConfig& config) {
   for (const EffectiveSetting& setting : config.settings) {
     if (!setting.is_default) given.emplace(setting.key, setting.value);
   }
+  given.insert_or_assign("log.dirs", config.data_folder);
   return given;
 }
 
@@ -129,8 +130,9 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, size_t poo
   options.topics.num_partitions = config.topic.partitions;
   options.topics.default_replication_factor = static_cast<int16_t>(config.topic.replication_factor);
   options.topics.delete_topic_enable = config.delete_topics;
-  options.topics.defaults = broker::topic_config_defaults(given_settings(config));
+  options.given = given_settings(config);
   options.auto_create_topics = config.auto_create_topics;
+  options.fetch_sessions = static_cast<uint32_t>(config.fetch_sessions);
   options.fetch_max_bytes = static_cast<uint32_t>(config.fetch_max_bytes);
   options.retention_check_interval = milliseconds(config.retention_check_milliseconds);
   if (config.journal_streams > 0) {

@@ -41,6 +41,8 @@ BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& option
       fetch_memory_(core, options.fetch_memory_bytes),
       operations_(core),
       fetch_waits_(*this),
+      fetch_sessions_({.sessions = options.fetch_sessions / static_cast<uint32_t>(core.core_count())}, core.id(),
+                      static_cast<uint32_t>(core.core_count())),
       maintenance_over_(core),
       scope_(core) {}
 
@@ -80,10 +82,26 @@ Task<Response> BrokerCore::handle(ConnectionContext& context, Request& request) 
       return handle_create_topics(*this, context, request);
     case ApiKey::kDeleteTopics:
       return handle_delete_topics(*this, context, request);
+    case ApiKey::kDeleteRecords:
+      return handle_delete_records(*this, context, request);
     case ApiKey::kInitProducerId:
       return handle_init_producer_id(*this, context, request);
     case ApiKey::kOffsetForLeaderEpoch:
       return handle_offset_for_leader_epoch(*this, context, request);
+    case ApiKey::kDescribeConfigs:
+      return handle_describe_configs(*this, context, request);
+    case ApiKey::kAlterConfigs:
+      return handle_alter_configs(*this, context, request);
+    case ApiKey::kIncrementalAlterConfigs:
+      return handle_incremental_alter_configs(*this, context, request);
+    case ApiKey::kDescribeLogDirs:
+      return handle_describe_log_dirs(*this, context, request);
+    case ApiKey::kDescribeProducers:
+      return handle_describe_producers(*this, context, request);
+    case ApiKey::kDeleteGroups:
+      return handle_delete_groups(*this, context, request);
+    case ApiKey::kOffsetDelete:
+      return handle_offset_delete(*this, context, request);
     case ApiKey::kCreatePartitions:
       return handle_create_partitions(*this, context, request);
     case ApiKey::kDescribeCluster:
@@ -108,7 +126,7 @@ void BrokerCore::adopt_view(std::shared_ptr<const ClusterView> view) {
 
 void BrokerCore::follow_topic(const TopicImage& topic) {
   const storage::LogConfig config =
-      log_config(typed_topic_config(topic.configs, options_.topics.defaults), options_.producers);
+      log_config(typed_topic_config(topic.configs, *view_->topic_defaults), options_.producers);
   for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
     if (view_->owner(topic.id, index) != core_.id()) continue;
     storage::Partition* partition = engine_.find(topic.id.bytes, index);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "broker/cluster_view.h"
+#include "broker/fetch_sessions.h"
 #include "broker/fetch_waits.h"
 #include "broker/group_service.h"
 #include "broker/options.h"
@@ -74,6 +75,7 @@ class BrokerCore final : public net::RequestHandler {
   reactor::Semaphore& fetch_memory() { return fetch_memory_; }
   OperationGate& operations() { return operations_; }
   FetchWaits& fetch_waits() { return fetch_waits_; }
+  FetchSessions& fetch_sessions() { return fetch_sessions_; }
   uint64_t next_rotation() { return rotation_++; }
 
   // Asks the coordinator of partition `index` of __consumer_offsets on core `owner`. Nothing if the coordinator is not
@@ -111,6 +113,7 @@ class BrokerCore final : public net::RequestHandler {
   reactor::Semaphore fetch_memory_;
   OperationGate operations_;
   FetchWaits fetch_waits_;
+  FetchSessions fetch_sessions_;
   uint64_t rotation_ = 0;
   uint64_t next_group_call_ = 1;
   std::map<RequestToken, GroupCall*> group_calls_;

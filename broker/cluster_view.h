@@ -23,6 +23,8 @@ struct ClusterView {
   std::vector<Endpoint> endpoints;  // by net::ListenerId
   std::shared_ptr<const MetadataImage> image;
   std::shared_ptr<const storage::Placement> placement;
+  // Settings of topics without their own (topic_config_defaults).
+  std::shared_ptr<const ConfigMap> topic_defaults;
   // Topics that differ from the snapshot before, for what follows from a change; `all_changed` on the first one.
   std::vector<Uuid> changed;
   bool all_changed = false;

@@ -81,6 +81,7 @@ Task<Result<void>> Controller::load(std::string& why) {
   core_.log(reactor::LogLevel::kDebug, "metadata_log",
             fmt::format("end={} partitions={} placed={}", log_.end_offset(), image_.partition_count(),
                         placement_.entries().size()));
+  follow_broker_configs();
   done = co_await register_broker();
   if (done) done = co_await reconcile();
   if (!done) {
@@ -236,6 +237,7 @@ Task<void> Controller::publish(std::vector<Uuid> changed, bool all_changed) {
   view->endpoints = endpoints_;
   view->image = std::make_shared<const MetadataImage>(image_);
   view->placement = std::make_shared<const Placement>(placement_);
+  view->topic_defaults = std::make_shared<const ConfigMap>(rules_.defaults);
   view->changed = std::move(changed);
   view->all_changed = all_changed;
   co_await spread_view(broker_, engine_host_.cores(), std::move(view));
@@ -283,6 +285,26 @@ Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
   co_return outcome;
 }
 
+Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request) {
+  co_await begin_change();
+  AlterConfigsOutcome outcome = broker::alter_configs(image_, identity_.node_id, broker_.options().given, request);
+  if (!outcome.records.empty()) {
+    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+      refuse_all(outcome.results, *refusal);
+    } else {
+      if (outcome.brokers) follow_broker_configs();
+      co_await publish(outcome.topics, outcome.brokers);  // the settings of every topic hang on the broker's
+    }
+  }
+  co_await end_change();
+  co_return outcome;
+}
+
+void Controller::follow_broker_configs() {
+  rules_.layers = config_layers(image_, identity_.node_id, broker_.options().given);
+  rules_.defaults = topic_config_defaults(merged(rules_.layers));
+}
+
 Task<ProducerIdAllocator::Answer> Controller::producer_id() {
   const uint64_t token = next_producer_id_call_++;
   ProducerIdCall call;
@@ -326,6 +348,11 @@ Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vec
 
 Task<GrowTopicsOutcome> grow_topics_on_controller(BrokerCore& from, GrowTopicsRequest request) {
   auto run = [&](Core&) { return from.host().controller().grow_topics(std::move(request)); };
+  co_return co_await reactor::on_core(from.core(), 0, std::move(run));
+}
+
+Task<AlterConfigsOutcome> alter_configs_on_controller(BrokerCore& from, AlterConfigsRequest request) {
+  auto run = [&](Core&) { return from.host().controller().alter_configs(std::move(request)); };
   co_return co_await reactor::on_core(from.core(), 0, std::move(run));
 }
 

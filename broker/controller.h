@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "broker/broker_core.h"
+#include "broker/metadata/config_controller.h"
 #include "broker/metadata/partition_growth.h"
 #include "broker/metadata/refusal.h"
 #include "broker/metadata/topic_controller.h"
@@ -33,6 +34,7 @@ class Controller {
   reactor::Task<CreateTopicsOutcome> create_topics(CreateTopicsRequest request);
   reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics);
   reactor::Task<GrowTopicsOutcome> grow_topics(GrowTopicsRequest request);
+  reactor::Task<AlterConfigsOutcome> alter_configs(AlterConfigsRequest request);
   reactor::Task<ProducerIdAllocator::Answer> producer_id();
   const MetadataImage& image() const { return image_; }
 
@@ -51,6 +53,7 @@ class Controller {
   reactor::Task<void> delete_partitions(std::vector<storage::Placement::Key> partitions);
   reactor::Task<void> publish(std::vector<Uuid> changed, bool all_changed);
   reactor::Task<void> keep_log_small();
+  void follow_broker_configs();
   reactor::Task<void> persist_producer_ids(ProducerIdsRecord record);
   void take_answers(ProducerIdAllocator::Output& out);
 
@@ -59,7 +62,7 @@ class Controller {
   storage::EngineHost& engine_host_;
   NodeIdentity identity_;
   std::vector<Endpoint> endpoints_;
-  const TopicRules& rules_;
+  TopicRules rules_;
   MetadataLog log_;
   MetadataImage image_;
   storage::Placement placement_;
@@ -76,6 +79,7 @@ class Controller {
 reactor::Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTopicsRequest request);
 reactor::Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics);
 reactor::Task<GrowTopicsOutcome> grow_topics_on_controller(BrokerCore& from, GrowTopicsRequest request);
+reactor::Task<AlterConfigsOutcome> alter_configs_on_controller(BrokerCore& from, AlterConfigsRequest request);
 reactor::Task<ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from);
 
 }  // namespace posthaste::broker

@@ -114,6 +114,8 @@ void GroupPartition::submit(RequestToken token, GroupEvent event) {
           coordinator_.leave(token, request, at, out);
         } else if constexpr (std::is_same_v<Event, OffsetCommitRequest>) {
           coordinator_.commit_offsets(token, request, at, out);
+        } else if constexpr (std::is_same_v<Event, OffsetDeleteRequest>) {
+          coordinator_.delete_offsets(token, request, at, out);
         } else {
           coordinator_.delete_groups(token, request, at, out);
         }

@@ -17,7 +17,7 @@ namespace posthaste::broker {
 
 // A request to a coordinator that may wait for its answer.
 using GroupEvent = std::variant<JoinRequest, SyncRequest, HeartbeatRequest, LeaveRequest, OffsetCommitRequest,
-                                std::vector<std::string>>;
+                                std::vector<std::string>, OffsetDeleteRequest>;
 
 // Takes an answer on the core that asked: called on the coordinator's core, from any step.
 using AnswerSink = std::function<void(RequestToken token, GroupResponse response)>;

@@ -30,13 +30,15 @@ struct BrokerOptions {
   GroupConfig group;
   storage::EngineOptions engine;      // data_directory is overwritten with data_folder
   storage::ProducerLimits producers;  // producer.id.expiration.ms
-  // num.partitions, default.replication.factor, delete.topic.enable; `defaults` (log.* and other broker keys that stand
-  // for topic settings) is filled with topic_config_defaults({}) if it is empty.
-  TopicRules topics;
+  TopicRules topics;                  // num.partitions, default.replication.factor, delete.topic.enable
+  // Broker keys as they were given, checked: what DescribeConfigs shows, and (log.* and others) the settings of topics
+  // without their own.
+  ConfigMap given;
 
   bool auto_create_topics = true;                     // auto.create.topics.enable
   int32_t offsets_topic_partitions = 50;              // offsets.topic.num.partitions; of use until the topic exists
   int32_t offsets_topic_segment_bytes = 104'857'600;  // offsets.topic.segment.bytes; likewise
+  uint32_t fetch_sessions = 1000;                     // max.incremental.fetch.session.cache.slots
   uint32_t fetch_max_bytes = 57'671'680;              // fetch.max.bytes: an upper bound whatever the client asks for
   // Of answers to Fetch that are being made or sent by one core. One answer takes at most a quarter of it (but always
   // its first batch), so that a few readers of old data cannot pin all memory (WS D).

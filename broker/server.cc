@@ -265,7 +265,6 @@ class BrokerProgram {
 };
 
 reactor::Program make_broker_program(BrokerOptions options, std::shared_ptr<BrokerHost> host) {
-  if (options.topics.defaults.empty()) options.topics.defaults = topic_config_defaults({});
   auto shared = std::make_shared<const BrokerOptions>(std::move(options));
   return [shared, host](Core& core) { return BrokerProgram::run(core, shared, host); };
 }

@@ -93,6 +93,18 @@ bool ProducerState::reaches(int64_t offset) const {
   });
 }
 
+std::vector<ProducerState::Described> ProducerState::describe() const {
+  std::vector<Described> described;
+  described.reserve(producers_.size());
+  for (const auto& [id, producer] : producers_) {
+    Described& out = described.emplace_back(Described{.id = id, .epoch = producer.epoch});
+    if (producer.batch_count == 0) continue;
+    out.last_sequence = producer.remembered().back().last_sequence;
+    out.last_timestamp = producer.remembered().back().timestamp;
+  }
+  return described;
+}
+
 void ProducerState::clear() {
   producers_.clear();
   oldest_ = newest_ = nullptr;

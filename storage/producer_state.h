@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <vector>
 
 #include "reactor/result.h"
 #include "reactor/time.h"
@@ -72,6 +73,16 @@ class ProducerState {
   bool reaches(int64_t offset) const;
 
   size_t size() const { return producers_.size(); }
+
+  // One remembered producer, as DescribeProducers shows it. -1 where no batch of its epoch is remembered.
+  struct Described {
+    int64_t id = kNoProducerId;
+    int16_t epoch = kNoProducerEpoch;
+    int32_t last_sequence = kNoSequence;
+    int64_t last_timestamp = kNoTimestamp;  // ms
+  };
+  // All of them, by id.
+  std::vector<Described> describe() const;
   void clear();
 
   // The state in which all batches below `offset` count (docs/storage-format.md). Producers from the longest silent

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "app/config/broker_keys.h"
 #include "app/config/setting_values.h"
+#include "broker/config/broker_keys.h"
 
 namespace posthaste::app {
 namespace {
@@ -83,6 +83,7 @@ void read_plain_values(const SettingValues& values, BrokerConfig& config) {
   config.connection_idle_milliseconds = values.int64("connections.max.idle.ms");
   config.max_connections = values.int32("max.connections");
   config.max_request_bytes = values.int32("socket.request.max.bytes");
+  config.fetch_sessions = values.int32("max.incremental.fetch.session.cache.slots");
   config.fetch_max_bytes = values.int32("fetch.max.bytes");
   config.max_partitions_per_request = values.int32("max.request.partition.size.limit");
   config.listen_backlog = values.int32("socket.listen.backlog.size");

@@ -80,6 +80,7 @@ struct BrokerConfig {
   int64_t connection_idle_milliseconds = 600'000;  // negative: connections never idle out
   int32_t max_connections = INT32_MAX;             // the broker's own limit may be lower
   int32_t max_request_bytes = 104'857'600;
+  int32_t fetch_sessions = 1000;
   int32_t fetch_max_bytes = 57'671'680;
   int32_t max_partitions_per_request = 2000;  // of DescribeTopicPartitions
   int32_t listen_backlog = 50;

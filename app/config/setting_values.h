@@ -9,10 +9,17 @@
 #include <string_view>
 #include <vector>
 
-#include "app/config/broker_keys.h"
 #include "app/config/properties.h"
+#include "broker/config/broker_keys.h"
 
 namespace posthaste::app {
+
+using broker::broker_keys;
+using broker::BrokerKey;
+using broker::find_broker_key;
+using broker::KeyEffect;
+using broker::KeyRange;
+using broker::KeyType;
 
 class SettingValues {
  public:

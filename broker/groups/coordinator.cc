@@ -182,6 +182,8 @@ void GroupCoordinator::resign(GroupOutput& out) {
     } else if (auto* commit = std::get_if<CommitStored>(&flight.then)) {
       set_all(commit->response, kGone);
       out.messages.push_back({commit->token, kNoPersist, std::move(commit->response)});
+    } else if (auto* offsets = std::get_if<OffsetsDeleted>(&flight.then)) {
+      out.messages.push_back({offsets->token, kNoPersist, OffsetDeleteResponse{.error = kGone}});
     }
   }
   for (auto& [token, waiting] : waiting_deletes_) {
@@ -336,6 +338,9 @@ void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupT
     const bool too_large = failed == Errc::kRecordTooLarge || failed == Errc::kLimit || failed == Errc::kInvalidRecord;
     if (failed) set_all(commit->response, too_large ? ErrorCode::kInvalidCommitOffsetSize : error);
     out.messages.push_back({commit->token, waited_for, std::move(commit->response)});
+  } else if (auto* offsets = std::get_if<OffsetsDeleted>(&done.then)) {
+    if (failed) offsets->response = OffsetDeleteResponse{.error = error};
+    out.messages.push_back({offsets->token, waited_for, std::move(offsets->response)});
   } else if (auto* deleted = std::get_if<GroupDeleted>(&done.then)) {
     group_deleted(*deleted, waited_for, error, out);
   }

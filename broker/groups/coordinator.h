@@ -55,6 +55,10 @@ class GroupCoordinator {
   // Deletes empty groups with their offsets. GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP per group.
   void delete_groups(RequestToken token, const std::vector<std::string>& group_ids, GroupTime now, GroupOutput& out);
 
+  // Drops offsets that the group does not read any more (KIP-496). GROUP_ID_NOT_FOUND; NON_EMPTY_GROUP for a group with
+  // members that are no consumers; GROUP_SUBSCRIBED_TO_TOPIC per partition of a topic that members read.
+  void delete_offsets(RequestToken token, const OffsetDeleteRequest& request, GroupTime now, GroupOutput& out);
+
   // These never wait and change nothing, so they answer by value.
   OffsetFetchResponse fetch_offsets(const OffsetFetchRequest& request) const;
   DescribedGroup describe(std::string_view group_id) const;
@@ -103,12 +107,17 @@ class GroupCoordinator {
     RequestToken token = 0;
     OffsetCommitResponse response;
   };
+  struct OffsetsDeleted {
+    RequestToken token = 0;
+    OffsetDeleteResponse response;
+  };
   struct GroupDeleted {  // its tombstone; the group is Dead until this is reported
     std::string group_id;
     std::optional<RequestToken> token;  // of a DeleteGroups request, answered when its last group is done
   };
   struct NothingToDo {};  // an empty generation, expired offsets: the records themselves are the effect
-  using Continuation = std::variant<AssignmentStored, StaticMemberStored, CommitStored, GroupDeleted, NothingToDo>;
+  using Continuation =
+      std::variant<AssignmentStored, StaticMemberStored, CommitStored, OffsetsDeleted, GroupDeleted, NothingToDo>;
   struct InFlight {
     PersistId id = kNoPersist;
     std::vector<GroupLogRecord> records;
@@ -153,6 +162,7 @@ class GroupCoordinator {
 
   // Offsets (coordinator_offsets.cc).
   ErrorCode check_commit(const Group* group, const OffsetCommitRequest& request) const;
+  ErrorCode check_offset_delete(std::string_view group_id) const;
   void expire_offsets(GroupTime now, GroupOutput& out);
   std::vector<GroupLogRecord> expired_offsets(const Group& group, reactor::WallMillis now, bool& all_gone) const;
 

@@ -179,6 +179,46 @@ void GroupCoordinator::expire_offsets(GroupTime now, GroupOutput& out) {
   }
 }
 
+ErrorCode GroupCoordinator::check_offset_delete(std::string_view group_id) const {
+  if (const auto error = refusal(group_id, false)) return *error;
+  const Group* group = find(group_id);
+  if (group == nullptr || group->state == GroupState::kDead) return ErrorCode::kGroupIdNotFound;
+  const bool consumers = group->protocol_type && *group->protocol_type == kConsumerProtocolType;
+  if (!is_group_empty(*group) && !consumers) return ErrorCode::kNonEmptyGroup;
+  return ErrorCode::kNone;
+}
+
+void GroupCoordinator::delete_offsets(RequestToken token, const OffsetDeleteRequest& request, GroupTime /*now*/,
+                                      GroupOutput& out) {
+  OffsetDeleteResponse response;
+  response.error = check_offset_delete(request.group_id);
+  if (response.error != ErrorCode::kNone) {
+    out.messages.push_back({token, kNoPersist, std::move(response)});
+    return;
+  }
+  const Group& group = *find(request.group_id);
+  const bool empty = is_group_empty(group);
+  const auto subscribed = group.subscribed();
+  std::vector<GroupLogRecord> tombstones;
+  for (const OffsetDeleteRequest::Topic& topic : request.topics) {
+    OffsetDeleteResponse::Topic& answered = response.topics.emplace_back();
+    answered.name = topic.name;
+    // Members whose subscription cannot be read might read it.
+    const bool in_use = !empty && (!subscribed || subscribed->contains(topic.name));
+    const auto known = group.offsets.find(topic.name);
+    for (const int32_t index : topic.partitions) {
+      answered.partitions.push_back({index, in_use ? ErrorCode::kGroupSubscribedToTopic : ErrorCode::kNone});
+      if (in_use || known == group.offsets.end() || !known->second.contains(index)) continue;
+      tombstones.push_back({encode(OffsetCommitKey{request.group_id, topic.name, index}), std::nullopt});
+    }
+  }
+  if (tombstones.empty()) {
+    out.messages.push_back({token, kNoPersist, std::move(response)});
+    return;
+  }
+  persist(std::move(tombstones), OffsetsDeleted{token, std::move(response)}, out);
+}
+
 void GroupCoordinator::topics_deleted(std::span<const std::string> topics, GroupTime /*now*/, GroupOutput& out) {
   if (phase_ != Phase::kActive) return;
   for (auto& [group_id, group] : groups_) {

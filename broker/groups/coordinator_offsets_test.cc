@@ -464,5 +464,72 @@ TEST(GroupLoad, ASmallerLimitRebalancesAfterwards) {
   EXPECT_EQ(smaller.coordinator.describe("g").state, "PreparingRebalance");
 }
 
+OffsetDeleteRequest delete_of(std::string topic, std::vector<int32_t> partitions) {
+  return {.group_id = "g", .topics = {{std::move(topic), std::move(partitions)}}};
+}
+
+TEST(GroupOffsetDelete, OfAnEmptyGroupIsGoneWhenDurable) {
+  GroupTestDriver d;
+  d.commit(commit_of("g", 10, "t", 0));
+  d.commit(commit_of("g", 20, "t", 1));
+  d.confirm_at_once = false;
+  const RequestToken token = d.delete_offsets(delete_of("t", {0, 7}));
+  EXPECT_FALSE(d.answered(token));
+  EXPECT_EQ(offset_of(d, "g", "t", 0), 10);
+  d.confirm_all();
+  const auto& response = d.answer<OffsetDeleteResponse>(token);
+  EXPECT_EQ(response.error, ErrorCode::kNone);
+  EXPECT_EQ(response.topics.at(0).partitions.at(0).error, ErrorCode::kNone);
+  EXPECT_EQ(response.topics.at(0).partitions.at(1).error, ErrorCode::kNone) << "nothing was there: also done";
+  EXPECT_EQ(offset_of(d, "g", "t", 0), -1);
+  EXPECT_EQ(offset_of(d, "g", "t", 1), 20);
+  d.fail_over();
+  EXPECT_EQ(offset_of(d, "g", "t", 0), -1);
+  EXPECT_EQ(offset_of(d, "g", "t", 1), 20);
+}
+
+TEST(GroupOffsetDelete, LeavesWhatMembersRead) {
+  GroupTestDriver d;
+  const JoinResponse member = stable_member(d, {"t"});
+  for (const char* topic : {"t", "old"}) {
+    OffsetCommitRequest commit = commit_by(member, 5);
+    commit.topics[0].name = topic;
+    d.commit(commit);
+  }
+  OffsetDeleteRequest request = delete_of("t", {0});
+  request.topics.push_back({"old", {0}});
+  const auto response = d.answer<OffsetDeleteResponse>(d.delete_offsets(request));
+  EXPECT_EQ(response.error, ErrorCode::kNone);
+  EXPECT_EQ(response.topics.at(0).partitions.at(0).error, ErrorCode::kGroupSubscribedToTopic);
+  EXPECT_EQ(response.topics.at(1).partitions.at(0).error, ErrorCode::kNone);
+  EXPECT_EQ(offset_of(d, "g", "t"), 5);
+  EXPECT_EQ(offset_of(d, "g", "old"), -1);
+}
+
+TEST(GroupOffsetDelete, OfWhatIsNoConsumerGroup) {
+  GroupTestDriver d;
+  const auto error = [&] { return d.answer<OffsetDeleteResponse>(d.delete_offsets(delete_of("t", {0}))).error; };
+  EXPECT_EQ(error(), ErrorCode::kGroupIdNotFound);
+  EXPECT_EQ(d.answer<OffsetDeleteResponse>(d.delete_offsets({.group_id = "", .topics = {}})).error,
+            ErrorCode::kInvalidGroupId);
+  JoinRequest connect = consumer({"t"});
+  connect.protocol_type = "connect";
+  d.join(connect);
+  EXPECT_EQ(error(), ErrorCode::kNonEmptyGroup);
+}
+
+TEST(GroupOffsetDelete, AFailedWriteAndAResignationAreToldAndChangeNothing) {
+  GroupTestDriver d;
+  d.commit(commit_of("g", 10));
+  d.confirm_at_once = false;
+  const RequestToken failed = d.delete_offsets(delete_of("t", {0}));
+  d.fail_one(Errc::kTimedOut);
+  EXPECT_EQ(d.answer<OffsetDeleteResponse>(failed).error, ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_EQ(offset_of(d, "g"), 10);
+  const RequestToken resigned = d.delete_offsets(delete_of("t", {0}));
+  d.resign();
+  EXPECT_EQ(d.answer<OffsetDeleteResponse>(resigned).error, ErrorCode::kNotCoordinator);
+}
+
 }  // namespace
 }  // namespace posthaste::broker

@@ -54,6 +54,9 @@ class GroupTestDriver {
   RequestToken delete_groups(const std::vector<std::string>& ids) {
     return call([&](RequestToken token, GroupOutput& out) { coordinator.delete_groups(token, ids, now, out); });
   }
+  RequestToken delete_offsets(const OffsetDeleteRequest& request) {
+    return call([&](RequestToken token, GroupOutput& out) { coordinator.delete_offsets(token, request, now, out); });
+  }
   void topics_deleted(const std::vector<std::string>& topics) {
     GroupOutput out;
     coordinator.topics_deleted(topics, now, out);

@@ -7,12 +7,6 @@
 #include "reactor/check.h"
 
 namespace posthaste::broker {
-namespace {
-
-// The protocol type of consumers: only they send a ConsumerProtocolSubscription as metadata.
-constexpr std::string_view kConsumerProtocolType = "consumer";
-
-}  // namespace
 
 std::string_view to_string(GroupState state) noexcept {
   switch (state) {

@@ -16,6 +16,9 @@
 
 namespace posthaste::broker {
 
+// The protocol type of groups whose members' metadata is a ConsumerProtocolSubscription.
+inline constexpr std::string_view kConsumerProtocolType = "consumer";
+
 struct Member {
   std::string member_id;
   std::optional<std::string> group_instance_id;  // set: a static member (KIP-345)

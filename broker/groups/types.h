@@ -249,6 +249,30 @@ struct DeleteGroupsResponse {
   std::vector<Group> groups;  // same order as asked
 };
 
+// --- OffsetDelete ----------------------------------------------------------------------------------------------------
+
+struct OffsetDeleteRequest {
+  struct Topic {
+    std::string name;
+    std::vector<int32_t> partitions;
+  };
+  std::string group_id;
+  std::vector<Topic> topics;
+};
+
+struct OffsetDeleteResponse {
+  struct Partition {
+    int32_t index = 0;
+    ErrorCode error = ErrorCode::kNone;
+  };
+  struct Topic {
+    std::string name;
+    std::vector<Partition> partitions;
+  };
+  ErrorCode error = ErrorCode::kNone;
+  std::vector<Topic> topics;  // same order as asked; empty if `error` is set
+};
+
 // --- Output ----------------------------------------------------------------------------------------------------------
 
 // One record of __consumer_offsets. No value: a tombstone.
@@ -267,7 +291,7 @@ struct GroupPersist {
 };
 
 using GroupResponse = std::variant<JoinResponse, SyncResponse, HeartbeatResponse, LeaveResponse, OffsetCommitResponse,
-                                   DeleteGroupsResponse>;
+                                   DeleteGroupsResponse, OffsetDeleteResponse>;
 
 // An answer that may leave now. `waited_for` names the persist whose success it reports, kNoPersist when it reports
 // none: the coordinator holds such an answer back until persisted(), the tag lets drivers and tests check it.

@@ -29,6 +29,7 @@ using reactor::Task;
 
 // One partition asked for, and what was read of it.
 struct Entry {
+  std::string_view topic;
   const FetchRequest::Topic::Partition* asked = nullptr;
   Located where;
   ErrorCode error = ErrorCode::kNone;
@@ -145,15 +146,26 @@ Task<void> read_on_owner(BrokerCore& there, const std::vector<Entry*>& entries, 
   }
 }
 
-std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body) {
+Entry locate_entry(const ClusterView& view, std::string_view topic, const FetchRequest::Topic::Partition& asked) {
+  Entry entry;
+  entry.topic = topic;
+  entry.asked = &asked;
+  entry.where = locate(view, topic, asked.partition, asked.current_leader_epoch);
+  entry.error = entry.where.error;
+  return entry;
+}
+
+// What is to be read: all that the session holds, or what the request names. The entries refer to one of them.
+std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body, const FetchContext& fetch) {
   std::deque<Entry> entries;
-  for (const FetchRequest::Topic& topic : body.topics) {
-    for (const auto& partition : topic.partitions) {
-      Entry& entry = entries.emplace_back();
-      entry.asked = &partition;
-      entry.where = locate(view, topic.topic, partition.partition, partition.current_leader_epoch);
-      entry.error = entry.where.error;
+  if (fetch.incremental) {
+    for (const auto& [key, entry] : fetch.session->entries()) {
+      entries.push_back(locate_entry(view, key.first, entry.wish));
     }
+    return entries;
+  }
+  for (const FetchRequest::Topic& topic : body.topics) {
+    for (const auto& partition : topic.partitions) entries.push_back(locate_entry(view, topic.topic, partition));
   }
   return entries;
 }
@@ -193,28 +205,33 @@ void drop_round(BrokerCore& core, std::deque<Entry>& entries, CoreId home) {
   }
 }
 
-FetchResponse to_wire(const FetchRequest& body, std::deque<Entry>& entries) {
+FetchResponse::Topic::Partition to_wire(const FetchRequest& body, Entry& entry) {
+  FetchResponse::Topic::Partition answer;
+  answer.partition_index = entry.asked->partition;
+  answer.error_code = entry.error;
+  answer.high_watermark = entry.high_watermark;
+  answer.last_stable_offset = entry.high_watermark;
+  answer.log_start_offset = entry.log_start;
+  constexpr int8_t kReadCommitted = 1;
+  if (body.isolation_level == kReadCommitted) answer.aborted_transactions.emplace();
+  if (entry.diverges) answer.diverging_epoch = {entry.diverging.epoch, entry.diverging.end_offset};
+  for (const storage::LeasedBytes& piece : entry.read.pieces) entry.pieces.push_back(piece.bytes);
+  answer.records.pieces = entry.pieces;
+  return answer;
+}
+
+// Entries of one topic stand side by side.
+FetchResponse to_wire(const FetchRequest& body, const FetchContext& fetch, std::deque<Entry>& entries) {
   FetchResponse response;
-  auto next = entries.begin();
-  response.responses.reserve(body.topics.size());
-  for (const FetchRequest::Topic& topic : body.topics) {
-    auto& out = response.responses.emplace_back();
-    out.topic = topic.topic;
-    out.partitions.reserve(topic.partitions.size());
-    for (const auto& partition : topic.partitions) {
-      Entry& entry = *next++;
-      auto& answer = out.partitions.emplace_back();
-      answer.partition_index = partition.partition;
-      answer.error_code = entry.error;
-      answer.high_watermark = entry.high_watermark;
-      answer.last_stable_offset = entry.high_watermark;
-      answer.log_start_offset = entry.log_start;
-      constexpr int8_t kReadCommitted = 1;
-      if (body.isolation_level == kReadCommitted) answer.aborted_transactions.emplace();
-      if (entry.diverges) answer.diverging_epoch = {entry.diverging.epoch, entry.diverging.end_offset};
-      for (const storage::LeasedBytes& piece : entry.read.pieces) entry.pieces.push_back(piece.bytes);
-      answer.records.pieces = entry.pieces;
+  if (fetch.session) response.session_id = fetch.session->id();
+  for (Entry& entry : entries) {
+    FetchResponse::Topic::Partition answer = to_wire(body, entry);
+    const bool news = !fetch.session || fetch.session->must_send(entry.topic, answer);
+    if (fetch.incremental && !news) continue;
+    if (response.responses.empty() || response.responses.back().topic != entry.topic) {
+      response.responses.emplace_back().topic = entry.topic;
     }
+    response.responses.back().partitions.push_back(std::move(answer));
   }
   return response;
 }
@@ -238,10 +255,11 @@ FetchResponse refused(ErrorCode error) {
 HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<FetchRequest>(request);
   if (!body) co_return body_corrupt();
-  // Sessions are declined (id 0 in every answer), so nobody can come with one (KIP-227).
-  if (body->session_id != 0) co_return respond(request, refused(ErrorCode::kFetchSessionIdNotFound));
+  // The next Fetch of this connection begins when this one is answered: until then the session's entries stay.
+  const FetchContext fetch = core.fetch_sessions().begin(context, *body);
+  if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::deque<Entry> entries = locate_entries(*view, *body);
+  std::deque<Entry> entries = locate_entries(*view, *body, fetch);
   EntriesByCore by_core(core.core().core_count());
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);
@@ -261,7 +279,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
                        core.core().now() < deadline;
     if (!waits) {
       hold->shrink(round.bytes);
-      const FetchResponse response = to_wire(*body, entries);
+      const FetchResponse response = to_wire(*body, fetch, entries);
       Response answer = respond(request, response);
       for (Entry& entry : entries) hold->take(entry.where.owner, std::move(entry.read.pieces));
       answer.hold = std::move(hold);

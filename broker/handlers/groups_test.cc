@@ -201,5 +201,51 @@ TEST_F(GroupsTest, AWaitingJoinEndsWithItsConnectionAndTheBrokerStops) {
   stop();
 }
 
+TEST_F(GroupsTest, GroupsAndOffsetsCanBeDeleted) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    for (const char* group : {"a", "b", "c"}) {
+      co_await find_coordinator(client, group);
+      co_await wait_loaded(client, group);
+    }
+    EXPECT_EQ(co_await commit(client, "a", "", -1, 10), ErrorCode::kNone);
+    EXPECT_EQ(co_await commit(client, "b", "", -1, 20), ErrorCode::kNone);
+    const std::string member = co_await join_alone(client, "c");
+    EXPECT_EQ(co_await commit(client, "c", member, 1, 30), ErrorCode::kNone);
+
+    kafka::OffsetDeleteRequest offsets{.group_id = "a"};
+    offsets.topics.push_back({.name = "t", .partitions = {{.partition_index = 0}, {.partition_index = 9}}});
+    offsets.topics.push_back({.name = "gone", .partitions = {{.partition_index = 0}}});
+    const auto deleted = co_await client.call(offsets, 0);
+    EXPECT_EQ(deleted.message.error_code, ErrorCode::kNone);
+    EXPECT_EQ(deleted.message.topics.at(0).partitions.at(0).error_code, ErrorCode::kNone);
+    EXPECT_EQ(deleted.message.topics.at(0).partitions.at(1).error_code, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ(deleted.message.topics.at(1).partitions.at(0).error_code, ErrorCode::kUnknownTopicOrPartition);
+    offsets.group_id = "nobody";
+    EXPECT_EQ((co_await client.call(offsets, 0)).message.error_code, ErrorCode::kGroupIdNotFound);
+
+    kafka::DeleteGroupsRequest groups;
+    groups.groups_names = {"b", "c", "nobody", "b"};
+    for (int16_t version = 0; version <= 2; ++version) {
+      const auto answer = co_await client.call(groups, version);
+      std::map<std::string_view, ErrorCode> errors;
+      for (const auto& result : answer.message.results) errors[result.group_id] = result.error_code;
+      EXPECT_EQ(answer.message.results.size(), 3U);
+      EXPECT_EQ(errors.at("b"), version == 0 ? ErrorCode::kNone : ErrorCode::kGroupIdNotFound);
+      EXPECT_EQ(errors.at("c"), ErrorCode::kNonEmptyGroup);
+      EXPECT_EQ(errors.at("nobody"), ErrorCode::kGroupIdNotFound);
+    }
+  });
+  broker_->power_off();
+  start();
+  run([](Client& client) -> Task<void> {
+    co_await wait_loaded(client, "b");
+    kafka::DeleteGroupsRequest groups;
+    groups.groups_names = {"b"};
+    EXPECT_EQ((co_await client.call(groups, 2)).message.results.at(0).error_code, ErrorCode::kGroupIdNotFound);
+  });
+}
+
 }  // namespace
 }  // namespace posthaste::broker::testing

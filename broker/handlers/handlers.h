@@ -14,6 +14,12 @@ HandlerTask handle_metadata(BrokerCore& core, net::ConnectionContext& context, n
 HandlerTask handle_describe_cluster(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_create_topics(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_delete_topics(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_delete_records(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_describe_log_dirs(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_describe_producers(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_describe_configs(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_alter_configs(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_incremental_alter_configs(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_create_partitions(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_describe_topic_partitions(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_init_producer_id(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
@@ -32,5 +38,7 @@ HandlerTask handle_offset_commit(BrokerCore& core, net::ConnectionContext& conte
 HandlerTask handle_offset_fetch(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_describe_groups(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 HandlerTask handle_list_groups(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_delete_groups(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
+HandlerTask handle_offset_delete(BrokerCore& core, net::ConnectionContext& context, net::Request& request);
 
 }  // namespace posthaste::broker

@@ -3,6 +3,7 @@
 #include <deque>
 
 #include "broker/error_codes.h"
+#include "broker/handlers/ask_owners.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
 #include "net/kafka/offsets.h"
@@ -17,8 +18,6 @@ using net::kafka::ListOffsetsRequest;
 using net::kafka::ListOffsetsResponse;
 using net::kafka::OffsetForLeaderEpochRequest;
 using net::kafka::OffsetForLeaderEpochResponse;
-using reactor::Core;
-using reactor::CoreId;
 using reactor::Result;
 using reactor::Task;
 
@@ -38,33 +37,6 @@ struct Question {
   int32_t epoch = -1;
 };
 
-using Answerer = Task<void> (*)(BrokerCore& there, storage::Partition& partition, Question& question);
-
-Task<void> answer_on_owner(BrokerCore& there, const std::vector<Question*>& questions, Answerer answer) {
-  OperationGate::Use use(there.operations());
-  for (Question* question : questions) {
-    storage::Partition* partition = there.engine().find(question->where.topic->id.bytes, question->where.index);
-    if (partition == nullptr) {
-      question->error = ErrorCode::kNotLeaderOrFollower;
-      continue;
-    }
-    co_await answer(there, *partition, *question);
-  }
-}
-
-// Asks each owner once, one core after the other.
-Task<void> ask_owners(BrokerCore& core, std::deque<Question>& questions, Answerer answer) {
-  std::vector<std::vector<Question*>> by_core(core.core().core_count());
-  for (Question& question : questions) {
-    if (question.error == ErrorCode::kNone) by_core[question.where.owner].push_back(&question);
-  }
-  for (size_t owner = 0; owner < by_core.size(); ++owner) {
-    if (by_core[owner].empty()) continue;
-    auto work = [&](Core& there) { return answer_on_owner(core.there(there), by_core[owner], answer); };
-    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
-  }
-}
-
 void take(Question& question, const Result<storage::TimestampOffset>& found) {
   if (!found) {
     question.error = error_code_of(found.error());
@@ -73,6 +45,16 @@ void take(Question& question, const Result<storage::TimestampOffset>& found) {
   question.offset = found->offset;
   question.found_timestamp = found->timestamp;
   question.epoch = found->leader_epoch;
+}
+
+// The first record that carries the largest time (KIP-734); nothing while the log is empty, or while that record is not
+// safe yet. In a compressed batch it is the batch's first offset, for its records are not looked at.
+Task<void> answer_max_timestamp(storage::Partition& partition, Question& question) {
+  Result<storage::TimestampOffset> found = co_await partition.max_timestamp();
+  if (found && found->offset >= 0 && found->timestamp >= 0) {
+    found = co_await partition.find_timestamp(found->timestamp, partition.high_watermark());
+  }
+  take(question, found);
 }
 
 Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Question& question) {
@@ -86,7 +68,7 @@ Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Quest
       question.epoch = partition.epochs().epoch_for(question.offset);
       break;
     case kMaxTimestamp:
-      take(question, co_await partition.max_timestamp());
+      co_await answer_max_timestamp(partition, question);
       break;
     default:
       if (question.timestamp < 0) {
@@ -119,7 +101,7 @@ HandlerTask handle_list_offsets(BrokerCore& core, ConnectionContext&, Request& r
       question.timestamp = partition.timestamp;
     }
   }
-  co_await ask_owners(core, questions, answer_list_offsets);
+  co_await ask_owners<Question>(core, questions, answer_list_offsets);
   ListOffsetsResponse response;
   auto question = questions.begin();
   for (const auto& topic : body->topics) {
@@ -152,7 +134,7 @@ HandlerTask handle_offset_for_leader_epoch(BrokerCore& core, ConnectionContext&,
       question.asked_epoch = partition.leader_epoch;
     }
   }
-  co_await ask_owners(core, questions, answer_epoch_end);
+  co_await ask_owners<Question>(core, questions, answer_epoch_end);
   OffsetForLeaderEpochResponse response;
   auto question = questions.begin();
   for (const auto& topic : body->topics) {

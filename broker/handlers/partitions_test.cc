@@ -138,6 +138,91 @@ TEST_F(PartitionsTest, LogAppendTimeIsTheBrokers) {
   });
 }
 
+kafka::ProduceRequest produce_of(std::string_view topic, kafka::Bytes batch) {
+  kafka::ProduceRequest request;
+  request.acks = -1;
+  request.timeout_ms = 30'000;
+  request.topic_data.push_back({.name = topic});
+  request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
+  return request;
+}
+
+// KIP-467: the answer names the records at fault, from version 8 on.
+TEST_F(PartitionsTest, RecordsOutsideTheTimeLimitsAreNamed) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic(
+                  "t", 1, {{"message.timestamp.before.max.ms", "60000"}, {"message.timestamp.after.max.ms", "60000"}}),
+              ErrorCode::kNone);
+    const int64_t now = client.core().wall_now().value;
+    storage::RecordBatchBuilder builder{storage::BatchToWrite{}};
+    for (const int64_t timestamp : {now - 120'000, now, now + 120'000}) {
+      builder.add({.timestamp = timestamp, .value = storage::bytes_of("x")});
+    }
+    const storage::Bytes batch = builder.finish();
+    const auto answer = co_await client.call(produce_of("t", batch), 8);
+    const auto& partition = answer.message.responses.at(0).partition_responses.at(0);
+    EXPECT_EQ(partition.error_code, ErrorCode::kInvalidTimestamp);
+    EXPECT_EQ(partition.base_offset, -1);
+    EXPECT_EQ(partition.log_append_time_ms, -1);
+    EXPECT_EQ(partition.record_errors.size(), 2U);
+    EXPECT_EQ(partition.record_errors.at(0).batch_index, 0);
+    EXPECT_EQ(partition.record_errors.at(1).batch_index, 2);
+    EXPECT_TRUE(partition.record_errors.at(1).batch_index_error_message->starts_with("Timestamp "));
+    EXPECT_TRUE(partition.error_message.has_value());
+    const auto old = co_await client.call(produce_of("t", batch), 7);
+    EXPECT_EQ(old.message.responses.at(0).partition_responses.at(0).error_code, ErrorCode::kInvalidTimestamp);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"in time"}, {}, now - 59'000))).error, ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"late"}, {}, now - 70'000))).error,
+              ErrorCode::kInvalidTimestamp);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"early"}, {}, now + 70'000))).error,
+              ErrorCode::kInvalidTimestamp);
+    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 1);
+  });
+}
+
+// The broker's clock replaces the producer's: no limit applies, and a repeated batch has the time of the first.
+TEST_F(PartitionsTest, LogAppendTimeTakesAnyTimeOfTheProducer) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic(
+                  "t", 1, {{"message.timestamp.type", "LogAppendTime"}, {"message.timestamp.before.max.ms", "60000"}}),
+              ErrorCode::kNone);
+    const int64_t id = (co_await client.call(kafka::InitProducerIdRequest{}, 4)).message.producer_id;
+    const storage::BatchToWrite header{.producer_id = id, .producer_epoch = 0, .base_sequence = 0};
+    const Produced first = co_await client.produce("t", 0, make_batch({"old"}, header, 1'000));
+    EXPECT_EQ(first.error, ErrorCode::kNone);
+    co_await client.core().sleep(2s);
+    const Produced repeated = co_await client.produce("t", 0, make_batch({"old"}, header, 1'000));
+    EXPECT_EQ(repeated.base_offset, first.base_offset);
+    EXPECT_EQ(repeated.log_append_time, first.log_append_time);
+    const auto largest = co_await client.list_offset("t", 0, -3);
+    EXPECT_EQ(largest.timestamp, first.log_append_time);
+    EXPECT_EQ(largest.offset, 0);
+  });
+}
+
+TEST_F(PartitionsTest, TheLargestTimestampNamesItsRecord) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const auto none = co_await client.list_offset("t", 0, -3);
+    EXPECT_EQ(none.error_code, ErrorCode::kNone);
+    EXPECT_EQ(none.offset, -1);
+    EXPECT_EQ(none.timestamp, -1);
+    (void)co_await client.produce("t", 0, make_batch({"a"}, {}, 1'000));
+    storage::RecordBatchBuilder builder{storage::BatchToWrite{}};
+    for (const int64_t timestamp : {2'000, 9'000, 3'000}) {
+      builder.add({.timestamp = timestamp, .value = storage::bytes_of("x")});
+    }
+    (void)co_await client.produce("t", 0, builder.finish());
+    (void)co_await client.produce("t", 0, make_batch({"b"}, {}, 5'000));
+    const auto largest = co_await client.list_offset("t", 0, -3);
+    EXPECT_EQ(largest.offset, 2);
+    EXPECT_EQ(largest.timestamp, 9'000);
+  });
+}
+
 TEST_F(PartitionsTest, FetchAnswersErrorsPerPartition) {
   start();
   run([](Client& client) -> Task<void> {
@@ -155,12 +240,6 @@ TEST_F(PartitionsTest, FetchAnswersErrorsPerPartition) {
       const auto answer = co_await client.call(request, 12);
       EXPECT_EQ(answer.message.responses.at(0).partitions.at(0).error_code, error) << epoch;
     }
-    kafka::FetchRequest session = Client::fetch_request("t", 0, 0);
-    session.session_id = 5;
-    EXPECT_EQ((co_await client.call(session, 11)).message.error_code, ErrorCode::kFetchSessionIdNotFound);
-    kafka::FetchRequest new_session = Client::fetch_request("t", 0, 0);
-    new_session.session_epoch = 0;
-    EXPECT_EQ((co_await client.call(new_session, 11)).message.session_id, 0);
   });
 }
 

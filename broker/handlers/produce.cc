@@ -6,6 +6,7 @@
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/produce_errors.h"
 #include "net/kafka/produce.h"
 
 namespace posthaste::broker {
@@ -36,6 +37,7 @@ struct Entry {
   bool wait_durable = true;
   ErrorCode error = ErrorCode::kNone;
   storage::AppendResult result;
+  RefusedBatch refused;  // words, if there is an error
 };
 
 // The entries of one owner core, and the wait for all of them there.
@@ -119,13 +121,13 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   }
 }
 
-std::vector<Entry> locate_entries(const ClusterView& view, const BrokerOptions& options, const ProduceRequest& body) {
+std::vector<Entry> locate_entries(const ClusterView& view, const ProduceRequest& body) {
   std::vector<Entry> entries;
   for (const ProduceRequest::Topic& topic : body.topic_data) {
     const TopicImage* image = view.image->topic(topic.name);
     bool relaxed = false;
     if (image != nullptr && body.acks == kAcksLeader) {
-      relaxed = typed_topic_config(image->configs, options.topics.defaults).flush_messages != 1;
+      relaxed = typed_topic_config(image->configs, *view.topic_defaults).flush_messages != 1;
     }
     for (const auto& partition : topic.partition_data) {
       Entry& entry = entries.emplace_back();
@@ -174,6 +176,26 @@ void refuse_transactional(std::vector<Entry>& entries) {
   }
 }
 
+// Fills in the words of what was refused (KIP-467).
+void explain(const ClusterView& view, const BrokerOptions& options, reactor::WallMillis now, Entry& entry) {
+  const ConfigMap none;
+  const ConfigMap& own = entry.topic == nullptr ? none : entry.topic->configs;
+  const storage::LogConfig config = log_config(typed_topic_config(own, *view.topic_defaults), options.producers);
+  entry.refused = explain_refusal(entry.error, entry.asked->records.whole, config.batch, now);
+}
+
+ProduceResponse::Topic::Partition refusal_to_wire(const Entry& entry) {
+  ProduceResponse::Topic::Partition answer;
+  answer.index = entry.asked->index;
+  answer.error_code = entry.error;
+  answer.base_offset = -1;
+  if (!entry.refused.message.empty()) answer.error_message = entry.refused.message;
+  for (const RefusedBatch::Record& record : entry.refused.records) {
+    answer.record_errors.push_back({.batch_index = record.batch_index, .batch_index_error_message = record.message});
+  }
+  return answer;
+}
+
 ProduceResponse to_wire(const ProduceRequest& body, const std::vector<Entry>& entries) {
   ProduceResponse response;
   size_t at = 0;
@@ -184,11 +206,12 @@ ProduceResponse to_wire(const ProduceRequest& body, const std::vector<Entry>& en
     out.partition_responses.reserve(topic.partition_data.size());
     for (const auto& partition : topic.partition_data) {
       const Entry& entry = entries[at++];
+      if (entry.error != ErrorCode::kNone) {
+        out.partition_responses.push_back(refusal_to_wire(entry));
+        continue;
+      }
       auto& answer = out.partition_responses.emplace_back();
       answer.index = partition.index;
-      answer.error_code = entry.error;
-      answer.base_offset = -1;
-      if (entry.error != ErrorCode::kNone) continue;
       answer.base_offset = entry.result.base_offset;
       answer.log_append_time_ms = entry.result.log_append_time;
       answer.log_start_offset = entry.result.log_start_offset;
@@ -203,7 +226,7 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   const auto body = decode_body<ProduceRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::vector<Entry> entries = locate_entries(*view, core.options(), *body);
+  std::vector<Entry> entries = locate_entries(*view, *body);
   if (body->acks != kAcksNone && body->acks != kAcksLeader && body->acks != kAcksAll) {
     for (Entry& entry : entries) entry.error = ErrorCode::kInvalidRequiredAcks;
   }
@@ -241,6 +264,9 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   if (body->acks == kAcksNone) {
     const bool failed = std::ranges::any_of(entries, [](const Entry& e) { return e.error != ErrorCode::kNone; });
     co_return failed ? Response::closing(net::CloseReason::kRefusedProduce) : Response::none();
+  }
+  for (Entry& entry : entries) {
+    if (entry.error != ErrorCode::kNone) explain(*view, core.options(), core.core().wall_now(), entry);
   }
   co_return respond(request, to_wire(*body, entries));
 }

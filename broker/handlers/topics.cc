@@ -53,11 +53,11 @@ WireCreateResponse to_wire(const CreateTopicsOutcome& outcome) {
     topic.num_partitions = result.num_partitions;
     topic.replication_factor = result.replication_factor;
     auto& configs = topic.configs.emplace();
-    for (const TopicConfigEntry& entry : result.configs) {
+    for (const DescribedConfig& entry : result.configs) {
       configs.push_back({.name = entry.name,
                          .value = view_of(entry.value),
                          .read_only = false,
-                         .config_source = static_cast<int8_t>(entry.source),
+                         .config_source = static_cast<int8_t>(entry.source()),
                          .is_sensitive = false});
     }
   }

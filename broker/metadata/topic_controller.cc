@@ -186,7 +186,7 @@ std::optional<Refusal> create_one(Deciding& deciding, const CreateTopic& topic, 
   if ((refusal = check_room(deciding, placement.size()))) return refusal;
   result.num_partitions = static_cast<int32_t>(placement.size());
   result.replication_factor = static_cast<int16_t>(placement.front().size());
-  result.configs = describe_topic_configs(configs, deciding.rules.defaults);
+  result.configs = describe_topic_configs(configs, deciding.rules.layers);
   deciding.names.insert(topic.name);
   deciding.by_key.emplace(collision_key(topic.name), topic.name);
   deciding.partitions += static_cast<int64_t>(placement.size());
@@ -219,26 +219,6 @@ std::optional<Refusal> delete_one(const TopicRules& rules, const TopicImage* top
 }
 
 }  // namespace
-
-std::vector<TopicConfigEntry> describe_topic_configs(const ConfigMap& own, const ConfigMap& defaults) {
-  std::vector<TopicConfigEntry> entries;
-  for (const TopicConfigDefinition& definition : topic_config_definitions()) {
-    const auto set = own.find(definition.name);
-    const auto inherited = defaults.find(definition.name);
-    TopicConfigEntry& entry = entries.emplace_back();
-    entry.name = definition.name;
-    if (set != own.end()) {
-      entry.value = set->second;
-      entry.source = ConfigSource::kTopic;
-    } else if (inherited != defaults.end() && inherited->second != definition.default_value) {
-      entry.value = inherited->second;
-      entry.source = ConfigSource::kStaticBroker;
-    } else {
-      entry.value = definition.default_value;
-    }
-  }
-  return entries;
-}
 
 CreateTopicsOutcome create_topics(const MetadataImage& image, const TopicRules& rules,
                                   const CreateTopicsRequest& request) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/config/describe_configs.h"
 #include "broker/metadata/image.h"
 #include "net/kafka/errors.h"
 
@@ -19,7 +20,8 @@ struct TopicRules {
   int32_t num_partitions = 1;              // num.partitions: for requests with -1
   int16_t default_replication_factor = 1;  // default.replication.factor: for requests with -1
   bool delete_topic_enable = true;         // delete.topic.enable
-  ConfigMap defaults;                      // topic_config_defaults(): for the settings reported back
+  ConfigLayers layers;                     // the broker's settings; filled by the controller, not by options
+  ConfigMap defaults;                      // of topics, made from `layers`: topic_config_defaults(merged(layers))
   // Ours: bounds on what one request and all requests together may create (POLICY_VIOLATION above).
   int32_t max_partitions_per_request = 10'000;
   size_t max_partitions = 1'000'000;
@@ -47,15 +49,6 @@ struct CreateTopicsRequest {
   bool validate_only = false;
 };
 
-// Where a setting's value comes from, as in DescribeConfigs and CreateTopics responses.
-enum class ConfigSource : int8_t { kTopic = 1, kDynamicDefaultBroker = 3, kStaticBroker = 4, kDefault = 5 };
-
-struct TopicConfigEntry {
-  std::string name;
-  std::optional<std::string> value;
-  ConfigSource source = ConfigSource::kDefault;
-};
-
 struct CreateTopicResult {
   std::string name;
   net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;
@@ -63,7 +56,7 @@ struct CreateTopicResult {
   Uuid topic_id;                       // zero on error and with validate_only
   int32_t num_partitions = -1;
   int16_t replication_factor = -1;
-  std::vector<TopicConfigEntry> configs;  // every key, ordered by name; empty on error
+  std::vector<DescribedConfig> configs;  // every key, ordered by name; empty on error
 };
 
 struct CreateTopicsOutcome {
@@ -96,9 +89,6 @@ struct DeleteTopicsOutcome {
 
 DeleteTopicsOutcome delete_topics(const MetadataImage& image, const TopicRules& rules,
                                   const std::vector<DeleteTopic>& topics);
-
-// Every key of a topic with its value and where that comes from. `defaults` as in TopicRules.
-std::vector<TopicConfigEntry> describe_topic_configs(const ConfigMap& own, const ConfigMap& defaults);
 
 // The request that creates __consumer_offsets: compacted, `segment_bytes` (offsets.topic.segment.bytes) per segment.
 CreateTopic consumer_offsets_topic(int32_t partitions, int16_t replication_factor, int32_t segment_bytes,

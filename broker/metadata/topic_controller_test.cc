@@ -15,7 +15,8 @@ class Controller : public ::testing::Test {
  protected:
   Controller() {
     rules.num_partitions = 3;
-    rules.defaults = topic_config_defaults({{"log.retention.ms", "77"}});
+    rules.layers.given = {{"log.retention.ms", "77"}};
+    rules.defaults = topic_config_defaults(merged(rules.layers));
     for (const int32_t id : {1, 2, 3}) add_broker(id, false);
   }
 
@@ -169,15 +170,15 @@ TEST_F(TopicCreate, ConfigsNameTheirSource) {
   CreateTopic request = topic("t");
   request.configs = {{"segment.bytes", "2097152"}};
   const CreateTopicResult result = create(request);
-  for (const TopicConfigEntry& entry : result.configs) {
+  for (const DescribedConfig& entry : result.configs) {
     if (entry.name == "segment.bytes") {
-      EXPECT_EQ(entry.source, ConfigSource::kTopic);
+      EXPECT_EQ(entry.source(), ConfigSource::kTopic);
       EXPECT_EQ(entry.value, "2097152");
     } else if (entry.name == "retention.ms") {
-      EXPECT_EQ(entry.source, ConfigSource::kStaticBroker);
+      EXPECT_EQ(entry.source(), ConfigSource::kStaticBroker);
       EXPECT_EQ(entry.value, "77");
     } else {
-      EXPECT_EQ(entry.source, ConfigSource::kDefault) << entry.name;
+      EXPECT_EQ(entry.source(), ConfigSource::kDefault) << entry.name;
     }
   }
 }

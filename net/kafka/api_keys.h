@@ -140,10 +140,18 @@ inline constexpr ApiInfo kApis[] = {
     {ApiKey::kApiVersions, "ApiVersions", 0, 4, 0, 4, 3},
     {ApiKey::kCreateTopics, "CreateTopics", 2, 7, 2, 7, 5},
     {ApiKey::kDeleteTopics, "DeleteTopics", 1, 6, 1, 6, 4},
+    {ApiKey::kDeleteRecords, "DeleteRecords", 0, 2, 0, 2, 2},
     {ApiKey::kInitProducerId, "InitProducerId", 0, 6, 0, 4, 2},
     {ApiKey::kOffsetForLeaderEpoch, "OffsetForLeaderEpoch", 2, 4, 2, 4, 4},
+    {ApiKey::kDescribeConfigs, "DescribeConfigs", 1, 4, 1, 4, 4},
+    {ApiKey::kAlterConfigs, "AlterConfigs", 0, 2, 0, 2, 2},
+    {ApiKey::kDescribeLogDirs, "DescribeLogDirs", 1, 5, 1, 5, 2},
     {ApiKey::kCreatePartitions, "CreatePartitions", 0, 3, 0, 3, 2},
+    {ApiKey::kDeleteGroups, "DeleteGroups", 0, 2, 0, 2, 2},
+    {ApiKey::kIncrementalAlterConfigs, "IncrementalAlterConfigs", 0, 1, 0, 1, 1},
+    {ApiKey::kOffsetDelete, "OffsetDelete", 0, 0, 0, 0, INT16_MAX},
     {ApiKey::kDescribeCluster, "DescribeCluster", 0, 2, 0, 1, 0},
+    {ApiKey::kDescribeProducers, "DescribeProducers", 0, 0, 0, 0, 0},
     {ApiKey::kDescribeTopicPartitions, "DescribeTopicPartitions", 0, 0, 0, 0, 0},
 };
 

@@ -1,5 +1,5 @@
-// DescribeGroups and ListGroups: what tools ask about consumer groups. Struct and versions only; bytes are the
-// codec's.
+// DescribeGroups, ListGroups, DeleteGroups, OffsetDelete: what tools do with consumer groups. Struct and versions only;
+// bytes are the codec's.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -117,6 +117,101 @@ struct ListGroupsRequest {
   static constexpr void fields(auto& self, auto& field) {
     field(self.states_filter, since(4));
     field(self.types_filter, since(5));
+  }
+};
+
+struct DeleteGroupsResponse {
+  static constexpr ApiKey kKey = ApiKey::kDeleteGroups;
+
+  struct Group {
+    std::string_view group_id;
+    ErrorCode error_code = ErrorCode::kNone;
+
+    static constexpr void fields(auto& self, auto& field) {
+      field(self.group_id);
+      field(self.error_code);
+    }
+  };
+
+  int32_t throttle_time_ms = 0;
+  std::vector<Group> results;
+
+  static constexpr void fields(auto& self, auto& field) {
+    field(self.throttle_time_ms);
+    field(self.results);
+  }
+};
+
+struct DeleteGroupsRequest {
+  static constexpr ApiKey kKey = ApiKey::kDeleteGroups;
+  using Response = DeleteGroupsResponse;
+
+  std::vector<std::string_view> groups_names;
+
+  static constexpr void fields(auto& self, auto& field) { field(self.groups_names); }
+};
+
+// Never flexible (KIP-496).
+struct OffsetDeleteResponse {
+  static constexpr ApiKey kKey = ApiKey::kOffsetDelete;
+
+  struct Topic {
+    struct Partition {
+      int32_t partition_index = 0;
+      ErrorCode error_code = ErrorCode::kNone;
+
+      static constexpr void fields(auto& self, auto& field) {
+        field(self.partition_index);
+        field(self.error_code);
+      }
+    };
+
+    std::string_view name;
+    std::vector<Partition> partitions;
+
+    static constexpr void fields(auto& self, auto& field) {
+      field(self.name);
+      field(self.partitions);
+    }
+  };
+
+  ErrorCode error_code = ErrorCode::kNone;
+  int32_t throttle_time_ms = 0;
+  std::vector<Topic> topics;
+
+  static constexpr void fields(auto& self, auto& field) {
+    field(self.error_code);
+    field(self.throttle_time_ms);
+    field(self.topics);
+  }
+};
+
+struct OffsetDeleteRequest {
+  static constexpr ApiKey kKey = ApiKey::kOffsetDelete;
+  using Response = OffsetDeleteResponse;
+
+  struct Topic {
+    struct Partition {
+      int32_t partition_index = 0;
+
+      static constexpr void fields(auto& self, auto& field) { field(self.partition_index); }
+    };
+
+    std::string_view name;
+    std::vector<Partition> partitions;
+
+    static constexpr void fields(auto& self, auto& field) {
+      field(self.name);
+      field(self.partitions);
+    }
+  };
+
+  std::string_view group_id;
+  std::vector<Topic> topics;
+
+  static constexpr void fields(auto& self, auto& field) {
+    field(self.group_id);
+    field(self.topics);
   }
 };
 

@@ -370,5 +370,40 @@ TEST(VectorValuesTest, Partitions) {
   EXPECT_TRUE(answer.next_cursor->topic_name.starts_with("topic_name"));
 }
 
+TEST(VectorValuesTest, Configs) {
+  const auto described = decoded<DescribeConfigsResponse>(4, "response");
+  const auto& config = described.results.at(0).configs.at(0);
+  EXPECT_EQ(described.results[0].resource_name, "resource_name5");
+  EXPECT_TRUE(config.name.starts_with("name"));
+  EXPECT_TRUE(config.value->starts_with("value"));
+  EXPECT_TRUE(config.synonyms.at(0).value->starts_with("value"));
+  EXPECT_TRUE(config.documentation->starts_with("documentation"));
+  EXPECT_EQ(config.config_type + 1, config.synonyms.at(0).source);
+  EXPECT_FALSE(decoded<DescribeConfigsRequest>(4, "request", "null").resources.at(0).configuration_keys.has_value());
+  const auto altered = decoded<IncrementalAlterConfigsRequest>(1, "request").resources.at(0);
+  EXPECT_EQ(altered.configs.at(0).name, "name3");
+  EXPECT_EQ(static_cast<int8_t>(altered.configs.at(0).config_operation), -4);
+  EXPECT_EQ(altered.configs.at(0).value, "value5");
+  EXPECT_EQ(decoded<AlterConfigsRequest>(2, "request").resources.at(0).configs.at(0).value, "value4");
+}
+
+TEST(VectorValuesTest, LogAdministration) {
+  const auto remove = decoded<DeleteRecordsRequest>(2, "request").topics.at(0).partitions.at(0);
+  EXPECT_EQ(remove.partition_index, 0x01020302);
+  EXPECT_EQ(remove.offset, 0x0102030405060703);
+  const auto dirs = decoded<DescribeLogDirsResponse>(5, "response");
+  const auto& partition = dirs.results.at(0).topics.at(0).partitions.at(0);
+  EXPECT_EQ(partition.partition_size + 1, partition.offset_lag);
+  EXPECT_EQ(dirs.results[0].total_bytes + 1, dirs.results[0].usable_bytes);
+  const auto producers = decoded<DescribeProducersResponse>(0, "response");
+  const auto& producer = producers.topics.at(0).partitions.at(0).active_producers.at(0);
+  EXPECT_EQ(producer.producer_epoch + 1, producer.last_sequence);
+  EXPECT_EQ(producer.last_timestamp + 2, producer.current_txn_start_offset);
+  const auto offsets = decoded<OffsetDeleteRequest>(0, "request");
+  EXPECT_EQ(offsets.group_id, "group_id1");
+  EXPECT_EQ(offsets.topics.at(0).partitions.at(0).partition_index, 0x01020303);
+  EXPECT_EQ(decoded<DeleteGroupsRequest>(2, "request").groups_names.at(1), "groups_names2");
+}
+
 }  // namespace
 }  // namespace posthaste::net::kafka

@@ -2,11 +2,13 @@
 // with Kafka's library. A new API gets a line here; VectorsTest fails without it. Test code only.
 #pragma once
 #include "net/kafka/api_versions.h"
+#include "net/kafka/configs.h"
 #include "net/kafka/consumer_protocol.h"
 #include "net/kafka/fetch.h"
 #include "net/kafka/group_admin.h"
 #include "net/kafka/group_offsets.h"
 #include "net/kafka/groups.h"
+#include "net/kafka/log_admin.h"
 #include "net/kafka/metadata.h"
 #include "net/kafka/offsets.h"
 #include "net/kafka/partitions.h"
@@ -27,6 +29,8 @@ using AllRequests =
                 OffsetFetchRequest, JoinGroupRequest, FindCoordinatorRequest, HeartbeatRequest, LeaveGroupRequest,
                 SyncGroupRequest, DescribeGroupsRequest, ListGroupsRequest, ApiVersionsRequest, CreateTopicsRequest,
                 DeleteTopicsRequest, InitProducerIdRequest, OffsetForLeaderEpochRequest, DescribeClusterRequest,
-                CreatePartitionsRequest, DescribeTopicPartitionsRequest>;
+                CreatePartitionsRequest, DescribeTopicPartitionsRequest, DescribeConfigsRequest, AlterConfigsRequest,
+                IncrementalAlterConfigsRequest, DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+                DeleteGroupsRequest, OffsetDeleteRequest>;
 
 }  // namespace posthaste::net::kafka

@@ -1,5 +1,5 @@
-"""Runs the guide scenario with each pinned version of kafka-python: a virtual environment per version (kept in build/venvs), a
-fresh broker per version. Last line: `N passed, M failed`.
+"""Runs the guide scenario with each pinned version of kafka-python, and what administrators do with the newest: a virtual
+environment per version (kept in build/venvs), a fresh broker per run. Last line: `N passed, M failed`.
 
 usage: run.py      (POSTHASTE_TEST_BOOTSTRAP=HOST:PORT runs against that broker)"""
 import pathlib
@@ -15,20 +15,26 @@ from venvs import python_with  # noqa: E402
 VERSIONS = ("3.0.12", "2.0.2")  # the newest, and the old one that many installations still have
 
 
+def run(version, program):
+    """Runs one program against a broker of its own. Returns how many checks passed and failed."""
+    python = python_with(f"kafka-python=={version}")
+    script = pathlib.Path(__file__).with_name(program)
+    with Broker(f"clients-python-{script.stem}-{version}") as broker:
+        lines = []
+        with subprocess.Popen([python, "-W", "ignore::DeprecationWarning", str(script), broker.bootstrap], stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                lines.append(line)
+        result = next((re.fullmatch(r"(\d+) passed, (\d+) failed\n", line) for line in reversed(lines) if "passed" in line), None)
+        good, bad = (int(result.group(1)), int(result.group(2))) if result else (0, 1)
+        return good, max(bad, int(process.returncode != 0))
+
+
 def main():
     passed = failed = 0
-    for version in VERSIONS:
-        python = python_with(f"kafka-python=={version}")
-        with Broker(f"clients-python-{version}") as broker:
-            scenario = pathlib.Path(__file__).with_name("scenario.py")
-            lines = []
-            with subprocess.Popen([python, "-W", "ignore::DeprecationWarning", str(scenario), broker.bootstrap], stdout=subprocess.PIPE, text=True) as process:
-                for line in process.stdout:
-                    print(line, end="", flush=True)
-                    lines.append(line)
-            result = next((re.fullmatch(r"(\d+) passed, (\d+) failed\n", line) for line in reversed(lines) if "passed" in line), None)
-            good, bad = (int(result.group(1)), int(result.group(2))) if result else (0, 1)
-            passed, failed = passed + good, failed + max(bad, int(process.returncode != 0))
+    for version, program in [(version, "scenario.py") for version in VERSIONS] + [(VERSIONS[0], "admin.py")]:
+        good, bad = run(version, program)
+        passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

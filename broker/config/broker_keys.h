@@ -1,13 +1,13 @@
 // The configuration keys of a broker: Kafka's, all of them, and Posthaste's own (prefix `posthaste.`). One row says a
-// key's type, default, range and what it does here. It holds no values: broker_config.h reads those. Topic keys belong
-// to the broker room. Kafka's names, types and ranges: documentation of Apache Kafka 4.3; where our default differs,
-// the row's comment says why.
+// key's type, default, range and what it does here. It holds no values: app/config reads those. Topic keys have
+// a table of their own (topic_config.h). Kafka's names, types and ranges: documentation of Apache Kafka 4.3; where our
+// default differs, the row's comment says why.
 #pragma once
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-namespace posthaste::app {
+namespace posthaste::broker {
 
 // How a value is read, as Kafka reads it. A kList is comma-separated; kPassword and kClass are strings.
 enum class KeyType : uint8_t { kBoolean, kInt, kLong, kShort, kDouble, kString, kList, kPassword, kClass };
@@ -32,7 +32,6 @@ enum class KeyEffect : uint8_t {
   kNoJavaMetrics,
   kKernelBuffers,
   kOwnStorage,
-  kNoFetchSessions,
 };
 
 // Why a key with this effect changes nothing, as half a sentence ("... has no effect: <reason>"). Empty for kUsed.
@@ -59,4 +58,4 @@ std::span<const BrokerKey> broker_keys();
 // The key of that exact name, or nullptr. Any core.
 const BrokerKey* find_broker_key(std::string_view name);
 
-}  // namespace posthaste::app
+}  // namespace posthaste::broker

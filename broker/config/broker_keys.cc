@@ -1,10 +1,10 @@
 // The table of broker_keys.h, one row a key, sorted by name. Nothing else is here.
-#include "app/config/broker_keys.h"
+#include "broker/config/broker_keys.h"
 
 #include <algorithm>
 #include <array>
 
-namespace posthaste::app {
+namespace posthaste::broker {
 namespace {
 
 using enum KeyType;
@@ -173,7 +173,7 @@ constexpr auto kKeys = std::to_array<BrokerKey>({
   {"max.connections", kInt, "2147483647", kUsed, {0, INT32_MAX}},
   {"max.connections.per.ip", kInt, "2147483647", kNoQuotas, {0, INT32_MAX}},
   {"max.connections.per.ip.overrides", kString, "", kNoQuotas},
-  {"max.incremental.fetch.session.cache.slots", kInt, "1000", kNoFetchSessions, {0, INT32_MAX}},
+  {"max.incremental.fetch.session.cache.slots", kInt, "1000", kUsed, {0, INT32_MAX}},
   {"max.request.partition.size.limit", kInt, "2000", kUsed, {1, INT32_MAX}},
   {"message.max.bytes", kInt, "1048588", kUsed, {0, INT32_MAX}},
   {"metadata.log.dir", kString, "", kLoneBroker},
@@ -432,10 +432,8 @@ std::string_view reason(KeyEffect effect) {
       return "the kernel sizes socket buffers by itself";
     case kOwnStorage:
       return "the journal and its own segments replace what it tunes";
-    case kNoFetchSessions:
-      return "fetch sessions are declined";
   }
   return "";
 }
 
-}  // namespace posthaste::app
+}  // namespace posthaste::broker

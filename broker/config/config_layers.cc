@@ -1,0 +1,46 @@
+#include "broker/config/config_layers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "broker/config/broker_keys.h"
+#include "broker/config/nearest.h"
+
+namespace posthaste::broker {
+
+ConfigMap merged(const ConfigLayers& layers) {
+  ConfigMap all = layers.dynamic_broker;
+  all.insert(layers.dynamic_default.begin(), layers.dynamic_default.end());
+  all.insert(layers.given.begin(), layers.given.end());
+  return all;
+}
+
+const TopicConfigDefinition* topic_key_of(std::string_view broker_key) {
+  if (broker_key.empty()) return nullptr;
+  const auto rows = topic_config_definitions();
+  const auto found = std::ranges::find(rows, broker_key, &TopicConfigDefinition::broker_key);
+  return found == rows.end() ? nullptr : &*found;
+}
+
+std::optional<std::string> dynamic_config_problem(std::string_view broker_key, std::string_view value) {
+  if (const TopicConfigDefinition* topic_key = topic_key_of(broker_key)) {
+    const auto problem = topic_config_problem(topic_key->name, value);
+    if (!problem) return std::nullopt;
+    return fmt::format("{} holds the default of a topic key: {}", broker_key, *problem);
+  }
+  if (find_broker_key(broker_key) != nullptr) {
+    return fmt::format("{} cannot be changed while the broker runs: set it in server.properties and restart",
+                       broker_key);
+  }
+  std::vector<std::string_view> known;
+  for (const TopicConfigDefinition& row : topic_config_definitions()) {
+    if (!row.broker_key.empty()) known.push_back(row.broker_key);
+  }
+  const auto neighbour = nearest(broker_key, known);
+  return neighbour ? fmt::format("Unknown broker config {}; did you mean {}?", broker_key, *neighbour)
+                   : fmt::format("Unknown broker config {}", broker_key);
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,25 @@
+// A broker's own settings by where they come from, and what follows from them for topics. Plain values; whoever changes
+// a setting while the broker runs keeps it in the metadata log.
+#pragma once
+#include "broker/config/topic_config.h"
+
+namespace posthaste::broker {
+
+// By broker key, in the order in which they count.
+struct ConfigLayers {
+  ConfigMap dynamic_broker;   // of this broker, changed while it runs
+  ConfigMap dynamic_default;  // of all brokers, likewise
+  ConfigMap given;            // server.properties and the command line
+};
+
+// The value of every key that is set anywhere.
+ConfigMap merged(const ConfigLayers& layers);
+
+// The topic key whose default this broker key holds, or null. These are the keys that may change while the broker
+// runs: they take effect on every topic without a setting of its own.
+const TopicConfigDefinition* topic_key_of(std::string_view broker_key);
+
+// What is wrong with changing this broker key to `value` now, as a sentence; nothing when it may.
+std::optional<std::string> dynamic_config_problem(std::string_view broker_key, std::string_view value);
+
+}  // namespace posthaste::broker

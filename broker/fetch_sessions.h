@@ -1,0 +1,99 @@
+// Incremental fetch sessions (KIP-227): the broker remembers which partitions a reader wants, so that a request names
+// only what changed and an answer only what is new. A session lives on the core of the connection that made it and ends
+// with that connection: every client starts a new one after it has reconnected. Pure bookkeeping: it reads no log.
+#pragma once
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "net/kafka/errors.h"
+#include "net/kafka/fetch.h"
+#include "net/request.h"
+
+namespace posthaste::broker {
+
+// One reader's partitions and what it was told of each.
+class FetchSession {
+ public:
+  using Wish = net::kafka::FetchRequest::Topic::Partition;
+  using Answer = net::kafka::FetchResponse::Topic::Partition;
+  using Key = std::pair<std::string, int32_t>;  // topic, partition
+
+  struct Entry {
+    Wish wish;
+    // As last sent; -1: never, or with an error, so that the next answer names the partition whatever it says.
+    int64_t high_watermark = -1;
+    int64_t log_start_offset = -1;
+  };
+
+  int32_t id() const { return id_; }
+  // The epoch that the next request must carry.
+  int32_t epoch() const { return epoch_; }
+  const std::map<Key, Entry>& entries() const { return entries_; }
+
+  // Adds and replaces what the request names, then drops what it forgets.
+  void update(const net::kafka::FetchRequest& request);
+  // Whether the reader has to see this answer; takes it as sent then.
+  bool must_send(std::string_view topic, const Answer& answer);
+  void next_epoch();
+
+ private:
+  friend class FetchSessions;
+  int32_t id_ = 0;
+  int32_t epoch_ = 0;
+  std::map<Key, Entry> entries_;
+};
+
+struct FetchSessionLimits {
+  uint32_t sessions = 1000;         // max.incremental.fetch.session.cache.slots
+  uint32_t partitions = 1'000'000;  // ours: of all sessions together, some 200 bytes each
+};
+
+// What a request is to read, and what it left behind.
+struct FetchContext {
+  net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;  // for the whole answer
+  // Null: without a session (the answer names every partition and session id 0). Shared: a session may end while its
+  // last request still waits.
+  std::shared_ptr<FetchSession> session;
+  bool incremental = false;  // the answer leaves out partitions without news
+};
+
+// The sessions of one core.
+class FetchSessions {
+ public:
+  // Ids are unique over the cores: `core` of `cores`.
+  FetchSessions(const FetchSessionLimits& limits, uint32_t core, uint32_t cores)
+      : limits_(limits), next_id_(core + 1), step_(cores) {}
+  FetchSessions(const FetchSessions&) = delete;
+  FetchSessions& operator=(const FetchSessions&) = delete;
+
+  // What `request`, which came over `connection`, means. A session that does not fit the limits is declined: the
+  // reader then goes on without. FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH.
+  FetchContext begin(net::ConnectionContext& connection, const net::kafka::FetchRequest& request);
+
+  size_t session_count() const { return held_.size(); }
+  size_t partition_count() const { return partitions_; }
+
+ private:
+  struct Held : net::CloseWatcher {
+    FetchSessions* owner = nullptr;
+    net::ConnectionContext* connection = nullptr;
+    std::shared_ptr<FetchSession> session;
+  };
+
+  FetchContext create(net::ConnectionContext& connection, const net::kafka::FetchRequest& request);
+  FetchContext go_on(Held& held, const net::kafka::FetchRequest& request);
+  Held* find(const net::ConnectionContext& connection, int32_t id);
+  void end(int32_t id);
+
+  FetchSessionLimits limits_;
+  uint32_t next_id_;
+  uint32_t step_;
+  size_t partitions_ = 0;
+  std::map<int32_t, Held> held_;  // by id
+};
+
+}  // namespace posthaste::broker

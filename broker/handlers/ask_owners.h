@@ -1,0 +1,58 @@
+// Asking the cores that own partitions, one mail per core. For requests that ask the same of many partitions.
+#pragma once
+#include <deque>
+#include <vector>
+
+#include "broker/handlers/common.h"
+
+namespace posthaste::broker {
+
+// A question about one partition is any struct with `Located where` and `ErrorCode error`; the owner answers in place,
+// through a coroutine of this type. Questions that already have an error are not asked.
+template <class Question>
+using Answerer = reactor::Task<void> (*)(BrokerCore& there, storage::Partition& partition, Question& question);
+
+// One by one where an answer may read a disk, so that one request holds little memory; together where each waits for
+// the journal, so that they share its commits.
+enum class AnswerOrder : uint8_t { kOneByOne, kTogether };
+
+namespace detail {
+
+template <class Question>
+reactor::Task<void> answer_on_owner(BrokerCore& there, const std::vector<Question*>& questions,
+                                    Answerer<Question> answer, AnswerOrder order) {
+  OperationGate::Use use(there.operations());
+  reactor::TaskScope scope(there.core());
+  for (Question* question : questions) {
+    storage::Partition* partition = there.engine().find(question->where.topic->id.bytes, question->where.index);
+    if (partition == nullptr) {
+      question->error = ErrorCode::kNotLeaderOrFollower;
+    } else if (order == AnswerOrder::kTogether) {
+      scope.spawn(answer(there, *partition, *question));
+    } else {
+      co_await answer(there, *partition, *question);
+    }
+  }
+  co_await scope.join();
+}
+
+}  // namespace detail
+
+// Asks each owner once, one core after the other.
+template <class Question>
+reactor::Task<void> ask_owners(BrokerCore& core, std::deque<Question>& questions, Answerer<Question> answer,
+                               AnswerOrder order = AnswerOrder::kOneByOne) {
+  std::vector<std::vector<Question*>> by_core(core.core().core_count());
+  for (Question& question : questions) {
+    if (question.error == ErrorCode::kNone) by_core[question.where.owner].push_back(&question);
+  }
+  for (size_t owner = 0; owner < by_core.size(); ++owner) {
+    if (by_core[owner].empty()) continue;
+    auto work = [&](reactor::Core& there) {
+      return detail::answer_on_owner<Question>(core.there(there), by_core[owner], answer, order);
+    };
+    co_await reactor::on_core(core.core(), static_cast<reactor::CoreId>(owner), std::move(work));
+  }
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,284 @@
+// DescribeConfigs, AlterConfigs and IncrementalAlterConfigs against a whole broker: what is shown, what may change, and
+// that a change acts at once and survives.
+#include <algorithm>
+
+#include "broker/config/broker_keys.h"
+#include "broker/testing/simulated_broker.h"
+#include "net/kafka/configs.h"
+
+namespace posthaste::broker::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using kafka::ConfigResourceType;
+using kafka::DescribeConfigsRequest;
+using kafka::DescribeConfigsResponse;
+using kafka::IncrementalAlterConfigsRequest;
+using Operation = IncrementalAlterConfigsRequest::Operation;
+
+struct Shown {
+  std::string value;  // "null" for none
+  int source = 0;
+  bool read_only = false;
+  bool sensitive = false;
+  int type = 0;
+  std::string documentation;
+  std::vector<std::string> synonyms;  // "name=value:source"
+};
+using ShownConfigs = std::map<std::string, Shown>;
+
+Task<ShownConfigs> describe(Client& client, ConfigResourceType type, std::string name, ErrorCode expected,
+                            std::vector<std::string_view> keys = {}) {
+  DescribeConfigsRequest request;
+  request.resources.push_back({.resource_type = type, .resource_name = name, .configuration_keys = std::nullopt});
+  if (!keys.empty()) request.resources[0].configuration_keys = keys;
+  request.include_synonyms = true;
+  request.include_documentation = true;
+  const auto answer = co_await client.call(request, 4);
+  const auto& result = answer.message.results.at(0);
+  EXPECT_EQ(result.error_code, expected) << name;
+  EXPECT_EQ(result.error_message.has_value(), expected != ErrorCode::kNone);
+  ShownConfigs shown;
+  for (const auto& config : result.configs) {
+    Shown& out = shown[std::string(config.name)];
+    out = {std::string(config.value.value_or("null")),
+           config.config_source,
+           config.read_only,
+           config.is_sensitive,
+           config.config_type,
+           std::string(config.documentation.value_or("")),
+           {}};
+    for (const auto& synonym : config.synonyms) {
+      out.synonyms.push_back(fmt::format("{}={}:{}", synonym.name, synonym.value.value_or("null"), synonym.source));
+    }
+  }
+  co_return shown;
+}
+
+struct Change {
+  std::string name;
+  Operation operation = Operation::kSet;
+  std::optional<std::string> value;
+};
+
+Task<ErrorCode> alter(Client& client, ConfigResourceType type, std::string name, std::vector<Change> changes,
+                      bool validate_only = false) {
+  IncrementalAlterConfigsRequest request;
+  request.validate_only = validate_only;
+  auto& resource = request.resources.emplace_back();
+  resource.resource_type = type;
+  resource.resource_name = name;
+  for (const Change& change : changes) {
+    resource.configs.push_back({.name = change.name, .config_operation = change.operation, .value = std::nullopt});
+    if (change.value) resource.configs.back().value = *change.value;
+  }
+  const auto answer = co_await client.call(request, 1);
+  EXPECT_EQ(answer.message.responses.at(0).resource_name, name);
+  co_return answer.message.responses.at(0).error_code;
+}
+
+class ConfigsTest : public BrokerTest {
+ protected:
+  ConfigsTest() { options_.given = {{"log.retention.hours", "5"}, {"ssl.key.password", "secret"}}; }
+};
+
+constexpr auto kTopic = ConfigResourceType::kTopic;
+constexpr auto kBroker = ConfigResourceType::kBroker;
+
+TEST_F(ConfigsTest, ATopicShowsEveryKeyWithAllItsSources) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1, {{"retention.bytes", "77"}}), ErrorCode::kNone);
+    const ShownConfigs shown = co_await describe(client, kTopic, "t", ErrorCode::kNone);
+    EXPECT_EQ(shown.size(), topic_config_definitions().size());
+    for (const auto& [name, config] : shown) {
+      EXPECT_FALSE(config.documentation.empty()) << name;
+      EXPECT_FALSE(config.synonyms.empty()) << name;
+      EXPECT_FALSE(config.read_only) << name;
+      EXPECT_NE(config.type, 0) << name;
+    }
+    EXPECT_EQ(shown.at("retention.bytes").value, "77");
+    EXPECT_EQ(shown.at("retention.bytes").source, 1);
+    EXPECT_EQ(shown.at("retention.bytes").synonyms,
+              (std::vector<std::string>{"retention.bytes=77:1", "log.retention.bytes=-1:5"}));
+    EXPECT_EQ(shown.at("retention.ms").value, "18000000") << "hours become milliseconds";
+    EXPECT_EQ(shown.at("retention.ms").source, 4);
+    EXPECT_EQ(shown.at("retention.ms").synonyms,
+              (std::vector<std::string>{"log.retention.hours=5:4", "log.retention.ms=604800000:5"}));
+    EXPECT_EQ(shown.at("flush.messages").source, 5);
+    EXPECT_EQ(shown.at("preallocate").type, 1);
+    EXPECT_EQ(shown.at("cleanup.policy").type, 7);
+    EXPECT_EQ(shown.at("retention.ms").type, 5);
+  });
+}
+
+// Pitfall 30 of the feature matrix: booleans and numbers as text, null keys ask for all, 5 means default.
+TEST_F(ConfigsTest, Pitfall30ABrokerShowsEveryKeyThatIsAccepted) {
+  start();
+  run([](Client& client) -> Task<void> {
+    const ShownConfigs shown = co_await describe(client, kBroker, "1", ErrorCode::kNone);
+    EXPECT_EQ(shown.size(), broker_keys().size());
+    for (const auto& [name, config] : shown) EXPECT_FALSE(config.documentation.empty()) << name;
+    EXPECT_EQ(shown.at("num.io.threads").value, "8");
+    EXPECT_EQ(shown.at("num.io.threads").source, 5);
+    EXPECT_EQ(shown.at("auto.create.topics.enable").value, "true");
+    EXPECT_EQ(shown.at("node.id").value, "1");
+    EXPECT_TRUE(shown.at("node.id").read_only);
+    EXPECT_FALSE(shown.at("log.retention.ms").read_only);
+    EXPECT_EQ(shown.at("log.retention.ms").value, "null") << "a number without a default";
+    EXPECT_EQ(shown.at("log.retention.hours").value, "5");
+    EXPECT_EQ(shown.at("log.retention.hours").source, 4);
+    EXPECT_TRUE(shown.at("ssl.key.password").sensitive);
+    EXPECT_EQ(shown.at("ssl.key.password").value, "null");
+    for (const std::string& synonym : shown.at("ssl.key.password").synonyms) {
+      EXPECT_EQ(synonym.find("secret"), std::string::npos);
+    }
+    const ShownConfigs two = co_await describe(client, kBroker, "1", ErrorCode::kNone, {"num.partitions", "node.id"});
+    EXPECT_EQ(two.size(), 2U);
+    EXPECT_EQ((co_await describe(client, kBroker, "", ErrorCode::kNone)).size(), 0U);
+  });
+}
+
+TEST_F(ConfigsTest, WhatCannotBeDescribedSaysWhy) {
+  start();
+  run([](Client& client) -> Task<void> {
+    (void)co_await describe(client, kTopic, "gone", ErrorCode::kUnknownTopicOrPartition);
+    (void)co_await describe(client, kTopic, "", ErrorCode::kInvalidTopicException);
+    (void)co_await describe(client, kBroker, "7", ErrorCode::kInvalidRequest);
+    (void)co_await describe(client, kBroker, "x", ErrorCode::kInvalidRequest);
+    (void)co_await describe(client, ConfigResourceType::kBrokerLogger, "1", ErrorCode::kInvalidRequest);
+    (void)co_await describe(client, ConfigResourceType::kGroup, "g", ErrorCode::kInvalidRequest);
+  });
+}
+
+TEST_F(ConfigsTest, AChangeActsAtOnceAndSurvivesARestart) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    const std::string large(2'000, 'x');
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({large}))).error, ErrorCode::kNone);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"max.message.bytes", Operation::kSet, "1000"}}, true),
+              ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({large}))).error, ErrorCode::kNone) << "only validated";
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"max.message.bytes", Operation::kSet, "1000"}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({large}))).error, ErrorCode::kMessageTooLarge);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({large}))).error, ErrorCode::kMessageTooLarge);
+  });
+  broker_->power_off();
+  start();
+  run([](Client& client) -> Task<void> {
+    const std::string large(2'000, 'x');
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({large}))).error, ErrorCode::kMessageTooLarge);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"max.message.bytes", Operation::kDelete, {}}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({large}))).error, ErrorCode::kNone);
+    EXPECT_EQ((co_await describe(client, kTopic, "t", ErrorCode::kNone)).at("max.message.bytes").source, 5);
+  });
+}
+
+TEST_F(ConfigsTest, ABrokersChangeActsOnEveryTopicWithoutItsOwn) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("own", 1, {{"max.message.bytes", "100000"}}), ErrorCode::kNone);
+    const std::string large(2'000, 'x');
+    EXPECT_EQ(co_await alter(client, kBroker, "", {{"message.max.bytes", Operation::kSet, "900"}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({large}))).error, ErrorCode::kMessageTooLarge);
+    EXPECT_EQ((co_await client.produce("own", 0, make_batch({large}))).error, ErrorCode::kNone);
+    EXPECT_EQ((co_await describe(client, kTopic, "t", ErrorCode::kNone)).at("max.message.bytes").source, 3);
+    EXPECT_EQ((co_await describe(client, kBroker, "", ErrorCode::kNone)).at("message.max.bytes").value, "900");
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {{"message.max.bytes", Operation::kSet, "5000"}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({large}))).error, ErrorCode::kNone);
+    const ShownConfigs topic = co_await describe(client, kTopic, "t", ErrorCode::kNone);
+    EXPECT_EQ(topic.at("max.message.bytes").synonyms,
+              (std::vector<std::string>{"message.max.bytes=5000:2", "message.max.bytes=900:3",
+                                        "message.max.bytes=1048588:5"}));
+    EXPECT_EQ((co_await describe(client, kBroker, "1", ErrorCode::kNone)).at("message.max.bytes").source, 2);
+    EXPECT_EQ(co_await client.create_topic("late", 1), ErrorCode::kNone);
+  });
+  stop();
+  start();
+  run([](Client& client) -> Task<void> {
+    const std::string large(6'000, 'x');
+    EXPECT_EQ((co_await client.produce("late", 0, make_batch({large}))).error, ErrorCode::kMessageTooLarge);
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {{"message.max.bytes", Operation::kDelete, {}}}), ErrorCode::kNone);
+    EXPECT_EQ(co_await alter(client, kBroker, "", {{"message.max.bytes", Operation::kDelete, {}}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("late", 0, make_batch({large}))).error, ErrorCode::kNone);
+  });
+}
+
+TEST_F(ConfigsTest, ListsGrowAndShrink) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const auto policy = [&]() -> Task<std::string> {
+      co_return (co_await describe(client, kTopic, "t", ErrorCode::kNone)).at("cleanup.policy").value;
+    };
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"cleanup.policy", Operation::kAppend, "compact"}}),
+              ErrorCode::kNone);
+    EXPECT_EQ(co_await policy(), "delete,compact");
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"cleanup.policy", Operation::kAppend, "compact"}}),
+              ErrorCode::kNone);
+    EXPECT_EQ(co_await policy(), "delete,compact");
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"cleanup.policy", Operation::kSubtract, "delete"}}),
+              ErrorCode::kNone);
+    EXPECT_EQ(co_await policy(), "compact");
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"retention.ms", Operation::kAppend, "5"}}),
+              ErrorCode::kInvalidConfig);
+  });
+}
+
+TEST_F(ConfigsTest, WhatCannotBeAlteredChangesNothing) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const auto set = [](std::string name, std::string value) {
+      return Change{std::move(name), Operation::kSet, value};
+    };
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {set("retention.bytes", "5"), set("retention.ms", "soon")}),
+              ErrorCode::kInvalidConfig);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {set("no.such.key", "5")}), ErrorCode::kInvalidConfig);
+    EXPECT_EQ(
+        co_await alter(client, kTopic, "t", {set("min.compaction.lag.ms", "9"), set("max.compaction.lag.ms", "5")}),
+        ErrorCode::kInvalidConfig);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {set("retention.ms", "5"), set("retention.ms", "6")}),
+              ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"retention.ms", Operation::kSet, {}}}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"retention.ms", Operation{9}, "1"}}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kTopic, "gone", {set("retention.ms", "5")}), ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ(co_await alter(client, kTopic, "", {set("retention.ms", "5")}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {set("node.id", "5")}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {set("log.retention.mss", "5")}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {set("log.retention.ms", "soon")}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kBroker, "8", {set("log.retention.ms", "5")}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, ConfigResourceType::kBrokerLogger, "1", {set("root", "INFO")}),
+              ErrorCode::kInvalidRequest);
+    for (const auto& [name, config] : co_await describe(client, kTopic, "t", ErrorCode::kNone)) {
+      EXPECT_NE(config.source, 1) << name;
+    }
+  });
+}
+
+TEST_F(ConfigsTest, AlterConfigsReplacesAllOfAResource) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1, {{"retention.bytes", "77"}, {"segment.ms", "5000"}}),
+              ErrorCode::kNone);
+    kafka::AlterConfigsRequest request;
+    request.resources.push_back({.resource_type = kTopic, .resource_name = "t"});
+    request.resources[0].configs.push_back({.name = "segment.ms", .value = "6000"});
+    request.resources.push_back({.resource_type = kTopic, .resource_name = "gone"});
+    const auto answer = co_await client.call(request, 2);
+    EXPECT_EQ(answer.message.responses.at(0).error_code, ErrorCode::kNone);
+    EXPECT_EQ(answer.message.responses.at(1).error_code, ErrorCode::kUnknownTopicOrPartition);
+    const ShownConfigs shown = co_await describe(client, kTopic, "t", ErrorCode::kNone);
+    EXPECT_EQ(shown.at("segment.ms").value, "6000");
+    EXPECT_EQ(shown.at("retention.bytes").source, 5);
+    request.resources = {request.resources[0], request.resources[0]};
+    const auto twice = co_await client.call(request, 0);
+    EXPECT_EQ(twice.message.responses.size(), 1U);
+    EXPECT_EQ(twice.message.responses.at(0).error_code, ErrorCode::kInvalidRequest);
+  });
+}
+
+}  // namespace
+}  // namespace posthaste::broker::testing

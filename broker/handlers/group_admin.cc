@@ -1,0 +1,89 @@
+// DeleteGroups and OffsetDelete. Each group is asked of its own coordinator; the rules are in broker/groups.
+#include <algorithm>
+#include <map>
+
+#include "broker/handlers/group_routing.h"
+#include "broker/handlers/handlers.h"
+#include "net/kafka/group_admin.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+namespace wire = net::kafka;
+
+// By name, in the order of the names: what each group's deletion came to.
+using DeletedGroups = std::map<std::string, ErrorCode, std::less<>>;
+
+void take(DeletedGroups& deleted, const std::vector<std::string>& groups,
+          const std::expected<DeleteGroupsResponse, ErrorCode>& answer) {
+  if (!answer) {
+    for (const std::string& group : groups) deleted[group] = answer.error();
+    return;
+  }
+  for (const DeleteGroupsResponse::Group& group : answer->groups) deleted[group.group_id] = group.error;
+}
+
+// The partitions of the request that exist; the others are answered without asking the coordinator, as in Kafka.
+OffsetDeleteRequest to_delete(const ClusterView& view, const wire::OffsetDeleteRequest& body) {
+  OffsetDeleteRequest request;
+  request.group_id = body.group_id;
+  for (const auto& topic : body.topics) {
+    OffsetDeleteRequest::Topic& out = request.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      if (view.image->partition(topic.name, partition.partition_index) == nullptr) continue;
+      out.partitions.push_back(partition.partition_index);
+    }
+  }
+  return request;
+}
+
+ErrorCode error_of(const OffsetDeleteResponse::Topic& topic, int32_t index) {
+  const auto found = std::ranges::find(topic.partitions, index, &OffsetDeleteResponse::Partition::index);
+  return found == topic.partitions.end() ? ErrorCode::kUnknownTopicOrPartition : found->error;
+}
+
+}  // namespace
+
+HandlerTask handle_delete_groups(BrokerCore& core, ConnectionContext& context, Request& request) {
+  const auto body = decode_body<wire::DeleteGroupsRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  DeletedGroups deleted;
+  std::map<int32_t, std::vector<std::string>> by_coordinator;
+  for (const std::string_view group : body->groups_names) {
+    const auto place = place_of_group(*view, group);
+    const bool first = deleted.emplace(group, place ? ErrorCode::kNone : place.error()).second;
+    if (place && first) by_coordinator[place->index].emplace_back(group);
+  }
+  for (const auto& [index, groups] : by_coordinator) {
+    take(deleted, groups, co_await ask_coordinator<DeleteGroupsResponse>(core, context, groups.front(), groups));
+  }
+  wire::DeleteGroupsResponse response;
+  for (const auto& [group, error] : deleted) response.results.push_back({.group_id = group, .error_code = error});
+  co_return respond(request, response);
+}
+
+HandlerTask handle_offset_delete(BrokerCore& core, ConnectionContext& context, Request& request) {
+  const auto body = decode_body<wire::OffsetDeleteRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  const auto answer =
+      co_await ask_coordinator<OffsetDeleteResponse>(core, context, body->group_id, to_delete(*view, *body));
+  wire::OffsetDeleteResponse response;
+  response.error_code = answer ? answer->error : answer.error();
+  if (response.error_code != ErrorCode::kNone) co_return respond(request, response);
+  for (size_t t = 0; t < body->topics.size(); ++t) {
+    auto& topic = response.topics.emplace_back();
+    topic.name = body->topics[t].name;
+    for (const auto& partition : body->topics[t].partitions) {
+      const int32_t index = partition.partition_index;
+      topic.partitions.push_back({.partition_index = index, .error_code = error_of(answer->topics.at(t), index)});
+    }
+  }
+  co_return respond(request, response);
+}
+
+}  // namespace posthaste::broker

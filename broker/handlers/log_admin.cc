@@ -1,0 +1,193 @@
+// DeleteRecords, DescribeLogDirs, DescribeProducers: what administrators do with logs.
+#include <algorithm>
+#include <map>
+
+#include "broker/error_codes.h"
+#include "broker/handlers/ask_owners.h"
+#include "broker/handlers/common.h"
+#include "broker/handlers/handlers.h"
+#include "broker/metadata/topic_name.h"
+#include "net/kafka/log_admin.h"
+
+namespace posthaste::broker {
+namespace {
+
+using net::ConnectionContext;
+using net::Request;
+using net::kafka::DeleteRecordsRequest;
+using net::kafka::DeleteRecordsResponse;
+using net::kafka::DescribeLogDirsRequest;
+using net::kafka::DescribeLogDirsResponse;
+using net::kafka::DescribeProducersRequest;
+using net::kafka::DescribeProducersResponse;
+using reactor::Core;
+using reactor::Task;
+
+// --- DeleteRecords ---------------------------------------------------------------------------------------------------
+
+constexpr int64_t kUpToHighWatermark = -1;
+constexpr int64_t kNoLowWatermark = -1;
+
+struct RecordsToDelete {
+  Located where;
+  int64_t offset = 0;
+  ErrorCode error = ErrorCode::kNone;
+  int64_t low_watermark = kNoLowWatermark;
+};
+
+Task<void> delete_records(BrokerCore&, storage::Partition& partition, RecordsToDelete& question) {
+  const int64_t offset = question.offset == kUpToHighWatermark ? partition.high_watermark() : question.offset;
+  if (offset < 0) {
+    question.error = ErrorCode::kOffsetOutOfRange;
+    co_return;
+  }
+  const reactor::Result<void> done = co_await partition.set_log_start(offset);
+  if (!done) {
+    question.error = error_code_of(done.error());
+  } else {
+    question.low_watermark = partition.log_start_offset();
+  }
+}
+
+// What is wrong with the topic as such.
+ErrorCode check_deletable(const ClusterView& view, const TopicImage& topic) {
+  if (is_internal_topic(topic.name)) return ErrorCode::kInvalidTopicException;
+  const bool deletes = typed_topic_config(topic.configs, *view.topic_defaults).delete_old;
+  return deletes ? ErrorCode::kNone : ErrorCode::kPolicyViolation;
+}
+
+// --- DescribeLogDirs -------------------------------------------------------------------------------------------------
+
+using SizesByTopic = std::map<std::string, std::map<int32_t, uint64_t>>;
+
+// Which partitions are asked about: all, or those named.
+using Wanted = std::optional<std::map<std::string, std::vector<int32_t>, std::less<>>>;
+
+bool is_wanted(const Wanted& wanted, const storage::Partition& partition) {
+  if (partition.topic_name() == kClusterMetadataTopic) return false;
+  if (!wanted) return true;
+  const auto topic = wanted->find(partition.topic_name());
+  return topic != wanted->end() && std::ranges::find(topic->second, partition.partition()) != topic->second.end();
+}
+
+// Sizes on all cores, one after the other.
+Task<SizesByTopic> collect_sizes(BrokerCore& core, const Wanted& wanted) {
+  SizesByTopic sizes;
+  for (reactor::CoreId to = 0; to < core.core().core_count(); ++to) {
+    auto work = [&](Core& there) {
+      core.there(there).engine().for_each([&](storage::Partition& partition) {
+        if (is_wanted(wanted, partition)) sizes[partition.topic_name()][partition.partition()] = partition.size_bytes();
+      });
+    };
+    co_await reactor::on_core(core.core(), to, std::move(work));
+  }
+  co_return sizes;
+}
+
+// --- DescribeProducers -----------------------------------------------------------------------------------------------
+
+struct ProducersAsked {
+  Located where;
+  ErrorCode error = ErrorCode::kNone;
+  std::vector<storage::ProducerState::Described> producers;
+};
+
+Task<void> describe_producers(BrokerCore&, storage::Partition& partition, ProducersAsked& question) {
+  question.producers = partition.producers().describe();
+  co_return;
+}
+
+}  // namespace
+
+HandlerTask handle_delete_records(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<DeleteRecordsRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  std::deque<RecordsToDelete> questions;
+  for (const auto& topic : body->topics) {
+    for (const auto& partition : topic.partitions) {
+      RecordsToDelete& question = questions.emplace_back();
+      question.where = locate(*view, topic.name, partition.partition_index, -1);
+      question.offset = partition.offset;
+      question.error = question.where.error;
+      if (question.error == ErrorCode::kNone) question.error = check_deletable(*view, *question.where.topic);
+    }
+  }
+  co_await ask_owners<RecordsToDelete>(core, questions, delete_records, AnswerOrder::kTogether);
+  DeleteRecordsResponse response;
+  auto question = questions.begin();
+  for (const auto& topic : body->topics) {
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      out.partitions.push_back({.partition_index = partition.partition_index,
+                                .low_watermark = question->low_watermark,
+                                .error_code = question->error});
+      ++question;
+    }
+  }
+  co_return respond(request, response);
+}
+
+// The sizes of the volume stay -1, "not known": the backend has no such operation.
+HandlerTask handle_describe_log_dirs(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<DescribeLogDirsRequest>(request);
+  if (!body) co_return body_corrupt();
+  Wanted wanted;
+  if (body->topics) {
+    wanted.emplace();
+    for (const auto& topic : *body->topics) {
+      auto& partitions = (*wanted)[std::string(topic.topic)];
+      partitions.insert(partitions.end(), topic.partitions.begin(), topic.partitions.end());
+    }
+  }
+  const SizesByTopic sizes = co_await collect_sizes(core, wanted);
+  DescribeLogDirsResponse response;
+  auto& directory = response.results.emplace_back();
+  directory.log_dir = core.options().data_folder;
+  for (const auto& [name, partitions] : sizes) {
+    auto& topic = directory.topics.emplace_back();
+    topic.name = name;
+    for (const auto& [index, bytes] : partitions) {
+      topic.partitions.push_back({.partition_index = index, .partition_size = static_cast<int64_t>(bytes)});
+    }
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle_describe_producers(BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<DescribeProducersRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::shared_ptr<const ClusterView> view = core.view();
+  std::deque<ProducersAsked> questions;
+  for (const auto& topic : body->topics) {
+    for (const int32_t index : topic.partition_indexes) {
+      ProducersAsked& question = questions.emplace_back();
+      question.where = locate(*view, topic.name, index, -1);
+      question.error = topic_name_problem(topic.name) ? ErrorCode::kInvalidTopicException : question.where.error;
+    }
+  }
+  co_await ask_owners<ProducersAsked>(core, questions, describe_producers);
+  DescribeProducersResponse response;
+  auto question = questions.begin();
+  for (const auto& topic : body->topics) {
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    for (const int32_t index : topic.partition_indexes) {
+      auto& partition = out.partitions.emplace_back();
+      partition.partition_index = index;
+      partition.error_code = question->error;
+      for (const auto& producer : question->producers) {
+        partition.active_producers.push_back({.producer_id = producer.id,
+                                              .producer_epoch = producer.epoch,
+                                              .last_sequence = producer.last_sequence,
+                                              .last_timestamp = producer.last_timestamp,
+                                              .coordinator_epoch = -1});
+      }
+      ++question;
+    }
+  }
+  co_return respond(request, response);
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,126 @@
+// DeleteRecords, DescribeLogDirs and DescribeProducers against a whole broker.
+#include "net/kafka/log_admin.h"
+#include "broker/testing/simulated_broker.h"
+#include "net/kafka/producer_ids.h"
+
+namespace posthaste::broker::testing {
+namespace {
+
+using kafka::DeleteRecordsRequest;
+using kafka::DescribeLogDirsRequest;
+using kafka::DescribeProducersRequest;
+using LogAdminTest = BrokerTest;
+
+struct Deleted {
+  ErrorCode error = ErrorCode::kNone;
+  int64_t low_watermark = 0;
+  friend bool operator==(const Deleted&, const Deleted&) = default;
+};
+
+Task<Deleted> delete_records(Client& client, std::string topic, int32_t partition, int64_t offset) {
+  DeleteRecordsRequest request;
+  request.topics.push_back({.name = topic, .partitions = {{.partition_index = partition, .offset = offset}}});
+  const auto answer = co_await client.call(request, 2);
+  const auto& result = answer.message.topics.at(0).partitions.at(0);
+  EXPECT_EQ(result.partition_index, partition);
+  co_return Deleted{result.error_code, result.low_watermark};
+}
+
+TEST_F(LogAdminTest, DeletedRecordsAreGoneForGood) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 3), ErrorCode::kNone);
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ((co_await client.produce("t", 2, make_batch({fmt::format("{}", i)}))).error, ErrorCode::kNone);
+    }
+    EXPECT_EQ(co_await delete_records(client, "t", 2, 2), (Deleted{ErrorCode::kNone, 2}));
+    EXPECT_EQ(co_await delete_records(client, "t", 2, 1), (Deleted{ErrorCode::kNone, 2})) << "never backwards";
+    EXPECT_EQ((co_await client.fetch("t", 2, 1)).error, ErrorCode::kOffsetOutOfRange);
+    EXPECT_EQ((co_await client.fetch("t", 2, 2)).values, (std::vector<std::string>{"2", "3"}));
+    EXPECT_EQ((co_await client.list_offset("t", 2, -2)).offset, 2);
+    EXPECT_EQ(co_await delete_records(client, "t", 2, 5), (Deleted{ErrorCode::kOffsetOutOfRange, -1}));
+    EXPECT_EQ(co_await delete_records(client, "t", 2, -7), (Deleted{ErrorCode::kOffsetOutOfRange, -1}));
+    EXPECT_EQ(co_await delete_records(client, "t", 3, 0), (Deleted{ErrorCode::kUnknownTopicOrPartition, -1}));
+    EXPECT_EQ(co_await delete_records(client, "gone", 0, 0), (Deleted{ErrorCode::kUnknownTopicOrPartition, -1}));
+  });
+  broker_->power_off();
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ((co_await client.list_offset("t", 2, -2)).offset, 2);
+    EXPECT_EQ(co_await delete_records(client, "t", 2, -1), (Deleted{ErrorCode::kNone, 4})) << "-1: the high watermark";
+    EXPECT_EQ((co_await client.produce("t", 2, make_batch({"next"}))).base_offset, 4);
+  });
+}
+
+TEST_F(LogAdminTest, RecordsOfCompactedAndInternalTopicsStay) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("c", 1, {{"cleanup.policy", "compact"}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await delete_records(client, "c", 0, 0)).error, ErrorCode::kPolicyViolation);
+    EXPECT_EQ(co_await client.create_topic("both", 1, {{"cleanup.policy", "compact,delete"}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await delete_records(client, "both", 0, 0)).error, ErrorCode::kNone);
+    kafka::MetadataRequest request;
+    request.topics.emplace().push_back({.name = "__consumer_offsets"});
+    (void)co_await client.call(request, 9);
+    EXPECT_EQ((co_await delete_records(client, "__consumer_offsets", 0, 0)).error, ErrorCode::kInvalidTopicException);
+  });
+}
+
+TEST_F(LogAdminTest, LogDirsShowTheSizeOfEachPartition) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("a", 2), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("b", 1), ErrorCode::kNone);
+    const storage::Bytes batch = make_batch({"some bytes"});
+    EXPECT_EQ((co_await client.produce("a", 1, batch)).error, ErrorCode::kNone);
+    DescribeLogDirsRequest all{.topics = std::nullopt};
+    for (int16_t version = 1; version <= 5; ++version) {
+      const auto answer = co_await client.call(all, version);
+      EXPECT_EQ(answer.message.results.size(), 1U);
+      const auto& directory = answer.message.results.at(0);
+      EXPECT_EQ(directory.error_code, ErrorCode::kNone);
+      EXPECT_EQ(directory.log_dir, "/data");
+      EXPECT_EQ(directory.topics.size(), 2U) << "the metadata log is not shown";
+      EXPECT_EQ(directory.topics.at(0).name, "a");
+      EXPECT_EQ(directory.topics.at(0).partitions.size(), 2U);
+      EXPECT_EQ(directory.topics.at(0).partitions.at(1).partition_size, static_cast<int64_t>(batch.size()));
+      EXPECT_EQ(directory.topics.at(0).partitions.at(0).partition_size, 0);
+      EXPECT_EQ(directory.total_bytes, -1);
+    }
+    DescribeLogDirsRequest some;
+    some.topics->push_back({.topic = "a", .partitions = {1, 5}});
+    some.topics->push_back({.topic = "gone", .partitions = {0}});
+    const auto answer = co_await client.call(some, 4);
+    EXPECT_EQ(answer.message.results.at(0).topics.size(), 1U);
+    EXPECT_EQ(answer.message.results.at(0).topics.at(0).partitions.size(), 1U);
+    EXPECT_EQ(answer.message.results.at(0).topics.at(0).partitions.at(0).partition_index, 1);
+  });
+}
+
+TEST_F(LogAdminTest, ProducersAreDescribed) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    const int64_t id = (co_await client.call(kafka::InitProducerIdRequest{}, 4)).message.producer_id;
+    storage::BatchToWrite header{.producer_id = id, .producer_epoch = 0, .base_sequence = 0};
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({"a", "b"}, header, 5'000))).error, ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({"plain"}))).error, ErrorCode::kNone);
+    DescribeProducersRequest request;
+    request.topics.push_back({.name = "t", .partition_indexes = {0, 1, 2}});
+    request.topics.push_back({.name = "no/slash", .partition_indexes = {0}});
+    const auto answer = co_await client.call(request, 0);
+    const auto& partitions = answer.message.topics.at(0).partitions;
+    EXPECT_EQ(partitions.at(0).active_producers.size(), 0U);
+    EXPECT_EQ(partitions.at(1).active_producers.size(), 1U);
+    EXPECT_EQ(partitions.at(1).active_producers.at(0).producer_id, id);
+    EXPECT_EQ(partitions.at(1).active_producers.at(0).producer_epoch, 0);
+    EXPECT_EQ(partitions.at(1).active_producers.at(0).last_sequence, 1);
+    EXPECT_EQ(partitions.at(1).active_producers.at(0).last_timestamp, 5'000);
+    EXPECT_EQ(partitions.at(1).active_producers.at(0).current_txn_start_offset, -1);
+    EXPECT_EQ(partitions.at(2).error_code, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ(answer.message.topics.at(1).partitions.at(0).error_code, ErrorCode::kInvalidTopicException);
+  });
+}
+
+}  // namespace
+}  // namespace posthaste::broker::testing
