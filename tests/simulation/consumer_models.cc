@@ -39,7 +39,10 @@ class PartitionReader {
       : models_(models),
         partition_(std::move(partition)),
         random_(detail::seeded(core)),
-        client_(core, models.broker_address, name) {}
+        client_(core, models.broker_address, name) {
+    keeps_sessions_ = below(random_, 2) == 0;
+    end_session();
+  }
 
   int64_t position() const { return position_; }
   const std::map<int64_t, std::string>& records() const { return records_; }
@@ -51,13 +54,23 @@ class PartitionReader {
     net::kafka::FetchRequest request{.max_wait_ms = static_cast<int32_t>(below(random_, 500)),
                                      .min_bytes = static_cast<int32_t>(below(random_, 2000)),
                                      .max_bytes = static_cast<int32_t>(1 + below(random_, 100'000))};
-    request.topics.push_back({.topic = partition_.topic});
-    request.topics.back().partitions.push_back(
-        {.partition = partition_.index,
-         .fetch_offset = position_,
-         .partition_max_bytes = static_cast<int32_t>(1 + below(random_, 50'000))});
+    const bool incremental = session_epoch_ > 0;
+    request.session_id = session_id_;
+    request.session_epoch = session_epoch_;
+    if (!incremental || position_ != wished_) {
+      request.topics.push_back({.topic = partition_.topic});
+      request.topics.back().partitions.push_back(
+          {.partition = partition_.index,
+           .fetch_offset = position_,
+           .partition_max_bytes = static_cast<int32_t>(1 + below(random_, 50'000))});
+    }
     auto answer = co_await client_.call(request, kFetchVersion, kPatience);
-    if (!answer || answer->body.error_code != ErrorCode::kNone) co_return false;
+    if (!answer || answer->body.error_code != ErrorCode::kNone) {
+      end_session();
+      co_return false;
+    }
+    follow_session(answer->body);
+    if (incremental && answer->body.responses.empty()) co_return true;  // nothing new
     if (answer->body.responses.size() != 1 || answer->body.responses[0].partitions.size() != 1) {
       models_.oracle.violation("a fetch answer does not match its request");
       co_return false;
@@ -80,6 +93,19 @@ class PartitionReader {
   }
 
  private:
+  // The next fetch starts a session, or (epoch -1) goes without.
+  void end_session() {
+    session_id_ = 0;
+    session_epoch_ = keeps_sessions_ ? 0 : -1;
+  }
+  void follow_session(const net::kafka::FetchResponse& answer) {
+    if (!keeps_sessions_) return;
+    if (answer.session_id == 0) return end_session();
+    session_id_ = answer.session_id;
+    ++session_epoch_;
+    wished_ = position_;
+  }
+
   bool take(const net::kafka::FetchResponse::Topic::Partition& answer) {
     if (is_passing(answer.error_code)) return false;
     if (answer.error_code != ErrorCode::kNone) {
@@ -119,6 +145,11 @@ class PartitionReader {
   KafkaClient client_;
   int64_t position_ = 0;
   std::map<int64_t, std::string> records_;
+  // Half of the readers keep a fetch session (KIP-227); `wished_` is the offset that it knows.
+  bool keeps_sessions_ = false;
+  int32_t session_id_ = 0;
+  int32_t session_epoch_ = -1;
+  int64_t wished_ = -1;
 };
 
 Task<void> read_whole_partition(reactor::Core& core, Models& models, PartitionName partition) {
