@@ -3,6 +3,7 @@
 
 #include "broker/node_identity.h"
 #include "broker/testing/simulated_broker.h"
+#include "net/kafka/partitions.h"
 #include "net/kafka/producer_ids.h"
 #include "reactor/file.h"
 
@@ -138,6 +139,61 @@ TEST_F(ServerTest, PowerLossInTheMiddleOfStartingIsNoHarm) {
       EXPECT_EQ((co_await client.fetch("t", 2, 0)).values, (std::vector<std::string>{"kept"})) << operations;
     });
   }
+}
+
+// Creating, growing and configuring a topic while the power goes at any operation: afterwards each change is there
+// whole or not at all, what was answered is there, and a repetition brings the topic to its wanted form.
+TEST_F(ServerTest, AChangeOfATopicIsWholeWhereverThePowerGoes) {
+  constexpr int32_t kCreated = 40;
+  constexpr int32_t kGrown = 60;
+  start();
+  int whole = 0;
+  for (uint64_t operations = 1; operations < 60; operations += 4) {
+    const std::string topic = fmt::format("t{}", operations);
+    bool created = false;
+    bool grown = false;
+    broker_->crash_after_operations(broker_->operations_submitted() + operations);
+    auto change = [&](Core& core) -> Task<void> {
+      net::ClientConnection connection(core, "admin");
+      (void)co_await connection.connect(kBrokerAddress);  // the power may have gone already: calls fail then
+      kafka::CreateTopicsRequest create;
+      create.topics.push_back({.name = topic, .num_partitions = kCreated, .replication_factor = 1});
+      create.topics[0].configs.push_back({.name = "retention.bytes", .value = "77"});
+      const auto made = co_await connection.call(create, 7);
+      created = made && made->message.topics.at(0).error_code == ErrorCode::kNone;
+      kafka::CreatePartitionsRequest grow;
+      grow.topics.push_back({.name = topic, .count = kGrown, .assignments = std::nullopt});
+      const auto more = co_await connection.call(grow, 3);
+      grown = more && more->message.results.at(0).error_code == ErrorCode::kNone;
+      co_await connection.close();
+    };
+    auto& admin = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{1} << 20},
+                                  fmt::format("10.0.2.{}", operations), change);
+    admin.start();
+    world_.run_until([&] { return !admin.running() || !broker_->running(); }, 60s);
+    if (admin.running()) admin.kill();
+    if (broker_->running()) broker_->power_off();
+    broker_->crash_after_operations(0);
+    start();
+    ASSERT_TRUE(ready_) << operations << ": " << shared_->failure();
+    run([&](Client& client) -> Task<void> {
+      kafka::MetadataRequest request;
+      request.topics.emplace().push_back({.name = topic});
+      request.allow_auto_topic_creation = false;
+      const auto answer = co_await client.call(request, 9);
+      const size_t partitions = answer.message.topics.at(0).partitions.size();
+      EXPECT_TRUE(partitions == 0 || partitions == kCreated || partitions == kGrown) << partitions;
+      if (created) EXPECT_GE(partitions, static_cast<size_t>(kCreated)) << operations;
+      if (grown) EXPECT_EQ(partitions, static_cast<size_t>(kGrown)) << operations;
+      const ErrorCode again = co_await client.create_topic(topic, kCreated, {{"retention.bytes", "77"}});
+      EXPECT_EQ(again, partitions == 0 ? ErrorCode::kNone : ErrorCode::kTopicAlreadyExists);
+      for (int32_t index = 0; index < std::max<int32_t>(static_cast<int32_t>(partitions), kCreated); ++index) {
+        EXPECT_EQ((co_await client.produce(topic, index, make_batch({"x"}))).error, ErrorCode::kNone) << index;
+      }
+      whole += partitions == kGrown ? 1 : 0;
+    });
+  }
+  EXPECT_GT(whole, 0);
 }
 
 TEST_F(ServerTest, OldSegmentsGoByThemselves) {
