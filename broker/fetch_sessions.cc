@@ -34,15 +34,12 @@ void FetchSession::update(const FetchRequest& request) {
   }
 }
 
-bool FetchSession::must_send(std::string_view topic, const Answer& answer) {
-  const auto found = entries_.find({std::string(topic), answer.partition_index});
-  if (found == entries_.end()) return true;
-  Entry& entry = found->second;
+bool FetchSession::Entry::must_send(const Answer& answer) {
   const bool failed = answer.error_code != ErrorCode::kNone;
-  const bool news = answer.records.size() > 0 || entry.high_watermark != answer.high_watermark ||
-                    entry.log_start_offset != answer.log_start_offset || answer.diverging_epoch.epoch >= 0;
-  entry.high_watermark = failed ? -1 : answer.high_watermark;
-  entry.log_start_offset = failed ? -1 : answer.log_start_offset;
+  const bool news = answer.records.size() > 0 || high_watermark != answer.high_watermark ||
+                    log_start_offset != answer.log_start_offset || answer.diverging_epoch.epoch >= 0;
+  high_watermark = failed ? -1 : answer.high_watermark;
+  log_start_offset = failed ? -1 : answer.log_start_offset;
   return news || failed;
 }
 

@@ -27,17 +27,19 @@ class FetchSession {
     // As last sent; -1: never, or with an error, so that the next answer names the partition whatever it says.
     int64_t high_watermark = -1;
     int64_t log_start_offset = -1;
+
+    // Whether the reader has to see this answer; takes it as sent then.
+    bool must_send(const Answer& answer);
   };
 
   int32_t id() const { return id_; }
   // The epoch that the next request must carry.
   int32_t epoch() const { return epoch_; }
-  const std::map<Key, Entry>& entries() const { return entries_; }
+  // An entry stays where it is until a request forgets it.
+  std::map<Key, Entry>& entries() { return entries_; }
 
   // Adds and replaces what the request names, then drops what it forgets.
   void update(const net::kafka::FetchRequest& request);
-  // Whether the reader has to see this answer; takes it as sent then.
-  bool must_send(std::string_view topic, const Answer& answer);
   void next_epoch();
 
  private:

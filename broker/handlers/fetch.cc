@@ -31,6 +31,7 @@ using reactor::Task;
 struct Entry {
   std::string_view topic;
   const FetchRequest::Topic::Partition* asked = nullptr;
+  FetchSession::Entry* remembered = nullptr;  // by the session, if there is one
   Located where;
   ErrorCode error = ErrorCode::kNone;
   int64_t high_watermark = -1;
@@ -158,9 +159,10 @@ Entry locate_entry(const ClusterView& view, std::string_view topic, const FetchR
 // What is to be read: all that the session holds, or what the request names. The entries refer to one of them.
 std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body, const FetchContext& fetch) {
   std::deque<Entry> entries;
-  if (fetch.incremental) {
-    for (const auto& [key, entry] : fetch.session->entries()) {
+  if (fetch.session) {
+    for (auto& [key, entry] : fetch.session->entries()) {
       entries.push_back(locate_entry(view, key.first, entry.wish));
+      entries.back().remembered = &entry;
     }
     return entries;
   }
@@ -226,7 +228,7 @@ FetchResponse to_wire(const FetchRequest& body, const FetchContext& fetch, std::
   if (fetch.session) response.session_id = fetch.session->id();
   for (Entry& entry : entries) {
     FetchResponse::Topic::Partition answer = to_wire(body, entry);
-    const bool news = !fetch.session || fetch.session->must_send(entry.topic, answer);
+    const bool news = entry.remembered == nullptr || entry.remembered->must_send(answer);
     if (fetch.incremental && !news) continue;
     if (response.responses.empty() || response.responses.back().topic != entry.topic) {
       response.responses.emplace_back().topic = entry.topic;
