@@ -3,12 +3,13 @@
 . "$(dirname "$0")/../tools/suite.sh"
 program=bin/posthaste-storage-crash
 must_build release posthaste-storage-crash
-must_build asan posthaste-storage-crash
 seeds=10000
 [ "$POSTHASTE_TEST_MODE" = quick ] && seeds=500
 seeds_on_all_cores 1 $seeds build/release/$program
 seeds_on_all_cores 100001 $((seeds / 1000)) build/release/$program --every-operation
 seeds_on_all_cores 200001 $((seeds / 250)) build/release/$program --rot
+[ "$POSTHASTE_TEST_MODE" = full ] || finish
+must_build asan posthaste-storage-crash
 # The same with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer: fewer seeds, other ones.
 seeds_on_all_cores 300001 $((seeds / 100)) build/asan/$program
 seeds_on_all_cores 310001 $((seeds / 5000)) build/asan/$program --every-operation

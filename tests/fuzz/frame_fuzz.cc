@@ -1,0 +1,45 @@
+// A whole frame without its length: header, then the body of the API and version that the header names. The same bytes
+// as a response to each of two APIs. And what members of a group pass through the broker.
+#include "net/kafka/frame.h"
+
+#include "tests/fuzz/message_target.h"
+
+namespace posthaste::fuzz {
+namespace {
+
+void check_request(Bytes input) {
+  const ExactCopy frame(input);
+  const auto request = kafka::decode_request_header(frame.view());
+  if (!request || request->support != kafka::RequestSupport::kKnown) return;
+  require(request->body.size() <= input.size(), "a body lies in its frame");
+  kafka::AllRequests::for_each([&]<class Request> {
+    if (Request::kKey == request->header.api) check_body<Request>(request->body, request->header.version);
+  });
+}
+
+void check_response(Bytes input) {
+  const ExactCopy frame(input);
+  for (const kafka::ApiInfo& info : kafka::kApis) {
+    for (const int16_t version : {info.codec_min, info.codec_max}) {
+      const auto response = kafka::decode_response_header(frame.view(), info.key, version);
+      require(!response || response->body.size() <= input.size(), "a body lies in its frame");
+    }
+  }
+}
+
+void check_group_bytes(Bytes input) {
+  const ExactCopy bytes(input);
+  const AllocationBudget budget(decode_budget(input.size()));
+  (void)kafka::decode_subscription(bytes.view());
+  (void)kafka::decode_assignment(bytes.view());
+}
+
+}  // namespace
+
+void run_one(Bytes input) {
+  check_request(input);
+  check_response(input);
+  check_group_bytes(input);
+}
+
+}  // namespace posthaste::fuzz
