@@ -108,7 +108,8 @@ Result<SegmentIndex> SegmentIndex::decode(ByteView file) {
 }
 
 Result<void> SegmentIndexBuilder::add_batch(const RecordBatchView& batch) {
-  if (batch.base_offset() < index_.next_offset_ || batch.last_offset() < batch.base_offset()) {
+  // The second also where bytes claim offsets up to the largest number there is: nothing could follow.
+  if (batch.base_offset() < index_.next_offset_ || batch.next_offset() <= batch.base_offset()) {
     return failure(Errc::kOutOfOrder);
   }
   const uint64_t size_after = uint64_t{index_.size_bytes_} + batch.size_bytes();

@@ -243,6 +243,13 @@ TEST(SegmentIndex, BatchesMustAscend) {
   EXPECT_TRUE(builder.add_batch(*RecordBatchView::parse(here)));
   EXPECT_EQ(builder.add_batch(*RecordBatchView::parse(here)).error(), Errc::kOutOfOrder);
   EXPECT_EQ(builder.index().size_bytes(), here.size());
+  // A batch up to the largest offset leaves no number for what follows. Found by fuzzing.
+  Bytes last = make_batch(10, 2, 1, 1);
+  patch_offset_and_epoch(last, INT64_MAX - 1, 0);
+  EXPECT_EQ(builder.add_batch(*RecordBatchView::parse(last)).error(), Errc::kOutOfOrder);
+  patch_offset_and_epoch(last, INT64_MAX - 2, 0);
+  EXPECT_TRUE(builder.add_batch(*RecordBatchView::parse(last)));
+  EXPECT_EQ(SegmentIndex::decode(builder.index().encode()), builder.index());
 }
 
 TEST(BatchScan, SaysWhatIsMissing) {

@@ -198,8 +198,10 @@ void damage(Disk& disk, Choices& choices) {
   auto bytes = disk.read_file(path);
   if (!bytes || bytes->empty()) return;
   const uint64_t kind = choices.below(8);
-  // Most of a file is empty: its first blocks are where something is to be damaged.
-  const size_t within = kind < 6 ? std::min<size_t>(bytes->size(), 4 * storage::kBlock) : bytes->size();
+  // Most of a file is empty: what is written is where damage counts.
+  size_t written = bytes->size();
+  while (written > 1 && (*bytes)[written - 1] == std::byte{0}) --written;
+  const size_t within = kind < 6 ? written : bytes->size();
   const size_t at = choices.number(2) % within;
   if (kind == 7) {
     bytes->resize(at);
