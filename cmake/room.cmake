@@ -34,6 +34,9 @@ if(POSTHASTE_FUZZ)
   target_compile_options(posthaste_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
   target_link_options(posthaste_options INTERFACE -fsanitize=address,undefined)
 endif()
+if(POSTHASTE_PLANTED_BUGS)
+  target_compile_definitions(posthaste_options INTERFACE POSTHASTE_PLANTED_BUGS)
+endif()
 
 # posthaste_room(NAME DEPENDS rooms... LIBRARIES targets...): library of this folder (all depths) and its unit tests.
 function(posthaste_room name)

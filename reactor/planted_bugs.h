@@ -1,0 +1,97 @@
+// Bugs planted on purpose, to show that the simulators find what they are there for (docs/reliability.md). Each stands
+// where such a bug would be, as `if (planted(Bug::kX))`. In every build but the preset `planted`, planted() is a
+// constant and nothing of this remains. Not for use in unit tests: a test that needs a fault injects it
+// (simulated/disk.h).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace posthaste::reactor {
+
+enum class Bug : uint8_t {
+  kNone,
+  kAckBeforeJournalWrite,
+  kNoFullPagePrefix,
+  kJournalRecycledEarly,
+  kLowWaterFromMemory,
+  kGenerationIgnored,
+  kNoFlushBeforeTruncate,
+  kGapAcked,
+  kTableOfWrongMoment,
+  kOffsetReused,
+  kReadNotMadeDurable,
+  kCrcSkipped,
+  kPartitionHandedTwice,
+  kCommittedOffsetLost,
+  kCommitGenerationUnchecked,
+  kDuplicateAckedAtOnce,
+  kSequenceGapAccepted,
+  kAnswerOutOfOrder,
+  kFetchWakeLost,
+  kReplySlotReused,
+  kLeaseFreedEarly,
+  kMemoryNotReturned,
+};
+
+// `program` finds it: posthaste-sim or posthaste-storage-crash.
+struct PlantedBug {
+  Bug bug;
+  std::string_view name;
+  std::string_view program;
+  std::string_view what;
+};
+
+inline constexpr std::string_view kStorageCrash = "posthaste-storage-crash";
+inline constexpr std::string_view kSimulation = "posthaste-sim";
+
+inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
+    {Bug::kAckBeforeJournalWrite, "ack-before-journal-write", kStorageCrash,
+     "records are acknowledged when their journal write is submitted, not when it is complete"},
+    {Bug::kNoFullPagePrefix, "no-full-page-prefix", kStorageCrash,
+     "a journal record leaves out the flushed bytes of the block that it begins in"},
+    {Bug::kJournalRecycledEarly, "journal-recycled-early", kStorageCrash,
+     "a journal file is used again while a table still needs its end"},
+    {Bug::kLowWaterFromMemory, "low-water-from-memory", kStorageCrash,
+     "journal files go by what is flushed now, not by what the durable table says"},
+    {Bug::kGenerationIgnored, "generation-ignored", kStorageCrash,
+     "recovery replays data records of a generation that a truncation ended"},
+    {Bug::kNoFlushBeforeTruncate, "no-flush-before-truncate", kStorageCrash,
+     "a truncation does not wait until what stays is in the segment"},
+    {Bug::kGapAcked, "gap-acked", kStorageCrash, "records behind a part that no commit holds yet are acknowledged"},
+    {Bug::kTableOfWrongMoment, "table-of-wrong-moment", kStorageCrash,
+     "a table names the end of the log in memory, not the durable one"},
+    {Bug::kOffsetReused, "offset-reused", kStorageCrash, "after a restart the last offset is given out again"},
+    {Bug::kReadNotMadeDurable, "read-not-made-durable", kStorageCrash,
+     "recovery acts on what a killed process left in the page cache without a sync of it"},
+    {Bug::kCrcSkipped, "crc-skipped", kSimulation, "a batch whose checksum is wrong is stored"},
+    {Bug::kPartitionHandedTwice, "partition-handed-twice", kSimulation,
+     "two members of a group get the same partitions"},
+    {Bug::kCommittedOffsetLost, "committed-offset-lost", kSimulation, "of a commit's offsets the last is not stored"},
+    {Bug::kCommitGenerationUnchecked, "commit-generation-unchecked", kSimulation,
+     "a commit of an earlier generation is accepted"},
+    {Bug::kDuplicateAckedAtOnce, "duplicate-acked-at-once", kSimulation,
+     "a repeated batch is acknowledged before the first one is durable"},
+    {Bug::kSequenceGapAccepted, "sequence-gap-accepted", kSimulation,
+     "a batch whose sequence number leaves a gap is stored"},
+    {Bug::kAnswerOutOfOrder, "answer-out-of-order", kSimulation, "two answers of one connection change places"},
+    {Bug::kFetchWakeLost, "fetch-wake-lost", kSimulation,
+     "what is appended while a fetch begins to wait does not wake it"},
+    {Bug::kReplySlotReused, "reply-slot-reused", kSimulation,
+     "a reply between cores takes the slot of one that is not read yet"},
+    {Bug::kLeaseFreedEarly, "lease-freed-early", kSimulation,
+     "the memory of fetched records is given back before they are sent"},
+    {Bug::kMemoryNotReturned, "memory-not-returned", kSimulation,
+     "half of what a request reserved is never given back"},
+});
+
+#ifdef POSTHASTE_PLANTED_BUGS
+inline constexpr bool kHasPlantedBugs = true;
+inline Bug planted_bug = Bug::kNone;  // set once, before anything runs
+inline bool planted(Bug bug) { return bug == planted_bug; }
+#else
+inline constexpr bool kHasPlantedBugs = false;
+constexpr bool planted(Bug) { return false; }
+#endif
+
+}  // namespace posthaste::reactor
