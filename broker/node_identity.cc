@@ -72,18 +72,18 @@ Task<Result<void>> make_with_parents(Core& core, std::string folder) {
   for (size_t slash = folder.find('/', 1);; slash = folder.find('/', slash + 1)) {
     const std::string prefix = folder.substr(0, slash);
     auto made = co_await reactor::file_system::make_directory(core, prefix);
-    if (made) {
-      // Else a power loss takes the whole folder away, whatever was synced inside it.
-      const size_t cut = prefix.rfind('/');
-      auto synced = co_await reactor::file_system::sync_directory(core, cut == std::string::npos ? "."
-                                                                        : cut == 0               ? "/"
-                                                                                   : prefix.substr(0, cut));
-      if (!synced) co_return synced;
-    } else if (made.error() != Errc::kExists) {
+    if (!made && made.error() != Errc::kExists) {
       // A parent that we may not write to may still be there.
       auto stat = co_await reactor::file_system::stat(core, prefix);
       if (!stat || !stat->is_directory) co_return made;
     }
+    // Else a power loss takes the whole folder away, whatever was synced inside it. Also where it is there already: a
+    // start that was killed may have made it just now. A parent that we may not open, somebody else has made.
+    const size_t cut = prefix.rfind('/');
+    auto synced = co_await reactor::file_system::sync_directory(core, cut == std::string::npos ? "."
+                                                                      : cut == 0               ? "/"
+                                                                                               : prefix.substr(0, cut));
+    if (!synced && (made || synced.error() != Errc::kPermission)) co_return synced;
     if (slash == std::string::npos) co_return Result<void>{};
   }
 }
@@ -165,7 +165,10 @@ Result<NodeIdentity> decode_identity(std::string_view text) {
 Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::string folder,
                                                            std::optional<int32_t> node_id,
                                                            std::optional<std::string> cluster_id) {
-  Result<void> made = co_await make_with_parents(core, folder);
+  // With an identity inside, an earlier start has come past this.
+  const auto known = co_await reactor::file_system::stat(core, fmt::format("{}/{}", folder, kFileName));
+  Result<void> made;
+  if (!known) made = co_await make_with_parents(core, folder);
   if (!made) {
     co_return std::unexpected(error(made.error(), fmt::format("cannot make the data folder {} ({}): make it writable "
                                                               "for this user or pass another one with --data",
@@ -207,6 +210,10 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
   Result<NodeIdentity> identity = decode_identity(*text);
   if (!identity) co_return co_await refuse(unreadable(folder, identity.error()));
   opened.identity = *identity;
+  // Its name may be as new as a start that was killed. What follows relies on it.
+  if (Result<void> synced = co_await reactor::file_system::sync_directory(core, folder); !synced) {
+    co_return co_await refuse(unreadable(folder, synced.error()));
+  }
   if (node_id && *node_id != identity->node_id) {
     co_return co_await refuse(
         error(Errc::kInvalidArgument, fmt::format("node.id is {}, but the data folder {} belongs to node {}: use its "

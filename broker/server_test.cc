@@ -196,6 +196,40 @@ TEST_F(ServerTest, AChangeOfATopicIsWholeWhereverThePowerGoes) {
   EXPECT_GT(whole, 0);
 }
 
+// A start that SIGKILL ends leaves names and bytes in the page cache. The next start relies on them: it must see to it
+// that they stay when the power goes later.
+TEST_F(ServerTest, AFirstStartThatIsKilledLeavesNothingBehindThatAPowerLossTakes) {
+  const reactor::simulated::CrashPolicy only_durable{.in_flight = reactor::simulated::Fate::kLost,
+                                                     .completed = reactor::simulated::Fate::kLost,
+                                                     .names = reactor::simulated::Fate::kLost};
+  start();
+  broker_->kill();
+  for (uint64_t killed_at = 1; killed_at < 60; ++killed_at) {
+    broker_->disk() = reactor::simulated::Disk();
+    broker_->on_submit([&](const reactor::Op&, uint64_t index) {
+      if (index == killed_at) broker_->kill();
+    });
+    start();
+    broker_->on_submit({});
+    if (broker_->running()) broker_->kill();
+    start();
+    ASSERT_TRUE(ready_) << killed_at << ": " << shared_->failure();
+    const std::string cluster = report_.cluster_id;
+    run([](Client& client) -> Task<void> {
+      EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+      EXPECT_EQ((co_await client.produce("t", 0, make_batch({"kept"}))).error, ErrorCode::kNone);
+    });
+    broker_->power_off(only_durable);
+    start();
+    ASSERT_TRUE(ready_) << killed_at << ": " << shared_->failure();
+    EXPECT_EQ(report_.cluster_id, cluster) << killed_at;
+    run([&](Client& client) -> Task<void> {
+      EXPECT_EQ((co_await client.fetch("t", 0, 0)).values, (std::vector<std::string>{"kept"})) << killed_at;
+    });
+    broker_->kill();
+  }
+}
+
 TEST_F(ServerTest, OldSegmentsGoByThemselves) {
   options_.retention_check_interval = 5s;
   start();

@@ -4,16 +4,19 @@
 
 #include "reactor/file.h"
 #include "reactor/mail.h"
+#include "reactor/planted_bugs.h"
 #include "storage/journal_format.h"
 #include "storage/journal_stream.h"
 
 namespace posthaste::storage {
 
+using reactor::Bug;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::failure;
 using reactor::File;
+using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -114,9 +117,15 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
   for (uint16_t s = 0; s < streams; ++s) {
     const CoreId owner = host_.stream_owner(s);
     if (closed_[owner]) continue;
-    const bool again =
-        co_await reactor::on_core(core_, owner, [host = &host_, owner, number = number_, low = low_water[s]](Core&) {
+    const bool again = co_await reactor::on_core(
+        core_, owner, [host = &host_, owner, number = number_, low = low_water[s]](Core&) mutable {
           JournalStream& stream = *host->engines_[owner]->own_stream();
+          if (planted(Bug::kLowWaterFromMemory)) {
+            low = stream.bound_lsn();
+            for (const auto& [uid, partition] : host->engines_[owner]->by_uid_) {
+              low = partition->oldest_needed_lsn(partition->released_linear(), low);
+            }
+          }
           stream.table_durable(number, low);
           return stream.under_pressure();
         });

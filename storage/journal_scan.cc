@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "reactor/planted_bugs.h"
 #include "storage/endian.h"
 
 namespace posthaste::storage {
@@ -24,6 +25,15 @@ Task<Result<Bytes>> read_file(reactor::Core& core, std::string path) {
   if (!got) co_return failure(got.error());
   bytes.resize(*got);
   co_return bytes;
+}
+
+Task<Result<void>> make_durable(reactor::Core& core, std::string path) {
+  if (reactor::planted(reactor::Bug::kReadNotMadeDurable)) co_return Result<void>();
+  auto file = co_await File::open(core, path, reactor::kOpenRead);
+  if (!file) co_return failure(file.error());
+  Result<void> synced = co_await file->sync();
+  (void)co_await file->close();
+  co_return synced;
 }
 
 namespace {
@@ -80,6 +90,9 @@ Task<Result<void>> JournalReader::open() {
       lsn_ceiling_ = std::max(lsn_ceiling_, header->start_lsn + file.bytes);
       if (header->stream != stream_.id) continue;
       file.start_lsn = header->start_lsn;
+      // Not the size that is found: of a file that a killed process has just made, a power loss may leave only what
+      // commits have made durable.
+      file.bytes = header->file_bytes;
     } else {
       if (auto loaded = co_await load(path); !loaded) co_return loaded;
       const auto start_lsn = start_from_commits();
@@ -91,6 +104,9 @@ Task<Result<void>> JournalReader::open() {
     if (file.start_lsn >= stream_.low_water_lsn) files_.push_back(std::move(file));
   }
   std::ranges::sort(files_, {}, &ScannedFile::start_lsn);
+  for (const ScannedFile& file : files_) {
+    if (auto durable = co_await make_durable(core_, file.path); !durable) co_return durable;
+  }
   // Each starts where the one before ends. A hole is a file that was lost as a whole.
   uint64_t expected = stream_.low_water_lsn;
   for (const ScannedFile& file : files_) {

@@ -23,7 +23,7 @@ class JournalReader {
   JournalReader(reactor::Core& core, std::string directory, const TableStream& stream)
       : core_(core), directory_(std::move(directory)), stream_(stream) {}
 
-  // Finds the files that belong to the stream. kUnsupported: a newer format.
+  // Finds the files that belong to the stream, and makes them durable as they are. kUnsupported: a newer format.
   reactor::Task<reactor::Result<void>> open();
   // The next commit, or nothing: then look at rot_lsn().
   reactor::Task<reactor::Result<std::optional<Commit>>> next();
@@ -64,6 +64,10 @@ class JournalReader {
   uint32_t repaired_ = 0;
   uint64_t lsn_ceiling_ = 0;
 };
+
+// What a process that SIGKILL ended has left in the page cache is there to be read, and a power loss may still take it
+// away. Recovery acts on what it reads, so that must be on the disk first. kNotFound.
+reactor::Task<reactor::Result<void>> make_durable(reactor::Core& core, std::string path);
 
 // The whole of a file, through the page cache. kNotFound.
 reactor::Task<reactor::Result<Bytes>> read_file(reactor::Core& core, std::string path);

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
+#include "reactor/planted_bugs.h"
+
 namespace posthaste::storage {
 
+using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
 using reactor::FatalReason;
 using reactor::File;
+using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -310,7 +314,10 @@ void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
   low_water_[older] = low_water_lsn;
   // The older of the two tables on disk decides: either of them may turn out rotten.
   const uint64_t low_water = std::min(low_water_[0], low_water_[1]);
-  while (live_.size() > 1 && live_.front()->end_lsn() <= low_water) {
+  const auto is_free = [low_water](const JournalFile& file) {
+    return (planted(Bug::kJournalRecycledEarly) ? file.start_lsn : file.end_lsn()) <= low_water;
+  };
+  while (live_.size() > 1 && is_free(*live_.front())) {
     free_.push_back(live_.front());
     live_.pop_front();
   }

@@ -61,6 +61,9 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   // Never backwards (ignored), never above the end.
   void set_high_watermark(int64_t offset);
   const Damage& damage() const { return damage_; }
+  // Bytes that have become durable, counted from some start: for differences. Retention does not lower it, a truncation
+  // does.
+  uint64_t durable_position() const { return durable_.linear; }
   // Bytes of all segments, and how many segments there are.
   uint64_t size_bytes() const;
   size_t segment_count() const { return segments_.size(); }
@@ -189,6 +192,8 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   Submitted submit(RecordWriter& writer);
   size_t submit_range(RecordWriter& writer, Submitted& submitted);
   Boundary last_boundary_at(Boundary from, uint64_t linear) const;
+  // Everything below `offset` is durable: tells those who wait for it.
+  void acknowledge(int64_t offset);
   void submitted_is_durable(const Submitted& submitted, const CommitPlace& place);
   void meta_queued() { ++metas_pending_; }
   void meta_durable(uint64_t lsn, bool applies_later);

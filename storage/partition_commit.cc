@@ -2,6 +2,7 @@
 // keep acked bytes safe (docs/storage-format.md, "The full-page rule").
 #include <algorithm>
 
+#include "reactor/planted_bugs.h"
 #include "storage/contributor.h"
 #include "storage/engine.h"
 #include "storage/partition.h"
@@ -9,8 +10,10 @@
 
 namespace posthaste::storage {
 
+using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
+using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -67,6 +70,7 @@ Partition::Submitted Partition::submit(RecordWriter& writer) {
   }
   submitted.linear_end = submitted_linear_;
   submitted.boundary = submitted_;
+  if (planted(Bug::kAckBeforeJournalWrite)) acknowledge(submitted_.offset);
   return submitted;
 }
 
@@ -74,7 +78,7 @@ Partition::Submitted Partition::submit(RecordWriter& writer) {
 size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
   Segment& segment = *submitting_;
   const uint64_t position = submitted_linear_ - segment.linear_start();
-  const size_t prefix = prefix_due_ ? position % kBlock : 0;
+  const size_t prefix = prefix_due_ && !planted(Bug::kNoFullPagePrefix) ? position % kBlock : 0;
   if (prefix > 0 && !prefix_in_memory()) {
     if (!loading_prefix_) {
       loading_prefix_ = true;
@@ -85,7 +89,7 @@ size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
   const size_t payload_max = writer.room() - RecordWriter::data_record_bytes(0) - prefix;
   const size_t bytes = std::min<uint64_t>(segment.linear_end() - submitted_linear_, payload_max);
   const uint64_t linear_end = submitted_linear_ + bytes;
-  if (linear_end == end_.linear) {
+  if (linear_end == end_.linear || planted(Bug::kGapAcked)) {
     submitted_ = end_;
   } else if (linear_end == segment.linear_end()) {
     const auto next = std::ranges::find(segments_, submitting_) + 1;
@@ -160,6 +164,15 @@ void Partition::meta_applied() {
   changed_.notify_all();
 }
 
+void Partition::acknowledge(int64_t offset) {
+  durable_waiters_.for_each([offset](OffsetWaiter& waiter) {
+    if (waiter.offset > offset) return;
+    waiter.unlink();
+    waiter.done(waiter, {});
+  });
+  if (follows_durable_) advance_high_watermark(offset);
+}
+
 void Partition::submitted_is_durable(const Submitted& submitted, const CommitPlace& place) {
   CHECK(submitted.linear_end >= durable_linear_ && submitted.linear_end <= submitted_linear_);
   if (submitted.linear_end > durable_linear_) {
@@ -178,12 +191,7 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
   if (submitted.boundary.linear > durable_.linear) {
     durable_ = submitted.boundary;
     engine_.note_unflushed(*this);
-    durable_waiters_.for_each([this](OffsetWaiter& waiter) {
-      if (waiter.offset > durable_.offset) return;
-      waiter.unlink();
-      waiter.done(waiter, {});
-    });
-    if (follows_durable_) advance_high_watermark(durable_.offset);
+    acknowledge(durable_.offset);
   }
   const bool segment_ended = segment_of(flushed_linear_)->sealed && durable_.linear > flushed_linear_;
   if (segment_ended || durable_.linear - flushed_linear_ >= kWriteBackBytes) {
@@ -279,6 +287,10 @@ TableEntry Partition::table_entry() {
                    .end_offset = durable_.offset,
                    .epochs = epochs_,
                    .damage = damage_};
+  if (planted(Bug::kTableOfWrongMoment)) {
+    entry.end = durable_position_of(end_.linear);
+    entry.end_offset = end_.offset;
+  }
   if (stable_producers_.valid) {
     entry.producers = stable_producers_.bytes;
     entry.producers_at = durable_position_of(stable_producers_.at.linear);
@@ -298,7 +310,7 @@ Task<Result<void>> Partition::quiesce() {
     if (damage_.damaged && durable_linear_ < end_.linear) co_return failure(Errc::kDamaged);
     const bool settled = metas_pending_ == 0 && metas_unapplied_ == 0 && durable_.linear == end_.linear &&
                          !write_back_running_ && submitting_ == segments_.back();
-    if (settled && flushed_linear_ == end_.linear) co_return Result<void>();
+    if (settled && (flushed_linear_ == end_.linear || planted(Bug::kNoFlushBeforeTruncate))) co_return Result<void>();
     if (settled) engine_.write_back().request(*this, end_.linear, true);
     co_await changed_.wait();
   }

@@ -33,11 +33,6 @@ Task<Result<void>> Recovery::lock() {
   const std::string& root = host_.options_.data_directory;
   auto made = co_await file_system::make_directory(core_, root);
   if (!made && made.error() != Errc::kExists) co_return made;
-  if (made) {
-    const size_t slash = root.find_last_of('/');
-    const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : root.substr(0, slash);
-    if (auto synced = co_await file_system::sync_directory(core_, parent); !synced) co_return synced;
-  }
   auto lock =
       co_await File::open(core_, root + "/.lock", reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenLock);
   if (!lock) co_return failure(lock.error());
@@ -82,7 +77,8 @@ Task<Result<void>> Recovery::read_tables() {
   }
   if (whole > 0) {
     if (whole == 1) ++report_.repaired;
-    co_return Result<void>();
+    // The other slot is written next: this one must stay, whatever happens then.
+    co_return co_await make_durable(core_, host_.table_path(newest_slot_));
   }
   // Tables are written before the first journal file is made: without one, this folder never held anything.
   auto journal = co_await any_journal();
@@ -93,6 +89,13 @@ Task<Result<void>> Recovery::read_tables() {
     co_return failure(Errc::kDamaged);
   }
   report_.created = true;
+  // The folder's own name, also if an earlier start has made it and was killed before it was durable. Where its parent
+  // may not be opened by this user, somebody else has made the folder.
+  const std::string& root = host_.options_.data_directory;
+  const size_t slash = root.find_last_of('/');
+  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : root.substr(0, slash);
+  auto synced = co_await file_system::sync_directory(core_, parent);
+  if (!synced && synced.error() != Errc::kPermission) co_return synced;
   co_return Result<void>();
 }
 

@@ -1,13 +1,15 @@
 // posthaste-storage-crash: the storage engine alone, in the simulator, against a reference model (WS G1, G4).
 //
-//   posthaste-storage-crash [--every-operation] [--rot] [--verbose] [FIRST_SEED [COUNT]]
+//   posthaste-storage-crash [--every-operation] [--rot] [--verbose] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
 //
 // One seed is two lives of one tiny store: random operations on 1 to 4 cores until the power goes at a random
-// operation. On the way crash images are taken when an operation has just been submitted (at some drawn ones, or after
-// every single one), with any subset of the 512-byte sectors of the writes in flight kept, lost or garbage. Each image
-// is recovered on another number of cores and compared with the model; then the power goes again inside that recovery,
-// and what a second one finds must be equal. --rot instead flips one bit in each 4 KiB block of every file of a store
-// in turn.
+// operation, or SIGKILL ends the process there. On the way crash images are taken when an operation has just been
+// submitted (at some drawn ones, or after every single one), with any subset of the 512-byte sectors of the writes in
+// flight kept, lost or garbage. Each image is recovered on another number of cores and compared with the model; then
+// that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and streams each
+// time), and what the last one finds must be equal. The next life goes on from there. --rot instead flips one bit in
+// each 4 KiB block of every file of a store in turn. --bug plants a bug (preset `planted`) and stops at the first seed
+// that shows it; --bugs lists them.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -15,6 +17,7 @@
 
 #include "reactor/simulated/world.h"
 #include "tests/storage_crash/workload.h"
+#include "tests/tools/bug_hunt.h"
 #include "tests/tools/seed_arguments.h"
 
 namespace posthaste::storage_crash {
@@ -31,6 +34,7 @@ constexpr CoreId kCoresMax = 4;
 constexpr uint32_t kLives = 2;
 constexpr uint64_t kImagesPerLife = 2;  // without --every-operation
 constexpr uint64_t kOperationsPerLifeMax = 500;
+constexpr uint32_t kDeathsMax = 3;  // of one recovery after another
 constexpr size_t kPoolBytes = size_t{1} << 20;
 constexpr reactor::Duration kSettle = 2s;       // of simulated time
 constexpr reactor::Duration kPatience = 3600s;  // of simulated time: a life or recovery that takes longer hangs
@@ -39,7 +43,7 @@ struct Counts {
   uint64_t seeds = 0;
   uint64_t lives = 0;
   uint64_t crashes = 0;    // images recovered
-  uint64_t recrashes = 0;  // power lost inside a recovery
+  uint64_t recrashes = 0;  // deaths inside a recovery
   uint64_t appends = 0;
   uint64_t truncations = 0;
   uint64_t flips = 0;
@@ -51,27 +55,49 @@ struct Counts {
 
 struct Recovery {
   Reader reader;
+  Disk disk;  // what the last recovery began with
   uint64_t operations = 0;
+  uint32_t deaths = 0;
   std::optional<std::string> failure;
 };
 
 uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
 
-// Recovers a copy of `disk`. `crash_after`: the power goes after so many operations, and the store is recovered again.
-Recovery recover(const Disk& disk, uint64_t seed, uint64_t crash_after) {
+// How recoveries end before their time: `left` of them, each within its first `operations` operations.
+struct Deaths {
+  uint32_t left = 0;
+  uint64_t operations = 0;
+};
+
+// Recovers a copy of `disk`, after `deaths` recoveries that were not completed.
+Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   std::mt19937_64 random(seed);
   Recovery recovery;
+  recovery.disk = disk;
   World world(seed, WorldOptions::instant());
   const auto cores = static_cast<CoreId>(1 + below(random, kCoresMax));
   Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
   host.disk() = disk;
   recovery.reader.options = tiny_options(random, cores);
   host.set_program(recovery.reader.program());
-  if (crash_after > 0) host.crash_after_operations(crash_after);
+  if (deaths.left > 0) {
+    const uint64_t last = 1 + below(random, deaths.operations);
+    const bool power = below(random, 3) > 0;
+    if (power) host.crash_after_operations(last);
+    if (!power) {
+      host.on_submit([&host, last](const reactor::Op&, uint64_t index) {
+        if (index == last) host.kill();
+      });
+    }
+  }
   host.start();
   world.run_until([&] { return recovery.reader.done || !host.running(); }, kPatience);
-  if (crash_after > 0 && !host.running() && host.state() == reactor::simulated::HostState::kOff) {
-    return recover(host.disk(), seed + 1, 0);
+  const bool died =
+      host.state() == reactor::simulated::HostState::kOff || host.state() == reactor::simulated::HostState::kKilled;
+  if (deaths.left > 0 && died) {
+    Recovery next = recover(host.disk(), seed + 1, {deaths.left - 1, deaths.operations});
+    ++next.deaths;
+    return next;
   }
   recovery.operations = host.operations_submitted();
   if (!recovery.reader.done) {
@@ -82,27 +108,36 @@ Recovery recover(const Disk& disk, uint64_t seed, uint64_t crash_after) {
   return recovery;
 }
 
-// Recovers and compares; `twice`: also with a crash inside.
-std::optional<std::string> check_image(const Disk& disk, const Model& model, uint64_t seed, bool twice, Image* image,
+// How a life ended. After a SIGKILL a recovery may find what is not durable yet and was never acknowledged; a power
+// loss within that recovery may take it away again.
+enum class End : uint8_t { kPowerLoss, kSigkill };
+
+// Recovers and compares, then the same with deaths inside the recovery. `disk` becomes what those left behind and
+// `image`, if there is one, what is in it.
+std::optional<std::string> check_image(Disk& disk, const Model& model, uint64_t seed, End end, Image* image,
                                        Counts& counts) {
   ++counts.crashes;
-  Recovery once = recover(disk, seed, 0);
+  Recovery once = recover(disk, seed, {});
   if (once.failure) return once.failure;
   if (once.reader.refused) {
     return fmt::format("recovery refused: {} {}", to_string(*once.reader.refused), once.reader.refusal);
   }
   if (auto wrong = compare(model, once.reader.image, false)) return wrong;
-  if (image != nullptr) *image = once.reader.image;
-  if (!twice || once.operations == 0) return std::nullopt;
-  ++counts.recrashes;
   std::mt19937_64 random(seed);
-  Recovery again = recover(disk, seed + 7, 1 + below(random, once.operations));
-  if (again.failure) return "after a crash in recovery: " + *again.failure;
-  if (again.reader.refused) return fmt::format("refused after a crash in recovery: {}", again.reader.refusal);
-  if (again.reader.image != once.reader.image) {
-    return "a crash in recovery changed what is there: " +
-           compare(model, again.reader.image, false).value_or("still allowed");
+  const auto deaths = static_cast<uint32_t>(below(random, 2) == 0 ? 1 : 2 + below(random, kDeathsMax - 1));
+  Recovery again = recover(disk, seed + 7, {deaths, once.operations});
+  counts.recrashes += again.deaths;
+  if (again.failure) return fmt::format("after {} deaths in recovery: {}", again.deaths, *again.failure);
+  if (again.reader.refused) {
+    return fmt::format("refused after {} deaths in recovery: {}", again.deaths, again.reader.refusal);
   }
+  auto wrong = compare(model, again.reader.image, false);
+  if (wrong || (end == End::kPowerLoss && again.reader.image != once.reader.image)) {
+    return fmt::format("{} deaths in recovery changed what is there: {}", again.deaths,
+                       wrong.value_or("still allowed"));
+  }
+  disk = again.disk;
+  if (image != nullptr) *image = again.reader.image;
   return std::nullopt;
 }
 
@@ -116,6 +151,8 @@ struct Settings {
   bool every_operation = false;
   bool rot = false;
   bool verbose = false;
+  bool list_bugs = false;
+  std::string bug;
 };
 
 // One life on `disk`, which it changes; `work.model` goes on to the next life.
@@ -132,17 +169,19 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   work.steps_left = 20 + below(random, 300);
   work.closed = false;
   const uint64_t crash_after = 1 + below(random, kOperationsPerLifeMax);
+  const End end = below(random, 3) == 0 ? End::kSigkill : End::kPowerLoss;
   std::vector<uint64_t> wanted;
   wanted.reserve(kImagesPerLife);
   for (uint64_t i = 0; i < kImagesPerLife; ++i) wanted.push_back(1 + below(random, crash_after));
   std::vector<Pending> pending;
   reactor::simulated::Random fates(seed);
   host.on_submit([&](const reactor::Op&, uint64_t index) {
+    if (end == End::kSigkill && index == crash_after) host.kill();
     if (!settings.every_operation && std::find(wanted.begin(), wanted.end(), index) == wanted.end()) return;
     pending.push_back({host.disk().crash_image(fates, {}), work.model, index});
   });
   host.set_program(work.program());
-  host.crash_after_operations(crash_after);
+  if (end == End::kPowerLoss) host.crash_after_operations(crash_after);
   host.start();
   world.run_until([&] { return work.closed || work.failure || !host.running(); }, kPatience);
   auto explain = [&](const std::string& what) {
@@ -152,17 +191,19 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   if (host.state() == reactor::simulated::HostState::kFatal) return explain("fatal: " + host.fatal_message());
   if (host.running() && !work.closed) return explain("the store hangs");
   if (host.disk().stats().overlapping_writes > 0) return explain("two writes in flight over one block (S5)");
-  if (host.running()) host.power_off();
+  if (host.running()) end == End::kPowerLoss ? host.power_off() : host.kill();
   for (Pending& image : pending) {
-    if (auto wrong = check_image(image.disk, image.model, seed ^ image.index, true, nullptr, counts)) {
+    if (auto wrong = check_image(image.disk, image.model, seed ^ image.index, End::kPowerLoss, nullptr, counts)) {
       return explain(fmt::format("crash after operation {}: {}", image.index, *wrong));
     }
   }
   Image last;
-  if (auto wrong = check_image(host.disk(), work.model, seed + 3, true, &last, counts)) {
-    return explain(fmt::format("power off after operation {}: {}", host.operations_submitted(), *wrong));
+  if (auto wrong = check_image(host.disk(), work.model, seed + 3, end, &last, counts)) {
+    return explain(fmt::format("{} after operation {}: {}", end == End::kPowerLoss ? "power off" : "SIGKILL",
+                               host.operations_submitted(), *wrong));
   }
-  adopt(work.model, last);
+  // What the next life finds after a SIGKILL it decides by itself (Driver::run).
+  if (end == End::kPowerLoss) adopt(work.model, last);
   disk = host.disk();
   return std::nullopt;
 }
@@ -201,7 +242,7 @@ std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Coun
   world.run_until([&] { return work.closed || !host.running(); }, kSettle);
   if (work.failure) return work.failure;
   if (host.running()) host.kill();
-  const Recovery whole = recover(host.disk(), seed, 0);
+  const Recovery whole = recover(host.disk(), seed, {});
   if (whole.failure) return whole.failure;
   if (auto wrong = compare(work.model, whole.reader.image, false)) return wrong;
   for (const std::string& path : host.disk().all_files()) {
@@ -212,7 +253,7 @@ std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Coun
       const uint64_t byte = block + below(work.random, length);
       if (!rotten.flip_bit(path, byte, static_cast<uint32_t>(below(work.random, 8)))) continue;
       ++counts.flips;
-      Recovery recovery = recover(rotten, seed, 0);
+      Recovery recovery = recover(rotten, seed, {});
       if (recovery.failure) return fmt::format("bit flipped in {} at {}: {}", path, byte, *recovery.failure);
       if (recovery.reader.refused) {
         ++counts.refused;
@@ -233,7 +274,9 @@ int run(const Settings& settings, uint64_t first, uint64_t count) {
   Counts counts;
   uint64_t failed = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
+    tests::BugHunt::at_seed(seed);
     const auto wrong = settings.rot ? run_rot(seed, settings, counts) : run_seed(seed, settings, counts);
+    if (wrong && !settings.bug.empty()) return tests::BugHunt::found(*wrong);
     if (wrong) {
       ++failed;
       fmt::print("seed {}: {}\n", seed, *wrong);
@@ -244,12 +287,13 @@ int run(const Settings& settings, uint64_t first, uint64_t count) {
       std::fflush(stdout);
     }
   }
+  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
   if (settings.rot) {
     fmt::print(
         "{} seeds: {} bits flipped: {} unaffected, {} repaired, {} partitions damaged and said so, {} stores refused\n",
         counts.seeds, counts.flips, counts.unaffected, counts.repaired, counts.damaged, counts.refused);
   } else {
-    fmt::print("{} seeds: {} lives, {} appends, {} truncations, {} crashes recovered, {} crashes inside recovery\n",
+    fmt::print("{} seeds: {} lives, {} appends, {} truncations, {} crashes recovered, {} deaths inside recovery\n",
                counts.seeds, counts.lives, counts.appends, counts.truncations, counts.crashes, counts.recrashes);
   }
   fmt::print("{} passed, {} failed\n", counts.seeds - failed, failed);
@@ -262,8 +306,17 @@ int run(const Settings& settings, uint64_t first, uint64_t count) {
 int main(int argc, char** argv) {
   using namespace posthaste::storage_crash;
   Settings settings;
-  const auto seeds = posthaste::tests::parse_seed_arguments(
-      argc, argv,
-      {{"--every-operation", &settings.every_operation}, {"--rot", &settings.rot}, {"--verbose", &settings.verbose}});
-  return seeds ? run(settings, seeds->first, seeds->count) : 2;
+  const auto seeds = posthaste::tests::parse_seed_arguments(argc, argv,
+                                                            {{"--every-operation", &settings.every_operation},
+                                                             {"--rot", &settings.rot},
+                                                             {"--verbose", &settings.verbose},
+                                                             {"--bugs", &settings.list_bugs},
+                                                             {.name = "--bug", .text = &settings.bug}});
+  if (!seeds) return 2;
+  if (settings.list_bugs) {
+    posthaste::tests::BugHunt::list(posthaste::reactor::kStorageCrash);
+    return 0;
+  }
+  if (!settings.bug.empty() && !posthaste::tests::BugHunt::begin(settings.bug)) return 2;
+  return run(settings, seeds->first, seeds->count);
 }

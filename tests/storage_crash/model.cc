@@ -81,15 +81,19 @@ std::optional<std::string> compare(const Model& model, const Image& image, bool 
   return std::nullopt;
 }
 
+void adopt_one(ModelPartition& partition, int64_t log_start, int64_t end) {
+  partition.life = Life::kAlive;
+  cut_model(partition, end);
+  partition.acked = end;
+  partition.log_start_acked = partition.log_start_asked = log_start;
+  partition.cut.reset();
+}
+
 void adopt(Model& model, const Image& image) {
   std::erase_if(model, [&](const auto& entry) { return !image.contains(entry.first); });
   for (auto& [id, partition] : model) {
     const Recovered& found = image.at(id);
-    partition.life = Life::kAlive;
-    cut_model(partition, found.end);
-    partition.acked = found.end;
-    partition.log_start_acked = partition.log_start_asked = found.log_start;
-    partition.cut.reset();
+    adopt_one(partition, found.log_start, found.end);
   }
 }
 

@@ -60,7 +60,10 @@ void cut_model(ModelPartition& partition, int64_t end);
 // partition may be refused from some offset on, but what is served must be right and nothing may be shorter unsaid.
 std::optional<std::string> compare(const Model& model, const Image& image, bool damage_allowed);
 
-// The model as it goes on after a recovery that compare() found right: what was under way is now decided.
+// What was under way in one partition is now decided: it starts and ends there.
+void adopt_one(ModelPartition& partition, int64_t log_start, int64_t end);
+
+// The model as it goes on after a recovery that compare() found right.
 void adopt(Model& model, const Image& image);
 
 }  // namespace posthaste::storage_crash

@@ -49,7 +49,12 @@ class Driver {
   Driver(Core& core, Workload& work, Engine& engine) : core_(core), work_(work), engine_(engine), scope_(core) {}
 
   Task<void> run() {
-    engine_.for_each([this](Partition& partition) { partition.set_config(tiny_log(work_.random)); });
+    engine_.for_each([this](Partition& partition) {
+      partition.set_config(tiny_log(work_.random));
+      const auto known = work_.model.find(partition.topic_id());
+      if (known == work_.model.end()) return work_.fail("recovery shows a partition that nobody created");
+      adopt_one(known->second, partition.log_start_offset(), partition.end_offset());
+    });
     while (work_.steps_left > 0 && !work_.failure) {
       while (work_.paused) co_await core_.sleep(std::chrono::milliseconds(1));
       --work_.steps_left;
@@ -339,6 +344,14 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
     work.fail(fmt::format("recovery: {} {}", to_string(report.error()), host->error_text()));
     co_return;
   }
+  // From here on what was recovered is promised, also what had not been acknowledged before a SIGKILL.
+  std::set<TopicId> there;
+  for (const auto& known : host->known()) there.insert(known.topic_id);
+  std::erase_if(work.model, [&](const auto& entry) {
+    if (!there.contains(entry.first) && entry.second.life == Life::kAlive)
+      work.fail(fmt::format("{}: acked creation, and it is gone", entry.second.topic_name));
+    return !there.contains(entry.first);
+  });
   reactor::TaskScope scope(core);
   for (CoreId to = 0; to < core.core_count(); ++to) {
     scope.spawn(reactor::on_core(core, to, [&work, &host](Core& there) { return drive(there, work, *host); }));

@@ -22,6 +22,7 @@ struct SeedArguments {
 struct SeedFlag {
   std::string_view name;
   bool* value = nullptr;
+  std::string* text = nullptr;  // instead: the next word
 };
 
 // Sets the flags that are named. Nothing, with the usage on stderr, if a word is neither a flag nor a number.
@@ -33,8 +34,13 @@ inline std::optional<SeedArguments> parse_seed_arguments(int argc, char** argv, 
     const std::string_view word = argv[i];
     bool known = false;
     for (const SeedFlag& flag : flags) {
-      if (word != flag.name) continue;
-      *flag.value = known = true;
+      if (word != flag.name || (flag.text != nullptr && i + 1 == argc)) continue;
+      known = true;
+      if (flag.text != nullptr) {
+        *flag.text = argv[++i];
+      } else {
+        *flag.value = true;
+      }
     }
     uint64_t number = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
@@ -44,7 +50,7 @@ inline std::optional<SeedArguments> parse_seed_arguments(int argc, char** argv, 
     }
     if (known) continue;
     std::string usage;
-    for (const SeedFlag& flag : flags) usage += fmt::format(" [{}]", flag.name);
+    for (const SeedFlag& flag : flags) usage += fmt::format(" [{}{}]", flag.name, flag.text == nullptr ? "" : " NAME");
     fmt::print(stderr, "{}: not understood: {}\nusage: {}{} [FIRST_SEED [COUNT]]\n", argv[0], word, argv[0], usage);
     return std::nullopt;
   }
