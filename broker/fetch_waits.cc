@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/broker_core.h"
+#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 
@@ -55,25 +56,26 @@ bool FetchWaits::subscribe(Key key, const std::vector<Watched>& watched, uint64_
     Listener& listener = subscription.listeners.emplace_back();
     listener.subscription = &subscription;
     listener.uid = log->uid();
-    listener.size_before = log->size_bytes();
+    listener.position_before = log->durable_position();
     listener.advanced = [](storage::OffsetListener& told) {
       Subscription& of = *static_cast<Listener&>(told).subscription;
       of.owner->advanced(of);
     };
-    if (log->add_listener(listener, partition.seen)) return true;
+    const bool is_missed = log->add_listener(listener, partition.seen);
+    if (is_missed && !reactor::planted(reactor::Bug::kFetchWakeLost)) return true;
   }
   return false;
 }
 
-// The size of a log grows with the append and the high watermark follows, so this counts a little too much at times:
-// the reader then looks, finds too little, and waits again for the rest.
+// Counts what has become durable, for that is what a reader may see. Not the size of the log: it grows with the append,
+// so what was appended and not yet durable when the wait began would never count, and it shrinks with retention.
 void FetchWaits::advanced(Subscription& subscription) {
   if (subscription.posted) return;
   uint64_t grown = 0;
   for (const Listener& listener : subscription.listeners) {
     storage::Partition* log = broker_.engine().find(listener.uid);
-    const uint64_t size = log == nullptr ? 0 : log->size_bytes();
-    if (size > listener.size_before) grown += size - listener.size_before;
+    const uint64_t position = log == nullptr ? 0 : log->durable_position();
+    if (position > listener.position_before) grown += position - listener.position_before;
   }
   if (grown < subscription.bytes_wanted) return;
   subscription.posted = true;

@@ -52,7 +52,7 @@ class FetchWaits {
   struct Listener : storage::OffsetListener {
     Subscription* subscription = nullptr;
     storage::Uid uid = 0;
-    uint64_t size_before = 0;
+    uint64_t position_before = 0;
   };
   struct Subscription {
     FetchWaits* owner = nullptr;

@@ -180,6 +180,7 @@ class BrokerProgram {
       co_await reach(core, host, Milestone::kDrained);
       co_await background.join();
       co_await broker.stop();
+      CHECK(broker.fetch_memory().available() == broker.fetch_memory().total(), "memory of answers is still taken");
       co_await reach(core, host, Milestone::kQuiet);
       host.cores_[core.id()] = {};
     }

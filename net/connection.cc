@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "reactor/check.h"
+#include "reactor/planted_bugs.h"
 
 namespace posthaste::net {
 namespace {
@@ -245,6 +246,9 @@ Task<void> Connection::send_ready() {
 
 // Sends the ready answers at the front, as many as one gather list holds. False: the connection is ending.
 Task<bool> Connection::send_front(std::vector<Slice>& slices) {
+  if (reactor::planted(reactor::Bug::kAnswerOutOfOrder) && slots_.size() > 1 && slots_[1].ready) {
+    std::swap(slots_[0].response, slots_[1].response);
+  }
   std::vector<kafka::Bytes> pieces;
   size_t answers = 0;
   size_t bytes = 0;

@@ -57,6 +57,8 @@ Task<void> ConnectionSet::drain() {
   draining_ = true;
   connections_.for_each([](Connection& connection) { connection.drain(); });
   co_await scope_.join();
+  CHECK(shared_.memory.available() == shared_.memory.total(), "{} of {} bytes of request memory are still taken",
+        shared_.memory.total() - shared_.memory.available(), shared_.memory.total());
 }
 
 Acceptor::Acceptor(reactor::Core& core, const AcceptLimits& limits, SetOf set_of)

@@ -9,6 +9,7 @@
 #include "net/close_reason.h"
 #include "net/kafka/frame.h"
 #include "reactor/buffer.h"
+#include "reactor/planted_bugs.h"
 #include "reactor/sync.h"
 #include "reactor/task.h"
 
@@ -71,6 +72,7 @@ class FrameMemory {
   std::span<std::byte> bytes() const { return buffer_.bytes(); }
   void release() {
     buffer_.release();
+    if (reactor::planted(reactor::Bug::kMemoryNotReturned)) units_ /= 2;
     if (budget_ != nullptr) std::exchange(budget_, nullptr)->release(std::exchange(units_, 0));
   }
 

@@ -1,5 +1,7 @@
 #include "reactor/mail.h"
 
+#include "reactor/planted_bugs.h"
+
 namespace posthaste::reactor {
 
 Mailroom::Mailroom(CoreId cores) : cores_(cores), doors_(std::make_unique<Door[]>(cores)) {
@@ -88,6 +90,9 @@ void Mail::receive_from(CoreId from) {
   detail::MailPair& inbound = mailroom_.pair(from, core_.id());
   Peer& peer = peers_[from];
   while (RemoteCallBase* call = inbound.replies.pop()) {
+    if (planted(Bug::kReplySlotReused)) {
+      if (RemoteCallBase* later = inbound.replies.pop()) call = later;
+    }
     const auto c = static_cast<size_t>(call->class_);
     ++peer.credits[c];
     call->complete_at_home();

@@ -5,6 +5,7 @@
 #include "broker/groups/coordinator.h"
 #include "broker/metadata/topic_name.h"
 #include "reactor/check.h"
+#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -40,7 +41,8 @@ ErrorCode GroupCoordinator::check_commit(const Group* group, const OffsetCommitR
     if (current->second != request.member_id) return ErrorCode::kFencedInstanceId;
   }
   if (group->find_member(request.member_id) == nullptr) return ErrorCode::kUnknownMemberId;
-  if (request.generation_id != group->generation) return ErrorCode::kIllegalGeneration;
+  const bool is_checked = !reactor::planted(reactor::Bug::kCommitGenerationUnchecked);
+  if (request.generation_id != group->generation && is_checked) return ErrorCode::kIllegalGeneration;
   // Members of a generation whose assignment is not known yet own nothing that they could commit.
   if (group->state == GroupState::kCompletingRebalance) return ErrorCode::kRebalanceInProgress;
   return ErrorCode::kNone;
@@ -84,6 +86,7 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
       records.push_back({encode(OffsetCommitKey{request.group_id, topic.name, partition.index}), encode(value)});
     }
   }
+  if (reactor::planted(reactor::Bug::kCommittedOffsetLost) && records.size() > 1) records.pop_back();
   if (records.empty()) {
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;

@@ -5,6 +5,7 @@
 
 #include "broker/groups/coordinator.h"
 #include "reactor/check.h"
+#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -247,6 +248,9 @@ void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId
   for (auto& [member_id, member] : group->members) {
     const auto assigned = done.assignments.find(member_id);
     if (assigned != done.assignments.end()) member.assignment = assigned->second;
+    if (reactor::planted(reactor::Bug::kPartitionHandedTwice) && !done.assignments.empty()) {
+      member.assignment = done.assignments.begin()->second;
+    }
     if (const auto waiting = std::exchange(member.waiting_sync, std::nullopt)) {
       out.messages.push_back({*waiting, id, sync_answer(*group, member)});
       restart_session(*group, member, now);

@@ -11,6 +11,7 @@
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
 #include "net/kafka/fetch.h"
+#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -283,6 +284,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
       hold->shrink(round.bytes);
       const FetchResponse response = to_wire(*body, fetch, entries);
       Response answer = respond(request, response);
+      if (reactor::planted(reactor::Bug::kLeaseFreedEarly)) drop_round(core, entries, core.core().id());
       for (Entry& entry : entries) hold->take(entry.where.owner, std::move(entry.read.pieces));
       answer.hold = std::move(hold);
       co_return answer;

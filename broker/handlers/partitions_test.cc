@@ -271,6 +271,28 @@ TEST_F(PartitionsTest, FetchWaitsForRecords) {
   stop();
 }
 
+// What was appended and is not durable yet when the wait begins is what the reader waits for.
+TEST_F(PartitionsTest, AFetchThatBeginsBetweenAppendAndDurabilityIsWoken) {
+  start();
+  run([this](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    Client producer(client.core());
+    co_await producer.connect();
+    broker_->slow_disk(100);
+    for (int64_t round = 0; round < 20; ++round) {
+      reactor::TaskScope scope(client.core());
+      auto produce = [&]() -> Task<void> { (void)co_await producer.produce("t", 0, make_batch({"news"})); };
+      scope.spawn(produce());
+      co_await client.core().sleep(reactor::Duration(std::chrono::microseconds(200 * round)));
+      const auto begin = client.core().now();
+      EXPECT_EQ((co_await client.fetch("t", 0, round, 60'000)).values, (Values{"news"}));
+      EXPECT_LT(client.core().now() - begin, 5s) << round;
+      co_await scope.join();
+    }
+    co_await producer.close();
+  });
+}
+
 TEST_F(PartitionsTest, MinBytesIsASumOverPartitionsOnAllCores) {
   start();
   run([](Client& client) -> Task<void> {

@@ -8,6 +8,7 @@
 #include "broker/handlers/handlers.h"
 #include "broker/handlers/produce_errors.h"
 #include "net/kafka/produce.h"
+#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -98,6 +99,7 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   for (size_t i = 0; i < share.entries.size(); ++i) {
     Entry& entry = *share.entries[i];
     if (entry.error != ErrorCode::kNone || !entry.wait_durable) continue;
+    if (entry.result.duplicate && reactor::planted(reactor::Bug::kDuplicateAckedAtOnce)) continue;
     DurableWait& wait = waits[i];
     wait.offset = entry.result.last_offset + 1;
     wait.entry = &entry;

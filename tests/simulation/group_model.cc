@@ -63,6 +63,7 @@ class Member {
     while (!over()) {
       co_await find_coordinator();
       if (over() || !co_await join()) continue;
+      if (stale_generation_) co_await commit_stale();
       if (co_await load_positions()) co_await own();
       if (!over()) co_await sometimes_pause();
     }
@@ -104,8 +105,10 @@ class Member {
       co_return false;
     }
     if (body.error_code != ErrorCode::kNone) co_return co_await refused(body.error_code, "join");
+    const int32_t earlier = member_id_ == body.member_id ? generation_ : -1;
     member_id_ = std::string(body.member_id);
     generation_ = body.generation_id;
+    if (earlier >= 0 && earlier < generation_ && below(random_, 2) == 0) stale_generation_ = earlier;
     std::vector<std::pair<std::string, std::vector<std::byte>>> assignments;
     if (body.leader == member_id_) assignments = assign(body.members);
     co_return co_await sync(assignments);
@@ -211,6 +214,21 @@ class Member {
     co_return true;
   }
 
+  // A commit that left before the rebalance and arrives after it.
+  Task<void> commit_stale() {
+    net::kafka::OffsetCommitRequest request{.group_id = models_.group,
+                                            .generation_id_or_member_epoch = *std::exchange(stale_generation_, {}),
+                                            .member_id = member_id_};
+    request.topics.push_back({.name = models_.topics[0].name});
+    request.topics.back().partitions.push_back({.partition_index = 0, .committed_offset = 0});
+    auto answer = co_await client_.call(request, kCommitVersion, kPatience);
+    if (!answer || answer->body.topics.size() != 1 || answer->body.topics[0].partitions.size() != 1) co_return;
+    if (answer->body.topics[0].partitions[0].error_code == ErrorCode::kNone) {
+      models_.oracle.violation(fmt::format("member {}: a commit of generation {} was accepted in generation {}", id_,
+                                           request.generation_id_or_member_epoch, generation_));
+    }
+  }
+
   Task<bool> heartbeat() {
     net::kafka::HeartbeatRequest request{
         .group_id = models_.group, .generation_id = generation_, .member_id = member_id_};
@@ -266,6 +284,7 @@ class Member {
   KafkaClient client_;
   std::string member_id_;
   int32_t generation_ = -1;
+  std::optional<int32_t> stale_generation_;  // to be committed with, once
   std::vector<int32_t> owned_;
   std::map<int32_t, int64_t> positions_;
 };

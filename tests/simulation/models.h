@@ -45,6 +45,10 @@ reactor::Task<void> consumer(reactor::Core& core, Models& models, PartitionName 
 // Joins the group, owns what it is assigned, commits growing offsets, leaves or falls silent now and then.
 reactor::Task<void> group_member(reactor::Core& core, Models& models, uint32_t id);
 
+// In a world without faults: a fetch that waits for any partition must be answered soon after a record was
+// acknowledged.
+reactor::Task<void> long_poller(reactor::Core& core, Models& models);
+
 // Reads every partition from 0 to the end and the committed offsets, and has the oracle compare. Retries until it
 // could.
 reactor::Task<void> final_reader(reactor::Core& core, Models& models);

@@ -25,6 +25,7 @@ constexpr int16_t kInitProducerIdVersion = 4;
 constexpr int16_t kCreateTopicsVersion = 7;
 constexpr uint64_t kInFlightMax = 5;  // what a broker remembers per producer and partition
 constexpr reactor::Duration kPatience = 5s;
+constexpr reactor::Duration kImpatience = 30ms;
 
 // Errors that a fault may cause. Stricter than Kafka's own list of retriable ones: a corrupt message, say, is a bug
 // here.
@@ -124,6 +125,7 @@ class Producer {
     while (!models_.load_over && !models_.oracle.violated()) {
       enqueue();
       co_await flush();
+      if (below(random_, 8) == 0) co_await send_gap();
       co_await core_.sleep(reactor::Duration(std::chrono::milliseconds(below(random_, 300))));
     }
     co_await client_.close();
@@ -160,11 +162,32 @@ class Producer {
     while (!pending_.empty() && !models_.oracle.violated()) {
       std::vector<net::kafka::ProduceRequest> requests;
       for (const Batch& batch : pending_) requests.push_back(make_request(batch, -1));
-      auto answers = co_await client_.call_all(std::move(requests), kProduceVersion, kPatience);
+      // Now and then it does not wait long: what it repeats is still on its way to the disk.
+      const reactor::Duration patience = below(random_, 4) == 0 ? kImpatience : kPatience;
+      auto answers = co_await client_.call_all(std::move(requests), kProduceVersion, patience);
       if (answers && take_answers(*answers)) continue;
       ++models_.retries;
       co_await core_.sleep(backoff(random_));
     }
+  }
+
+  // A batch that leaves out sequence numbers must be refused: what lies between may still be on its way.
+  Task<void> send_gap() {
+    const PartitionName partition = any_partition(models_, random_);
+    const auto known = sequences_.find(partition);
+    if (known == sequences_.end() || models_.oracle.violated()) co_return;
+    const auto gap = static_cast<int32_t>(1 + below(random_, 5));
+    const storage::BatchToWrite header{.producer_id = producer_id_,
+                                       .producer_epoch = epoch_,
+                                       .base_sequence = storage::sequence_after(known->second, gap)};
+    const Batch batch = make_batch(core_, random_, partition, header, fmt::format("gap{}.{}", id_, next_payload_++));
+    const auto answer = co_await client_.call(make_request(batch, -1), kProduceVersion, kPatience);
+    if (!answer) co_return;
+    const auto answered = only_partition(models_, answer->body, partition);
+    if (!answered || answered->error_code == ErrorCode::kOutOfOrderSequenceNumber) co_return;
+    if (may_happen(answered->error_code)) co_return;
+    models_.oracle.violation(fmt::format("producer {}: {}-{} a sequence gap is answered with error {}", id_,
+                                         partition.topic, partition.index, static_cast<int>(answered->error_code)));
   }
 
   // True if all were acknowledged. Once one is refused, those behind it in the same flight may be refused as out of
@@ -240,12 +263,20 @@ Task<void> plain_producer(reactor::Core& core, Models& models, uint32_t id) {
   auto random = detail::seeded(core);
   KafkaClient client(core, models.broker_address, fmt::format("plain-{}", id));
   for (uint64_t n = 0; !models.load_over && !models.oracle.violated(); ++n) {
-    const Batch batch = make_batch(core, random, any_partition(models, random), {}, fmt::format("p{}.{}", id, n));
+    Batch batch = make_batch(core, random, any_partition(models, random), {}, fmt::format("p{}.{}", id, n));
+    const bool is_spoiled = below(random, 8) == 0;
+    if (is_spoiled) batch.bytes.back() ^= std::byte{0x20};  // its checksum covers that
     const auto acks = static_cast<int16_t>(below(random, 2) == 0 ? 1 : -1);
     auto answer = co_await client.call(make_request(batch, acks), kProduceVersion, kPatience);
     if (answer) {
       const auto partition = only_partition(models, answer->body, batch.partition);
-      if (partition && partition->error_code == ErrorCode::kNone) {
+      if (partition && is_spoiled) {
+        if (partition->error_code != ErrorCode::kCorruptMessage && !may_happen(partition->error_code)) {
+          models.oracle.violation(
+              fmt::format("plain producer {}: a batch with a wrong checksum is answered with error {}", id,
+                          static_cast<int>(partition->error_code)));
+        }
+      } else if (partition && partition->error_code == ErrorCode::kNone) {
         report_ack(models, batch, partition->base_offset);
       } else if (partition && !may_happen(partition->error_code)) {
         models.oracle.violation(

@@ -1,12 +1,12 @@
 // posthaste-sim: the whole broker, its clients, disks and network in one thread, by seed.
 //
-//   posthaste-sim [--twice] [--quiet] [--verbose] [--hashes] [FIRST_SEED [COUNT]]
+//   posthaste-sim [--twice] [--quiet] [--verbose] [--hashes] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
 //
 // A seed draws the machine (1 to 8 cores, latencies, small buffers), the load (producers, consumers, a group) and the
 // faults: SIGKILL, power loss with torn writes, orderly restarts on another number of cores, slow disks, paused cores,
 // broken and delayed connections, clients cut off. Then everything heals: all models must finish, everything
 // acknowledged must be read back, and the broker must stop in an orderly way. --twice runs each seed twice and demands
-// one trace hash.
+// one trace hash. --bug plants a bug (preset `planted`) and stops at the first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -15,6 +15,7 @@
 #include "broker/server.h"
 #include "reactor/simulated/world.h"
 #include "tests/simulation/models.h"
+#include "tests/tools/bug_hunt.h"
 #include "tests/tools/seed_arguments.h"
 
 namespace posthaste::simulation {
@@ -41,6 +42,8 @@ struct Settings {
   bool quiet = false;
   bool verbose = false;
   bool hashes = false;
+  bool list_bugs = false;
+  std::string bug;
 };
 
 struct Outcome {
@@ -181,6 +184,7 @@ class Run {
     for (uint32_t i = 0; i < member_count_; ++i) scope.spawn(group_member(core, models_, i));
     co_await scope.join();
     while (!producers_over_) co_await core.sleep(50ms);
+    co_await long_poller(core, models_);
     co_await final_reader(core, models_);
   }
 
@@ -254,7 +258,9 @@ int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
   Outcome total;
   uint64_t failed = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
+    tests::BugHunt::at_seed(seed);
     Outcome outcome = Run(seed, settings).run();
+    if (outcome.failure && !settings.bug.empty()) return tests::BugHunt::found(*outcome.failure);
     if (settings.twice && !outcome.failure) {
       const Outcome again = Run(seed, settings).run();
       if (again.trace_hash != outcome.trace_hash) {
@@ -281,6 +287,7 @@ int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
     total.retries += outcome.retries;
     total.deaths += outcome.deaths;
   }
+  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
   if (!settings.hashes) {
     fmt::print(
         "{} seeds: {} records acked, {} seen, {} commits, {} generations joined, {} retries, {} deaths of the broker\n",
@@ -300,6 +307,14 @@ int main(int argc, char** argv) {
                                                             {{"--twice", &settings.twice},
                                                              {"--quiet", &settings.quiet},
                                                              {"--verbose", &settings.verbose},
-                                                             {"--hashes", &settings.hashes}});
-  return seeds ? run_seeds(settings, seeds->first, seeds->count) : 2;
+                                                             {"--hashes", &settings.hashes},
+                                                             {"--bugs", &settings.list_bugs},
+                                                             {.name = "--bug", .text = &settings.bug}});
+  if (!seeds) return 2;
+  if (settings.list_bugs) {
+    posthaste::tests::BugHunt::list(posthaste::reactor::kSimulation);
+    return 0;
+  }
+  if (!settings.bug.empty() && !posthaste::tests::BugHunt::begin(settings.bug)) return 2;
+  return run_seeds(settings, seeds->first, seeds->count);
 }
