@@ -78,14 +78,15 @@ Partition::Submitted Partition::submit(RecordWriter& writer) {
 size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
   Segment& segment = *submitting_;
   const uint64_t position = submitted_linear_ - segment.linear_start();
-  const size_t prefix = prefix_due_ && !planted(Bug::kNoFullPagePrefix) ? position % kBlock : 0;
-  if (prefix > 0 && !prefix_in_memory()) {
+  const size_t prefix_due = prefix_due_ ? position % kBlock : 0;
+  if (prefix_due > 0 && !prefix_in_memory()) {
     if (!loading_prefix_) {
       loading_prefix_ = true;
       engine_.spawn(load_prefix());
     }
     return 0;
   }
+  const size_t prefix = planted(Bug::kNoFullPagePrefix) ? 0 : prefix_due;
   const size_t payload_max = writer.room() - RecordWriter::data_record_bytes(0) - prefix;
   const size_t bytes = std::min<uint64_t>(segment.linear_end() - submitted_linear_, payload_max);
   const uint64_t linear_end = submitted_linear_ + bytes;

@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 bin=build/planted/bin
 seeds_max=5000
-seconds_max=300 # for one bug: a simulator that hangs has found nothing
+seconds_max=900 # for one bug: a simulator that hangs has found nothing
 write=no
 [ "${1:-}" = --write ] && write=yes && shift
 results=$(mktemp -d)

@@ -39,7 +39,7 @@ class PartitionReader {
       : models_(models),
         partition_(std::move(partition)),
         random_(detail::seeded(core)),
-        client_(core, models.broker_address, name) {
+        client_(core, models.broker_address, name, models.oracle) {
     keeps_sessions_ = below(random_, 2) == 0;
     end_session();
   }
@@ -168,7 +168,7 @@ Task<void> read_whole_partition(reactor::Core& core, Models& models, PartitionNa
 
 Task<void> read_committed_offsets(reactor::Core& core, Models& models) {
   auto random = detail::seeded(core);
-  KafkaClient client(core, models.broker_address, "final-offsets");
+  KafkaClient client(core, models.broker_address, "final-offsets", models.oracle);
   net::kafka::OffsetFetchRequest request{.group_id = models.group};
   request.topics.emplace();
   request.topics->push_back({.name = models.topics[0].name});

@@ -23,7 +23,7 @@ Task<Result<KafkaClient::Frames>> KafkaClient::exchange_on_socket(const std::vec
     Result<void> got = co_await socket_.receive_all(prefix);
     if (!got) co_return reactor::failure(got.error());
     const auto length = storage::load_be<int32_t>(prefix.data());
-    if (length < 4 || length > kFrameBytesMax) co_return reactor::failure(Errc::kCorrupt);
+    if (length < 4 || length > kFrameBytesMax) co_return wrong(Errc::kCorrupt, "an answer has an impossible length");
     frames.emplace_back(static_cast<size_t>(length));
     got = co_await socket_.receive_all(frames.back());
     if (!got) co_return reactor::failure(got.error());

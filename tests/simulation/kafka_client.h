@@ -8,6 +8,7 @@
 #include "reactor/file.h"
 #include "reactor/scope.h"
 #include "reactor/sync.h"
+#include "tests/simulation/oracle.h"
 
 namespace posthaste::simulation {
 
@@ -20,8 +21,9 @@ struct Answer {
 
 class KafkaClient {
  public:
-  KafkaClient(reactor::Core& core, std::string address, std::string client_id)
-      : core_(core), address_(std::move(address)), client_id_(std::move(client_id)) {}
+  // What no broker may send (answers in another order, bytes that are none) is told to `oracle`.
+  KafkaClient(reactor::Core& core, std::string address, std::string client_id, Oracle& oracle)
+      : core_(core), address_(std::move(address)), client_id_(std::move(client_id)), oracle_(oracle) {}
 
   // Sends `request` and waits for its answer; connects first if need be. Any error closes the connection, and whether
   // the broker acted is then unknown: kConnectionClosed, kConnectionRefused, kTimedOut, or what decoding says.
@@ -52,11 +54,11 @@ class KafkaClient {
     for (size_t i = 0; i < frames->size(); ++i) {
       Answer<Response> answer{std::move((*frames)[i]), {}};
       auto header = net::kafka::decode_response_header(answer.frame, Request::kKey, version);
-      if (!header) co_return reactor::failure(header.error());
+      if (!header) co_return wrong(header.error(), "the header of an answer cannot be read");
       if (header->correlation_id != first_id + static_cast<int32_t>(i))
-        co_return reactor::failure(reactor::Errc::kOutOfOrder);
+        co_return wrong(reactor::Errc::kOutOfOrder, "answers do not come in the order of their requests");
       auto body = net::kafka::decode<Response>(header->body, version);
-      if (!body) co_return reactor::failure(body.error());
+      if (!body) co_return wrong(body.error(), "an answer cannot be read");
       answer.body = std::move(*body);
       answers.push_back(std::move(answer));
     }
@@ -69,6 +71,10 @@ class KafkaClient {
   void set_address(std::string address) { address_ = std::move(address); }
 
  private:
+  std::unexpected<reactor::Errc> wrong(reactor::Errc error, const char* what) {
+    oracle_.violation(client_id_ + ": " + what);
+    return reactor::failure(error);
+  }
   using Frames = std::vector<std::vector<std::byte>>;
   // Sends `bytes` and reads `count` frames, within `patience`.
   reactor::Task<reactor::Result<Frames>> exchange(std::vector<std::byte> bytes, size_t count,
@@ -79,6 +85,7 @@ class KafkaClient {
   reactor::Core& core_;
   std::string address_;
   std::string client_id_;
+  Oracle& oracle_;
   int32_t next_correlation_id_ = 1;
   reactor::Socket socket_;
 };

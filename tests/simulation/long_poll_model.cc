@@ -33,8 +33,8 @@ class LongPoll {
       : core_(core),
         models_(models),
         random_(detail::seeded(core)),
-        reader_(core, models.broker_address, "long-poll-reader"),
-        writer_(core, models.broker_address, "long-poll-writer") {}
+        reader_(core, models.broker_address, "long-poll-reader", models.oracle),
+        writer_(core, models.broker_address, "long-poll-writer", models.oracle) {}
 
   Task<void> run() {
     for (const Topic& topic : models_.topics) {

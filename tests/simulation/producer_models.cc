@@ -118,7 +118,7 @@ class Producer {
         models_(models),
         id_(id),
         random_(detail::seeded(core)),
-        client_(core, models.broker_address, fmt::format("producer-{}", id)) {}
+        client_(core, models.broker_address, fmt::format("producer-{}", id), models.oracle) {}
 
   Task<void> run() {
     co_await init_producer_id();
@@ -233,7 +233,7 @@ class Producer {
 
 Task<void> create_topics(reactor::Core& core, Models& models) {
   auto random = detail::seeded(core);
-  KafkaClient client(core, models.broker_address, "creator");
+  KafkaClient client(core, models.broker_address, "creator", models.oracle);
   net::kafka::CreateTopicsRequest request;
   for (const Topic& topic : models.topics) {
     request.topics.push_back({.name = topic.name, .num_partitions = topic.partitions, .replication_factor = 1});
@@ -261,7 +261,7 @@ Task<void> idempotent_producer(reactor::Core& core, Models& models, uint32_t id)
 Task<void> plain_producer(reactor::Core& core, Models& models, uint32_t id) {
   ++models.running;
   auto random = detail::seeded(core);
-  KafkaClient client(core, models.broker_address, fmt::format("plain-{}", id));
+  KafkaClient client(core, models.broker_address, fmt::format("plain-{}", id), models.oracle);
   for (uint64_t n = 0; !models.load_over && !models.oracle.violated(); ++n) {
     Batch batch = make_batch(core, random, any_partition(models, random), {}, fmt::format("p{}.{}", id, n));
     const bool is_spoiled = below(random, 8) == 0;
