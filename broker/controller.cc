@@ -200,7 +200,8 @@ Task<Result<void>> Controller::create_partitions(std::vector<Uuid> topics) {
     for (int32_t index = 0; index < static_cast<int32_t>(topic->partitions.size()); ++index) {
       const Placement::Key key{id.bytes, index};
       if (placement_.find(key)) continue;
-      const CoreId core = placement_.choose_core(id.bytes);
+      const auto before = attempted_.find(key);
+      const CoreId core = before == attempted_.end() ? placement_.choose_core(id.bytes) : before->second;
       placement_.add(key, core);
       placed.emplace_back(key, core);
       work[core].create.push_back(
@@ -208,9 +209,14 @@ Task<Result<void>> Controller::create_partitions(std::vector<Uuid> topics) {
     }
   }
   Result<void> done = co_await spread_partition_work(broker_, work);
-  // What was not made is not placed: Metadata then says LEADER_NOT_AVAILABLE, and the next start tries again.
-  if (!done) {
-    for (const auto& [key, core] : placed) placement_.remove(key);
+  // What was not made is not placed: Metadata then says LEADER_NOT_AVAILABLE until another attempt succeeds.
+  for (const auto& [key, core] : placed) {
+    if (done) {
+      attempted_.erase(key);
+    } else {
+      attempted_.insert_or_assign(key, core);
+      placement_.remove(key);
+    }
   }
   co_return done;
 }
@@ -218,10 +224,13 @@ Task<Result<void>> Controller::create_partitions(std::vector<Uuid> topics) {
 Task<void> Controller::delete_partitions(std::vector<Placement::Key> partitions) {
   std::vector<PartitionWork> work(engine_host_.cores());
   for (const Placement::Key& key : partitions) {
-    const std::optional<CoreId> core = placement_.find(key);
-    if (!core) continue;
-    work[*core].remove.push_back(key);
-    placement_.remove(key);
+    std::optional<CoreId> core = placement_.find(key);
+    if (core) placement_.remove(key);
+    if (const auto attempt = attempted_.find(key); attempt != attempted_.end()) {
+      core = attempt->second;
+      attempted_.erase(attempt);
+    }
+    if (core) work[*core].remove.push_back(key);
   }
   Result<void> done = co_await spread_partition_work(broker_, work);
   if (!done) {

@@ -2,6 +2,7 @@
 // metadata log, makes and removes partitions on the cores they are placed on, and gives every core the new snapshot.
 // The log is a partition of this broker's own (metadata_log.h); the cluster issue puts consensus under it.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,8 +67,10 @@ class Controller {
   MetadataLog log_;
   MetadataImage image_;
   storage::Placement placement_;
-  // Partitions that the image has are not all made: the next change tries again first.
+  // Partitions that the image has are not all made: the next change tries again first, on the same cores, for some of
+  // them may be there.
   bool incomplete_ = false;
+  std::map<storage::Placement::Key, reactor::CoreId> attempted_;
   reactor::Semaphore turn_;
   std::optional<ProducerIdAllocator> producer_ids_;
   reactor::Event producer_ids_changed_;
