@@ -51,9 +51,10 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
 
 }  // namespace
 
+// The pool goes first and joins its thread: the logger then always ends here, and not with the last line, over there.
 struct LogSink::Spdlog {
-  std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
+  std::shared_ptr<spdlog::details::thread_pool> pool;
 };
 
 LogSink::LogSink(LogLevel least, int fd) : spdlog_(std::make_unique<Spdlog>()) {
