@@ -5,15 +5,15 @@
 namespace posthaste::storage {
 
 Chunk* Segment::chunk_at(uint64_t position) const {
-  auto after = chunks_.upper_bound(static_cast<uint32_t>(position));
-  if (after == chunks_.begin()) return nullptr;
-  Chunk* chunk = std::prev(after)->second.get();
-  return position < uint64_t{chunk->position} + chunk->capacity() ? chunk : nullptr;
+  const auto found = chunks_from(position);
+  return found != chunks_.end() && found->first <= position ? found->second.get() : nullptr;
 }
 
 std::map<uint32_t, ChunkLease>::const_iterator Segment::chunks_from(uint64_t position) const {
   const auto after = chunks_.upper_bound(static_cast<uint32_t>(position));
-  return chunk_at(position) == nullptr ? after : std::prev(after);
+  if (after == chunks_.begin()) return after;
+  const auto before = std::prev(after);
+  return position < uint64_t{before->first} + before->second->capacity() ? before : after;
 }
 
 uint64_t Segment::next_chunk_position(uint64_t position) const {
