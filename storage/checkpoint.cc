@@ -48,7 +48,8 @@ Task<void> Checkpoint::run() {
 
 Task<void> Checkpoint::write_now(bool write_back) {
   co_await one_at_a_time_.acquire(1);
-  co_await gather_and_write(write_back);
+  // Who waited here while the cores closed comes too late: the table of the stop says all of it.
+  if (!stopping_) co_await gather_and_write(write_back);
   one_at_a_time_.release(1);
 }
 
@@ -157,7 +158,8 @@ Task<void> Checkpoint::wait_until_closed() {
 }
 
 // All engines are closed and everything is flushed: no journal record is needed any more.
-Task<Result<void>> Checkpoint::write_last() {
+Task<void> Checkpoint::write_last() {
+  co_await one_at_a_time_.acquire(1);
   TableSnapshot table{.number = number_ + 1, .cores = host_.cores(), .streams = host_.recovered_.streams};
   Bytes entries;
   uint64_t count = 0;
@@ -170,7 +172,7 @@ Task<Result<void>> Checkpoint::write_last() {
     table.streams[s] = closed_[host_.stream_owner(s)]->closed_stream;
   }
   co_await write_slot(encode_table(table, entries, count));
-  co_return Result<void>();
+  one_at_a_time_.release(1);
 }
 
 Task<Result<void>> write_table_file(Core& core, std::string path, const Bytes& file) {

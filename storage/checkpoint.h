@@ -25,13 +25,13 @@ class Checkpoint {
     stopping_ = true;
     wake_.notify_all();
   }
-  // One table, now.
+  // One table, now. Nothing after stop().
   reactor::Task<void> write_now(bool write_back);
   // A core has closed its engine: `part` speaks for it from now on.
   reactor::Task<void> core_closed(reactor::CoreId core, Engine::TablePart part);
   reactor::Task<void> wait_until_closed();
-  // The table of a clean stop; after wait_until_closed().
-  reactor::Task<reactor::Result<void>> write_last();
+  // The table of a clean stop; after wait_until_closed() and stop().
+  reactor::Task<void> write_last();
 
  private:
   reactor::Task<void> gather_and_write(bool write_back);

@@ -85,9 +85,8 @@ Task<Result<void>> EngineHost::close(Core& core) {
   CHECK(core.id() == 0);
   co_await checkpoint_->wait_until_closed();
   checkpoint_->stop();
-  Result<void> written = co_await checkpoint_->write_last();
-  (void)co_await lock_.close();
-  co_return written;
+  co_await checkpoint_->write_last();
+  co_return co_await lock_.close();
 }
 
 }  // namespace posthaste::storage
