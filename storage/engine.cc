@@ -249,19 +249,20 @@ Task<void> Engine::write_back_below(uint64_t lsn) {
   struct Wanted {
     std::shared_ptr<Partition> partition;
     uint64_t goal;
+    uint32_t generation;
   };
   std::vector<Wanted> wanted;
   for (const auto& [uid, partition] : by_uid_) {
     if (partition->live_.empty() || partition->live_.front().file_start_lsn >= lsn) continue;
     if (partition->mode_ == Partition::Mode::kDeleting) continue;
-    wanted.push_back({partition, partition->durable_.linear});
+    wanted.push_back({partition, partition->durable_.linear, partition->generation_});
     write_back_.request(*partition, partition->durable_.linear, true);
   }
   for (const Wanted& wait : wanted) {
     Partition& partition = *wait.partition;
     const Partition::Use use(partition);
-    // A truncation meanwhile may put the goal out of reach: then all that there is is flushed.
-    while (partition.flushed_linear_ < std::min(wait.goal, partition.durable_.linear) &&
+    // A truncation meanwhile has flushed all of the old generation, and nobody was asked to write the new one back.
+    while (partition.generation_ == wait.generation && partition.flushed_linear_ < wait.goal &&
            partition.mode_ != Partition::Mode::kDeleting) {
       co_await partition.changed_.wait();
     }
