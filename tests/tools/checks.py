@@ -6,10 +6,15 @@ import time
 import traceback
 
 _counts = {"passed": 0, "failed": 0}
+results = {}  # name of the step -> "ok", "failed" or "not offered"
 
 
 class CheckFailed(Exception):
     pass
+
+
+class NotOffered(Exception):
+    """Raised inside a step when the thing under test has no such function: neither passed nor failed, but said."""
 
 
 def expect(condition, message):
@@ -45,8 +50,12 @@ def step(name, fatal=False):
     begin = time.monotonic()
     try:
         yield
+    except NotOffered as reason:
+        results[name] = "not offered"
+        print(f"-      {name}: not offered ({reason})", flush=True)
     except Exception as error:  # every surprise of a client library is a failed check, not the end of the run
         _counts["failed"] += 1
+        results[name] = "failed"
         print(f"FAILED {name} ({time.monotonic() - begin:.1f} s): {error}", flush=True)
         if not isinstance(error, CheckFailed):
             traceback.print_exc(file=sys.stdout)
@@ -54,6 +63,7 @@ def step(name, fatal=False):
             finish()
     else:
         _counts["passed"] += 1
+        results[name] = "ok"
         print(f"ok     {name} ({time.monotonic() - begin:.1f} s)", flush=True)
 
 

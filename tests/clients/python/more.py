@@ -1,0 +1,18 @@
+"""The scenario of tests/clients/common/ with the Python clients, side by side. Last line: `N passed, M failed`.
+
+usage: more.py      (POSTHASTE_TEST_BOOTSTRAP=HOST:PORT runs against that broker)"""
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "common"), str(HERE.parents[1] / "tools")]
+
+from fleet import side_by_side  # noqa: E402
+from venvs import python_with  # noqa: E402
+
+CLIENTS = {  # adapter -> packages; aiokafka compresses with what cramjam offers
+    "confluent_kafka": ["confluent-kafka==2.16.1"],
+    "aiokafka": ["aiokafka==0.14.0", "cramjam==2.11.0"],
+}
+
+side_by_side("clients-python-more", [(name.replace("_", "-"), [python_with(*packages), str(HERE / f"{name}_adapter.py")], {}) for name, packages in CLIENTS.items()])
