@@ -50,7 +50,43 @@ constexpr int kSelectPoison = 0xdb;  // a recycled buffer no longer holds what i
 
 }  // namespace
 
-void SimulatedBackend::Unmap::operator()(std::byte* memory) const { ::munmap(memory, bytes); }
+namespace {
+// Memory of hosts that are gone, for the next ones. Worlds are made by the million, and a fresh mapping costs a page
+// fault for each page that is touched: a quarter of a storage crash test. What lies in it is what its last user left
+// there, as in a pool that serves for long; who trusts in zeroes has another trace the second time (posthaste-sim
+// --twice).
+class SpareRegions {
+ public:
+  SpareRegions() = default;
+  SpareRegions(const SpareRegions&) = delete;
+  SpareRegions& operator=(const SpareRegions&) = delete;
+  ~SpareRegions() {
+    for (const auto& region : regions_) ::munmap(region.data(), region.size());
+  }
+  void keep(std::span<std::byte> region) {
+    if (regions_.size() == kRegionsMax) {
+      ::munmap(region.data(), region.size());
+    } else {
+      regions_.push_back(region);
+    }
+  }
+  // Empty if there is none of exactly this size.
+  std::span<std::byte> take(size_t bytes) {
+    const auto found = std::ranges::find(regions_, bytes, &std::span<std::byte>::size);
+    if (found == regions_.end()) return {};
+    const std::span<std::byte> region = *found;
+    regions_.erase(found);
+    return region;
+  }
+
+ private:
+  static constexpr size_t kRegionsMax = 16;  // two hosts of eight cores
+  std::vector<std::span<std::byte>> regions_;
+};
+thread_local SpareRegions spare_regions;
+}  // namespace
+
+void SimulatedBackend::GiveBack::operator()(std::byte* memory) const { spare_regions.keep({memory, bytes}); }
 
 SimulatedBackend::SimulatedBackend(Host& host, CoreId core)
     : host_(host),
@@ -302,13 +338,16 @@ Instant SimulatedBackend::now() {
 
 WallMillis SimulatedBackend::wall_now() { return host_.wall_now(); }
 
-// Straight from the kernel: zeroed page by page when touched. Worlds are made by the million, most of a pool stays
-// unused.
+// Fresh from the kernel, as most of a pool stays unused, or a spare one.
 Result<std::span<std::byte>> SimulatedBackend::allocate_memory(size_t bytes) {
-  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return failure(Errc::kNoMemory);
-  memory_.emplace_back(static_cast<std::byte*>(memory), Unmap{bytes});
-  return std::span(static_cast<std::byte*>(memory), bytes);
+  std::span<std::byte> region = spare_regions.take(bytes);
+  if (region.empty()) {
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return failure(Errc::kNoMemory);
+    region = {static_cast<std::byte*>(memory), bytes};
+  }
+  memory_.emplace_back(region.data(), GiveBack{bytes});
+  return region;
 }
 
 Slice SimulatedBackend::take_select_buffer() {

@@ -72,7 +72,7 @@ class SimulatedBackend final : public Backend {
     bool on_disk = false;
     Disk::Ticket ticket = 0;
   };
-  struct Unmap {
+  struct GiveBack {
     size_t bytes = 0;
     void operator()(std::byte* memory) const;
   };
@@ -99,7 +99,7 @@ class SimulatedBackend final : public Backend {
   std::vector<Op*> done_;
   std::vector<FileSlot> files_;
   std::vector<uint32_t> free_files_;
-  std::vector<std::unique_ptr<std::byte, Unmap>> memory_;
+  std::vector<std::unique_ptr<std::byte, GiveBack>> memory_;
   std::unique_ptr<std::byte[]> select_memory_;
   std::vector<uint32_t> free_select_buffers_;
 };

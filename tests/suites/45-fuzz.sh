@@ -1,7 +1,7 @@
 # what: fuzz targets over seeds and old findings; full: each 30 s in libFuzzer with sanitizers and an allocation budget
 # limit: 2400
 . "$(dirname "$0")/../tools/suite.sh"
-# A finding: build/fuzz/findings/NAME-...; repeat it with build/fuzz/bin/fuzz-NAME FILE, mend the cause, and keep the file in
+# A finding: build/fuzz/findings/NAME-...; repeat it with build/asan/bin/fuzz-NAME FILE, mend the cause, and keep the file in
 # tests/fuzz/regressions/NAME/.
 targets="frame request response record-batch journal table recovery broker-records"
 seconds=${POSTHASTE_FUZZ_SECONDS:-30}
@@ -16,11 +16,11 @@ for target in $targets; do
 done
 [ "$POSTHASTE_TEST_MODE" = full ] || finish
 
-must_build fuzz fuzz_targets
+must_build asan fuzz_targets
 mkdir -p build/fuzz/findings
 fuzz() { # fuzz TARGET: libFuzzer's log to build/logs/fuzz-TARGET.log, what it learnt to build/fuzz/corpus/TARGET
   mkdir -p "build/fuzz/corpus/$1" "tests/fuzz/regressions/$1"
-  build/fuzz/bin/fuzz-"$1" -max_total_time="$2" -rss_limit_mb="$3" -timeout=20 -max_len=4096 -entropic=0 -print_final_stats=1 \
+  build/asan/bin/fuzz-"$1" -max_total_time="$2" -rss_limit_mb="$3" -timeout=20 -max_len=4096 -entropic=0 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/findings/$1-" "build/fuzz/corpus/$1" "build/fuzz-seeds/$1" "tests/fuzz/regressions/$1" >"build/logs/fuzz-$1.log" 2>&1
 }
 export -f fuzz
