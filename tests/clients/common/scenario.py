@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tools")]
 
 import wire  # noqa: E402
 from broker import ROOT  # noqa: E402
-from checks import CheckFailed, expect, expect_equal, finish, results, step, wait_until  # noqa: E402
+from checks import CheckFailed, NotOffered, expect, expect_equal, finish, results, step, wait_until  # noqa: E402
 from worker import Adapter, Member, Worker  # noqa: E402
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -96,7 +96,8 @@ def topics(run):
         wait_until(lambda: sorted(run.ask("describe_topic", topic=topic)) == ["0", "1", "2", "3", "4"], PATIENCE_SECONDS, "five partitions")
     with step("delete topics"):
         run.ask("delete_topic", topic=topic)
-        expect(topic not in run.ask("list_topics"), "the topic is still listed")
+        # Polled, for some clients keep what they know of topics for a while.
+        wait_until(lambda: topic not in run.ask("list_topics"), PATIENCE_SECONDS, "the topic is still listed")
 
 
 def codecs(run):
@@ -122,7 +123,7 @@ def codecs(run):
 def contents(run):
     topic = run.topic("contents", 3)
     with step("keys choose the partition"):
-        records = [record(b"%d" % index, b"customer %d" % (index * 7 % 20), None) for index in range(200)]
+        records = [record(b"%d" % index, b"customer %d" % (index * 7 % 20), None) for index in range(100)]
         places = run.produce(topic, records)
         used = {}
         for one, (partition, _) in zip(records, places):
@@ -130,13 +131,21 @@ def contents(run):
         expect(all(len(partitions) == 1 for partitions in used.values()), f"a key went to several partitions: {used}")
         expect_equal({partition for partition, _ in places}, {0, 1, 2}, "partitions used")
         run.expect_stored(topic, records, places)
-    with step("headers, empty and missing keys and values"):
-        records = [record(b"", b"empty value", 0), record(None, b"tombstone", 0), record(b"no key", None, 0), record(b"empty key", b"", 0),
-                   record(b"headers", b"k", 0, [("trace", b"\x00\xff\x80"), ("caf\u00e9", "\u00e9t\u00e9".encode()), ("empty", b"")])]
+    with step("headers"):
+        records = [record(b"%d" % index, b"k", 0, [("trace", b"\x00\xff\x80"), ("caf\u00e9", "\u00e9t\u00e9 %d".encode() % index)]) for index in range(20)]
+        run.expect_stored(topic, records, run.produce(topic, records))
+    with step("missing keys, tombstones"):
+        records = [record(None, b"tombstone", 0), record(b"no key", None, 0)]
+        run.expect_stored(topic, records, run.produce(topic, records))
+    with step("empty is not missing"):
+        if "empty is not missing" in run.worker.lacks:
+            raise NotOffered(run.worker.lacks["empty is not missing"])
+        records = [record(b"", b"empty value", 0), record(b"empty key", b"", 0), record(b"empty header", b"k", 0, [("empty", b"")])]
         run.expect_stored(topic, records, run.produce(topic, records))
     with step("large records"):
         records = [record(bytes([65 + index]) * 900_000, b"large", 1) for index in range(4)]
-        run.expect_stored(topic, records, run.produce(topic, records))
+        places = [place for one in records for place in run.produce(topic, [one])]  # together they could be one batch over the limit
+        run.expect_stored(topic, records, places)
 
 
 def times(run):
@@ -242,7 +251,9 @@ def groups(run):
             expect_equal(again, [], "records read again that the killed member had committed")
         with step("group: committed offsets resume"):
             load.wait_for_commits(first, second)
-            expect_equal({int(partition): offset for partition, offset in run.ask("committed", group=group, topic=topic).items()}, load.ends(), "committed offsets")
+            load.check([first, second])
+            shown = {int(partition): offset for partition, offset in run.ask("committed", group=group, topic=topic).items()}
+            expect(shown == load.ends(), f"committed offsets: {shown}, after the commits {first.commits[-8:]} and {second.commits[-8:]}")
             expect(second.stop(), "the member did not leave in time")
             before = set(load.sent)
             load.send(60)

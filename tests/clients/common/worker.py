@@ -4,7 +4,7 @@ they write. It asserts nothing.
 
 An adapter is started as `ADAPTER BOOTSTRAP` (a worker) or `ADAPTER BOOTSTRAP member TOPIC GROUP SESSION_MS NAME`.
 
-A worker first writes {"client": NAME, "version": VERSION}, then reads one JSON object a line, {"do": WHAT, ...}, and answers
+A worker first writes {"client": NAME, "version": VERSION, "lacks": {STEP OF THE SCENARIO: WHY}}, then reads one JSON object a line, {"do": WHAT, ...}, and answers
 each with one line: {"result": ...}, {"error": TEXT} or {"not_offered": WHY}. Keys, values and values of headers are base64 or
 null. What it is asked:
 
@@ -27,7 +27,7 @@ null. What it is asked:
 
 A member joins the group, reads from the committed offsets (at first from the start), commits after each lot what it has
 written, and writes {"event": "record", "partition", "offset", "key", "value"} and, when a commit has succeeded,
-{"event": "committed", "next": {partition: offset}}. A commit that a rebalance refuses is {"event": "commit failed"}. SIGTERM makes
+{"event": "committed", "next": {partition: offset}}; "sure" in it is what the member does not read again, if that is less. A commit that a rebalance refuses is {"event": "commit failed"}. SIGTERM makes
 it leave the group and end. The heartbeat interval is HEARTBEAT_MS of the environment."""
 import contextlib
 import json
@@ -71,7 +71,7 @@ class Worker:
         self.answers = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         hello = self._answer("its greeting")
-        self.client, self.version = hello["client"], hello["version"]
+        self.client, self.version, self.lacks = hello["client"], hello["version"], hello.get("lacks") or {}
 
     def _read(self):
         for line in self.process.stdout:
@@ -115,7 +115,8 @@ class Member:
     """A member of a group and what it has reported so far."""
 
     def __init__(self, adapter, topic, group, session_ms, name):
-        self.name, self.read, self.last_committed, self.surprises = name, [], {}, []
+        self.name, self.read, self.commits, self.surprises = name, [], [], []
+        self.last_committed, self.sure = {}, {}
         self.process = adapter.start("member", topic, group, str(session_ms), name)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -126,14 +127,17 @@ class Member:
                 break
             event = json.loads(line)
             if event["event"] == "record":
-                self.read.append((event["partition"], event["offset"], event["key"], event["value"], self.last_committed.get(event["partition"], 0)))
+                self.read.append((event["partition"], event["offset"], event["key"], event["value"], self.sure.get(event["partition"], 0)))
             elif event["event"] == "committed":
-                self.last_committed = {**self.last_committed, **{int(partition): offset for partition, offset in event["next"].items()}}
+                done = {int(partition): offset for partition, offset in event["next"].items()}
+                self.commits.append(done)
+                self.last_committed = {**self.last_committed, **done}
+                self.sure.update({int(partition): offset for partition, offset in event.get("sure", event["next"]).items()})
             elif event["event"] != "commit failed":
                 self.surprises.append(event)
 
     def records(self):
-        """(partition, offset, key, value, what the member had committed of that partition when it reported the record)"""
+        """(partition, offset, key, value, where the member was sure not to go back behind when it reported the record)"""
         return list(self.read)
 
     def committed(self):
