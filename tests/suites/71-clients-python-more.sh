@@ -1,4 +1,4 @@
-# what: confluent-kafka and aiokafka against a real broker: every codec, groups with a killed member, times, administration
+# what: confluent-kafka, aiokafka and kafka-python against a real broker: every codec, groups with a killed member, times, administration
 # modes: full
 # limit: 600
 . "$(dirname "$0")/../tools/suite.sh"

@@ -10,7 +10,8 @@ sys.path[:0] = [str(HERE.parent / "common"), str(HERE.parents[1] / "tools")]
 from fleet import side_by_side  # noqa: E402
 from venvs import python_with  # noqa: E402
 
-CLIENTS = {  # adapter -> packages; aiokafka compresses with what cramjam offers
+CLIENTS = {  # adapter -> packages: the client and what it compresses with
+    "kafka_python": ["kafka-python==3.0.12", "crc32c==2.9.post0", "lz4==4.4.5", "python-snappy==0.7.3", "zstandard==0.25.0"],
     "confluent_kafka": ["confluent-kafka==2.16.1"],
     "aiokafka": ["aiokafka==0.14.0", "cramjam==2.11.0"],
 }
