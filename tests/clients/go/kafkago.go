@@ -226,16 +226,42 @@ func kafkaGoMember(ctx context.Context, bootstrap, topic, group string, session 
 		RebalanceTimeout: 10 * time.Second, StartOffset: kafka.FirstOffset, MaxWait: 100 * time.Millisecond, JoinGroupBackoff: time.Second,
 		Dialer: &kafka.Dialer{ClientID: name, Timeout: 10 * time.Second}})
 	for {
-		m, err := reader.FetchMessage(ctx)
+		lot, err := kafkaGoLot(ctx, reader)
 		if ctx.Err() != nil {
 			return reader.Close() // leaves the group
 		}
 		if err != nil {
 			return err
 		}
-		reportRecord(int32(m.Partition), m.Offset, m.Key, m.Value)
 		// A commit that a rebalance finds waiting is sent with the next generation, which has already fetched where it begins.
-		partition := int32(m.Partition)
-		reportCommit(map[int32]int64{partition: m.Offset + 1}, map[int32]int64{partition: m.Offset}, reader.CommitMessages(context.Background(), m))
+		next, sure := map[int32]int64{}, map[int32]int64{}
+		for _, m := range lot {
+			partition := int32(m.Partition)
+			reportRecord(partition, m.Offset, m.Key, m.Value)
+			next[partition] = m.Offset + 1
+			if _, known := sure[partition]; !known {
+				sure[partition] = m.Offset
+			}
+		}
+		reportCommit(next, sure, reader.CommitMessages(context.Background(), lot...))
 	}
+}
+
+// One message, and those that follow it at once.
+func kafkaGoLot(ctx context.Context, reader *kafka.Reader) ([]kafka.Message, error) {
+	m, err := reader.FetchMessage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lot := []kafka.Message{m}
+	soon, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	for len(lot) < 50 {
+		m, err := reader.FetchMessage(soon)
+		if err != nil {
+			break // nothing more for now; an error of the reader comes again with the next lot
+		}
+		lot = append(lot, m)
+	}
+	return lot, nil
 }
