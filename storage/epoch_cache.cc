@@ -46,10 +46,9 @@ void EpochCache::truncate_from_end(int64_t offset) {
 }
 
 void EpochCache::truncate_from_start(int64_t offset) {
-  const auto above = std::ranges::upper_bound(entries_, offset, {}, &EpochEntry::start_offset);
-  if (above == entries_.begin()) return;
-  entries_.erase(entries_.begin(), std::prev(above));
-  entries_.front().start_offset = offset;
+  const auto at_or_above = std::ranges::lower_bound(entries_, offset, {}, &EpochEntry::start_offset);
+  if (at_or_above == entries_.begin()) return;
+  entries_.erase(entries_.begin(), std::prev(at_or_above));
 }
 
 Bytes EpochCache::encode() const {

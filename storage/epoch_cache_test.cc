@@ -120,8 +120,10 @@ TEST(EpochCache, AgreesWithAListOfOffsetsUnderAppendsAndTruncations) {
 TEST(EpochCache, TruncationKeepsTheEpochThatHoldsTheCut) {
   EpochCache cache = make_cache({{2, 10}, {3, 20}, {7, 50}});
   cache.truncate_from_start(35);
-  EXPECT_EQ(cache.entries(), (std::vector<EpochEntry>{{3, 35}, {7, 50}}));
+  EXPECT_EQ(cache.entries(), (std::vector<EpochEntry>{{3, 20}, {7, 50}}));
   cache.truncate_from_start(50);
+  EXPECT_EQ(cache.entries(), (std::vector<EpochEntry>{{3, 20}, {7, 50}})) << "the one that ends there stays";
+  cache.truncate_from_start(51);
   EXPECT_EQ(cache.entries(), (std::vector<EpochEntry>{{7, 50}}));
   cache = make_cache({{2, 10}, {3, 20}});
   cache.truncate_from_start(5);
@@ -129,6 +131,22 @@ TEST(EpochCache, TruncationKeepsTheEpochThatHoldsTheCut) {
   cache.truncate_from_end(20);
   EXPECT_EQ(cache.entries(), (std::vector<EpochEntry>{{2, 10}}));
   EXPECT_EQ(cache.epoch_for(9), kNoLeaderEpoch);
+}
+
+// Storage seed 426647: the life before truncated the start first, recovery did so last, and they disagreed.
+TEST(EpochCache, TheOrderOfTruncationsDoesNotMatter) {
+  for (int64_t start = 0; start <= 60; ++start) {
+    for (int64_t end = start; end <= 60; ++end) {
+      EpochCache one = make_cache({{2, 10}, {3, 20}, {7, 50}});
+      EpochCache other = one;
+      one.truncate_from_start(start);
+      one.truncate_from_end(end);
+      other.truncate_from_end(end);
+      other.truncate_from_start(start);
+      ASSERT_EQ(one, other) << start << " " << end;
+      if (end > 10) ASSERT_TRUE(one.latest().has_value()) << start << " " << end;
+    }
+  }
 }
 
 TEST(EpochCache, RotIsFound) {

@@ -8,6 +8,7 @@
 //   flushed    also in the segment file
 // It knows no leader, no ISR and no request: who acknowledges what is the broker's matter.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
@@ -103,7 +104,12 @@ class Partition final : public std::enable_shared_from_this<Partition>,
 
   // Leader epochs: KIP-101.
   const EpochCache& epochs() const { return epochs_; }
-  EpochEnd end_offset_for_epoch(int32_t epoch) const { return epochs_.end_offset_for(epoch, end_.offset); }
+  // As Kafka, never below the log start.
+  EpochEnd end_offset_for_epoch(int32_t epoch) const {
+    EpochEnd end = epochs_.end_offset_for(epoch, end_.offset);
+    if (end.end_offset != kNoEndOffset) end.end_offset = std::max(end.end_offset, log_start_);
+    return end;
+  }
   // Starts `epoch` at the end of the log if it is newer than all known; journaled before the epoch's first batch.
   void start_epoch(int32_t epoch);
 
