@@ -201,12 +201,11 @@ Task<void> Engine::wait_for_name(Partition& partition) {
 }
 
 void Engine::tidy(Partition& partition, std::shared_ptr<Segment> segment) {
-  if (!segment->tidy) spawn(tidy_task(*this, partition, std::move(segment)));
+  if (!segment->tidy) spawn(tidy_task(*this, Partition::Use(partition), std::move(segment)));
 }
 
-Task<void> Engine::tidy_task(Engine& engine, Partition& partition, std::shared_ptr<Segment> segment) {
-  const Partition::Use use(partition);
-  co_await engine.files_.tidy(partition, std::move(segment));
+Task<void> Engine::tidy_task(Engine& engine, Partition::Use use, std::shared_ptr<Segment> segment) {
+  co_await engine.files_.tidy(use.partition(), std::move(segment));
 }
 
 void Engine::note_unflushed(Partition& partition) {

@@ -212,7 +212,7 @@ class Engine {
   };
   reactor::Task<reactor::Result<void>> open(const TableSnapshot& recovered);
   static reactor::Task<void> run_background(Engine& engine, reactor::Task<void> task);
-  static reactor::Task<void> tidy_task(Engine& engine, Partition& partition, std::shared_ptr<Segment> segment);
+  static reactor::Task<void> tidy_task(Engine& engine, Partition::Use use, std::shared_ptr<Segment> segment);
   static reactor::Task<void> sweep(Engine& engine);
   static reactor::Task<void> remove_files(Engine& engine, std::shared_ptr<Partition> partition);
   reactor::Task<void> write_back_below(uint64_t lsn);

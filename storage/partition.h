@@ -148,16 +148,19 @@ class Partition final : public std::enable_shared_from_this<Partition>,
     uint64_t file_start_lsn = 0;
     uint64_t linear_end = 0;
   };
-  // Counts those who work with this object across a wait: it is not deleted under them.
+  // Counts those who work with this object across a wait: it is not deleted, and not cut, under them. A task that is
+  // spawned gets its own as an argument: it counts from then on, not from when it first runs.
   class Use {
    public:
     explicit Use(Partition& of) : partition_(of.shared_from_this()) { ++partition_->users_; }
-    Use(const Use&) = delete;
-    Use& operator=(const Use&) = delete;
+    Use(Use&& other) noexcept = default;
+    Use& operator=(Use&&) = delete;
     ~Use() {
+      if (partition_ == nullptr) return;
       --partition_->users_;
       partition_->changed_.notify_all();
     }
+    Partition& partition() const { return *partition_; }
 
    private:
     std::shared_ptr<Partition> partition_;
@@ -206,7 +209,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   // What a durable META record says is so in memory now. Until then no table is made of the partition.
   void meta_applied();
   bool prefix_in_memory() const;
-  reactor::Task<void> load_prefix();
+  reactor::Task<void> load_prefix(Use use);
   void copy_out(const Segment& segment, uint64_t position, MutableBytes into) const;
   uint64_t released_linear() const;
   uint64_t oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const;
@@ -244,7 +247,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   // partition_control.cc
   void doom(Segment& segment);
   void remove_segments_below_log_start();
-  reactor::Task<void> remove_gone(std::vector<std::shared_ptr<Segment>> gone);
+  reactor::Task<void> remove_gone(Use use, std::vector<std::shared_ptr<Segment>> gone);
   reactor::Task<reactor::Result<void>> cut(int64_t offset);
   void cut_memory(const Boundary& to);
   reactor::Task<reactor::Result<void>> rebuild_producers();

@@ -82,7 +82,7 @@ size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
   if (prefix_due > 0 && !prefix_in_memory()) {
     if (!loading_prefix_) {
       loading_prefix_ = true;
-      engine_.spawn(load_prefix());
+      engine_.spawn(load_prefix(Use(*this)));
     }
     return 0;
   }
@@ -129,8 +129,7 @@ Partition::Boundary Partition::last_boundary_at(Boundary from, uint64_t linear) 
 }
 
 // The block's first bytes, which only the segment file has, for the prefix of the next record.
-Task<void> Partition::load_prefix() {
-  const Use use(*this);
+Task<void> Partition::load_prefix(Use /*use*/) {
   const std::shared_ptr<Segment> segment = submitting_;
   const uint64_t block = align_down(submitted_linear_ - segment->linear_start());
   ChunkLease chunk(segment->chunk_at(block));

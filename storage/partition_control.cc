@@ -55,11 +55,10 @@ void Partition::remove_segments_below_log_start() {
     if (flushed_linear_ == end_.linear) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   }
   changed_.notify_all();
-  engine_.spawn(remove_gone(std::move(gone)));
+  engine_.spawn(remove_gone(Use(*this), std::move(gone)));
 }
 
-Task<void> Partition::remove_gone(std::vector<std::shared_ptr<Segment>> gone) {
-  const Use use(*this);
+Task<void> Partition::remove_gone(Use /*use*/, std::vector<std::shared_ptr<Segment>> gone) {
   for (const auto& segment : gone) co_await engine_.files().close(*segment);
   (void)co_await engine_.files().remove_doomed(*this);
 }
@@ -168,7 +167,7 @@ void Partition::cut_memory(const Boundary& to) {
       waiter.done(waiter, failure(Errc::kStale));
     });
   }
-  if (!gone.empty()) engine_.spawn(remove_gone(std::move(gone)));
+  if (!gone.empty()) engine_.spawn(remove_gone(Use(*this), std::move(gone)));
 }
 
 // The newest snapshot of a sealed segment, and the headers behind it.
