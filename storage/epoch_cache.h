@@ -47,9 +47,9 @@ class EpochCache {
 
   // The log now ends at `offset`: epochs that start there or later are gone.
   void truncate_from_end(int64_t offset);
-  // The log now starts at `offset`: epochs that end before it are gone. The one that ends there stays, and none is moved:
-  // so the order of this and a truncate_from_end() at or above `offset` does not matter (recovery has another order than
-  // the life before it), and a log that is cut down to nothing still knows which epoch was its last.
+  // The log now starts at `offset`: epochs that end before it are gone. The one that ends there stays, and none is
+  // moved: so the order of this and a truncate_from_end() at or above `offset` does not matter (recovery has another
+  // order than the life before it), and a log that is cut down to nothing still knows which epoch was its last.
   void truncate_from_start(int64_t offset);
   void clear() { entries_.clear(); }
 
