@@ -13,7 +13,6 @@ namespace posthaste::storage {
 using reactor::Bug;
 using reactor::Core;
 using reactor::CoreId;
-using reactor::Errc;
 using reactor::failure;
 using reactor::File;
 using reactor::planted;
@@ -168,7 +167,8 @@ Task<void> Checkpoint::write_last() {
     count += part->count;
     table.next_uid = std::max(table.next_uid, part->next_uid);
   }
-  for (uint16_t s = 0; s < table.streams.size(); ++s) {
+  const auto streams = static_cast<uint16_t>(table.streams.size());
+  for (uint16_t s = 0; s < streams; ++s) {
     table.streams[s] = closed_[host_.stream_owner(s)]->closed_stream;
   }
   co_await write_slot(encode_table(table, entries, count));
