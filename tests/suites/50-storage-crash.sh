@@ -9,7 +9,7 @@ seeds_on_all_cores 1 $seeds build/release/$program
 seeds_on_all_cores 100001 $((seeds / 1000)) build/release/$program --every-operation
 seeds_on_all_cores 200001 $((seeds / 250)) build/release/$program --rot
 # Seeds beyond those above that found a bug once (docs/reliability.md).
-for seed in 55024 65676 115144 426647 472776; do seeds_on_all_cores $seed 1 build/release/$program; done
+for seed in 55024 65676 93848 115144 426647 472776; do seeds_on_all_cores $seed 1 build/release/$program; done
 [ "$POSTHASTE_TEST_MODE" = full ] || finish
 must_build asan posthaste-storage-crash
 # The same with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer: fewer seeds, other ones.
