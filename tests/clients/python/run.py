@@ -1,5 +1,5 @@
-"""Runs the guide scenario with each pinned version of kafka-python, and what administrators do with the newest: a virtual
-environment per version (kept in build/venvs), a fresh broker per run. Last line: `N passed, M failed`.
+"""Runs the guide scenario with each pinned version of kafka-python, and with the newest what administrators do and the example
+of README.md: a virtual environment per version (kept in build/venvs), a fresh broker per run. Last line: `N passed, M failed`.
 
 usage: run.py      (POSTHASTE_TEST_BOOTSTRAP=HOST:PORT runs against that broker)"""
 import pathlib
@@ -32,7 +32,7 @@ def run(version, program):
 
 def main():
     passed = failed = 0
-    for version, program in [(version, "scenario.py") for version in VERSIONS] + [(VERSIONS[0], "admin.py")]:
+    for version, program in [(version, "scenario.py") for version in VERSIONS] + [(VERSIONS[0], program) for program in ("admin.py", "readme.py")]:
         good, bad = run(version, program)
         passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")
