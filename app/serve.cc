@@ -65,6 +65,7 @@ uring::UringOptions uring_options(const BrokerConfig& config, uring::LogSink& lo
       options.ring.profile = uring::Profile::k6_12;
       break;
   }
+  options.pin_threads = config.pin_cores;
   options.log = &log;
   return options;
 }

@@ -51,7 +51,7 @@ struct Host::Shared {
 
   void thread_main(CoreId id);
   void run_core(CoreId id, UringBackend& backend);
-  void pin(CoreId id);
+  void place_thread(CoreId id);
   void end_all();
 
   HostOptions options;
@@ -76,8 +76,8 @@ struct Host::Shared {
   bool closed = false;               // guarded by stop_mutex
 };
 
-void Host::Shared::pin(CoreId id) {
-  if (!cpus.empty()) {
+void Host::Shared::place_thread(CoreId id) {
+  if (uring.pin_threads && !cpus.empty()) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(static_cast<size_t>(cpus[id % cpus.size()]), &set);
@@ -87,7 +87,7 @@ void Host::Shared::pin(CoreId id) {
 }
 
 void Host::Shared::thread_main(CoreId id) {
-  pin(id);
+  place_thread(id);
   auto backend = UringBackend::create(id, *wakes, uring);
   if (!backend) {
     const std::lock_guard lock(start_mutex);

@@ -2,6 +2,7 @@
 #include "reactor/uring/host.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include "reactor/file.h"
 #include "reactor/mail.h"
@@ -34,6 +35,26 @@ TEST_P(HostTest, RunsOneProgramPerCoreAndEnds) {
   EXPECT_EQ(ran, 7U);
   EXPECT_EQ(reports->size(), 3U);
   EXPECT_EQ(reports->front().profile, GetParam());
+}
+
+TEST_P(HostTest, ThreadsAreBoundToOneProcessorUnlessToldOtherwise) {
+  const auto processors = [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CHECK(::sched_getaffinity(0, sizeof set, &set) == 0);
+    return CPU_COUNT(&set);
+  };
+  const int allowed = processors();
+  for (const bool pinned : {true, false}) {
+    uring_.pin_threads = pinned;
+    std::atomic<int> seen{0};
+    const auto reports = run_host(cores(1), uring_, [&](Core&) -> Task<void> {
+      seen = processors();
+      co_return;
+    });
+    ASSERT_TRUE(reports) << reports.error();
+    EXPECT_EQ(seen, pinned ? 1 : allowed);
+  }
 }
 
 TEST_P(HostTest, EndsOnRequestStop) {

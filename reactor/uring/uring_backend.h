@@ -30,7 +30,8 @@ struct UringOptions {
   // Registers what allocate_memory() hands out with the kernel: saves the look-up of pages in each read and write, but
   // takes all of the memory at once. Needs locked memory for it (root, or ulimit -l); without, it logs and goes on.
   bool register_memory = false;
-  LogSink* log = nullptr;  // none: lines are discarded
+  bool pin_threads = true;  // each core's thread to one processor; without, the kernel moves them (used by Host)
+  LogSink* log = nullptr;   // none: lines are discarded
 };
 
 // Counters since the start; read by the owning core.
