@@ -1,7 +1,13 @@
 # what: clang-format of every C++ file
 # limit: 120
 . "$(dirname "$0")/../tools/suite.sh"
-while read -r file; do
-  if clang-format-19 --dry-run --Werror "$file"; then passed; else failed "$file: run clang-format-19 -i $file"; fi
-done < <(git ls-files '*.cc' '*.h')
+format() { if clang-format-19 --dry-run --Werror "$1"; then echo "formatted"; else echo "unformatted $1"; fi; }
+export -f format
+while read -r line; do
+  case "$line" in
+    formatted) passed ;;
+    "unformatted "*) failed "${line#unformatted }: run clang-format-19 -i ${line#unformatted }" ;;
+    *) echo "$line" ;;
+  esac
+done < <(git ls-files -z '*.cc' '*.h' | xargs -0 -P "$(nproc)" -I{} bash -c 'format "$1" 2>&1' format {})
 finish

@@ -1,10 +1,10 @@
 # what: random messages of every API and version against Kafka's own classes, both directions: same values, same bytes
+# modes: full
 # limit: 900
 . "$(dirname "$0")/../tools/suite.sh"
 must_build release posthaste-wire-compare
 compare=build/release/bin/posthaste-wire-compare
 count=50
-[ "$POSTHASTE_TEST_MODE" = quick ] && count=5
 seed=${POSTHASTE_WIRE_SEED:-$(date +%s)}
 echo "seed $seed (POSTHASTE_WIRE_SEED repeats it)"
 

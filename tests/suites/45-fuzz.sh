@@ -1,4 +1,5 @@
-# what: fuzz targets over seeds and old findings; full: each 30 s in libFuzzer with sanitizers and an allocation budget
+# what: fuzz targets over seeds and old findings, then each 30 s in libFuzzer with sanitizers and an allocation budget
+# modes: full
 # limit: 2400
 . "$(dirname "$0")/../tools/suite.sh"
 # A finding: build/fuzz/findings/NAME-...; repeat it with build/asan/bin/fuzz-NAME FILE, mend the cause, and keep the file in
@@ -14,7 +15,6 @@ for target in $targets; do
   [ -d tests/fuzz/regressions/$target ] && inputs+=(tests/fuzz/regressions/$target)
   counted build/release/bin/fuzz-$target "${inputs[@]}" 2>/dev/null
 done
-[ "$POSTHASTE_TEST_MODE" = full ] || finish
 
 must_build asan fuzz_targets
 mkdir -p build/fuzz/findings
