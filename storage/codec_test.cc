@@ -27,9 +27,13 @@ TEST(Endian, ByteOrderIsWhatTheNameSays) {
 }
 
 TEST(Xxh3, KnownValuesAndAnySplit) {
-  // The values of the reference implementation for the empty input.
+  // The values of the reference implementation: of nothing, and of enough bytes that the widest registers are used.
   EXPECT_EQ(xxh3_64({}), 0x2d06800538d394c2U);
   EXPECT_EQ(xxh3_128({}), (Hash128{0x6001c324468d497fU, 0x99aa06d3014798d8U}));
+  Bytes ascending(1000);
+  for (size_t i = 0; i < ascending.size(); ++i) ascending[i] = static_cast<std::byte>(i);
+  EXPECT_EQ(xxh3_64(ascending, 42), 0x1ba5b309df6f67d3U);
+  EXPECT_EQ(xxh3_128(ascending), (Hash128{0xd33dd80b46f60e50U, 0x076f7e02b7120d2aU}));
   std::mt19937_64 random(1);
   for (int round = 0; round < 100; ++round) {
     Bytes bytes(random() % 3000);

@@ -9,6 +9,11 @@
 
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
+#if defined(__x86_64__)
+// XXH3 in the widest registers that the machine has, chosen at the first call. What the library does without is SSE2:
+// a quarter of the speed, and a third of the broker's time when producing.
+#include <xxh_x86dispatch.h>
+#endif
 
 namespace posthaste::storage {
 
