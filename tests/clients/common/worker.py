@@ -111,37 +111,19 @@ class Worker:
             self.process.wait()
 
 
-class Member:
-    """A member of a group and what it has reported so far."""
+class EventProcess:
+    """A process that writes one JSON object a line until it is stopped or killed. `took` is called with each, on a thread of this
+    object: what it needs must be there before the constructor of this class is called."""
 
-    def __init__(self, adapter, topic, group, session_ms, name):
-        self.name, self.read, self.commits, self.surprises = name, [], [], []
-        self.last_committed, self.sure = {}, {}
-        self.process = adapter.start("member", topic, group, str(session_ms), name)
+    def __init__(self, process):
+        self.process = process
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self):
         for line in self.process.stdout:
-            if not line.endswith("\n"):  # a line that SIGKILL cut was never reported
-                break
-            event = json.loads(line)
-            if event["event"] == "record":
-                self.read.append((event["partition"], event["offset"], event["key"], event["value"], self.sure.get(event["partition"], 0)))
-            elif event["event"] == "committed":
-                done = {int(partition): offset for partition, offset in event["next"].items()}
-                self.commits.append(done)
-                self.last_committed = {**self.last_committed, **done}
-                self.sure.update({int(partition): offset for partition, offset in event.get("sure", event["next"]).items()})
-            elif event["event"] != "commit failed":
-                self.surprises.append(event)
-
-    def records(self):
-        """(partition, offset, key, value, where the member was sure not to go back behind when it reported the record)"""
-        return list(self.read)
-
-    def committed(self):
-        return dict(self.last_committed)
+            if line.endswith("\n"):  # a line that SIGKILL cut was never reported
+                self.took(json.loads(line))
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -149,7 +131,7 @@ class Member:
         self.reader.join()
 
     def stop(self):
-        """Lets it leave the group. Returns whether it ended by itself in time."""
+        """Asks it to end. Returns whether it ended by itself in time."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -159,3 +141,30 @@ class Member:
                 return False
         self.reader.join()
         return True
+
+
+class Member(EventProcess):
+    """A member of a group and what it has reported so far. It leaves the group when it is stopped."""
+
+    def __init__(self, adapter, topic, group, session_ms, name):
+        self.name, self.read, self.commits, self.surprises = name, [], [], []
+        self.last_committed, self.sure = {}, {}
+        super().__init__(adapter.start("member", topic, group, str(session_ms), name))
+
+    def took(self, event):
+        if event["event"] == "record":
+            self.read.append((event["partition"], event["offset"], event["key"], event["value"], self.sure.get(event["partition"], 0)))
+        elif event["event"] == "committed":
+            done = {int(partition): offset for partition, offset in event["next"].items()}
+            self.commits.append(done)
+            self.last_committed = {**self.last_committed, **done}
+            self.sure.update({int(partition): offset for partition, offset in event.get("sure", event["next"]).items()})
+        elif event["event"] != "commit failed":
+            self.surprises.append(event)
+
+    def records(self):
+        """(partition, offset, key, value, where the member was sure not to go back behind when it reported the record)"""
+        return list(self.read)
+
+    def committed(self):
+        return dict(self.last_committed)

@@ -123,8 +123,15 @@ func (k *kafkaGo) produce(ctx context.Context, topic, codec string, idempotent b
 	return places, errors.Join(err, writer.Close()) // Close waits for what is completed
 }
 
+// What all readers have in common.
+func kafkaGoReader(bootstrap, topic string) kafka.ReaderConfig {
+	return kafka.ReaderConfig{Brokers: []string{bootstrap}, Topic: topic, MaxBytes: 10_000_000, MaxWait: 100 * time.Millisecond}
+}
+
 func (k *kafkaGo) consume(ctx context.Context, topic string, partition int32, offset int64, count int) ([]consumed, error) {
-	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{k.bootstrap}, Topic: topic, Partition: int(partition), MaxBytes: 10_000_000, MaxWait: 500 * time.Millisecond})
+	config := kafkaGoReader(k.bootstrap, topic)
+	config.Partition = int(partition)
+	reader := kafka.NewReader(config)
 	defer reader.Close()
 	if err := reader.SetOffset(offset); err != nil {
 		return nil, err
@@ -222,9 +229,15 @@ func (k *kafkaGo) deleteGroup(ctx context.Context, group string) error {
 }
 
 func kafkaGoMember(ctx context.Context, bootstrap, topic, group string, session time.Duration, name string) error {
-	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{bootstrap}, GroupID: group, Topic: topic, SessionTimeout: session, HeartbeatInterval: heartbeat(),
-		RebalanceTimeout: 10 * time.Second, StartOffset: kafka.FirstOffset, MaxWait: 100 * time.Millisecond, JoinGroupBackoff: time.Second,
-		Dialer: &kafka.Dialer{ClientID: name, Timeout: 10 * time.Second}})
+	config := kafkaGoReader(bootstrap, topic)
+	config.GroupID = group
+	config.SessionTimeout = session
+	config.HeartbeatInterval = heartbeat()
+	config.RebalanceTimeout = 10 * time.Second
+	config.StartOffset = kafka.FirstOffset
+	config.JoinGroupBackoff = time.Second
+	config.Dialer = &kafka.Dialer{ClientID: name, Timeout: 10 * time.Second}
+	reader := kafka.NewReader(config)
 	for {
 		lot, err := kafkaGoLot(ctx, reader)
 		if ctx.Err() != nil {

@@ -97,7 +97,7 @@ func saramaBytes(data []byte) sarama.Encoder {
 }
 
 func (s *saramaClient) produce(_ context.Context, topic, codec string, idempotent bool, records []produced) ([]place, error) {
-	config := saramaConfig("worker")
+	config := *s.client.Config()
 	config.Producer.Compression = map[string]sarama.CompressionCodec{"none": sarama.CompressionNone, "gzip": sarama.CompressionGZIP,
 		"snappy": sarama.CompressionSnappy, "lz4": sarama.CompressionLZ4, "zstd": sarama.CompressionZSTD}[codec]
 	config.Producer.Flush.Frequency = 20 * time.Millisecond
@@ -108,7 +108,7 @@ func (s *saramaClient) produce(_ context.Context, topic, codec string, idempoten
 	if len(records) > 0 && records[0].Partition != nil {
 		config.Producer.Partitioner = sarama.NewManualPartitioner
 	}
-	producer, err := sarama.NewSyncProducer([]string{s.client.Brokers()[0].Addr()}, config)
+	producer, err := sarama.NewSyncProducer([]string{s.client.Brokers()[0].Addr()}, &config)
 	if err != nil {
 		return nil, err
 	}

@@ -5,19 +5,19 @@ one comes back where it had committed; a new group replays everything. Content a
 usage: scenario.py BOOTSTRAP      (with the Python of a virtual environment that holds kafka-python)"""
 import json
 import pathlib
-import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "common"), str(HERE.parents[1] / "tools")]
 
 import kafka  # noqa: E402
 from checks import expect, expect_equal, finish, step, wait_until  # noqa: E402
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition  # noqa: E402
 from kafka.admin import NewTopic  # noqa: E402
+from worker import EventProcess  # noqa: E402
 
 PARTITIONS = 3
 CUSTOMERS = [f"customer-{number}" for number in range(20)]
@@ -27,22 +27,17 @@ TAKEOVER_SECONDS = SESSION_TIMEOUT_MS / 1000 + 4
 PATIENCE_SECONDS = 40
 
 
-class Member:
+class Member(EventProcess):
     """A member.py process and what it has reported so far."""
 
     def __init__(self, bootstrap, topic, group, name):
         self.name = name
         self.events = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore::DeprecationWarning", str(pathlib.Path(__file__).with_name("member.py")), bootstrap, topic, group, name, str(SESSION_TIMEOUT_MS)],
-            stdout=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", str(HERE / "member.py"), bootstrap, topic, group, name, str(SESSION_TIMEOUT_MS)]
+        super().__init__(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
 
-    def _read(self):
-        for line in self.process.stdout:
-            if line.endswith("\n"):  # a line that SIGKILL cut was never reported
-                self.events.append({**json.loads(line), "at": time.monotonic()})
+    def took(self, event):
+        self.events.append({**event, "at": time.monotonic()})
 
     def of(self, kind):
         return [event for event in list(self.events) if event["event"] == kind]
@@ -59,20 +54,6 @@ class Member:
         for event in self.of("committed"):
             next_offsets.update({int(partition): offset for partition, offset in event["next"].items()})
         return next_offsets
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.reader.join()
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        self.reader.join()
 
 
 class Shop:
