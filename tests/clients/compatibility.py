@@ -19,7 +19,7 @@ from checks import CheckFailed, expect, finish, step  # noqa: E402
 
 DOCUMENT = ROOT / "docs/compatibility.md"
 BEGIN, END = "<!-- begin: written by tests/clients/compatibility.py -->", "<!-- end -->"
-CLIENTS = ("kafka-python", "confluent-kafka", "aiokafka", "kafkajs", "confluent-kafka-javascript", "franz-go", "sarama", "kafka-go")
+CLIENTS = ("java", "kafka-python", "confluent-kafka", "aiokafka", "kafkajs", "confluent-kafka-javascript", "franz-go", "sarama", "kafka-go")
 SHOWN = {"ok": "yes", "failed": "FAILED", "not offered": "-"}
 
 

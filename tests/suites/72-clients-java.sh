@@ -1,4 +1,4 @@
-# what: Kafka's own Java client 4.3.1 and console tools: administration, fetch sessions
+# what: Kafka's own Java client 4.3.1 (the scenario of the other clients, administration) and its console tools, groups with a killed member
 # modes: full
 # limit: 900
 . "$(dirname "$0")/../tools/suite.sh"

@@ -1,5 +1,5 @@
-"""Runs the scenario with several clients side by side against one broker, each with topics and groups of its own. The last
-line is `N passed, M failed`."""
+"""Runs test programs side by side against one broker, each with topics and groups of its own: the scenario with several clients,
+and whatever else a suite has. Each program ends with a line `N passed, M failed`, and so does this."""
 import json
 import pathlib
 import re
@@ -15,12 +15,16 @@ from broker import Broker  # noqa: E402
 SCENARIO = pathlib.Path(__file__).with_name("scenario.py")
 
 
+def scenario(name, adapter, environment=None):
+    """The program that runs the scenario with one client: `adapter` is the command of its adapter, `environment` is added to it."""
+    return name, lambda bootstrap: [sys.executable, str(SCENARIO), name, bootstrap, json.dumps(environment or {}), *adapter]
+
+
 class Run(threading.Thread):
-    def __init__(self, name, command, environment, bootstrap):
+    def __init__(self, name, command):
         super().__init__()
         self.name, self.lines, self.begin, self.seconds = name, [], time.monotonic(), 0.0
-        self.process = subprocess.Popen([sys.executable, str(SCENARIO), name, bootstrap, json.dumps(environment), *command],
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def run(self):
         for line in self.process.stdout:
@@ -35,11 +39,11 @@ class Run(threading.Thread):
         return passed, max(failed, int(self.process.returncode != 0))
 
 
-def side_by_side(suite, clients):
-    """`clients`: (name, command of the adapter, additions to its environment). Ends the program."""
+def side_by_side(suite, programs):
+    """`programs`: (name, function from the broker's address to a command). Ends the program."""
     passed = failed = 0
     with Broker(suite) as broker:
-        runs = [Run(*client, broker.bootstrap) for client in clients]
+        runs = [Run(name, command(broker.bootstrap)) for name, command in programs]
         for run in runs:
             run.start()
         for run in runs:

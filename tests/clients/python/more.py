@@ -7,7 +7,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "common"), str(HERE.parents[1] / "tools")]
 
-from fleet import side_by_side  # noqa: E402
+from fleet import scenario, side_by_side  # noqa: E402
 from venvs import python_with  # noqa: E402
 
 CLIENTS = {  # adapter -> packages: the client and what it compresses with
@@ -16,4 +16,4 @@ CLIENTS = {  # adapter -> packages: the client and what it compresses with
     "aiokafka": ["aiokafka==0.14.0", "cramjam==2.11.0"],
 }
 
-side_by_side("clients-python-more", [(name.replace("_", "-"), [python_with(*packages), str(HERE / f"{name}_adapter.py")], {}) for name, packages in CLIENTS.items()])
+side_by_side("clients-python-more", [scenario(name.replace("_", "-"), [python_with(*packages), str(HERE / f"{name}_adapter.py")]) for name, packages in CLIENTS.items()])
