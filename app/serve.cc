@@ -140,8 +140,12 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, size_t poo
     options.engine.streams = static_cast<uint16_t>(std::min<int32_t>(config.journal_streams, cores));
   }
   if (config.journal_bytes > 0) {
-    options.engine.journal_file_bytes = std::max<uint64_t>(
-        uint64_t{1} << 20, static_cast<uint64_t>(config.journal_bytes) / options.engine.journal_files);
+    constexpr uint64_t kJournalFileBytesMin = uint64_t{1} << 20;
+    storage::EngineOptions& engine = options.engine;
+    const uint64_t share = static_cast<uint64_t>(config.journal_bytes) / engine.journal_files;
+    engine.journal_file_bytes = storage::align_down(std::max(kJournalFileBytesMin, share));
+    engine.commit_bytes_max = static_cast<uint32_t>(
+        std::min<uint64_t>(engine.commit_bytes_max, storage::align_down(engine.journal_file_bytes / 2)));
   }
   return options;
 }

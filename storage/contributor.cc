@@ -7,11 +7,12 @@ namespace posthaste::storage {
 
 using reactor::Task;
 
-Contributor::Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, uint32_t sub_block_bytes_max)
+Contributor::Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, const EngineOptions& options)
     : engine_(engine),
       stream_(stream),
       owner_(owner),
-      sub_block_bytes_max_(sub_block_bytes_max),
+      sub_block_bytes_max_(options.commit_bytes_max),
+      staging_bytes_(options.staging_bytes),
       progress_(engine.core()) {
   kick_.self = this;
   kick_.run = [](reactor::Runnable& runnable) { static_cast<Kick&>(runnable).self->send(); };
@@ -75,27 +76,29 @@ Task<void> Contributor::write(Partition& partition, const JournalRecord& record)
   co_await waiting;
 }
 
-size_t Contributor::build(MutableBytes space) {
+size_t Contributor::build(MutableBytes space, size_t phase, size_t bytes_max) {
   CHECK(!in_flight_);
-  RecordWriter writer(space);
-  while (!metas_.empty() && writer.add_encoded(metas_.front().record)) metas_in_flight_.push_back(metas_.pop_front());
+  writer_ = RecordWriter(space, phase, bytes_max);
+  while (!metas_.empty() && writer_.add_encoded(metas_.front().record)) metas_in_flight_.push_back(metas_.pop_front());
   // A META record that found no room goes first next time; nobody's data may overtake it.
   const bool room_for_data = metas_.empty();
   reactor::IntrusiveList<Partition, DirtyTag> later;
-  while (room_for_data && !dirty_.empty() && writer.room() >= Partition::kRecordRoomMin) {
+  while (room_for_data && !dirty_.empty() && writer_.room() >= Partition::kRecordRoomMin) {
     Partition& partition = dirty_.pop_front();
-    const Partition::Submitted submitted = partition.submit(writer);
+    const Partition::Submitted submitted = partition.submit(writer_, referred_);
     if (submitted.any) included_.push_back({&partition, submitted});
     if (submitted.more) later.push_back(partition);
   }
   dirty_.splice_back(later);
-  in_flight_ = writer.used() > 0;
-  return writer.used();
+  in_flight_ = writer_.used() > 0;
+  if (in_flight_) pieces_ = writer_.finish();
+  return writer_.used();
 }
 
 void Contributor::durable(const CommitPlace& place) {
   CHECK(in_flight_);
   in_flight_ = false;
+  referred_.clear();
   std::vector<Included> included;
   included.swap(included_);
   for (const Included& entry : included) entry.partition->submitted_is_durable(entry.submitted, place);
@@ -114,18 +117,15 @@ void Contributor::durable(const CommitPlace& place) {
 void Contributor::send() {
   if (in_flight_ || !has_work()) return;
   if (!remote_buffer_) {
-    auto buffer = engine_.core().pool().allocate(sub_block_bytes_max_);
-    CHECK(buffer.has_value(), "the pool cannot hold one sub-block");
+    auto buffer = engine_.core().pool().allocate(staging_bytes_);
+    CHECK(buffer.has_value(), "the pool has no room for staging");
     remote_buffer_ = std::move(*buffer);
   }
-  const size_t used = build(remote_buffer_.bytes());
+  const size_t used = build(remote_buffer_.bytes(), 0, sub_block_bytes_max_);
   if (used == 0) return;
-  const size_t padded = align_up(used);
-  std::fill_n(remote_buffer_.data() + used, padded - used, std::byte{0});
   remote_call_ =
       std::make_unique<Call>(engine_.core(), owner_, reactor::MessageClass::kPush,
-                             SendSubBlock{&engine_.host(), engine_.core().id(), remote_buffer_.bytes().first(padded),
-                                          static_cast<uint32_t>(used)});
+                             SendSubBlock{&engine_.host(), engine_.core().id(), pieces_, static_cast<uint32_t>(used)});
   remote_call_->self = this;
   remote_call_->on_reply([](reactor::RemoteCallBase& base) {
     auto& call = static_cast<Call&>(base);
@@ -136,7 +136,7 @@ void Contributor::send() {
 
 Task<CommitPlace> Contributor::SendSubBlock::operator()(reactor::Core& there) {
   Engine* owner = co_await host->when_open(there);
-  co_return co_await owner->own_stream()->commit_remote(from, padded, used);
+  co_return co_await owner->own_stream()->commit_remote(from, pieces, used);
 }
 
 }  // namespace posthaste::storage

@@ -16,6 +16,7 @@ namespace posthaste::storage {
 
 class EngineHost;
 class JournalStream;
+struct EngineOptions;
 
 // Where a commit lies, for those whose records it holds.
 struct CommitPlace {
@@ -35,7 +36,7 @@ struct MetaWrite : reactor::ListNode<> {
 class Contributor {
  public:
   // `stream` is null if another core owns the stream: then `owner` says which.
-  Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, uint32_t sub_block_bytes_max);
+  Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, const EngineOptions& options);
   Contributor(const Contributor&) = delete;
   Contributor& operator=(const Contributor&) = delete;
   ~Contributor();
@@ -54,8 +55,11 @@ class Contributor {
   bool has_work() const { return !metas_.empty() || !dirty_.empty(); }
   bool idle() const { return !has_work() && !in_flight_; }
 
-  // For the stream on this core: fills `space`, returns the bytes used (0: nothing to say just now).
-  size_t build(MutableBytes space);
+  // For the stream on this core: makes a sub-block of up to `bytes_max` bytes, copied ones in `space` (RecordWriter),
+  // and returns its bytes (0: nothing to say just now). pieces(): all of it in whole blocks, but for `phase` bytes
+  // before the first; good until it is durable.
+  size_t build(MutableBytes space, size_t phase, size_t bytes_max);
+  std::span<const reactor::Slice> pieces() const { return pieces_; }
   // The sub-block last built is durable.
   void durable(const CommitPlace& place);
 
@@ -67,7 +71,7 @@ class Contributor {
   struct SendSubBlock {
     EngineHost* host = nullptr;
     reactor::CoreId from = 0;
-    MutableBytes padded;
+    std::span<const reactor::Slice> pieces;
     uint32_t used = 0;
     reactor::Task<CommitPlace> operator()(reactor::Core& there);
   };
@@ -85,10 +89,14 @@ class Contributor {
   JournalStream* stream_;
   reactor::CoreId owner_;
   uint32_t sub_block_bytes_max_;
+  uint32_t staging_bytes_;
   reactor::IntrusiveList<Partition, DirtyTag> dirty_;
   reactor::IntrusiveList<MetaWrite> metas_;
   reactor::IntrusiveList<MetaWrite> metas_in_flight_;
   std::vector<Included> included_;
+  RecordWriter writer_;
+  std::span<const reactor::Slice> pieces_;
+  std::vector<ChunkLease> referred_;  // what the sub-block under way refers to
   bool in_flight_ = false;
   Kick kick_;
   reactor::Event progress_;

@@ -53,6 +53,7 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
                                                              .file_bytes = host_.options().journal_file_bytes,
                                                              .files = host_.options().journal_files,
                                                              .commit_bytes_max = host_.options().commit_bytes_max,
+                                                             .staging_bytes = host_.options().staging_bytes,
                                                              .cores = host_.cores_of_stream(stream),
                                                              .frontier_delay = host_.options().frontier_delay},
                                               recovered.streams[stream]);
@@ -67,7 +68,7 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
         this);
     spawn(stream_->grow());
   }
-  contributor_ = std::make_unique<Contributor>(*this, stream_.get(), owner, host_.options().commit_bytes_max);
+  contributor_ = std::make_unique<Contributor>(*this, stream_.get(), owner, host_.options());
   if (stream_ != nullptr) stream_->set_local(contributor_.get());
   for (const TableEntry& entry : recovered.entries) {
     if (entry.core != core_.id() || entry.deleted) continue;

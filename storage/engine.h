@@ -37,11 +37,17 @@ struct EngineOptions {
   // Journals on this device; cores are dealt to them in equal runs, the first of a run owns the stream. One where a
   // flush is a device command (most disks), more where writes are durable at once. 1 .. cores.
   uint16_t streams = 1;
-  uint64_t journal_file_bytes = uint64_t{4} << 20;
+  uint64_t journal_file_bytes = uint64_t{8} << 20;
   // Files per stream. The first JournalStream::kFilesAtStart are zeroed before serving (some 10 ms), the rest in the
   // background. All of them together bound what a restart has to replay.
-  uint16_t journal_files = 32;
-  uint32_t commit_bytes_max = uint32_t{1} << 20;
+  uint16_t journal_files = 16;
+  // One commit is under way at a time: the larger the fewer, when many bytes come in.
+  uint32_t commit_bytes_max = uint32_t{4} << 20;
+  // Of the core's pool: what one commit holds of copied bytes.
+  uint32_t staging_bytes = uint32_t{1} << 20;
+  // A range of a log that is at least this long goes to the journal from where it lies in memory, but for the blocks at
+  // its ends; a shorter one is copied, which packs it without a gap. At least one block.
+  uint32_t gather_bytes_min = uint32_t{32} << 10;
   // Of the core's pool: appended and not yet written back. Beyond it append() says kNoMemory.
   uint64_t tail_bytes_max = uint64_t{24} << 20;
   // Of the core's pool: clean chunks kept for readers; they go first when anyone needs memory.

@@ -18,9 +18,11 @@ EngineHost::EngineHost(EngineOptions options, CoreId cores)
     : options_(std::move(options)), cores_(cores), placement_(cores), engines_(cores), opened_(cores) {
   CHECK(options_.streams >= 1 && options_.streams <= cores, "streams={} cores={}", options_.streams, cores);
   CHECK(options_.journal_file_bytes % kBlock == 0 && options_.commit_bytes_max % kBlock == 0);
+  CHECK(options_.gather_bytes_min >= kBlock && options_.staging_bytes % kBlock == 0);
+  options_.staging_bytes = std::min(options_.staging_bytes, options_.commit_bytes_max);
   CHECK(options_.journal_files >= JournalStream::kFilesAtStart);
   // A file holds its header and at least one largest sub-block with a commit header before it.
-  CHECK(options_.commit_bytes_max >= 2 * kBlock &&
+  CHECK(options_.staging_bytes >= 2 * kBlock &&
             uint64_t{options_.commit_bytes_max} + 2 * kBlock <= options_.journal_file_bytes,
         "journal files of {} bytes are too small for commits of {}", options_.journal_file_bytes,
         options_.commit_bytes_max);

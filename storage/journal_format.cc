@@ -73,6 +73,17 @@ Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, ByteView used) {
   return xxh3_128(used, seed_of(stream, salt));
 }
 
+Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, std::span<const reactor::Slice> pieces, size_t used) {
+  Xxh3Stream hash(seed_of(stream, salt));
+  for (const reactor::Slice& piece : pieces) {
+    const size_t bytes = std::min(piece.size, used);
+    hash.update({piece.data, bytes});
+    used -= bytes;
+  }
+  CHECK(used == 0);
+  return hash.digest_128();
+}
+
 // 0 magic u32 | 4 version u16 | 6 flags u16 | 8 total u32 | 12 header bytes u32 | 16 stream 16 | 32 lsn | 40 sequence |
 // 48 durable lsn | 56 table number | 64 sub-block count u32 | 68 zero to 96 | sub-blocks 32 each | xxh3 128 of all
 // before it, seeded by stream and lsn
@@ -145,10 +156,25 @@ Result<std::vector<ByteView>> open_sub_blocks(const CommitHeader& header, ByteVi
   return opened;
 }
 
-MutableBytes RecordWriter::add_data(const JournalRecord& fields, size_t prefix_bytes, size_t data_bytes) {
-  const size_t total = data_record_bytes(prefix_bytes + data_bytes);
-  CHECK(total <= room());
-  std::byte* at = space_.data() + used_;
+size_t RecordWriter::padding_for(uint64_t first_position) const {
+  const uint64_t payload_at = phase_ + used_ + kRecordHeaderBytes + kDataFieldsBytes;
+  return (first_position - payload_at) % kBlock;
+}
+
+size_t RecordWriter::aligned_payload_max(uint64_t first_position) const {
+  // Copied are the fields, the padding and what lies before the first whole block and behind the last.
+  constexpr size_t kCopiedMax = data_record_bytes(3 * kBlock);
+  const size_t fixed = kRecordHeaderBytes + kDataFieldsBytes + padding_for(first_position);
+  if (room() < kCopiedMax || references_max() == 0) return 0;
+  return (bytes_max_ - used_ - fixed) / 8 * 8;
+}
+
+void RecordWriter::begin_data(const JournalRecord& fields, size_t prefix_bytes, size_t data_bytes, bool aligned) {
+  const size_t padding = aligned ? padding_for(fields.position - prefix_bytes) : 0;
+  const size_t total = data_record_bytes(padding + prefix_bytes + data_bytes);
+  CHECK(record_end_ == used_ && total <= bytes_max_ - used_);
+  record_end_ = used_ + total;
+  std::byte* at = space_for(kRecordHeaderBytes + kDataFieldsBytes + padding).data();
   put_record_header(at, fields, static_cast<uint32_t>(total));
   std::byte* body = at + kRecordHeaderBytes;
   store_le<int64_t>(body, fields.segment_base);
@@ -157,18 +183,50 @@ MutableBytes RecordWriter::add_data(const JournalRecord& fields, size_t prefix_b
   store_le<uint32_t>(body + 16, static_cast<uint32_t>(data_bytes));
   store_le<uint32_t>(body + 20, static_cast<uint32_t>(fields.boundary));
   store_le<int64_t>(body + 24, fields.boundary_offset);
-  store_le<uint64_t>(body + 32, 0);
-  std::byte* payload = body + kDataFieldsBytes;
-  const size_t payload_bytes = prefix_bytes + data_bytes;
-  std::fill(payload + payload_bytes, at + total, std::byte{0});
-  used_ += total;
-  return {payload, payload_bytes};
+  store_le<uint32_t>(body + 32, static_cast<uint32_t>(padding));
+  store_le<uint32_t>(body + 36, 0);
+  std::fill_n(body + kDataFieldsBytes, padding, std::byte{0});
+}
+
+MutableBytes RecordWriter::space_for(size_t bytes) {
+  CHECK(used_ + bytes <= record_end_);
+  CHECK(copied_ + bytes <= space_.size());
+  const MutableBytes space = space_.subspan(copied_, bytes);
+  copied_ += bytes;
+  used_ += bytes;
+  return space;
+}
+
+void RecordWriter::refer(MutableBytes blocks) {
+  CHECK(pieces_ + 2 < kPiecesMax && used_ + blocks.size() <= record_end_);
+  CHECK((phase_ + used_) % kBlock == 0 && blocks.size() % kBlock == 0, "whole blocks lie at block boundaries");
+  close_piece();
+  list_[pieces_++] = {blocks.data(), blocks.size()};
+  used_ += blocks.size();
+}
+
+void RecordWriter::end_data() {
+  CHECK(record_end_ - used_ < 8, "{} bytes of the record are missing", record_end_ - used_);
+  std::ranges::fill(space_for(record_end_ - used_), std::byte{0});
+}
+
+void RecordWriter::close_piece() {
+  if (copied_ > piece_begin_) list_[pieces_++] = {space_.data() + piece_begin_, copied_ - piece_begin_};
+  piece_begin_ = copied_;
+}
+
+std::span<const reactor::Slice> RecordWriter::finish() {
+  const size_t rest = align_up(phase_ + copied_) - phase_ - copied_;
+  std::ranges::fill(space_.subspan(copied_, rest), std::byte{0});
+  copied_ += rest;
+  close_piece();
+  return std::span(list_).first(pieces_);
 }
 
 bool RecordWriter::add_encoded(ByteView record) {
   if (record.size() > room()) return false;
-  std::copy(record.begin(), record.end(), space_.data() + used_);
-  used_ += record.size();
+  record_end_ = used_ + record.size();
+  std::ranges::copy(record, space_for(record.size()).begin());
   return true;
 }
 
@@ -218,12 +276,14 @@ bool take_body(LittleReader& reader, JournalRecord& record) {
       const auto data_bytes = reader.take<uint32_t>();
       record.boundary = reader.take<uint32_t>();
       record.boundary_offset = reader.take<int64_t>();
-      reader.take<uint64_t>();
+      const auto padding_bytes = reader.take<uint32_t>();
+      reader.take<uint32_t>();
+      reader.take_bytes(padding_bytes);
       record.prefix = reader.take_bytes(prefix_bytes);
       record.data = reader.take_bytes(data_bytes);
       // A prefix starts at a block boundary and stays within the block.
       const bool prefix_fits = prefix_bytes == 0 || record.position % kBlock == prefix_bytes;
-      return prefix_fits && record.boundary <= record.position + data_bytes;
+      return prefix_fits && padding_bytes < kBlock && record.boundary <= record.position + data_bytes;
     }
     case RecordType::kCreate: {
       const ByteView id = reader.take_bytes(record.topic_id.size());

@@ -1,4 +1,4 @@
-// The bytes of a journal: file header, commit header, records (docs/storage-format.md, version 1). All little-endian,
+// The bytes of a journal: file header, commit header, records (docs/storage-format.md, version 2). All little-endian,
 // in blocks of 4 KiB. A commit is one write: header, then one sub-block per core that had something to say. Every
 // hash is seeded with the stream's id and the place, so neither an earlier life's commit nor a misplaced one passes.
 // Pure functions: they check bytes from disk against what remains, then checksum, then meaning, and never CHECK them.
@@ -20,7 +20,8 @@ namespace posthaste::storage {
 
 using StreamId = std::array<std::byte, 16>;
 
-inline constexpr uint16_t kJournalVersion = 1;
+// 2: a data record may have padding before its prefix. Version 1 had zeroes there: it is read as before.
+inline constexpr uint16_t kJournalVersion = 2;
 inline constexpr size_t kBlock = reactor::kBlockBytes;
 
 constexpr uint64_t align_down(uint64_t value) { return value / kBlock * kBlock; }
@@ -60,6 +61,8 @@ struct CommitHeader {
 constexpr uint32_t commit_header_bytes(size_t sub_blocks) { return static_cast<uint32_t>(96 + 32 * sub_blocks + 16); }
 
 Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, ByteView used);
+// The same of the first `used` bytes of `pieces`.
+Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, std::span<const reactor::Slice> pieces, size_t used);
 // Writes `header` to the start of `out` (header.header_bytes of it).
 void encode_commit_header(const CommitHeader& header, MutableBytes out);
 // Checks the header alone; `bytes` starts at the commit and may be longer. kCorrupt: not a commit of this stream at
@@ -107,25 +110,64 @@ struct JournalRecord {
   int32_t epoch = 0;
 };
 
-// Appends records to a fixed space. Each returns false, and writes nothing, if it does not fit.
+// Writes the records of one sub-block. META records and small data are copied into a fixed space; of larger data, whole
+// blocks stay where they are and are referred to: then what is written is a list of pieces. Such blocks must not change
+// until the sub-block is durable.
 class RecordWriter {
  public:
-  RecordWriter() = default;
-  explicit RecordWriter(MutableBytes space) : space_(space) {}
-  size_t used() const { return used_; }
-  size_t room() const { return space_.size() - used_; }
+  // Pieces of one sub-block. A commit gathers those of several, and one write takes 1024 (UIO_MAXIOV).
+  static constexpr size_t kPiecesMax = 64;
 
-  // Reserves a data record; the caller fills prefix and data (one behind the other) in the bytes returned.
-  MutableBytes add_data(const JournalRecord& fields, size_t prefix_bytes, size_t data_bytes);
-  // Bytes a data record takes.
+  RecordWriter() = default;
+  // `space` begins `phase` bytes behind a block boundary, in memory and in the commit, and ends at one. The sub-block
+  // may have `bytes_max` bytes, which end at a block boundary too.
+  RecordWriter(MutableBytes space, size_t phase, size_t bytes_max)
+      : space_(space), phase_(phase), bytes_max_(bytes_max) {}
+
+  // Bytes of the sub-block so far.
+  size_t used() const { return used_; }
+  // How many more can be copied into it.
+  size_t room() const { return std::min(bytes_max_ - used_, space_.size() - copied_); }
+
+  // What a data record takes whose `payload` (prefix and data) is copied.
   static constexpr size_t data_record_bytes(size_t payload) {
     return (kRecordHeaderBytes + kDataFieldsBytes + payload + 7) / 8 * 8;
   }
+  // How much payload the next data record may have if its whole blocks are referred to; 0 if there is no room for the
+  // parts that are copied all the same. `first_position`: of the payload, in the segment.
+  size_t aligned_payload_max(uint64_t first_position) const;
+  // How many runs of blocks that record may refer to.
+  size_t references_max() const { return kPiecesMax - std::min(kPiecesMax, pieces_ + 2); }
+
+  // Begins a data record. The caller hands over its prefix and data, one behind the other, by space_for() and refer(),
+  // then ends it. `aligned`: padding brings every byte to the place within a block that it has in the segment.
+  void begin_data(const JournalRecord& fields, size_t prefix_bytes, size_t data_bytes, bool aligned);
+  // The next bytes of the record, for the caller to fill.
+  MutableBytes space_for(size_t bytes);
+  // The next bytes of the record are whole blocks that begin at a block boundary of the segment. Aligned records only.
+  void refer(MutableBytes blocks);
+  void end_data();
+
+  // False, and nothing is written, if it does not fit.
   bool add_encoded(ByteView record);
 
+  // Ends the sub-block with zeroes up to the next block boundary. All of it in order: each piece but the first begins
+  // at a block boundary, and each ends at one.
+  std::span<const reactor::Slice> finish();
+
  private:
+  size_t padding_for(uint64_t first_position) const;
+  void close_piece();
+
   MutableBytes space_;
+  size_t phase_ = 0;
+  size_t bytes_max_ = 0;
   size_t used_ = 0;
+  size_t copied_ = 0;       // of used_, bytes in space_
+  size_t piece_begin_ = 0;  // in space_, of the piece that grows
+  size_t record_end_ = 0;   // of the record that is open, in used_ bytes
+  std::array<reactor::Slice, kPiecesMax> list_{};
+  size_t pieces_ = 0;
 };
 
 // Any record but data.

@@ -18,16 +18,18 @@ StreamId stream_of(uint8_t fill) {
 Bytes make_commit(uint64_t lsn, const StreamId& stream) {
   Bytes commit(2 * kBlock);
   const uint32_t header_bytes = commit_header_bytes(2);
-  RecordWriter writer(MutableBytes(commit).subspan(header_bytes, 1000));
-  const MutableBytes space = writer.add_data({.type = RecordType::kDataInline,
-                                              .uid = 7,
-                                              .generation = 3,
-                                              .segment_base = 100,
-                                              .position = kBlock + 5,
-                                              .boundary = kBlock + 5 + 11,
-                                              .boundary_offset = 109},
-                                             5, 11);
+  RecordWriter writer(MutableBytes(commit).subspan(header_bytes, 1000), header_bytes, 1000);
+  writer.begin_data({.type = RecordType::kDataInline,
+                     .uid = 7,
+                     .generation = 3,
+                     .segment_base = 100,
+                     .position = kBlock + 5,
+                     .boundary = kBlock + 5 + 11,
+                     .boundary_offset = 109},
+                    5, 11, false);
+  const MutableBytes space = writer.space_for(16);
   for (size_t i = 0; i < space.size(); ++i) space[i] = static_cast<std::byte>(i);
+  writer.end_data();
   EXPECT_TRUE(writer.add_encoded(encode_meta_record(
       {.type = RecordType::kRoll, .uid = 8, .segment_base = 1, .position = 4096, .first_offset = 55})));
   const Bytes create = encode_meta_record(
@@ -97,6 +99,57 @@ TEST(JournalFormat, NoOtherPlaceStreamOrBitPasses) {
       rotten[at] ^= static_cast<std::byte>(1 << bit);
       const auto header = decode_commit_header(rotten, stream, 3 * kBlock);
       EXPECT_FALSE(header && open_sub_blocks(*header, rotten)) << "byte " << at << " bit " << bit;
+    }
+  }
+}
+
+// The bytes of a segment from `position` on, as whole blocks in memory would hold them.
+std::byte byte_at(uint64_t position) { return static_cast<std::byte>(position * 7 + position / 251); }
+
+TEST(JournalFormat, WholeBlocksAreReferredToAndReadBack) {
+  constexpr size_t kPhase = 144;
+  for (const uint64_t position : {uint64_t{0}, uint64_t{5}, uint64_t{3 * kBlock}, uint64_t{2 * kBlock + 4095}}) {
+    for (const size_t prefix : {size_t{0}, static_cast<size_t>(position % kBlock)}) {
+      for (const size_t size : {size_t{3}, 2 * kBlock, 3 * kBlock + 17}) {
+        std::vector<std::byte> tail(8 * kBlock);
+        for (size_t i = 0; i < tail.size(); ++i) tail[i] = byte_at(align_down(position) + i);
+        std::vector<std::byte> staging(8 * kBlock);
+        RecordWriter writer(MutableBytes(staging).subspan(kPhase), kPhase, 8 * kBlock - kPhase);
+        ASSERT_TRUE(writer.add_encoded(encode_meta_record({.type = RecordType::kLogStart, .first_offset = 1})));
+        const JournalRecord fields{.type = RecordType::kDataInline, .uid = 7, .position = position};
+        writer.begin_data(fields, prefix, size, true);
+        for (uint64_t at = position - prefix; at < position + size;) {
+          const MutableBytes rest = MutableBytes(tail).subspan(at - align_down(position), position + size - at);
+          if (at % kBlock == 0 && rest.size() >= kBlock) {
+            writer.refer(rest.first(align_down(rest.size())));
+            at += align_down(rest.size());
+          } else {
+            const MutableBytes copied = writer.space_for(std::min(rest.size(), kBlock - at % kBlock));
+            std::copy_n(rest.begin(), copied.size(), copied.begin());
+            at += copied.size();
+          }
+        }
+        writer.end_data();
+        ASSERT_TRUE(writer.add_encoded(encode_meta_record({.type = RecordType::kLogStart, .first_offset = 2})));
+        const auto pieces = writer.finish();
+        Bytes whole;
+        for (const reactor::Slice& piece : pieces) {
+          EXPECT_EQ((whole.size() + (whole.empty() ? 0 : kPhase)) % kBlock, 0U);
+          whole.insert(whole.end(), piece.data, piece.data + piece.size);
+        }
+        EXPECT_EQ((kPhase + whole.size()) % kBlock, 0U);
+        EXPECT_EQ(hash_sub_block(stream_of(1), 3, pieces, writer.used()),
+                  hash_sub_block(stream_of(1), 3, ByteView(whole).first(writer.used())));
+        RecordCursor cursor(ByteView(whole).first(writer.used()));
+        ASSERT_EQ((**cursor.next()).first_offset, 1);
+        const auto data = cursor.next();
+        ASSERT_TRUE(data && *data);
+        ASSERT_EQ((*data)->prefix.size(), prefix);
+        ASSERT_EQ((*data)->data.size(), size);
+        for (size_t i = 0; i < prefix; ++i) ASSERT_EQ((*data)->prefix[i], byte_at(position - prefix + i));
+        for (size_t i = 0; i < size; ++i) ASSERT_EQ((*data)->data[i], byte_at(position + i));
+        ASSERT_EQ((**cursor.next()).first_offset, 2);
+      }
     }
   }
 }

@@ -18,6 +18,8 @@ using reactor::Task;
 namespace {
 // Zeroes go to new files in writes of this size: large enough to be quick, small enough not to delay a commit for long.
 constexpr size_t kZeroWriteBytes = 1024 * 1024;
+// Pieces of one commit's write: enough for several cores that refer to their data.
+constexpr size_t kSlicesMax = 4 * RecordWriter::kPiecesMax;
 }  // namespace
 
 JournalStream::JournalStream(reactor::Core& core, JournalOptions options, const TableStream& table)
@@ -40,11 +42,12 @@ JournalStream::~JournalStream() = default;
 std::string JournalStream::path_of(size_t slot) const { return fmt::format("{}/{:02}.wal", options_.directory, slot); }
 
 Task<Result<void>> JournalStream::open() {
-  auto staging = core_.pool().allocate(options_.commit_bytes_max);
+  auto staging = core_.pool().allocate(options_.staging_bytes);
   auto header = core_.pool().allocate(kBlock);
   if (!staging || !header) co_return failure(Errc::kNoMemory);
   staging_ = std::move(*staging);
   header_block_ = std::move(*header);
+  slices_.reserve(kSlicesMax);
   auto listed = co_await reactor::file_system::list_directory(core_, options_.directory);
   if (!listed) co_return failure(listed.error());
   // Side by side: zeroing two files one after the other was a third of the time of a first start.
@@ -142,7 +145,8 @@ void JournalStream::schedule() {
   if (busy_ == Busy::kIdle && !run_.is_linked()) core_.schedule(run_);
 }
 
-Task<CommitPlace> JournalStream::commit_remote(reactor::CoreId from, MutableBytes padded, uint32_t used) {
+Task<CommitPlace> JournalStream::commit_remote(reactor::CoreId from, std::span<const reactor::Slice> pieces,
+                                               uint32_t used) {
   struct Awaiter {
     JournalStream& stream;
     RemoteSubBlock& block;
@@ -155,7 +159,7 @@ Task<CommitPlace> JournalStream::commit_remote(reactor::CoreId from, MutableByte
     void await_resume() {}
   };
   RemoteSubBlock block;
-  block.padded = padded;
+  block.pieces = pieces;
   block.used = used;
   block.core = from;
   co_await Awaiter{*this, block};
@@ -187,7 +191,7 @@ void JournalStream::start_commit(bool frontier) {
   const uint64_t local_min = std::min<uint64_t>({options_.commit_bytes_max, 64 * 1024, capacity / 2});
   uint64_t wanted = frontier ? kBlock : 0;
   if (local_work) wanted = std::max(wanted, local_min);
-  if (!remote_.empty()) wanted = std::max<uint64_t>(wanted, kBlock + remote_.front().padded.size());
+  if (!remote_.empty()) wanted = std::max<uint64_t>(wanted, kBlock + remote_.front().padded_bytes());
   if (!make_room(wanted)) return;
   const uint64_t room = live_.back()->file_bytes - offset_;
 
@@ -201,34 +205,48 @@ void JournalStream::start_commit(bool frontier) {
   size_t used = 0;
   if (local_work) {
     // Another core's sub-block that waits is not starved by ours.
-    const uint64_t waiting = remote_.empty() ? 0 : remote_.front().padded.size();
-    const uint64_t space = std::min<uint64_t>(options_.commit_bytes_max, room - waiting);
-    used = local_->build(staging_.bytes().first(space).subspan(header_bytes));
+    const uint64_t waiting = remote_.empty() ? 0 : remote_.front().padded_bytes();
+    const uint64_t most = std::min<uint64_t>(options_.commit_bytes_max, room - waiting);
+    used = local_->build(staging_.bytes().subspan(header_bytes), header_bytes, most - header_bytes);
   }
   local_included_ = used > 0;
-  const ByteView own = ByteView(staging_.bytes()).subspan(header_bytes, used);
-  header.sub_blocks.push_back({static_cast<uint32_t>(used), core_.id(), hash_sub_block(id_, core_.id(), own)});
+  add_own(header_bytes, used);
+  const auto own = local_included_ ? local_->pieces() : std::span<const reactor::Slice>();
+  header.sub_blocks.push_back({static_cast<uint32_t>(used), core_.id(), hash_sub_block(id_, core_.id(), own, used)});
   uint64_t total = align_up(header_bytes + used);
-  std::fill(staging_.data() + header_bytes + used, staging_.data() + total, std::byte{0});
-  uint32_t slices = 1;
-  while (!remote_.empty() && total + remote_.front().padded.size() <= room && slices < options_.cores) {
+  while (!remote_.empty() && total + remote_.front().padded_bytes() <= room &&
+         header.sub_blocks.size() < options_.cores && slices_.size() + remote_.front().pieces.size() <= kSlicesMax) {
     RemoteSubBlock& block = remote_.pop_front();
     remote_in_flight_.push_back(block);
-    const ByteView bytes = ByteView(block.padded).first(block.used);
-    header.sub_blocks.push_back({block.used, block.core, hash_sub_block(id_, block.core, bytes)});
-    slices_[slices++] = {block.padded.data(), block.padded.size()};
-    total += block.padded.size();
+    header.sub_blocks.push_back({block.used, block.core, hash_sub_block(id_, block.core, block.pieces, block.used)});
+    slices_.insert(slices_.end(), block.pieces.begin(), block.pieces.end());
+    total += block.padded_bytes();
   }
-  if (!frontier && !local_included_ && slices == 1) return;  // all that is dirty waits for a disk read
+  // All that is dirty waits for a disk read.
+  if (!frontier && !local_included_ && header.sub_blocks.size() == 1) return;
   header.total_bytes = static_cast<uint32_t>(total);
   encode_commit_header(header, staging_.bytes());
-  slices_[0] = {staging_.data(), static_cast<size_t>(align_up(header_bytes + used))};
   commit_sequence_ = header.sequence;
   commit_bytes_ = total;
   commit_is_frontier_ = frontier;
   frontier_.cancel();
   busy_ = Busy::kCommit;
-  write(live_.back()->file, offset_, slices);
+  write(live_.back()->file, offset_);
+}
+
+// The commit header's place and the sub-block of this core behind it, in whole blocks.
+void JournalStream::add_own(size_t header_bytes, size_t used) {
+  slices_.clear();
+  if (used == 0) {
+    const size_t padded = align_up(header_bytes);
+    std::fill(staging_.data() + header_bytes, staging_.data() + padded, std::byte{0});
+    slices_.push_back({staging_.data(), padded});
+    return;
+  }
+  const auto own = local_->pieces();
+  CHECK(own.front().data == staging_.data() + header_bytes);
+  slices_.assign(own.begin(), own.end());
+  slices_.front() = {staging_.data(), header_bytes + own.front().size};
 }
 
 void JournalStream::switch_file() {
@@ -240,20 +258,20 @@ void JournalStream::switch_file() {
   live_.push_back(&next);
   offset_ = kBlock;
   // Nothing lies between the end of the last commit and the start of this file.
-  slices_[0] = {header_block_.data(), kBlock};
+  slices_.assign(1, {header_block_.data(), kBlock});
   busy_ = Busy::kHeader;
-  write(next.file, 0, 1);
+  write(next.file, 0);
   if (under_pressure() && pressure_ != nullptr) pressure_(pressure_context_);
 }
 
-void JournalStream::write(File& file, uint64_t offset, uint32_t slices) {
+void JournalStream::write(File& file, uint64_t offset) {
   op_.kind = reactor::OpKind::kWrite;
   op_.io_class = reactor::IoClass::kJournal;
   op_.flags = reactor::kWriteDurable;
   op_.file = file.id();
   op_.offset = offset;
   op_.slices = slices_.data();
-  op_.slice_count = slices;
+  op_.slice_count = static_cast<uint32_t>(slices_.size());
   op_.complete = [](reactor::Op& op) {
     auto& self = *static_cast<WriteOp&>(op).self;
     self.core_.schedule(self.written_);

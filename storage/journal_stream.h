@@ -21,14 +21,16 @@ struct JournalOptions {
   uint64_t file_bytes = 0;
   uint16_t files = 0;
   uint32_t commit_bytes_max = 0;
-  uint16_t cores = 1;  // that feed this stream
+  uint32_t staging_bytes = 0;  // copied bytes of a commit
+  uint16_t cores = 1;          // that feed this stream
   reactor::Duration frontier_delay{};
 };
 
 // A sub-block of another core, waiting for its commit.
 struct RemoteSubBlock : reactor::ListNode<> {
-  MutableBytes padded;  // whole blocks
+  std::span<const reactor::Slice> pieces;  // whole blocks, `used` bytes of them and zeroes
   uint32_t used = 0;
+  uint64_t padded_bytes() const { return align_up(used); }
   reactor::CoreId core = 0;
   CommitPlace place;
   bool done = false;
@@ -63,7 +65,7 @@ class JournalStream {
   // There is something to commit (local contributor).
   void request_commit();
   // Commits another core's sub-block; returns when it is durable.
-  reactor::Task<CommitPlace> commit_remote(reactor::CoreId from, MutableBytes padded, uint32_t used);
+  reactor::Task<CommitPlace> commit_remote(reactor::CoreId from, std::span<const reactor::Slice> pieces, uint32_t used);
 
   // The start of the file that holds the oldest commit that may still be incomplete, or would hold the next.
   uint64_t bound_lsn() const;
@@ -105,7 +107,8 @@ class JournalStream {
   void start_commit(bool frontier);
   bool make_room(uint64_t bytes);
   void switch_file();
-  void write(reactor::File& file, uint64_t offset, uint32_t slices);
+  void add_own(size_t header_bytes, size_t used);
+  void write(reactor::File& file, uint64_t offset);
   void written();
   void finish_commit();
 
@@ -131,7 +134,7 @@ class JournalStream {
 
   reactor::Buffer staging_;
   reactor::Buffer header_block_;
-  std::array<reactor::Slice, 1 + reactor::kCoresMax> slices_{};
+  std::vector<reactor::Slice> slices_;  // of the write under way, at most kSlicesMax
   WriteOp op_;
   Run run_;
   Run written_;

@@ -198,8 +198,11 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
 
   // partition_commit.cc: between the tail and the journal
-  Submitted submit(RecordWriter& writer);
-  size_t submit_range(RecordWriter& writer, Submitted& submitted);
+  Submitted submit(RecordWriter& writer, std::vector<ChunkLease>& referred);
+  size_t submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted);
+  size_t referable(const Segment& segment, uint64_t position, uint64_t bytes, const RecordWriter& writer) const;
+  void hand_over(const Segment& segment, uint64_t position, size_t bytes, bool aligned, RecordWriter& writer,
+                 std::vector<ChunkLease>& referred) const;
   Boundary last_boundary_at(Boundary from, uint64_t linear) const;
   // Everything below `offset` is durable: tells those who wait for it.
   void acknowledge(int64_t offset);

@@ -40,8 +40,8 @@ bool Partition::prefix_in_memory() const {
   return chunk != nullptr && uint64_t{chunk->position} + chunk->begin <= align_down(position);
 }
 
-// Moves what fits into the commit being built. The caller owns the space and tells when it is durable.
-Partition::Submitted Partition::submit(RecordWriter& writer) {
+// Moves what fits into the commit being built. The caller tells when it is durable, and keeps `referred` until then.
+Partition::Submitted Partition::submit(RecordWriter& writer, std::vector<ChunkLease>& referred) {
   Submitted submitted;
   for (;;) {
     if (submitted_linear_ == submitting_->linear_end()) {
@@ -66,7 +66,7 @@ Partition::Submitted Partition::submit(RecordWriter& writer) {
       submitted.more = true;
       break;
     }
-    if (submit_range(writer, submitted) == 0) break;
+    if (submit_range(writer, referred, submitted) == 0) break;
   }
   submitted.linear_end = submitted_linear_;
   submitted.boundary = submitted_;
@@ -75,7 +75,7 @@ Partition::Submitted Partition::submit(RecordWriter& writer) {
 }
 
 // One data record out of the submitting segment. 0: the prefix it needs is not in memory yet.
-size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
+size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted) {
   Segment& segment = *submitting_;
   const uint64_t position = submitted_linear_ - segment.linear_start();
   const size_t prefix_due = prefix_due_ ? position % kBlock : 0;
@@ -87,8 +87,15 @@ size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
     return 0;
   }
   const size_t prefix = planted(Bug::kNoFullPagePrefix) ? 0 : prefix_due;
-  const size_t payload_max = writer.room() - RecordWriter::data_record_bytes(0) - prefix;
-  const size_t bytes = std::min<uint64_t>(segment.linear_end() - submitted_linear_, payload_max);
+  const uint64_t pending = segment.linear_end() - submitted_linear_;
+  size_t bytes = 0;
+  const bool aligned = pending >= engine_.host().options().gather_bytes_min &&
+                       (bytes = referable(segment, position - prefix, prefix + pending, writer)) > prefix;
+  if (aligned) {
+    bytes -= prefix;
+  } else {
+    bytes = std::min<uint64_t>(pending, writer.room() - RecordWriter::data_record_bytes(0) - prefix);
+  }
   const uint64_t linear_end = submitted_linear_ + bytes;
   if (linear_end == end_.linear || planted(Bug::kGapAcked)) {
     submitted_ = end_;
@@ -100,19 +107,54 @@ size_t Partition::submit_range(RecordWriter& writer, Submitted& submitted) {
   }
   // A boundary before this segment is the segment's start: segments begin with a batch.
   const uint64_t boundary = std::max(submitted_.linear, segment.linear_start()) - segment.linear_start();
-  const MutableBytes space = writer.add_data({.type = RecordType::kDataInline,
-                                              .uid = uid_,
-                                              .generation = generation_,
-                                              .segment_base = segment.base_offset(),
-                                              .position = position,
-                                              .boundary = boundary,
-                                              .boundary_offset = submitted_.offset},
-                                             prefix, bytes);
-  copy_out(segment, position - prefix, space);
+  writer.begin_data({.type = RecordType::kDataInline,
+                     .uid = uid_,
+                     .generation = generation_,
+                     .segment_base = segment.base_offset(),
+                     .position = position,
+                     .boundary = boundary,
+                     .boundary_offset = submitted_.offset},
+                    prefix, bytes, aligned);
+  hand_over(segment, position - prefix, prefix + bytes, aligned, writer, referred);
+  writer.end_data();
   prefix_due_ = false;
   submitted_linear_ = linear_end;
   submitted.any = true;
   return bytes;
+}
+
+// How many of the bytes at `position` an aligned record can take: what the sub-block has room for, and no more chunks
+// than it may refer to.
+size_t Partition::referable(const Segment& segment, uint64_t position, uint64_t bytes,
+                            const RecordWriter& writer) const {
+  const uint64_t end_max = position + std::min<uint64_t>(bytes, writer.aligned_payload_max(position));
+  uint64_t end = position;
+  for (size_t chunks = writer.references_max(); chunks > 0 && end < end_max; --chunks) {
+    end = segment.chunk_at(end)->segment_end();
+  }
+  return std::min(end, end_max) - position;
+}
+
+// Gives the record its bytes: whole blocks by reference if it is aligned, the rest as a copy. A block that lies below
+// the submitted end does not change any more.
+void Partition::hand_over(const Segment& segment, uint64_t position, size_t bytes, bool aligned, RecordWriter& writer,
+                          std::vector<ChunkLease>& referred) const {
+  if (!aligned) return copy_out(segment, position, writer.space_for(bytes));
+  for (size_t done = 0; done < bytes;) {
+    const uint64_t at = position + done;
+    Chunk* chunk = segment.chunk_at(at);
+    const uint64_t whole = align_down(std::min<uint64_t>(bytes - done, chunk->segment_end() - at));
+    if (at % kBlock == 0 && whole > 0) {
+      CHECK(at >= uint64_t{chunk->position} + chunk->begin);
+      writer.refer({chunk->buffer.data() + (at - chunk->position), static_cast<size_t>(whole)});
+      referred.emplace_back(chunk);
+      done += whole;
+    } else {
+      const size_t piece = std::min<uint64_t>(bytes - done, kBlock - at % kBlock);
+      copy_out(segment, at, writer.space_for(piece));
+      done += piece;
+    }
+  }
 }
 
 // The last batch boundary at or before `linear`; the batches from `from` on are in memory.

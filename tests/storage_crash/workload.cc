@@ -473,6 +473,10 @@ storage::EngineOptions tiny_options(std::mt19937_64& random, CoreId cores) {
   options.journal_file_bytes = 4096 * (8 + below(random, 9));
   options.journal_files = static_cast<uint16_t>(4 + below(random, 3));
   options.commit_bytes_max = static_cast<uint32_t>(4096 * (4 + below(random, 3)));
+  // In half of the runs most data is referred to by commits, in the other half all of it is copied into them. Not a
+  // draw of its own: seeds keep their meaning.
+  options.gather_bytes_min = options.journal_file_bytes / 4096 % 2 == 0 ? 4096 : 1 << 20;
+  options.staging_bytes = 4 * 4096;
   options.tail_bytes_max = 256 << 10;
   options.cache_bytes_max = 128 << 10;
   options.read_ahead_bytes = static_cast<uint32_t>(4096 << below(random, 4));
