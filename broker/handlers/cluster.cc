@@ -86,6 +86,25 @@ Topic topic_by_id(const ClusterView& view, const Uuid& id) {
   return topic;
 }
 
+// Up to version 11 topics are asked for by name only; the field for the id is there before it may be used.
+bool asks_by_id_too_early(const MetadataRequest& body, int16_t version) {
+  constexpr int16_t kFirstById = 12;
+  if (version >= kFirstById || !body.topics) return false;
+  return std::ranges::any_of(*body.topics, [](const auto& asked) { return !asked.name || !asked.topic_id.is_zero(); });
+}
+
+// As Kafka refuses a whole request: each topic with the error, and nothing of the cluster.
+MetadataResponse refused(const MetadataRequest& body, ErrorCode error) {
+  MetadataResponse response;
+  for (const MetadataRequest::Topic& asked : *body.topics) {
+    Topic& topic = response.topics.emplace_back();
+    topic.error_code = error;
+    topic.name = asked.name.value_or(std::string_view());
+    topic.topic_id = asked.topic_id;
+  }
+  return response;
+}
+
 // What creating said of the names that still are not there.
 using CreateErrors = std::map<std::string, ErrorCode, std::less<>>;
 
@@ -137,6 +156,7 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
   const int16_t version = request.header.version;
   auto body = decode_body<MetadataRequest>(request);
   if (!body) co_return body_corrupt();
+  if (asks_by_id_too_early(*body, version)) co_return respond(request, refused(*body, ErrorCode::kInvalidRequest));
   // Version 0 cannot say "all" other than by an empty list; version 4 is the first to say whether to create.
   if (version == 0 && body->topics && body->topics->empty()) body->topics.reset();
   const bool create = core.options().auto_create_topics && (version < 4 || body->allow_auto_topic_creation);
@@ -158,9 +178,7 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
     co_return respond(request, response);
   }
   for (const MetadataRequest::Topic& asked : *body->topics) {
-    constexpr int16_t kFirstById = 12;
     if (!asked.name) {
-      if (version < kFirstById) co_return body_corrupt();
       response.topics.push_back(topic_by_id(*view, asked.topic_id));
     } else if (const TopicImage* image = view->image->topic(*asked.name)) {
       response.topics.push_back(describe_topic(*view, *image));
