@@ -26,10 +26,13 @@ constexpr int64_t kLatest = -1;
 constexpr int64_t kEarliest = -2;
 constexpr int64_t kMaxTimestamp = -3;
 
+constexpr int32_t kConsumer = -1;  // as replica id; -2 is a consumer for debugging
+
 // One question, answered in place by the owner.
 struct Question {
   Located where;
   int64_t timestamp = 0;     // ListOffsets
+  bool of_consumer = true;   // ListOffsets
   int32_t asked_epoch = -1;  // OffsetForLeaderEpoch
   ErrorCode error = ErrorCode::kNone;
   int64_t offset = -1;
@@ -47,12 +50,17 @@ void take(Question& question, const Result<storage::TimestampOffset>& found) {
   question.epoch = found->leader_epoch;
 }
 
+// Where the log ends for who asks: a consumer sees what is safe, all others what is there.
+int64_t end_for(const storage::Partition& partition, const Question& question) {
+  return question.of_consumer ? partition.high_watermark() : partition.end_offset();
+}
+
 // The first record that carries the largest time (KIP-734); nothing while the log is empty, or while that record is not
 // safe yet. In a compressed batch it is the batch's first offset, for its records are not looked at.
 Task<void> answer_max_timestamp(storage::Partition& partition, Question& question) {
   Result<storage::TimestampOffset> found = co_await partition.max_timestamp();
   if (found && found->offset >= 0 && found->timestamp >= 0) {
-    found = co_await partition.find_timestamp(found->timestamp, partition.high_watermark());
+    found = co_await partition.find_timestamp(found->timestamp, end_for(partition, question));
   }
   take(question, found);
 }
@@ -60,7 +68,7 @@ Task<void> answer_max_timestamp(storage::Partition& partition, Question& questio
 Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Question& question) {
   switch (question.timestamp) {
     case kLatest:
-      question.offset = partition.high_watermark();
+      question.offset = end_for(partition, question);
       question.epoch = question.where.leader_epoch;
       break;
     case kEarliest:
@@ -75,7 +83,7 @@ Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Quest
         question.error = ErrorCode::kUnsupportedVersion;  // earliest-local and the like: not in an advertised version
         break;
       }
-      take(question, co_await partition.find_timestamp(question.timestamp, partition.high_watermark()));
+      take(question, co_await partition.find_timestamp(question.timestamp, end_for(partition, question)));
   }
 }
 
@@ -99,6 +107,7 @@ HandlerTask handle_list_offsets(BrokerCore& core, ConnectionContext&, Request& r
       question.where = locate(*view, topic.name, partition.partition_index, partition.current_leader_epoch);
       question.error = question.where.error;
       question.timestamp = partition.timestamp;
+      question.of_consumer = body->replica_id == kConsumer;
     }
   }
   co_await ask_owners<Question>(core, questions, answer_list_offsets);
