@@ -68,22 +68,6 @@ TEST_F(ServerTest, AnAddressInUseIsNamed) {
   EXPECT_EQ(broker_->state(), HostState::kStopped) << "all cores end when the start fails";
 }
 
-TEST_F(ServerTest, MetadataNamesTheListenerThatWasAsked) {
-  options_.listeners.push_back(
-      {.name = "OUTSIDE", .bind_address = "10.0.0.1:9093", .advertised_host = "example.org", .advertised_port = 4000});
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ((co_await client.call(kafka::MetadataRequest{}, 9)).message.brokers.at(0).port, 9092);
-    net::ClientConnection outside(client.core(), "outside");
-    EXPECT_TRUE((co_await outside.connect("10.0.0.1:9093")).has_value());
-    const auto answer = co_await outside.call(kafka::MetadataRequest{}, 9);
-    EXPECT_TRUE(answer.has_value());
-    if (answer) EXPECT_EQ(answer->message.brokers.at(0).host, "example.org");
-    if (answer) EXPECT_EQ(answer->message.brokers.at(0).port, 4000);
-    co_await outside.close();
-  });
-}
-
 // Topics, records and producer ids over a kill, a power loss and an orderly stop; leader epochs rise every time.
 TEST_F(ServerTest, WhatWasAckedSurvivesEveryEnd) {
   start();

@@ -230,7 +230,7 @@ TEST_F(ConnectionTest, AnswersARequest) {
   EXPECT_EQ(stats().open, 0U);
 }
 
-TEST_F(ConnectionTest, ProduceFollowsProduceAndAnswersKeepTheirOrder) {
+TEST_F(ConnectionTest, Pitfall16ProduceFollowsProduceAndAnswersKeepTheirOrder) {
   start_server();
   handler().hold = true;
   std::vector<int64_t> answers;
@@ -342,24 +342,24 @@ TEST_F(ConnectionTest, NoAnswerForAcksZero) {
   EXPECT_EQ(handler().started, 2);
 }
 
-TEST_F(ConnectionTest, NegativeLengthCloses) {
+TEST_F(ConnectionTest, Pitfall31NegativeLengthCloses) {
   expect_refused({std::byte{0xff}, std::byte{0xff}, std::byte{0xff}, std::byte{0xfe}},
                  CloseReason::kFrameLengthInvalid);
 }
-TEST_F(ConnectionTest, LengthBelowAHeaderCloses) {
+TEST_F(ConnectionTest, Pitfall31LengthBelowAHeaderCloses) {
   expect_refused(frame_of({0, 3, 0}), CloseReason::kFrameLengthInvalid);
 }
-TEST_F(ConnectionTest, LengthAboveTheLimitCloses) {
+TEST_F(ConnectionTest, Pitfall31LengthAboveTheLimitCloses) {
   limits_.frame_bytes_max = 100'000;
   expect_refused({std::byte{0}, std::byte{2}, std::byte{0}, std::byte{0}}, CloseReason::kFrameTooLarge);
 }
-TEST_F(ConnectionTest, LengthAboveMemoryCloses) {
+TEST_F(ConnectionTest, Pitfall31LengthAboveMemoryCloses) {
   expect_refused({std::byte{0x04}, std::byte{0}, std::byte{0}, std::byte{0}}, CloseReason::kFrameTooLarge);
 }
-TEST_F(ConnectionTest, UnknownApiCloses) {
+TEST_F(ConnectionTest, Pitfall07UnknownApiCloses) {
   expect_refused(frame_of({0x7f, 0, 0, 0, 0, 0, 0, 1, 0, 0}), CloseReason::kUnknownApi);
 }
-TEST_F(ConnectionTest, UnknownVersionCloses) {
+TEST_F(ConnectionTest, Pitfall07UnknownVersionCloses) {
   expect_refused(frame_of({0, 3, 0, 99, 0, 0, 0, 1, 0, 0}), CloseReason::kUnsupportedVersion);
 }
 TEST_F(ConnectionTest, BrokenHeaderCloses) {

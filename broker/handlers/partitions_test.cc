@@ -29,6 +29,7 @@ TEST_F(PartitionsTest, WhatIsProducedIsFetched) {
       const Fetched middle = co_await client.fetch("t", partition, 3);
       EXPECT_EQ(middle.values, (Values{"b"}));
     }
+    EXPECT_EQ((co_await client.fetch("t", 6, 0, 10'000)).error, ErrorCode::kUnknownTopicOrPartition);
   });
   stop();
 }
@@ -59,69 +60,6 @@ TEST_F(PartitionsTest, EachBatchHasItsOwnError) {
     // Nothing of all that is stored.
     EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 0);
     EXPECT_EQ((co_await client.produce("t", 0, make_batch({"good"}))).base_offset, 0);
-  });
-}
-
-TEST_F(PartitionsTest, OfAPartitionNamedTwiceTheFirstCounts) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    const storage::Bytes first = make_batch({"first"});
-    const storage::Bytes second = make_batch({"second"});
-    kafka::ProduceRequest request;
-    request.acks = -1;
-    request.timeout_ms = 1000;
-    request.topic_data.push_back({.name = "t"});
-    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = first}});
-    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = second}});
-    const auto answer = co_await client.call(request, 9);
-    const auto& results = answer.message.responses.at(0).partition_responses;
-    EXPECT_EQ(results.at(0).error_code, ErrorCode::kNone);
-    EXPECT_EQ(results.at(1).error_code, ErrorCode::kInvalidRequest);
-    EXPECT_EQ((co_await client.fetch("t", 0, 0)).values, (Values{"first"}));
-  });
-}
-
-TEST_F(PartitionsTest, AcksZeroHasNoAnswerAndClosesOnError) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    const storage::Bytes batch = make_batch({"a"});
-    kafka::ProduceRequest request;
-    request.acks = 0;
-    request.topic_data.push_back({.name = "t"});
-    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
-    EXPECT_TRUE((co_await client.connection().send_only(request, 9)).has_value());
-    const Fetched stored = co_await client.fetch("t", 0, 0, 1000);
-    EXPECT_EQ(stored.values, (Values{"a"}));
-    request.topic_data[0].partition_data[0].index = 5;
-    EXPECT_TRUE((co_await client.connection().send_only(request, 9)).has_value());
-    EXPECT_TRUE(co_await client.connection().wait_ended(client.core().now() + 5s));
-  });
-}
-
-TEST_F(PartitionsTest, IdempotentProducersAreRemembered) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    const auto first = co_await client.call(kafka::InitProducerIdRequest{}, 4);
-    const auto second = co_await client.call(kafka::InitProducerIdRequest{}, 4);
-    EXPECT_EQ(first.message.error_code, ErrorCode::kNone);
-    EXPECT_NE(first.message.producer_id, second.message.producer_id);
-    storage::BatchToWrite header{.producer_id = first.message.producer_id, .producer_epoch = 1, .base_sequence = 0};
-    const auto batch = [&](int32_t sequence, int16_t epoch = 1) {
-      header.base_sequence = sequence;
-      header.producer_epoch = epoch;
-      return make_batch({"x"}, header);
-    };
-    EXPECT_EQ((co_await client.produce("t", 0, batch(0))).base_offset, 0);
-    EXPECT_EQ((co_await client.produce("t", 0, batch(1))).base_offset, 1);
-    const Produced again = co_await client.produce("t", 0, batch(0));
-    EXPECT_EQ(again.error, ErrorCode::kNone);
-    EXPECT_EQ(again.base_offset, 0);
-    EXPECT_EQ((co_await client.produce("t", 0, batch(3))).error, ErrorCode::kOutOfOrderSequenceNumber);
-    EXPECT_EQ((co_await client.produce("t", 0, batch(0, 0))).error, ErrorCode::kInvalidProducerEpoch);
-    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 2);
   });
 }
 
@@ -220,26 +158,6 @@ TEST_F(PartitionsTest, TheLargestTimestampNamesItsRecord) {
     const auto largest = co_await client.list_offset("t", 0, -3);
     EXPECT_EQ(largest.offset, 2);
     EXPECT_EQ(largest.timestamp, 9'000);
-  });
-}
-
-TEST_F(PartitionsTest, FetchAnswersErrorsPerPartition) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    (void)co_await client.produce("t", 0, make_batch({"a", "b"}));
-    const Fetched beyond = co_await client.fetch("t", 0, 3, 10'000);
-    EXPECT_EQ(beyond.error, ErrorCode::kOffsetOutOfRange);
-    EXPECT_EQ(beyond.high_watermark, -1);
-    EXPECT_EQ((co_await client.fetch("t", 0, -1, 10'000)).error, ErrorCode::kOffsetOutOfRange);
-    EXPECT_EQ((co_await client.fetch("t", 1, 0, 10'000)).error, ErrorCode::kUnknownTopicOrPartition);
-    EXPECT_EQ((co_await client.fetch("t", 0, 2)).error, ErrorCode::kNone);
-    for (const auto& [epoch, error] : {std::pair{0, ErrorCode::kNone}, std::pair{1, ErrorCode::kUnknownLeaderEpoch}}) {
-      kafka::FetchRequest request = Client::fetch_request("t", 0, 0);
-      request.topics[0].partitions[0].current_leader_epoch = epoch;
-      const auto answer = co_await client.call(request, 12);
-      EXPECT_EQ(answer.message.responses.at(0).partitions.at(0).error_code, error) << epoch;
-    }
   });
 }
 

@@ -31,32 +31,6 @@ TEST_F(TopicsTest, ApiVersionsListsWhatIsAdvertised) {
         EXPECT_EQ(api.max_version, info->advertised_max);
       }
     }
-    const auto nameless = co_await client.call(kafka::ApiVersionsRequest{}, 3);
-    EXPECT_EQ(nameless.message.error_code, ErrorCode::kInvalidRequest);
-  });
-}
-
-TEST_F(TopicsTest, AnUnknownVersionOfApiVersionsIsAnsweredAsVersionZero) {
-  start();
-  run([](Client& client) -> Task<void> {
-    auto socket = co_await reactor::Socket::connect(client.core(), kBrokerAddress);
-    std::vector<std::byte> frame(14);
-    frame[3] = std::byte{10};
-    frame[5] = std::byte{18};
-    frame[7] = std::byte{77};
-    frame[11] = std::byte{42};
-    const reactor::Slice slice{frame.data(), frame.size()};
-    EXPECT_TRUE((co_await socket->send({&slice, 1})).has_value());
-    std::vector<std::byte> head(4);
-    EXPECT_TRUE((co_await socket->receive_all(head)).has_value());
-    std::vector<std::byte> body(static_cast<size_t>(head[2]) << 8U | static_cast<size_t>(head[3]));
-    EXPECT_TRUE((co_await socket->receive_all(body)).has_value());
-    EXPECT_EQ(body.at(3), std::byte{42});
-    const auto answer = kafka::decode<kafka::ApiVersionsResponse>(kafka::Bytes(body).subspan(4), 0);
-    EXPECT_TRUE(answer.has_value());
-    if (answer) EXPECT_EQ(answer->error_code, ErrorCode::kUnsupportedVersion);
-    if (answer) EXPECT_EQ(answer->api_keys.size(), std::size(kafka::kApis));
-    co_await socket->close();
   });
 }
 
@@ -72,21 +46,6 @@ TEST_F(TopicsTest, MetadataMakesTopicsIfItMay) {
     const auto bad = co_await client.call(metadata_of("no/slash", true), 9);
     EXPECT_EQ(bad.message.topics.at(0).error_code, ErrorCode::kInvalidTopicException);
     EXPECT_EQ(bad.message.topics.at(0).name, "no/slash");
-    // Version 0 cannot forbid it, and an empty list asks for everything; from version 1 on it asks for nothing.
-    kafka::MetadataRequest empty;
-    empty.topics.emplace();
-    EXPECT_EQ((co_await client.call(empty, 0)).message.topics.size(), 1U);
-    EXPECT_EQ((co_await client.call(empty, 1)).message.topics.size(), 0U);
-    EXPECT_EQ((co_await client.call(kafka::MetadataRequest{}, 1)).message.topics.size(), 1U);
-    const auto all = co_await client.call(kafka::MetadataRequest{}, 12);
-    EXPECT_EQ(all.message.brokers.at(0).host, kBrokerIp);
-    EXPECT_EQ(all.message.brokers.at(0).port, 9092);
-    EXPECT_EQ(all.message.controller_id, 1);
-    kafka::MetadataRequest by_id;
-    by_id.topics.emplace().push_back({.topic_id = all.message.topics.at(0).topic_id, .name = std::nullopt});
-    EXPECT_EQ((co_await client.call(by_id, 12)).message.topics.at(0).name, "orders");
-    by_id.topics->at(0).topic_id.bytes[3] ^= std::byte{1};
-    EXPECT_EQ((co_await client.call(by_id, 12)).message.topics.at(0).error_code, ErrorCode::kUnknownTopicId);
   });
 }
 
@@ -97,29 +56,6 @@ TEST_F(TopicsTest, NothingIsMadeByItselfWhereThatIsOff) {
     const auto answer = co_await client.call(metadata_of("orders", true), 9);
     EXPECT_EQ(answer.message.topics.at(0).error_code, ErrorCode::kUnknownTopicOrPartition);
   });
-}
-
-TEST_F(TopicsTest, CreatedTopicsAreUsableAtOnceAndDeletedOnesAreGone) {
-  start();
-  run([](Client& client) -> Task<void> {
-    for (int round = 0; round < 3; ++round) {
-      EXPECT_EQ(co_await client.create_topic("t", 7), ErrorCode::kNone);
-      EXPECT_EQ(co_await client.create_topic("t", 7), ErrorCode::kTopicAlreadyExists);
-      for (int32_t partition = 0; partition < 7; ++partition) {
-        const Produced produced = co_await client.produce("t", partition, make_batch({"a"}));
-        EXPECT_EQ(produced.error, ErrorCode::kNone);
-        EXPECT_EQ(produced.base_offset, 0) << "an old incarnation came back";
-      }
-      kafka::DeleteTopicsRequest request;
-      request.topic_names = {"t", "missing"};
-      const auto deleted = co_await client.call(request, 5);
-      EXPECT_EQ(deleted.message.responses.at(0).error_code, ErrorCode::kNone);
-      EXPECT_EQ(deleted.message.responses.at(1).error_code, ErrorCode::kUnknownTopicOrPartition);
-      EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}))).error, ErrorCode::kUnknownTopicOrPartition);
-      EXPECT_EQ((co_await client.fetch("t", 0, 0)).error, ErrorCode::kUnknownTopicOrPartition);
-    }
-  });
-  stop();
 }
 
 TEST_F(TopicsTest, AReaderThatWaitsSeesTheTopicGo) {

@@ -37,7 +37,7 @@ TEST(RequestHeaderTest, Version1HasAnInt16ClientId) {
   EXPECT_EQ(request->body[0], std::byte{0xAA});
 }
 
-TEST(RequestHeaderTest, Version2KeepsTheInt16ClientIdAndSkipsUnknownTags) {
+TEST(RequestHeaderTest, Pitfall18Version2KeepsTheInt16ClientIdAndSkipsUnknownTags) {
   const auto frame = bytes_of({0, 3, 0, 9, 0, 0, 0, 7, 0xFF, 0xFF, 1, 5, 2, 0x11, 0x22, 0xAA});
   const auto request = decode_request_header(frame);
   ASSERT_TRUE(request);
