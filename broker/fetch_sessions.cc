@@ -26,11 +26,13 @@ void FetchSession::update(const FetchRequest& request) {
   for (const auto& topic : request.topics) {
     for (const auto& partition : topic.partitions) {
       // A partition that is there keeps what it was told; only what it wants is new.
-      entries_[{std::string(topic.topic), partition.partition}].wish = partition;
+      entries_[{topic.topic_id, std::string(topic.topic), partition.partition}].wish = partition;
     }
   }
   for (const auto& topic : request.forgotten_topics_data) {
-    for (const int32_t partition : topic.partitions) entries_.erase({std::string(topic.topic), partition});
+    for (const int32_t partition : topic.partitions) {
+      entries_.erase({topic.topic_id, std::string(topic.topic), partition});
+    }
   }
 }
 
@@ -45,18 +47,18 @@ bool FetchSession::Entry::must_send(const Answer& answer) {
 
 void FetchSession::next_epoch() { epoch_ = epoch_ == std::numeric_limits<int32_t>::max() ? 1 : epoch_ + 1; }
 
-FetchContext FetchSessions::begin(ConnectionContext& connection, const FetchRequest& request) {
+FetchContext FetchSessions::begin(ConnectionContext& connection, const FetchRequest& request, bool by_topic_id) {
   const int32_t id = request.session_id;
   if (request.session_epoch == kInitialEpoch || request.session_epoch == kFinalEpoch) {
     if (find(connection, id) != nullptr) end(id);
-    return request.session_epoch == kInitialEpoch ? create(connection, request) : FetchContext{};
+    return request.session_epoch == kInitialEpoch ? create(connection, request, by_topic_id) : FetchContext{};
   }
   Held* held = find(connection, id);
   if (held == nullptr) return {.error = ErrorCode::kFetchSessionIdNotFound};
-  return go_on(*held, request);
+  return go_on(*held, request, by_topic_id);
 }
 
-FetchContext FetchSessions::create(ConnectionContext& connection, const FetchRequest& request) {
+FetchContext FetchSessions::create(ConnectionContext& connection, const FetchRequest& request, bool by_topic_id) {
   const size_t partitions = partitions_of(request);
   if (connection.closing() || partitions == 0) return {};
   if (held_.size() >= limits_.sessions || partitions_ + partitions > limits_.partitions) return {};
@@ -68,6 +70,7 @@ FetchContext FetchSessions::create(ConnectionContext& connection, const FetchReq
   held.connection = &connection;
   held.session = std::make_shared<FetchSession>();
   held.session->id_ = id;
+  held.session->by_topic_id_ = by_topic_id;
   held.session->update(request);
   held.session->next_epoch();
   held.on_close = [](net::CloseWatcher& watcher) {
@@ -79,9 +82,10 @@ FetchContext FetchSessions::create(ConnectionContext& connection, const FetchReq
   return {.session = held.session};
 }
 
-FetchContext FetchSessions::go_on(Held& held, const FetchRequest& request) {
+FetchContext FetchSessions::go_on(Held& held, const FetchRequest& request, bool by_topic_id) {
   FetchSession& session = *held.session;
   if (request.session_epoch != session.epoch()) return {.error = ErrorCode::kInvalidFetchSessionEpoch};
+  if (session.by_topic_id_ != by_topic_id) return {.error = ErrorCode::kFetchSessionTopicIdError};
   partitions_ -= session.entries().size();
   session.update(request);
   partitions_ += session.entries().size();

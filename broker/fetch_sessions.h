@@ -2,6 +2,7 @@
 // only what changed and an answer only what is new. A session lives on the core of the connection that made it and ends
 // with that connection: every client starts a new one after it has reconnected. Pure bookkeeping: it reads no log.
 #pragma once
+#include <compare>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -20,7 +21,14 @@ class FetchSession {
  public:
   using Wish = net::kafka::FetchRequest::Topic::Partition;
   using Answer = net::kafka::FetchResponse::Topic::Partition;
-  using Key = std::pair<std::string, int32_t>;  // topic, partition
+
+  // Of the topic either the id or the name, the same for all of a session.
+  struct Key {
+    net::kafka::Uuid topic_id;
+    std::string topic;
+    int32_t partition = 0;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
 
   struct Entry {
     Wish wish;
@@ -45,6 +53,7 @@ class FetchSession {
  private:
   friend class FetchSessions;
   int32_t id_ = 0;
+  bool by_topic_id_ = false;
   int32_t epoch_ = 0;
   std::map<Key, Entry> entries_;
 };
@@ -72,9 +81,10 @@ class FetchSessions {
   FetchSessions(const FetchSessions&) = delete;
   FetchSessions& operator=(const FetchSessions&) = delete;
 
-  // What `request`, which came over `connection`, means. A session that does not fit the limits is declined: the
-  // reader then goes on without. FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH.
-  FetchContext begin(net::ConnectionContext& connection, const net::kafka::FetchRequest& request);
+  // What `request`, which came over `connection`, means; `by_topic_id`: its version names topics by id. A session that
+  // does not fit the limits is declined: the reader then goes on without. FETCH_SESSION_ID_NOT_FOUND,
+  // INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR (it goes on in a version that names topics otherwise).
+  FetchContext begin(net::ConnectionContext& connection, const net::kafka::FetchRequest& request, bool by_topic_id);
 
   size_t session_count() const { return held_.size(); }
   size_t partition_count() const { return partitions_; }
@@ -86,8 +96,8 @@ class FetchSessions {
     std::shared_ptr<FetchSession> session;
   };
 
-  FetchContext create(net::ConnectionContext& connection, const net::kafka::FetchRequest& request);
-  FetchContext go_on(Held& held, const net::kafka::FetchRequest& request);
+  FetchContext create(net::ConnectionContext& connection, const net::kafka::FetchRequest& request, bool by_topic_id);
+  FetchContext go_on(Held& held, const net::kafka::FetchRequest& request, bool by_topic_id);
   Held* find(const net::ConnectionContext& connection, int32_t id);
   void end(int32_t id);
 

@@ -75,13 +75,14 @@ CliResult<void> AdminClient::negotiate() {
   return {};
 }
 
-// Above the versions that this program itself would advertise some messages change meaning (topics by id alone).
+// This program names topics, so it stays below the versions that have only their ids.
 CliResult<int16_t> AdminClient::version_for(ApiKey key, int16_t least_version) const {
   const net::kafka::ApiInfo* known = net::kafka::find_api(key);
   const auto served = served_.find(key);
   if (known != nullptr && served != served_.end()) {
+    const auto highest = std::min<int16_t>(known->advertised_max, static_cast<int16_t>(known->first_by_topic_id - 1));
     const auto version =
-        common_version(known->codec_min, known->advertised_max, served->second.low, served->second.high, least_version);
+        common_version(known->codec_min, highest, served->second.low, served->second.high, least_version);
     if (version) return *version;
   }
   return cli_error(ExitCode::kRefused,

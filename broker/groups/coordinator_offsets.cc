@@ -30,7 +30,7 @@ ErrorCode GroupCoordinator::check_commit(const Group* group, const OffsetCommitR
   const bool from_member = request.generation_id >= 0 || !request.member_id.empty() || request.group_instance_id;
   if (group == nullptr) {
     // The first commit of a group that manages its partitions itself creates it.
-    return request.generation_id < 0 ? ErrorCode::kNone : ErrorCode::kIllegalGeneration;
+    return request.generation_id < 0 ? ErrorCode::kNone : request.if_group_is_missing;
   }
   if (group->state == GroupState::kDead) return ErrorCode::kCoordinatorNotAvailable;
   if (request.generation_id < 0 && is_group_empty(*group)) return ErrorCode::kNone;

@@ -51,11 +51,31 @@ struct Located {
   reactor::CoreId owner = 0;
 };
 
-// UNKNOWN_TOPIC_OR_PARTITION, or LEADER_NOT_AVAILABLE while it is being made. `asked_epoch` -1: not checked; else
-// FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320).
-inline Located locate(const ClusterView& view, std::string_view topic, int32_t index, int32_t asked_epoch) {
-  Located found{.topic = view.image->topic(topic), .index = index};
-  if (found.topic == nullptr || index < 0 || static_cast<size_t>(index) >= found.topic->partitions.size()) {
+// How a request names a topic: by its id where the version has ids, by its name in all others.
+struct AskedTopic {
+  std::string_view name;
+  net::kafka::Uuid id;
+  bool by_id = false;
+
+  const TopicImage* find(const ClusterView& view) const {
+    return by_id ? view.image->topic(id) : view.image->topic(name);
+  }
+  ErrorCode if_missing() const { return by_id ? ErrorCode::kUnknownTopicId : ErrorCode::kUnknownTopicOrPartition; }
+};
+
+inline bool is_by_topic_id(const net::Request& request) {
+  return net::kafka::find_api(request.header.api)->is_by_topic_id(request.header.version);
+}
+
+// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, or LEADER_NOT_AVAILABLE while it is being made. `asked_epoch` -1: not
+// checked; else FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320).
+inline Located locate(const ClusterView& view, const AskedTopic& topic, int32_t index, int32_t asked_epoch) {
+  Located found{.topic = topic.find(view), .index = index};
+  if (found.topic == nullptr) {
+    found.error = topic.if_missing();
+    return found;
+  }
+  if (index < 0 || static_cast<size_t>(index) >= found.topic->partitions.size()) {
     found.error = ErrorCode::kUnknownTopicOrPartition;
     return found;
   }
@@ -69,6 +89,9 @@ inline Located locate(const ClusterView& view, std::string_view topic, int32_t i
   if (asked_epoch >= 0 && asked_epoch < found.leader_epoch) found.error = ErrorCode::kFencedLeaderEpoch;
   if (asked_epoch > found.leader_epoch) found.error = ErrorCode::kUnknownLeaderEpoch;
   return found;
+}
+inline Located locate(const ClusterView& view, std::string_view topic, int32_t index, int32_t asked_epoch) {
+  return locate(view, AskedTopic{.name = topic}, index, asked_epoch);
 }
 
 }  // namespace posthaste::broker

@@ -30,7 +30,7 @@ using reactor::Task;
 
 // One partition asked for, and what was read of it.
 struct Entry {
-  std::string_view topic;
+  AskedTopic topic;
   const FetchRequest::Topic::Partition* asked = nullptr;
   FetchSession::Entry* remembered = nullptr;  // by the session, if there is one
   Located where;
@@ -148,7 +148,7 @@ Task<void> read_on_owner(BrokerCore& there, const std::vector<Entry*>& entries, 
   }
 }
 
-Entry locate_entry(const ClusterView& view, std::string_view topic, const FetchRequest::Topic::Partition& asked) {
+Entry locate_entry(const ClusterView& view, const AskedTopic& topic, const FetchRequest::Topic::Partition& asked) {
   Entry entry;
   entry.topic = topic;
   entry.asked = &asked;
@@ -158,17 +158,20 @@ Entry locate_entry(const ClusterView& view, std::string_view topic, const FetchR
 }
 
 // What is to be read: all that the session holds, or what the request names. The entries refer to one of them.
-std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body, const FetchContext& fetch) {
+std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body, const FetchContext& fetch,
+                                 bool by_id) {
   std::deque<Entry> entries;
   if (fetch.session) {
     for (auto& [key, entry] : fetch.session->entries()) {
-      entries.push_back(locate_entry(view, key.first, entry.wish));
+      const AskedTopic topic{.name = key.topic, .id = key.topic_id, .by_id = by_id};
+      entries.push_back(locate_entry(view, topic, entry.wish));
       entries.back().remembered = &entry;
     }
     return entries;
   }
-  for (const FetchRequest::Topic& topic : body.topics) {
-    for (const auto& partition : topic.partitions) entries.push_back(locate_entry(view, topic.topic, partition));
+  for (const FetchRequest::Topic& asked : body.topics) {
+    const AskedTopic topic{.name = asked.topic, .id = asked.topic_id, .by_id = by_id};
+    for (const auto& partition : asked.partitions) entries.push_back(locate_entry(view, topic, partition));
   }
   return entries;
 }
@@ -231,8 +234,9 @@ FetchResponse to_wire(const FetchRequest& body, const FetchContext& fetch, std::
     FetchResponse::Topic::Partition answer = to_wire(body, entry);
     const bool news = entry.remembered == nullptr || entry.remembered->must_send(answer);
     if (fetch.incremental && !news) continue;
-    if (response.responses.empty() || response.responses.back().topic != entry.topic) {
-      response.responses.emplace_back().topic = entry.topic;
+    if (response.responses.empty() || response.responses.back().topic != entry.topic.name ||
+        response.responses.back().topic_id != entry.topic.id) {
+      response.responses.push_back({.topic = entry.topic.name, .topic_id = entry.topic.id});
     }
     response.responses.back().partitions.push_back(std::move(answer));
   }
@@ -258,11 +262,12 @@ FetchResponse refused(ErrorCode error) {
 HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<FetchRequest>(request);
   if (!body) co_return body_corrupt();
+  const bool by_id = is_by_topic_id(request);
   // The next Fetch of this connection begins when this one is answered: until then the session's entries stay.
-  const FetchContext fetch = core.fetch_sessions().begin(context, *body);
+  const FetchContext fetch = core.fetch_sessions().begin(context, *body, by_id);
   if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::deque<Entry> entries = locate_entries(*view, *body, fetch);
+  std::deque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
   EntriesByCore by_core(core.core().core_count());
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);

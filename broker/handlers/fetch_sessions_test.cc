@@ -187,18 +187,19 @@ TEST(FetchSessionTest, AllSessionsTogetherAreBounded) {
   FetchRequest two = request_of(0, 0);
   want(two, "t", 0, 0);
   want(two, "t", 1, 0);
-  const FetchContext first = sessions.begin(connection, two);
+  const FetchContext first = sessions.begin(connection, two, false);
   ASSERT_NE(first.session, nullptr);
   EXPECT_EQ(first.session->id() % 4, 2) << "core 1 of 4";
-  EXPECT_EQ(sessions.begin(connection, two).session, nullptr) << "four partitions would be too many";
+  EXPECT_EQ(sessions.begin(connection, two, false).session, nullptr) << "four partitions would be too many";
   FetchRequest more = request_of(first.session->id(), 1);
   want(more, "t", 2, 0);
   want(more, "t", 3, 0);
-  const FetchContext grown = sessions.begin(connection, more);
+  const FetchContext grown = sessions.begin(connection, more, false);
   EXPECT_EQ(grown.session->entries().size(), 4U) << "this request is served in full";
   EXPECT_EQ(sessions.session_count(), 0U);
   EXPECT_EQ(sessions.partition_count(), 0U);
-  EXPECT_EQ(sessions.begin(connection, request_of(first.session->id(), 2)).error, ErrorCode::kFetchSessionIdNotFound);
+  EXPECT_EQ(sessions.begin(connection, request_of(first.session->id(), 2), false).error,
+            ErrorCode::kFetchSessionIdNotFound);
 }
 
 }  // namespace

@@ -20,24 +20,26 @@ using reactor::CoreId;
 using reactor::Task;
 namespace wire = net::kafka;
 
-bool exists(const ClusterView& view, std::string_view topic, int32_t partition) {
-  const TopicImage* image = view.image->topic(topic);
-  return image != nullptr && partition >= 0 && static_cast<size_t>(partition) < image->partitions.size();
+bool exists(const TopicImage* topic, int32_t partition) {
+  return topic != nullptr && partition >= 0 && static_cast<size_t>(partition) < topic->partitions.size();
 }
 
-// Only partitions that exist reach the coordinator.
-OffsetCommitRequest to_commit(const ClusterView& view, const wire::OffsetCommitRequest& body) {
+// Only partitions that exist reach the coordinator. Of `topics`, each entry is the topic that the body names there.
+OffsetCommitRequest to_commit(const wire::OffsetCommitRequest& body, const std::vector<const TopicImage*>& topics,
+                              int16_t version) {
+  constexpr int16_t kFirstWithGroupNotFound = 9;
   OffsetCommitRequest commit;
   commit.group_id = body.group_id;
   commit.generation_id = body.generation_id_or_member_epoch;
   commit.member_id = body.member_id;
   commit.group_instance_id = owned(body.group_instance_id);
   commit.retention_ms = body.retention_time_ms;
-  for (const auto& topic : body.topics) {
+  if (version >= kFirstWithGroupNotFound) commit.if_group_is_missing = ErrorCode::kGroupIdNotFound;
+  for (size_t t = 0; t < body.topics.size(); ++t) {
     OffsetCommitRequest::Topic& out = commit.topics.emplace_back();
-    out.name = topic.name;
-    for (const auto& partition : topic.partitions) {
-      if (!exists(view, topic.name, partition.partition_index)) continue;
+    if (topics[t] != nullptr) out.name = topics[t]->name;
+    for (const auto& partition : body.topics[t].partitions) {
+      if (!exists(topics[t], partition.partition_index)) continue;
       out.partitions.push_back({.index = partition.partition_index,
                                 .offset = partition.committed_offset,
                                 .leader_epoch = partition.committed_leader_epoch,
@@ -112,7 +114,34 @@ Task<Response> fetch_one_group(BrokerCore& core, Request& request, const wire::O
   co_return respond(request, response);
 }
 
+using AskedGroup = wire::OffsetFetchRequest::Group;
+using AnsweredTopic = wire::OffsetFetchResponse::Group::GroupTopic;
+
+// Puts ids beside names. A topic that is gone has none any more and is left out.
+void add_ids(const ClusterView& view, std::vector<AnsweredTopic>& topics) {
+  std::erase_if(topics, [&](const AnsweredTopic& topic) { return view.image->topic(topic.name) == nullptr; });
+  for (AnsweredTopic& topic : topics) topic.topic_id = view.image->topic(topic.name)->id;
+}
+
+// Those asked for by an id that is unknown.
+void add_unknown(const ClusterView& view, const AskedGroup& asked, std::vector<AnsweredTopic>& topics) {
+  if (!asked.topics) return;
+  for (const AskedGroup::GroupTopic& topic : *asked.topics) {
+    if (view.image->topic(topic.topic_id) != nullptr) continue;
+    AnsweredTopic& out = topics.emplace_back();
+    out.topic_id = topic.topic_id;
+    for (const int32_t index : topic.partition_indexes) {
+      out.partitions.push_back({.partition_index = index,
+                                .committed_offset = -1,
+                                .metadata = std::string_view(),
+                                .error_code = ErrorCode::kUnknownTopicId});
+    }
+  }
+}
+
 Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire::OffsetFetchRequest& body) {
+  const std::shared_ptr<const ClusterView> view = core.view();
+  const bool by_id = is_by_topic_id(request);
   std::vector<OffsetFetchResponse> answers;
   for (const auto& group : body.groups) {
     OffsetFetchRequest fetch;
@@ -121,7 +150,10 @@ Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire:
     if (group.topics) {
       auto& topics = fetch.topics.emplace();
       for (const auto& topic : *group.topics) {
-        topics.push_back({.name = std::string(topic.name), .partitions = topic.partition_indexes});
+        const TopicImage* image = by_id ? view->image->topic(topic.topic_id) : nullptr;
+        if (by_id && image == nullptr) continue;
+        topics.push_back(
+            {.name = by_id ? image->name : std::string(topic.name), .partitions = topic.partition_indexes});
       }
     }
     answers.push_back(co_await fetch_offsets(core, std::move(fetch)));
@@ -132,6 +164,9 @@ Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire:
     out.group_id = body.groups[i].group_id;
     out.error_code = answers[i].error;
     fill_topics(out.topics, answers[i]);
+    if (!by_id || out.error_code != ErrorCode::kNone) continue;
+    add_ids(*view, out.topics);
+    add_unknown(*view, body.groups[i], out.topics);
   }
   co_return respond(request, response);
 }
@@ -161,18 +196,27 @@ HandlerTask handle_offset_commit(BrokerCore& core, ConnectionContext& context, R
   const auto body = decode_body<wire::OffsetCommitRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  const auto answer =
-      co_await ask_coordinator<OffsetCommitResponse>(core, context, body->group_id, to_commit(*view, *body));
+  std::vector<AskedTopic> asked;
+  std::vector<const TopicImage*> topics;
+  for (const auto& topic : body->topics) {
+    asked.push_back({.name = topic.name, .id = topic.topic_id, .by_id = is_by_topic_id(request)});
+    topics.push_back(asked.back().find(*view));
+  }
+  const auto answer = co_await ask_coordinator<OffsetCommitResponse>(core, context, body->group_id,
+                                                                     to_commit(*body, topics, request.header.version));
   wire::OffsetCommitResponse response;
   for (size_t t = 0; t < body->topics.size(); ++t) {
     const auto& topic = body->topics[t];
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
+    out.topic_id = topic.topic_id;
     size_t next = 0;  // of the coordinator's answer, which has only partitions that exist, in the same order
     for (const auto& partition : topic.partitions) {
       auto& to = out.partitions.emplace_back();
       to.partition_index = partition.partition_index;
-      if (!exists(*view, topic.name, partition.partition_index)) {
+      if (topics[t] == nullptr) {
+        to.error_code = asked[t].if_missing();
+      } else if (!exists(topics[t], partition.partition_index)) {
         to.error_code = ErrorCode::kUnknownTopicOrPartition;
       } else {
         to.error_code = answer ? answer->topics.at(t).partitions.at(next++).error : answer.error();

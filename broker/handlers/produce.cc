@@ -123,10 +123,11 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   }
 }
 
-std::vector<Entry> locate_entries(const ClusterView& view, const ProduceRequest& body) {
+std::vector<Entry> locate_entries(const ClusterView& view, const ProduceRequest& body, bool by_id) {
   std::vector<Entry> entries;
   for (const ProduceRequest::Topic& topic : body.topic_data) {
-    const TopicImage* image = view.image->topic(topic.name);
+    const AskedTopic asked{.name = topic.name, .id = topic.topic_id, .by_id = by_id};
+    const TopicImage* image = asked.find(view);
     bool relaxed = false;
     if (image != nullptr && body.acks == kAcksLeader) {
       relaxed = typed_topic_config(image->configs, *view.topic_defaults).flush_messages != 1;
@@ -134,7 +135,7 @@ std::vector<Entry> locate_entries(const ClusterView& view, const ProduceRequest&
     for (const auto& partition : topic.partition_data) {
       Entry& entry = entries.emplace_back();
       entry.asked = &partition;
-      const Located found = locate(view, topic.name, partition.index, -1);
+      const Located found = locate(view, asked, partition.index, -1);
       entry.error = found.error;
       entry.topic = found.topic;
       entry.leader_epoch = found.leader_epoch;
@@ -205,6 +206,7 @@ ProduceResponse to_wire(const ProduceRequest& body, const std::vector<Entry>& en
   for (const ProduceRequest::Topic& topic : body.topic_data) {
     ProduceResponse::Topic& out = response.responses.emplace_back();
     out.name = topic.name;
+    out.topic_id = topic.topic_id;
     out.partition_responses.reserve(topic.partition_data.size());
     for (const auto& partition : topic.partition_data) {
       const Entry& entry = entries[at++];
@@ -228,7 +230,7 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   const auto body = decode_body<ProduceRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::vector<Entry> entries = locate_entries(*view, *body);
+  std::vector<Entry> entries = locate_entries(*view, *body, is_by_topic_id(request));
   if (body->acks != kAcksNone && body->acks != kAcksLeader && body->acks != kAcksAll) {
     for (Entry& entry : entries) entry.error = ErrorCode::kInvalidRequiredAcks;
   }

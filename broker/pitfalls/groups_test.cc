@@ -236,10 +236,12 @@ TEST_F(GroupPitfalls, Pitfall23NullTopicsAskForAllOfAGroup) {
     }
     kafka::OffsetFetchRequest many;
     for (const char* group : {"g", "nobody"}) many.groups.emplace_back().group_id = group;
-    const auto answer = co_await client.call(many, 8);
-    EXPECT_EQ(answer.message.groups.at(0).topics.size(), 1U);
-    EXPECT_TRUE(answer.message.groups.at(1).topics.empty());
-    EXPECT_EQ(answer.message.groups.at(1).error_code, ErrorCode::kNone);
+    for (int16_t version = 8; version <= 10; ++version) {
+      const auto answer = co_await client.call(many, version);
+      EXPECT_EQ(answer.message.groups.at(0).topics.size(), 1U) << version;
+      EXPECT_TRUE(answer.message.groups.at(1).topics.empty()) << version;
+      EXPECT_EQ(answer.message.groups.at(1).error_code, ErrorCode::kNone) << version;
+    }
   });
 }
 
@@ -248,7 +250,7 @@ TEST_F(GroupPitfalls, Pitfall23WhoIsNoMemberCommitsOnlyWhileTheGroupIsEmpty) {
   run([](Client& client) -> Task<void> {
     EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
     co_await make_offsets_topic(client, "g");
-    for (int16_t version = 2; version <= 8; ++version) {
+    for (int16_t version = 2; version <= 9; ++version) {
       EXPECT_EQ(co_await commit(client, commit_of("g", version), version), ErrorCode::kNone) << version;
     }
     const Joined joined = co_await join(client, join_of("g"), 3);

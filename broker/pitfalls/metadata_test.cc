@@ -70,7 +70,7 @@ TEST_F(MetadataPitfalls, Pitfall11EveryAnswerCarriesTheLeaderEpoch) {
   for (int32_t epoch = 0; epoch < 3; ++epoch) {
     run([&](Client& client) -> Task<void> {
       EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, {}, 1'000 * (epoch + 1)))).error, ErrorCode::kNone);
-      for (int16_t version = 7; version <= 12; ++version) {
+      for (int16_t version = 7; version <= 13; ++version) {
         const auto metadata = co_await client.call(MetadataRequest{}, version);
         for (const auto& topic : metadata.message.topics) EXPECT_EQ(topic.partitions.at(0).leader_epoch, epoch);
       }
@@ -108,7 +108,7 @@ TEST_F(MetadataPitfalls, Pitfall12TheClusterIsTheSameAfterEveryStart) {
   for (int life = 0; life < 3; ++life) {
     start();
     run([&](Client& client) -> Task<void> {
-      for (int16_t version = 0; version <= 12; ++version) {
+      for (int16_t version = 0; version <= 13; ++version) {
         const auto answer = co_await client.call(MetadataRequest{}, version);
         EXPECT_EQ(answer.message.brokers.size(), 1U) << "an empty list makes Java begin anew";
         EXPECT_EQ(answer.message.brokers.at(0).node_id, 1);
@@ -151,7 +151,7 @@ TEST_F(MetadataPitfalls, Pitfall13AllTopicsOrNone) {
   run([](Client& client) -> Task<void> {
     EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
     EXPECT_EQ((co_await client.call(none(), 0)).message.topics.size(), 1U) << "version 0 cannot say it otherwise";
-    for (int16_t version = 1; version <= 12; ++version) {
+    for (int16_t version = 1; version <= 13; ++version) {
       EXPECT_EQ((co_await client.call(MetadataRequest{}, version)).message.topics.size(), 1U) << version;
       const auto nothing = co_await client.call(none(), version);
       EXPECT_TRUE(nothing.message.topics.empty()) << version;
@@ -175,7 +175,9 @@ TEST_F(MetadataPitfalls, Pitfall13IdsStandForNamesFromVersion12Only) {
       EXPECT_EQ(refused.message.topics.at(0).error_code, ErrorCode::kInvalidRequest) << version;
       EXPECT_TRUE(refused.message.topics.at(0).partitions.empty()) << version;
     }
-    EXPECT_EQ((co_await client.call(by_id(id), 12)).message.topics.at(0).name, "t");
+    for (const int16_t version : {int16_t{12}, int16_t{13}}) {
+      EXPECT_EQ((co_await client.call(by_id(id), version)).message.topics.at(0).name, "t");
+    }
     EXPECT_EQ(co_await delete_topic(client, "t"), ErrorCode::kNone);
     const auto gone = co_await client.call(by_id(id), 12);
     EXPECT_EQ(gone.message.topics.at(0).error_code, ErrorCode::kUnknownTopicId);

@@ -88,7 +88,7 @@ TEST_F(RecordPitfalls, Pitfall20ARefusedBatchHasNeitherOffsetNorTime) {
   start();
   run([](Client& client) -> Task<void> {
     const storage::Bytes batch = make_batch({"a"});
-    for (int16_t version = 3; version <= 11; ++version) {
+    for (int16_t version = 3; version <= 12; ++version) {
       const auto answer = co_await client.call(produce_of("missing", 0, batch, -1), version);
       const auto& refused = answer.message.responses.at(0).partition_responses.at(0);
       EXPECT_EQ(refused.error_code, ErrorCode::kUnknownTopicOrPartition) << version;

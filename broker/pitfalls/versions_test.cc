@@ -231,11 +231,13 @@ TEST_F(VersionPitfalls, Pitfall07WhatIsNotServedClosesWithoutAByte) {
 TEST_F(VersionPitfalls, Pitfall08VersionsWithTopicIdsComeAsOneSet) {
   start();
   Ranges ranges = listed();
-  const bool fetch = ranges[ApiKey::kFetch].greatest >= 13;
-  EXPECT_EQ(ranges[ApiKey::kProduce].greatest >= 13, fetch);
-  EXPECT_EQ(ranges[ApiKey::kOffsetCommit].greatest >= 10, fetch);
-  EXPECT_EQ(ranges[ApiKey::kOffsetFetch].greatest >= 10, fetch);
-  if (fetch) EXPECT_GE(ranges[ApiKey::kMetadata].greatest, 12);
+  constexpr std::pair<ApiKey, int16_t> kFirst[] = {
+      {ApiKey::kProduce, 13}, {ApiKey::kFetch, 13}, {ApiKey::kOffsetCommit, 10}, {ApiKey::kOffsetFetch, 10}};
+  for (const auto& [key, version] : kFirst) {
+    EXPECT_TRUE(ranges[key].has(version)) << kafka::to_string(key);
+    EXPECT_EQ(kafka::find_api(key)->first_by_topic_id, version) << kafka::to_string(key);
+  }
+  EXPECT_TRUE(ranges[ApiKey::kMetadata].has(12)) << "where the ids come from";
   run([](Client& client) -> Task<void> {
     EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
     EXPECT_FALSE((co_await client.call(kafka::MetadataRequest{}, 12)).message.topics.at(0).topic_id.is_zero());

@@ -113,23 +113,25 @@ struct ApiInfo {
   int16_t codec_max = 0;
   int16_t advertised_min = 0;  // versions that ApiVersions lists; everything in here must be served in full
   int16_t advertised_max = 0;
-  int16_t first_flexible = 0;  // KIP-482: compact lengths and tagged fields from here on
+  int16_t first_flexible = 0;             // KIP-482: compact lengths and tagged fields from here on
+  int16_t first_by_topic_id = INT16_MAX;  // KIP-516: an id stands where the topic's name was
 
   constexpr bool codec_knows(int16_t version) const { return codec_min <= version && version <= codec_max; }
   constexpr bool advertises(int16_t version) const { return advertised_min <= version && version <= advertised_max; }
   constexpr bool is_flexible(int16_t version) const { return version >= first_flexible; }
+  constexpr bool is_by_topic_id(int16_t version) const { return version >= first_by_topic_id; }
 };
 
-// In key order. Advertised ranges stop below the versions that name topics by id alone (Produce 13, Fetch 13,
-// OffsetCommit 10, OffsetFetch 10): those come as one set. Produce starts at 0 because librdkafka stops compressing
+// In key order. The versions that name topics by id alone are advertised as one set, with the Metadata that tells the
+// ids: clients send ids that nobody has told them otherwise. Produce starts at 0 because librdkafka stops compressing
 // when it does not (KAFKA-18659).
 inline constexpr ApiInfo kApis[] = {
-    {ApiKey::kProduce, "Produce", 0, 13, 0, 11, 9},
-    {ApiKey::kFetch, "Fetch", 4, 18, 4, 12, 12},
+    {ApiKey::kProduce, "Produce", 0, 13, 0, 13, 9, 13},
+    {ApiKey::kFetch, "Fetch", 4, 18, 4, 18, 12, 13},
     {ApiKey::kListOffsets, "ListOffsets", 1, 11, 1, 7, 6},
-    {ApiKey::kMetadata, "Metadata", 0, 13, 0, 12, 9},
-    {ApiKey::kOffsetCommit, "OffsetCommit", 2, 10, 2, 8, 8},
-    {ApiKey::kOffsetFetch, "OffsetFetch", 1, 10, 1, 8, 6},
+    {ApiKey::kMetadata, "Metadata", 0, 13, 0, 13, 9},
+    {ApiKey::kOffsetCommit, "OffsetCommit", 2, 10, 2, 10, 8, 10},
+    {ApiKey::kOffsetFetch, "OffsetFetch", 1, 10, 1, 10, 6, 10},
     {ApiKey::kFindCoordinator, "FindCoordinator", 0, 6, 0, 4, 3},
     {ApiKey::kJoinGroup, "JoinGroup", 0, 9, 0, 9, 6},
     {ApiKey::kHeartbeat, "Heartbeat", 0, 4, 0, 4, 4},
