@@ -193,7 +193,7 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
 HandlerTask handle_describe_cluster(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<DescribeClusterRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ClusterView& view = *core.view();
   DescribeClusterResponse response;
   // Endpoint type 1 asks for brokers, 2 for controllers, which a client never reaches here (KIP-919).
   constexpr int8_t kBrokers = 1;
@@ -203,10 +203,10 @@ HandlerTask handle_describe_cluster(BrokerCore& core, ConnectionContext& context
     response.error_message = "this listener is for brokers (endpoint type 1)";
     co_return respond(request, response);
   }
-  response.cluster_id = view->cluster_id;
-  response.controller_id = view->node_id;
-  const Endpoint& endpoint = view->endpoints[context.listener];
-  response.brokers.push_back({.broker_id = view->node_id, .host = endpoint.host, .port = endpoint.port});
+  response.cluster_id = view.cluster_id;
+  response.controller_id = view.node_id;
+  const Endpoint& endpoint = view.endpoints[context.listener];
+  response.brokers.push_back({.broker_id = view.node_id, .host = endpoint.host, .port = endpoint.port});
   co_return respond(request, response);
 }
 

@@ -297,6 +297,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
     drop_round(core, entries, core.core().id());
     hold.reset();
     std::vector<FetchWaits::Watched> watched;
+    watched.reserve(entries.size());
     for (const Entry& entry : entries) {
       watched.push_back({.owner = entry.where.owner,
                          .topic = entry.where.topic->id.bytes,
