@@ -34,20 +34,21 @@ class Tools:
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
 
-    def start(self, name, *arguments):
-        """The tool as a process that the caller ends; its standard output is a pipe. What it logs is not kept."""
+    def command(self, name, *arguments):
         name = name if name.startswith("kafka.") else "org.apache.kafka.tools." + name
-        command = [*JAVA, name, "--bootstrap-server", self.bootstrap, *map(str, arguments)]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return [*JAVA, name, "--bootstrap-server", self.bootstrap, *map(str, arguments)]
+
+    def start(self, name, *arguments):
+        """The tool as a process that the caller ends; its standard output is a pipe."""
+        return subprocess.Popen(self.command(name, *arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def run(self, name, *arguments, standard_input=None):
         """What the tool writes to standard output. Fails unless it ends with 0 in time."""
-        process = self.start(name, *arguments)
+        said = " ".join([name, *map(str, arguments)])
         try:
-            output, errors = process.communicate(standard_input, TOOL_SECONDS)
+            done = subprocess.run(self.command(name, *arguments), input=standard_input, capture_output=True, text=True, timeout=TOOL_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            output, errors = process.communicate()
-        if process.returncode != 0:
-            raise CheckFailed(f"{name} {' '.join(map(str, arguments))} ended with {process.returncode}: {output[-500:]} {errors[-500:]}")
-        return output
+            raise CheckFailed(f"{said} did not end within {TOOL_SECONDS} s") from None
+        if done.returncode != 0:
+            raise CheckFailed(f"{said} ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}")
+        return done.stdout
