@@ -4,7 +4,7 @@ namespace posthaste::reactor {
 
 // The coroutine that runs one spawned task and destroys itself at its end.
 struct TaskScope::Root {
-  struct promise_type : TaskScope::Frame {
+  struct promise_type : TaskScope::Frame, Recycled {
     TaskScope& scope;
     promise_type(TaskScope& owner, const Task<void>&) : scope(owner) {}
     Root get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "reactor/check.h"
+#include "reactor/recycled.h"
 
 namespace posthaste::reactor {
 
@@ -17,7 +18,7 @@ class Task;
 
 namespace detail {
 
-struct PromiseBase {
+struct PromiseBase : Recycled {
   std::coroutine_handle<> continuation = std::noop_coroutine();
 
   struct FinalAwaiter {
