@@ -26,12 +26,16 @@ void FetchSession::update(const FetchRequest& request) {
   for (const auto& topic : request.topics) {
     for (const auto& partition : topic.partitions) {
       // A partition that is there keeps what it was told; only what it wants is new.
-      entries_[{topic.topic_id, std::string(topic.topic), partition.partition}].wish = partition;
+      const KeyView key{topic.topic_id, topic.topic, partition.partition};
+      auto found = entries_.find(key);
+      if (found == entries_.end()) found = entries_.emplace(Key(key), Entry()).first;
+      found->second.wish = partition;
     }
   }
   for (const auto& topic : request.forgotten_topics_data) {
     for (const int32_t partition : topic.partitions) {
-      entries_.erase({topic.topic_id, std::string(topic.topic), partition});
+      const auto found = entries_.find(KeyView{topic.topic_id, topic.topic, partition});
+      if (found != entries_.end()) entries_.erase(found);
     }
   }
 }

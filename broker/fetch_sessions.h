@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "net/kafka/errors.h"
@@ -23,11 +24,25 @@ class FetchSession {
   using Answer = net::kafka::FetchResponse::Topic::Partition;
 
   // Of the topic either the id or the name, the same for all of a session.
+  struct KeyView {
+    net::kafka::Uuid topic_id;
+    std::string_view topic;
+    int32_t partition = 0;
+    friend auto operator<=>(const KeyView&, const KeyView&) = default;
+  };
   struct Key {
+    explicit Key(const KeyView& view) : topic_id(view.topic_id), topic(view.topic), partition(view.partition) {}
+    KeyView view() const { return {topic_id, topic, partition}; }
     net::kafka::Uuid topic_id;
     std::string topic;
     int32_t partition = 0;
-    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+  // Finds by view: a request that names what the session has makes no string.
+  struct KeyLess {
+    using is_transparent = void;
+    bool operator()(const Key& a, const Key& b) const { return a.view() < b.view(); }
+    bool operator()(const Key& a, const KeyView& b) const { return a.view() < b; }
+    bool operator()(const KeyView& a, const Key& b) const { return a < b.view(); }
   };
 
   struct Entry {
@@ -44,7 +59,7 @@ class FetchSession {
   // The epoch that the next request must carry.
   int32_t epoch() const { return epoch_; }
   // An entry stays where it is until a request forgets it.
-  std::map<Key, Entry>& entries() { return entries_; }
+  std::map<Key, Entry, KeyLess>& entries() { return entries_; }
 
   // Adds and replaces what the request names, then drops what it forgets.
   void update(const net::kafka::FetchRequest& request);
@@ -55,7 +70,7 @@ class FetchSession {
   int32_t id_ = 0;
   bool by_topic_id_ = false;
   int32_t epoch_ = 0;
-  std::map<Key, Entry> entries_;
+  std::map<Key, Entry, KeyLess> entries_;
 };
 
 struct FetchSessionLimits {

@@ -13,7 +13,7 @@ using reactor::Task;
 
 FetchWaits& FetchWaits::there(Core& core) { return broker_.there(core).fetch_waits(); }
 
-Task<void> FetchWaits::wait(net::ConnectionContext& context, const std::vector<Watched>& watched, uint64_t bytes,
+Task<void> FetchWaits::wait(net::ConnectionContext& context, const WatchedList& watched, uint64_t bytes,
                             reactor::Instant deadline) {
   Core& core = broker_.core();
   Reader reader(core);
@@ -21,7 +21,7 @@ Task<void> FetchWaits::wait(net::ConnectionContext& context, const std::vector<W
   context.watch(reader);
   const Key key{.reader_core = core.id(), .number = next_number_++};
   readers_.emplace(key.number, &reader);
-  std::map<CoreId, std::vector<Watched>> by_owner;
+  reactor::RecycledMap<CoreId, WatchedList> by_owner;
   for (const Watched& partition : watched) by_owner[partition.owner].push_back(partition);
   const uint64_t share = std::max<uint64_t>(1, bytes / std::max<size_t>(1, by_owner.size()));
   bool more = false;
@@ -45,7 +45,7 @@ Task<void> FetchWaits::mail_unsubscribe(FetchWaits& reader, CoreId owner, Key ke
   co_await reactor::on_core(reader.broker_.core(), owner, std::move(work));
 }
 
-bool FetchWaits::subscribe(Key key, const std::vector<Watched>& watched, uint64_t bytes_wanted) {
+bool FetchWaits::subscribe(Key key, const WatchedList& watched, uint64_t bytes_wanted) {
   Subscription& subscription = subscriptions_[key];
   subscription.owner = this;
   subscription.key = key;

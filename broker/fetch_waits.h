@@ -2,13 +2,9 @@
 // holding a call open. At each owner core a subscription listens to the high watermarks of its partitions and posts one
 // "ready" to the reader's core (WS E5). One object per core has both ends: its readers, and subscriptions of others.
 #pragma once
-#include <deque>
-#include <map>
-#include <memory>
-#include <vector>
-
 #include "net/request.h"
 #include "reactor/mail.h"
+#include "reactor/recycled.h"
 #include "storage/engine.h"
 
 namespace posthaste::broker {
@@ -24,13 +20,14 @@ class FetchWaits {
     int32_t partition = 0;
     int64_t seen = 0;
   };
+  using WatchedList = reactor::RecycledVector<Watched>;
 
   explicit FetchWaits(BrokerCore& broker) : broker_(broker) {}
 
   // Returns when about `bytes` more may be there, at `deadline`, or when the connection closes. May return early: the
   // reader looks again. Each owner reports when its own partitions have grown by its share of `bytes`, so of n owners
   // one reports before all together have grown by `bytes`.
-  reactor::Task<void> wait(net::ConnectionContext& context, const std::vector<Watched>& watched, uint64_t bytes,
+  reactor::Task<void> wait(net::ConnectionContext& context, const WatchedList& watched, uint64_t bytes,
                            reactor::Instant deadline);
 
   // Subscriptions held here for readers; for tests: none may be left when nobody waits.
@@ -59,11 +56,11 @@ class FetchWaits {
     Key key;
     uint64_t bytes_wanted = 0;
     bool posted = false;
-    std::deque<Listener> listeners;
+    reactor::RecycledDeque<Listener> listeners;
   };
 
   // On an owner's core. True: there is more already.
-  bool subscribe(Key key, const std::vector<Watched>& watched, uint64_t bytes_wanted);
+  bool subscribe(Key key, const WatchedList& watched, uint64_t bytes_wanted);
   void advanced(Subscription& subscription);
   static reactor::Task<void> mail_ready(FetchWaits& owner, Key key);
   static reactor::Task<void> mail_unsubscribe(FetchWaits& reader, reactor::CoreId owner, Key key);
@@ -71,8 +68,8 @@ class FetchWaits {
 
   BrokerCore& broker_;
   uint64_t next_number_ = 1;
-  std::map<uint64_t, Reader*> readers_;
-  std::map<Key, Subscription> subscriptions_;
+  reactor::RecycledMap<uint64_t, Reader*> readers_;
+  reactor::RecycledMap<Key, Subscription> subscriptions_;
 };
 
 }  // namespace posthaste::broker

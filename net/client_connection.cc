@@ -48,7 +48,7 @@ Task<void> ClientConnection::send_loop() {
   while (!unsent_.empty() && !ended_) {
     std::deque<std::shared_ptr<Call>> batch;
     batch.swap(unsent_);
-    std::vector<kafka::Bytes> pieces;
+    reactor::RecycledVector<kafka::Bytes> pieces;
     for (const auto& call : batch) call->frame.append_slices(pieces);
     constexpr size_t kSlicesPerSend = 512;
     std::vector<Slice> slices;

@@ -83,7 +83,7 @@ class Connection::Input {
   }
   reactor::Core& core_;
   Slice selected_;
-  std::vector<std::byte> kept_;
+  reactor::RecycledVector<std::byte> kept_;
   std::span<const std::byte> rest_;
 };
 
@@ -236,7 +236,7 @@ void Connection::answered(uint64_t sequence, Response response, bool pipelined) 
 
 Task<void> Connection::send_ready() {
   sending_ = true;
-  std::vector<Slice> slices;
+  reactor::RecycledVector<Slice> slices;
   while (!closing_ && !slots_.empty() && slots_.front().ready) {
     if (!co_await send_front(slices)) break;
   }
@@ -245,11 +245,11 @@ Task<void> Connection::send_ready() {
 }
 
 // Sends the ready answers at the front, as many as one gather list holds. False: the connection is ending.
-Task<bool> Connection::send_front(std::vector<Slice>& slices) {
+Task<bool> Connection::send_front(reactor::RecycledVector<Slice>& slices) {
   if (reactor::planted(reactor::Bug::kAnswerOutOfOrder) && slots_.size() > 1 && slots_[1].ready) {
     std::swap(slots_[0].response, slots_[1].response);
   }
-  std::vector<kafka::Bytes> pieces;
+  reactor::RecycledVector<kafka::Bytes> pieces;
   size_t answers = 0;
   size_t bytes = 0;
   std::optional<CloseReason> close;

@@ -6,11 +6,11 @@
 // flight and memory of this core's requests: reading stops until there is room. An answer that the peer does not take
 // within send_timeout: the connection ends, so that the records it pins are let go.
 #pragma once
-#include <deque>
 #include <string>
 
 #include "net/request.h"
 #include "reactor/file.h"
+#include "reactor/recycled.h"
 #include "reactor/scope.h"
 
 namespace posthaste::net {
@@ -70,7 +70,7 @@ class Connection : public reactor::ListNode<> {
   reactor::Task<std::optional<CloseReason>> start(FrameMemory memory);
   reactor::Task<void> serve(Request request, uint64_t sequence);
   reactor::Task<void> send_ready();
-  reactor::Task<bool> send_front(std::vector<reactor::Slice>& slices);
+  reactor::Task<bool> send_front(reactor::RecycledVector<reactor::Slice>& slices);
   reactor::Task<void> shut_down();
   void answered(uint64_t sequence, Response response, bool is_pipelined);
   void begin_close(CloseReason reason);
@@ -82,9 +82,9 @@ class Connection : public reactor::ListNode<> {
   reactor::Socket socket_;
   ConnectionContext context_;
   reactor::TaskScope scope_;
-  reactor::Event changed_;       // an answer is ready, a slot is free, or the end has begun
-  std::deque<Slot> slots_;       // requests started and not yet answered on the wire, oldest first
-  uint64_t first_sequence_ = 0;  // of slots_.front()
+  reactor::Event changed_;              // an answer is ready, a slot is free, or the end has begun
+  reactor::RecycledDeque<Slot> slots_;  // requests started and not yet answered on the wire, oldest first
+  uint64_t first_sequence_ = 0;         // of slots_.front()
   uint32_t unanswered_barriers_ = 0;
   bool sending_ = false;
   bool draining_ = false;

@@ -10,6 +10,7 @@
 #include "net/kafka/frame.h"
 #include "reactor/buffer.h"
 #include "reactor/planted_bugs.h"
+#include "reactor/recycled.h"
 #include "reactor/sync.h"
 #include "reactor/task.h"
 
@@ -94,7 +95,7 @@ struct Request {
 
 // Keeps bytes that a response refers to (leases on records, encoded strings) until they are sent. Destroyed on the
 // connection's core.
-class ResponseHold {
+class ResponseHold : public reactor::Recycled {
  public:
   ResponseHold() = default;
   ResponseHold(const ResponseHold&) = delete;

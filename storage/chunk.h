@@ -7,6 +7,7 @@
 
 #include "reactor/buffer.h"
 #include "reactor/intrusive_list.h"
+#include "reactor/recycled.h"
 #include "storage/bytes.h"
 
 namespace posthaste::storage {
@@ -16,7 +17,7 @@ class ChunkOwner;
 
 // Bytes [position + begin, position + end) of a segment. `position` is a multiple of the block size, and so is the
 // capacity: a chunk can be written and read with direct I/O. Bytes below `end` never change while anyone may see them.
-struct Chunk : reactor::ListNode<> {
+struct Chunk : reactor::ListNode<>, reactor::Recycled {
   reactor::Buffer buffer;
   std::shared_ptr<ChunkCache> cache;  // outlives its chunks, whoever holds them last
   ChunkOwner* owner = nullptr;        // whose map holds it; null once the owner let go

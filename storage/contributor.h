@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "reactor/mail.h"
+#include "reactor/recycled.h"
 #include "reactor/sync.h"
 #include "storage/journal_format.h"
 #include "storage/partition.h"
@@ -75,7 +76,7 @@ class Contributor {
     uint32_t used = 0;
     reactor::Task<CommitPlace> operator()(reactor::Core& there);
   };
-  struct Call : reactor::RemoteCall<SendSubBlock> {
+  struct Call : reactor::RemoteCall<SendSubBlock>, reactor::Recycled {
     using RemoteCall::RemoteCall;
     Contributor* self = nullptr;
   };

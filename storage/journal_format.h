@@ -54,7 +54,7 @@ struct CommitHeader {
   uint64_t sequence = 0;      // dense
   uint64_t durable_lsn = 0;   // every commit below was complete when this one was built
   uint64_t table_number = 0;  // newest durable table then
-  std::vector<SubBlock> sub_blocks;
+  reactor::RecycledVector<SubBlock> sub_blocks;
 };
 
 // Bytes that a header for `sub_blocks` sub-blocks takes.

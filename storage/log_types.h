@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "reactor/intrusive_list.h"
+#include "reactor/recycled.h"
 #include "reactor/result.h"
 #include "storage/bytes.h"
 #include "storage/chunk.h"
@@ -78,7 +78,8 @@ struct LeasedBytes {
 };
 
 struct ReadResult {
-  std::vector<LeasedBytes> pieces;  // whole batches, one behind the other; a batch may lie in several pieces
+  // Whole batches, one behind the other; a batch may lie in several pieces.
+  reactor::RecycledVector<LeasedBytes> pieces;
   uint32_t size_bytes = 0;
   int64_t base_offset = -1;  // of the first batch: at or below the offset asked for; -1 if empty
   int64_t next_offset = 0;   // where to go on reading

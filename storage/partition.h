@@ -189,8 +189,9 @@ class Partition final : public std::enable_shared_from_this<Partition>,
 
   // partition_append.cc
   reactor::Result<void> check_open() const;
-  reactor::Result<std::vector<RecordBatchView>> check_batches(MutableBytes batches, const AppendOptions& options,
-                                                              reactor::WallMillis now, AppendResult& duplicate) const;
+  using BatchViews = reactor::RecycledVector<RecordBatchView>;
+  reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
+                                            AppendResult& duplicate) const;
   reactor::Result<void> reserve(uint64_t bytes);
   void trim_tail();
   bool copy_to_tail(uint64_t position, ByteView batch);

@@ -30,9 +30,9 @@ Result<void> Partition::check_open() const {
 }
 
 // All that can be refused before a byte is stored or changed, but the CRC. A repeated batch fills `duplicate`.
-Result<std::vector<RecordBatchView>> Partition::check_batches(MutableBytes batches, const AppendOptions& options,
-                                                              reactor::WallMillis now, AppendResult& duplicate) const {
-  std::vector<RecordBatchView> views;
+Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, const AppendOptions& options,
+                                                       reactor::WallMillis now, AppendResult& duplicate) const {
+  BatchViews views;
   if (!options.from_client) {
     BatchCursor cursor(batches);
     while (auto batch = cursor.next()) {
@@ -78,7 +78,7 @@ Result<AppendResult> Partition::append(MutableBytes batches, const AppendOptions
   const std::optional<EpochEntry> epoch = epochs_.latest();
   if (epoch && options.leader_epoch < epoch->epoch) return failure(Errc::kStale);
   AppendResult result;
-  const std::vector<RecordBatchView> views = TRY(check_batches(batches, options, now, result));
+  const BatchViews views = TRY(check_batches(batches, options, now, result));
   if (result.duplicate) return result;
   if (batches.size() > engine_.cache().dirty_bytes_max() / 2) return failure(Errc::kRecordTooLarge);
   if (roll_is_due(batches.size(), now)) roll();

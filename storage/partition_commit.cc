@@ -267,7 +267,7 @@ void Partition::flushed_to(uint64_t linear) {
   std::erase_if(live_, [released](const LiveRecords& live) { return live.linear_end <= released; });
   // What is in the file may leave memory: full chunks, and the tail's too while nothing is added to it. From the newest
   // segment on: what was just written lies near the end.
-  std::vector<ChunkLease> clean;
+  reactor::RecycledVector<ChunkLease> clean;
   for (auto at = segments_.rbegin(); at != segments_.rend() && (*at)->linear_end() >= before; ++at) {
     const Segment& segment = **at;
     const bool is_last = *at == segments_.back();

@@ -9,7 +9,7 @@ Chunk* Segment::chunk_at(uint64_t position) const {
   return found != chunks_.end() && found->first <= position ? found->second.get() : nullptr;
 }
 
-std::map<uint32_t, ChunkLease>::const_iterator Segment::chunks_from(uint64_t position) const {
+Segment::Chunks::const_iterator Segment::chunks_from(uint64_t position) const {
   const auto after = chunks_.upper_bound(static_cast<uint32_t>(position));
   if (after == chunks_.begin()) return after;
   const auto before = std::prev(after);

@@ -1,7 +1,6 @@
 // One segment of a partition: its file, what of it is in memory, its index. Segment files hold exactly Kafka's bytes
 // (docs/storage-format.md). Belongs to the partition's core. It does not decide when to write or what is durable.
 #pragma once
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +14,8 @@ namespace posthaste::storage {
 
 class Segment final : public ChunkOwner {
  public:
+  using Chunks = reactor::RecycledMap<uint32_t, ChunkLease>;  // by position
+
   Segment(reactor::Core& core, int64_t base_offset, uint64_t linear_start)
       : base_offset_(base_offset), linear_start_(linear_start), index_(base_offset), gate(core, 1), loaded(core) {}
   Segment(const Segment&) = delete;
@@ -28,14 +29,14 @@ class Segment final : public ChunkOwner {
   // The chunk whose range [position, position + capacity) holds `position`; null if none is in memory.
   Chunk* chunk_at(uint64_t position) const;
   // The chunk that holds `position`, or the first one behind it; chunks().end() if none.
-  std::map<uint32_t, ChunkLease>::const_iterator chunks_from(uint64_t position) const;
+  Chunks::const_iterator chunks_from(uint64_t position) const;
   // The position of the first chunk behind `position`; UINT64_MAX if none.
   uint64_t next_chunk_position(uint64_t position) const;
   void insert(ChunkLease chunk);
   void remove(Chunk& chunk);
   void drop_chunks();
   void evict(Chunk& chunk) override;
-  const std::map<uint32_t, ChunkLease>& chunks() const { return chunks_; }
+  const Chunks& chunks() const { return chunks_; }
 
   const SegmentIndex& index() const { return index_.index(); }
   SegmentIndexBuilder& index_builder() { return index_; }
@@ -44,7 +45,7 @@ class Segment final : public ChunkOwner {
  private:
   int64_t base_offset_;
   uint64_t linear_start_;
-  std::map<uint32_t, ChunkLease> chunks_;
+  Chunks chunks_;
   SegmentIndexBuilder index_;
 
  public:

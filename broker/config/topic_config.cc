@@ -194,6 +194,10 @@ ConfigMap topic_config_defaults(const ConfigMap& broker) {
   return defaults;
 }
 
+int64_t topic_flush_messages(const ConfigMap& overrides, const ConfigMap& defaults) {
+  return parse_number<int64_t>(value_of("flush.messages", overrides, defaults)).value_or(0);
+}
+
 TopicConfig typed_topic_config(const ConfigMap& overrides, const ConfigMap& defaults) {
   const auto text = [&](std::string_view name) { return value_of(name, overrides, defaults); };
   const auto as_long = [&](std::string_view name) { return parse_number<int64_t>(text(name)).value_or(0); };

@@ -5,7 +5,6 @@
 // so that no partition is starved by those before it (KIP-74). The first batch of the answer comes whole whatever its
 // size.
 #include <algorithm>
-#include <deque>
 
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
@@ -25,6 +24,8 @@ using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::Instant;
+using reactor::RecycledDeque;
+using reactor::RecycledVector;
 using reactor::Result;
 using reactor::Task;
 
@@ -40,7 +41,7 @@ struct Entry {
   storage::EpochEnd diverging;
   bool diverges = false;
   storage::ReadResult read;
-  std::vector<net::kafka::Bytes> pieces;
+  RecycledVector<net::kafka::Bytes> pieces;
 
   void forget() {
     error = where.error;
@@ -50,10 +51,11 @@ struct Entry {
   }
 };
 
-// Leases belong to the core that gave them and go back there.
+// Leases belong to the core that gave them and go back there, and so does the memory that lists them, one vector for
+// each partition, which that core's lists of recycled blocks miss otherwise.
 struct Leases {
   CoreId owner = 0;
-  std::vector<storage::LeasedBytes> pieces;
+  RecycledVector<RecycledVector<storage::LeasedBytes>> pieces;
 };
 
 Task<void> give_back(Core& from, Leases leases) {
@@ -72,10 +74,10 @@ class FetchHold final : public net::ResponseHold {
     }
     core_.fetch_memory().release(units_);
   }
-  void take(CoreId owner, std::vector<storage::LeasedBytes> pieces) {
+  void take(CoreId owner, RecycledVector<storage::LeasedBytes> pieces) {
     auto found = std::ranges::find(leases_, owner, &Leases::owner);
     if (found == leases_.end()) found = leases_.insert(leases_.end(), Leases{.owner = owner, .pieces = {}});
-    std::ranges::move(pieces, std::back_inserter(found->pieces));
+    found->pieces.push_back(std::move(pieces));
   }
   // Keeps only what the answer takes of what was reserved.
   void shrink(uint64_t units) {
@@ -87,7 +89,7 @@ class FetchHold final : public net::ResponseHold {
  private:
   BrokerCore& core_;
   uint64_t units_;
-  std::vector<Leases> leases_;
+  RecycledVector<Leases> leases_;
 };
 
 // What one round of reading may still take.
@@ -135,7 +137,7 @@ Task<void> read_entry(storage::Partition& partition, Entry& entry, Budget& budge
 }
 
 // Runs on the owner core.
-Task<void> read_on_owner(BrokerCore& there, const std::vector<Entry*>& entries, size_t begin, Budget& budget) {
+Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entries, size_t begin, Budget& budget) {
   OperationGate::Use use(there.operations());
   for (size_t i = 0; i < entries.size(); ++i) {
     Entry& entry = *entries[(begin + i) % entries.size()];
@@ -158,9 +160,9 @@ Entry locate_entry(const ClusterView& view, const AskedTopic& topic, const Fetch
 }
 
 // What is to be read: all that the session holds, or what the request names. The entries refer to one of them.
-std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body, const FetchContext& fetch,
-                                 bool by_id) {
-  std::deque<Entry> entries;
+RecycledDeque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body, const FetchContext& fetch,
+                                    bool by_id) {
+  RecycledDeque<Entry> entries;
   if (fetch.session) {
     for (auto& [key, entry] : fetch.session->entries()) {
       const AskedTopic topic{.name = key.topic, .id = key.topic_id, .by_id = by_id};
@@ -176,14 +178,15 @@ std::deque<Entry> locate_entries(const ClusterView& view, const FetchRequest& bo
   return entries;
 }
 
-using EntriesByCore = std::vector<std::vector<Entry*>>;
+using EntriesByCore = RecycledVector<RecycledVector<Entry*>>;
 
 struct Round {
   uint64_t bytes = 0;
   bool has_error = false;  // or another reason to answer at once
 };
 
-Task<Round> read_round(BrokerCore& core, std::deque<Entry>& entries, const EntriesByCore& by_core, uint64_t max_bytes) {
+Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core,
+                       uint64_t max_bytes) {
   for (Entry& entry : entries) entry.forget();
   Budget budget{.bytes_left = max_bytes};
   const uint64_t rotation = core.next_rotation();
@@ -202,10 +205,11 @@ Task<Round> read_round(BrokerCore& core, std::deque<Entry>& entries, const Entri
 }
 
 // Hands what a round has leased back before waiting for more: a reader that waits pins nothing.
-void drop_round(BrokerCore& core, std::deque<Entry>& entries, CoreId home) {
+void drop_round(BrokerCore& core, RecycledDeque<Entry>& entries, CoreId home) {
   for (Entry& entry : entries) {
     if (entry.read.pieces.empty()) continue;
-    Leases leases{.owner = entry.where.owner, .pieces = std::move(entry.read.pieces)};
+    Leases leases{.owner = entry.where.owner};
+    leases.pieces.push_back(std::move(entry.read.pieces));
     entry.read = {};
     if (leases.owner != home) core.scope().spawn(give_back(core.core(), std::move(leases)));
   }
@@ -227,7 +231,7 @@ FetchResponse::Topic::Partition to_wire(const FetchRequest& body, Entry& entry) 
 }
 
 // Entries of one topic stand side by side.
-FetchResponse to_wire(const FetchRequest& body, const FetchContext& fetch, std::deque<Entry>& entries) {
+FetchResponse to_wire(const FetchRequest& body, const FetchContext& fetch, RecycledDeque<Entry>& entries) {
   FetchResponse response;
   if (fetch.session) response.session_id = fetch.session->id();
   for (Entry& entry : entries) {
@@ -267,7 +271,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
   const FetchContext fetch = core.fetch_sessions().begin(context, *body, by_id);
   if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::deque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
+  RecycledDeque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
   EntriesByCore by_core(core.core().core_count());
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);
@@ -290,13 +294,15 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
       const FetchResponse response = to_wire(*body, fetch, entries);
       Response answer = respond(request, response);
       if (reactor::planted(reactor::Bug::kLeaseFreedEarly)) drop_round(core, entries, core.core().id());
-      for (Entry& entry : entries) hold->take(entry.where.owner, std::move(entry.read.pieces));
+      for (Entry& entry : entries) {
+        if (!entry.read.pieces.empty()) hold->take(entry.where.owner, std::move(entry.read.pieces));
+      }
       answer.hold = std::move(hold);
       co_return answer;
     }
     drop_round(core, entries, core.core().id());
     hold.reset();
-    std::vector<FetchWaits::Watched> watched;
+    FetchWaits::WatchedList watched;
     watched.reserve(entries.size());
     for (const Entry& entry : entries) {
       watched.push_back({.owner = entry.where.owner,

@@ -22,6 +22,7 @@ using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::Instant;
+using reactor::RecycledVector;
 using reactor::Result;
 using reactor::Task;
 
@@ -43,8 +44,8 @@ struct Entry {
 
 // The entries of one owner core, and the wait for all of them there.
 struct Share {
-  explicit Share(std::vector<Entry*> of) : entries(std::move(of)) {}
-  std::vector<Entry*> entries;
+  explicit Share(RecycledVector<Entry*> of) : entries(std::move(of)) {}
+  RecycledVector<Entry*> entries;
 };
 
 struct DurableWait : storage::OffsetWaiter {
@@ -81,7 +82,7 @@ Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& par
 // Runs on the owner core: appends in order, then waits until what must be durable is.
 Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   OperationGate::Use use(there.operations());
-  std::vector<storage::Partition*> partitions(share.entries.size(), nullptr);
+  RecycledVector<storage::Partition*> partitions(share.entries.size(), nullptr);
   co_await there.append_turn().acquire(1);
   for (size_t i = 0; i < share.entries.size(); ++i) {
     Entry& entry = *share.entries[i];
@@ -95,7 +96,7 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   there.append_turn().release(1);
   size_t missing = 0;
   reactor::Event all_done(there.core());
-  std::vector<DurableWait> waits(share.entries.size());
+  RecycledVector<DurableWait> waits(share.entries.size());
   for (size_t i = 0; i < share.entries.size(); ++i) {
     Entry& entry = *share.entries[i];
     if (entry.error != ErrorCode::kNone || !entry.wait_durable) continue;
@@ -123,14 +124,14 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   }
 }
 
-std::vector<Entry> locate_entries(const ClusterView& view, const ProduceRequest& body, bool by_id) {
-  std::vector<Entry> entries;
+RecycledVector<Entry> locate_entries(const ClusterView& view, const ProduceRequest& body, bool by_id) {
+  RecycledVector<Entry> entries;
   for (const ProduceRequest::Topic& topic : body.topic_data) {
     const AskedTopic asked{.name = topic.name, .id = topic.topic_id, .by_id = by_id};
     const TopicImage* image = asked.find(view);
     bool relaxed = false;
     if (image != nullptr && body.acks == kAcksLeader) {
-      relaxed = typed_topic_config(image->configs, *view.topic_defaults).flush_messages != 1;
+      relaxed = topic_flush_messages(image->configs, *view.topic_defaults) != 1;
     }
     for (const auto& partition : topic.partition_data) {
       Entry& entry = entries.emplace_back();
@@ -155,8 +156,8 @@ std::vector<Entry> locate_entries(const ClusterView& view, const ProduceRequest&
 
 // A partition named twice: its first batch counts, the others are refused and nothing of them is stored. (In Kafka the
 // last one wins and the client cannot tell.)
-void refuse_duplicates(std::vector<Entry>& entries) {
-  std::vector<Entry*> order;
+void refuse_duplicates(RecycledVector<Entry>& entries) {
+  RecycledVector<Entry*> order;
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) order.push_back(&entry);
   }
@@ -171,7 +172,7 @@ void refuse_duplicates(std::vector<Entry>& entries) {
 }
 
 // Transactions have no coordinator yet; a transactional batch would never become visible or be cleaned up.
-void refuse_transactional(std::vector<Entry>& entries) {
+void refuse_transactional(RecycledVector<Entry>& entries) {
   for (Entry& entry : entries) {
     if (entry.error != ErrorCode::kNone) continue;
     const auto batch = storage::RecordBatchView::parse(entry.asked->records.whole);
@@ -199,7 +200,7 @@ ProduceResponse::Topic::Partition refusal_to_wire(const Entry& entry) {
   return answer;
 }
 
-ProduceResponse to_wire(const ProduceRequest& body, const std::vector<Entry>& entries) {
+ProduceResponse to_wire(const ProduceRequest& body, const RecycledVector<Entry>& entries) {
   ProduceResponse response;
   size_t at = 0;
   response.responses.reserve(body.topic_data.size());
@@ -230,13 +231,13 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   const auto body = decode_body<ProduceRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::vector<Entry> entries = locate_entries(*view, *body, is_by_topic_id(request));
+  RecycledVector<Entry> entries = locate_entries(*view, *body, is_by_topic_id(request));
   if (body->acks != kAcksNone && body->acks != kAcksLeader && body->acks != kAcksAll) {
     for (Entry& entry : entries) entry.error = ErrorCode::kInvalidRequiredAcks;
   }
   refuse_duplicates(entries);
   refuse_transactional(entries);
-  std::vector<std::vector<Entry*>> by_core(core.core().core_count());
+  RecycledVector<RecycledVector<Entry*>> by_core(core.core().core_count());
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) by_core[entry.owner].push_back(&entry);
   }
@@ -251,20 +252,19 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
     Task<void> operator()(Core& there) { return produce_share(home->there(there), *share, deadline); }
   };
   // Shares and calls may not move once the calls are started.
-  std::vector<Share> shares;
-  std::vector<CoreId> owners;
+  RecycledVector<Share> shares;
+  RecycledVector<CoreId> owners;
   for (size_t owner = 0; owner < by_core.size(); ++owner) {
     if (by_core[owner].empty()) continue;
     shares.emplace_back(std::move(by_core[owner]));
     owners.push_back(static_cast<CoreId>(owner));
   }
-  std::vector<std::unique_ptr<reactor::RemoteCall<Work>>> calls;
+  reactor::RecycledDeque<reactor::RemoteCall<Work>> calls;
   for (size_t i = 0; i < shares.size(); ++i) {
-    calls.push_back(std::make_unique<reactor::RemoteCall<Work>>(core.core(), owners[i], reactor::MessageClass::kRequest,
-                                                                Work{&core, &shares[i], deadline}));
-    calls.back()->start();
+    calls.emplace_back(core.core(), owners[i], reactor::MessageClass::kRequest, Work{&core, &shares[i], deadline});
+    calls.back().start();
   }
-  for (auto& call : calls) co_await call->reply();
+  for (auto& call : calls) co_await call.reply();
   if (body->acks == kAcksNone) {
     const bool failed = std::ranges::any_of(entries, [](const Entry& e) { return e.error != ErrorCode::kNone; });
     co_return failed ? Response::closing(net::CloseReason::kRefusedProduce) : Response::none();

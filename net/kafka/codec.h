@@ -6,10 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "net/kafka/api_keys.h"
 #include "net/kafka/types.h"
+#include "reactor/recycled.h"
 #include "reactor/result.h"
 
 namespace posthaste::net::kafka {
@@ -41,7 +41,7 @@ struct Splice {
 struct Target {
   std::span<std::byte> owned;
   size_t position = 0;
-  std::vector<Splice>* splices = nullptr;
+  reactor::RecycledVector<Splice>* splices = nullptr;
 };
 
 // A request or response whose API is in the table. Its `fields` states each field once: decode and encode walk that.

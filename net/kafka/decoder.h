@@ -109,14 +109,14 @@ class Decoder {
     if (nullable && read_scalar<int8_t>() < 0) return value.reset();
     read_structure(value.emplace());
   }
-  template <class T>
-  void read(std::vector<T>& values, bool) {
+  template <class T, class Allocator>
+  void read(std::vector<T, Allocator>& values, bool) {
     const int64_t count = read_length();
     if (count == kNull) return fail(reactor::Errc::kCorrupt);
     read_elements(values, count);
   }
-  template <class T>
-  void read(std::optional<std::vector<T>>& values, bool nullable) {
+  template <class T, class Allocator>
+  void read(std::optional<std::vector<T, Allocator>>& values, bool nullable) {
     const int64_t count = read_length();
     if (count == kNull) {
       if (!nullable) fail(reactor::Errc::kCorrupt);
@@ -125,8 +125,8 @@ class Decoder {
     }
     read_elements(values.emplace(), count);
   }
-  template <class T>
-  void read_elements(std::vector<T>& values, int64_t count) {
+  template <class T, class Allocator>
+  void read_elements(std::vector<T, Allocator>& values, int64_t count) {
     if (!reserve(count, minimum_wire_size<T>(), sizeof(T))) return;
     values.resize(static_cast<size_t>(count));
     for (T& value : values) {

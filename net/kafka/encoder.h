@@ -94,13 +94,13 @@ class Encoder {
     if (nullable) write_scalar<int8_t>(value ? 1 : -1);
     if (value || !nullable) write_structure(value.value_or(T{}));
   }
-  template <class T>
-  void write(const std::vector<T>& values, bool) {
+  template <class T, class Allocator>
+  void write(const std::vector<T, Allocator>& values, bool) {
     write_length(values.size());
     for (const T& value : values) write(value, false);
   }
-  template <class T>
-  void write(const std::optional<std::vector<T>>& values, bool nullable) {
+  template <class T, class Allocator>
+  void write(const std::optional<std::vector<T, Allocator>>& values, bool nullable) {
     if (values) return write(*values, nullable);
     nullable ? write_null_length() : write_length(0);
   }
@@ -127,8 +127,8 @@ class Encoder {
   static bool is_empty(const Scalar auto& value) { return value == std::remove_cvref_t<decltype(value)>{}; }
   static bool is_empty(const Uuid& value) { return value.is_zero(); }
   static bool is_empty(const NullableString& value) { return !value.has_value(); }
-  template <class T>
-  static bool is_empty(const std::vector<T>& values) {
+  template <class T, class Allocator>
+  static bool is_empty(const std::vector<T, Allocator>& values) {
     return values.empty();
   }
   template <class T>

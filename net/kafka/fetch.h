@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "net/kafka/codec.h"
 #include "net/kafka/errors.h"
@@ -71,7 +70,7 @@ struct FetchResponse {
       EpochEndOffset diverging_epoch;
       LeaderIdAndEpoch current_leader;
       SnapshotId snapshot_id;
-      std::optional<std::vector<AbortedTransaction>> aborted_transactions;
+      std::optional<Array<AbortedTransaction>> aborted_transactions;
       int32_t preferred_read_replica = -1;
       Records records;
 
@@ -92,7 +91,7 @@ struct FetchResponse {
 
     std::string_view topic;
     Uuid topic_id;
-    std::vector<Partition> partitions;
+    Array<Partition> partitions;
 
     static constexpr void fields(auto& self, auto& field) {
       field(self.topic, between(0, 12));
@@ -118,8 +117,8 @@ struct FetchResponse {
   int32_t throttle_time_ms = 0;
   ErrorCode error_code = ErrorCode::kNone;
   int32_t session_id = 0;
-  std::vector<Topic> responses;
-  std::vector<NodeEndpoint> node_endpoints;
+  Array<Topic> responses;
+  Array<NodeEndpoint> node_endpoints;
 
   static constexpr void fields(auto& self, auto& field) {
     field(self.throttle_time_ms, since(1));
@@ -172,7 +171,7 @@ struct FetchRequest {
 
     std::string_view topic;
     Uuid topic_id;
-    std::vector<Partition> partitions;
+    Array<Partition> partitions;
 
     static constexpr void fields(auto& self, auto& field) {
       field(self.topic, between(0, 12));
@@ -184,7 +183,7 @@ struct FetchRequest {
   struct ForgottenTopic {
     std::string_view topic;
     Uuid topic_id;
-    std::vector<int32_t> partitions;
+    Array<int32_t> partitions;
 
     static constexpr void fields(auto& self, auto& field) {
       field(self.topic, between(7, 12));
@@ -202,8 +201,8 @@ struct FetchRequest {
   int8_t isolation_level = 0;
   int32_t session_id = 0;
   int32_t session_epoch = -1;
-  std::vector<Topic> topics;
-  std::vector<ForgottenTopic> forgotten_topics_data;
+  Array<Topic> topics;
+  Array<ForgottenTopic> forgotten_topics_data;
   std::string_view rack_id;
 
   static constexpr void fields(auto& self, auto& field) {

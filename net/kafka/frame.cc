@@ -51,7 +51,7 @@ size_t Frame::size() const {
   return total;
 }
 
-void Frame::append_slices(std::vector<Bytes>& slices) const {
+void Frame::append_slices(reactor::RecycledVector<Bytes>& slices) const {
   const Bytes all = owned;
   size_t sent = 0;
   for (const Splice& splice : splices) {
@@ -63,7 +63,7 @@ void Frame::append_slices(std::vector<Bytes>& slices) const {
 }
 
 std::vector<std::byte> Frame::flatten() const {
-  std::vector<Bytes> slices;
+  reactor::RecycledVector<Bytes> slices;
   append_slices(slices);
   std::vector<std::byte> bytes;
   bytes.reserve(size());

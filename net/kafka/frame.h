@@ -38,13 +38,13 @@ struct ReceivedResponse {
 // An encoded frame: bytes of its own with records of others spliced in. Movable; the spliced bytes must outlive the
 // send.
 struct Frame {
-  std::vector<std::byte> owned;
-  std::vector<Splice> splices;  // ascending positions
+  reactor::RecycledVector<std::byte> owned;
+  reactor::RecycledVector<Splice> splices;  // ascending positions
 
   // All bytes that go out, length prefix included.
   size_t size() const;
   // Appends the non-empty slices in sending order: the gather list of a sendmsg.
-  void append_slices(std::vector<Bytes>& slices) const;
+  void append_slices(reactor::RecycledVector<Bytes>& slices) const;
   // One contiguous copy; for tests and small client requests.
   std::vector<std::byte> flatten() const;
 };
@@ -76,7 +76,7 @@ void append_body(Frame& frame, const M& message, int16_t version, EncodedSize si
 }
 }  // namespace detail
 
-// The frame of a response. Its records are spliced, not copied. Any core; one allocation, two when there are records.
+// The frame of a response. Its records are spliced, not copied. Any core. Its memory is recycled.
 template <ApiMessage M>
 Frame encode_response(const M& message, int16_t version, int32_t correlation_id) {
   const EncodedSize size = encoded_size(message, version);

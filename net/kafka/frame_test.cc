@@ -134,7 +134,7 @@ TEST(FrameTest, RecordsAreSplicedAndNeverCopied) {
     const EncodedSize size = encoded_size(body, version);
     EXPECT_EQ(size.external, first.size() + second.size() + third.size());
     const Frame frame = encode_response(body, version, 1);
-    std::vector<Bytes> slices;
+    reactor::RecycledVector<Bytes> slices;
     frame.append_slices(slices);
     ASSERT_EQ(slices.size(), 6U);
     EXPECT_EQ(slices[1].data(), view(first).data());

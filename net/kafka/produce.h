@@ -3,7 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 #include "net/kafka/codec.h"
 #include "net/kafka/errors.h"
@@ -43,7 +42,7 @@ struct ProduceResponse {
       int64_t base_offset = 0;
       int64_t log_append_time_ms = -1;
       int64_t log_start_offset = -1;
-      std::vector<RecordError> record_errors;
+      Array<RecordError> record_errors;
       NullableString error_message;
       LeaderIdAndEpoch current_leader;
 
@@ -61,7 +60,7 @@ struct ProduceResponse {
 
     std::string_view name;
     Uuid topic_id;
-    std::vector<Partition> partition_responses;
+    Array<Partition> partition_responses;
 
     static constexpr void fields(auto& self, auto& field) {
       field(self.name, between(0, 12));
@@ -84,9 +83,9 @@ struct ProduceResponse {
     }
   };
 
-  std::vector<Topic> responses;
+  Array<Topic> responses;
   int32_t throttle_time_ms = 0;
-  std::vector<NodeEndpoint> node_endpoints;
+  Array<NodeEndpoint> node_endpoints;
 
   static constexpr void fields(auto& self, auto& field) {
     field(self.responses);
@@ -113,7 +112,7 @@ struct ProduceRequest {
 
     std::string_view name;
     Uuid topic_id;
-    std::vector<Partition> partition_data;
+    Array<Partition> partition_data;
 
     static constexpr void fields(auto& self, auto& field) {
       field(self.name, between(0, 12));
@@ -125,7 +124,7 @@ struct ProduceRequest {
   NullableString transactional_id;
   int16_t acks = 0;
   int32_t timeout_ms = 0;
-  std::vector<Topic> topic_data;
+  Array<Topic> topic_data;
 
   static constexpr void fields(auto& self, auto& field) {
     field(self.transactional_id, since(3).nullable());

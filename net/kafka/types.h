@@ -9,12 +9,16 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <vector>
+#include "reactor/recycled.h"
 
 namespace posthaste::net::kafka {
 
 // A view of bytes that someone else owns: the frame on decode, the caller's memory on encode.
 using Bytes = std::span<const std::byte>;
+
+// An array of a message that is decoded or made for every request. Elsewhere a std::vector does.
+template <class T>
+using Array = reactor::RecycledVector<T>;
 
 // Nullable text. A field that cannot be null in any version is a plain std::string_view.
 using NullableString = std::optional<std::string_view>;

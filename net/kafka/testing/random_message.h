@@ -75,16 +75,16 @@ class RandomFiller {
     value.is_null = nullable && draw_(3) == 0;
     if (!value.is_null) value.whole = blob();
   }
-  template <class T>
-  void fill(std::vector<T>& values, bool) {
+  template <class T, class Allocator>
+  void fill(std::vector<T, Allocator>& values, bool) {
     values.clear();
     values.resize(draw_(depth_ > 2 ? 2 : kElementsMax + 1));
     ++depth_;
     for (T& value : values) fill(value, false);
     --depth_;
   }
-  template <class T>
-  void fill(std::optional<std::vector<T>>& values, bool nullable) {
+  template <class T, class Allocator>
+  void fill(std::optional<std::vector<T, Allocator>>& values, bool nullable) {
     values.reset();
     if (!nullable || draw_(3) != 0) fill(values.emplace(), false);
   }
@@ -170,8 +170,8 @@ class ValuePrinter {
   void print(const std::optional<T>& value) {
     value ? print(*value) : print_null();
   }
-  template <class T>
-  void print(const std::vector<T>& values) {
+  template <class T, class Allocator>
+  void print(const std::vector<T, Allocator>& values) {
     out_ += "[ ";
     for (const T& value : values) print(value);
     out_ += "] ";
