@@ -25,8 +25,9 @@ struct Chunk : reactor::ListNode<>, reactor::Recycled {
   uint32_t begin = 0;  // > 0: the block's first bytes are on disk only
   uint32_t end = 0;
   uint32_t references = 0;
-  bool dirty = false;   // holds bytes that are not in the segment file yet
-  bool cached = false;  // on the cache's list: clean, may go when nobody else refers to it
+  uint32_t readers = 0;  // disk reads under way that need it where it is: it does not go
+  bool dirty = false;    // holds bytes that are not in the segment file yet
+  bool cached = false;   // on the cache's list: clean, may go when nobody else refers to it
   // [verified_begin, verified_end) came from memory or passed its checks after a disk read.
   uint32_t verified_begin = 0;
   uint32_t verified_end = 0;

@@ -35,7 +35,7 @@ void ChunkCache::make_clean(Chunk& chunk) {
     dirty_bytes_ -= chunk.capacity();
     clean_bytes_ += chunk.capacity();
   }
-  if (!chunk.cached && chunk.owner != nullptr) {
+  if (!chunk.cached && chunk.owner != nullptr && chunk.readers == 0) {
     chunk.cached = true;
     clean_.push_back(chunk);
   }
@@ -55,6 +55,18 @@ Result<void> ChunkCache::make_dirty(Chunk& chunk) {
     chunk.unlink();
   }
   return {};
+}
+
+void ChunkCache::keep(Chunk& chunk) {
+  ++chunk.readers;
+  if (!chunk.cached) return;
+  chunk.cached = false;
+  chunk.unlink();
+}
+
+void ChunkCache::let_go(Chunk& chunk) {
+  CHECK(chunk.readers > 0);
+  if (--chunk.readers == 0 && !chunk.dirty) make_clean(chunk);
 }
 
 void ChunkCache::touch(Chunk& chunk) {

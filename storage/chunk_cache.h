@@ -37,6 +37,10 @@ class ChunkCache : public std::enable_shared_from_this<ChunkCache> {
   // Dirty -> clean: from now on it may go. Clean -> dirty: the tail grows in it again; kNoMemory at the limit.
   void make_clean(Chunk& chunk);
   reactor::Result<void> make_dirty(Chunk& chunk);
+  // A read that brings in several chunks needs all of them at once: those it has do not go until it lets go of them.
+  // Reads reserve room for what they keep (Engine::read_room).
+  void keep(Chunk& chunk);
+  void let_go(Chunk& chunk);
   // A reader came by.
   void touch(Chunk& chunk);
   // Takes the chunk off the cache's list for good: its segment is going.

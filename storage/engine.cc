@@ -38,6 +38,7 @@ Engine::Engine(EngineHost& host, Core& core)
       files_(*this, host.options().open_files_max),
       write_back_(*this, core),
       room_(core),
+      read_room_(core, host.options().cache_bytes_max),
       changed_(core) {}
 
 Engine::~Engine() = default;

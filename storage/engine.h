@@ -189,6 +189,9 @@ class Engine {
 
   // For the parts of the engine.
   ChunkCache& cache() { return *cache_; }
+  // Bytes of the cache, for reads from disk that are under way: FIFO, so that many readers of old data take turns
+  // instead of pushing each other's chunks out for ever.
+  reactor::Semaphore& read_room() { return read_room_; }
   SegmentFiles& files() { return files_; }
   WriteBack& write_back() { return write_back_; }
   Contributor& contributor() { return *contributor_; }
@@ -241,6 +244,7 @@ class Engine {
   bool stopping_ = false;
   uint16_t detached_ = 0;  // feeders of the own stream that are done
   reactor::Event room_;
+  reactor::Semaphore read_room_;
   reactor::Event changed_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "reactor/scope.h"
 #include "reactor/simulated/world.h"
 #include "storage/journal_stream.h"
 #include "storage/record_batch_builder.h"
@@ -137,6 +138,58 @@ TEST_F(EngineTest, AStartRemovesSegmentsThatACrashKeptBelowTheLogStart) {
   }
   EXPECT_EQ(names, (std::vector<std::string>{"00000000000000000003.log", "00000000000000000004.log", "0000000002.log",
                                              "notes"}));
+}
+
+// More readers of old data than the cache has room for: each needs several chunks at once, and they must not push each
+// other's out for ever. The last of the batches is larger than the cache.
+TEST_F(EngineTest, ManyReadersOfOldDataAllGetIt) {
+  constexpr int kBatches = 12;
+  constexpr size_t kBatchBytes = 600'000;
+  options_.cache_bytes_max = size_t{1} << 20;
+  options_.tail_bytes_max = size_t{6} << 20;
+  options_.journal_file_bytes = 1 << 20;
+  options_.commit_bytes_max = 256 << 10;
+  TopicId id{};
+  id[0] = std::byte{1};
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    LogConfig config;
+    config.batch.max_message_bytes = 4 << 20;
+    auto created = co_await engine.create_partition({.topic_id = id, .topic_name = "t", .config = config});
+    if (!created) co_return ADD_FAILURE() << to_string(created.error());
+    Partition& partition = **created;
+    for (int i = 0; i <= kBatches; ++i) {
+      RecordBatchBuilder builder({});
+      const Bytes value(i < kBatches ? kBatchBytes : 3 * kBatchBytes, static_cast<std::byte>(i));
+      builder.add({.timestamp = 1, .value = value});
+      Bytes batch = builder.finish();
+      for (auto appended = partition.append(batch, {.leader_epoch = 0}, kNow); !appended;) {
+        if (appended.error() != reactor::Errc::kNoMemory) co_return ADD_FAILURE() << to_string(appended.error());
+        co_await engine.wait_for_room();
+        appended = partition.append(batch, {.leader_epoch = 0}, kNow);
+      }
+    }
+    while (partition.durable_offset() <= kBatches) co_await core.sleep(1ms);
+    partition.set_high_watermark(kBatches + 1);
+  });
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    Partition& partition = *engine.find(id, 0);
+    partition.set_high_watermark(kBatches + 1);
+    int done = 0;
+    reactor::TaskScope scope(core);
+    const auto read = [&](int64_t offset) -> Task<void> {
+      auto got = co_await partition.read(
+          {.offset = offset, .max_bytes = 1, .limit_offset = kBatches + 1, .first_batch_whole = true});
+      EXPECT_TRUE(got.has_value()) << offset << " " << (got ? "" : to_string(got.error()));
+      if (got) EXPECT_EQ(got->next_offset, offset + 1);
+      ++done;
+    };
+    for (int64_t offset = 0; offset <= kBatches; ++offset) scope.spawn(read(offset));
+    for (int i = 0; i < 10'000 && done <= kBatches; ++i) co_await core.sleep(1ms);
+    EXPECT_EQ(done, kBatches + 1) << "readers that never end";
+    if (done > kBatches) co_await scope.join();
+    EXPECT_EQ(engine.read_room().available(), engine.read_room().total());
+    EXPECT_LE(engine.stats().clean_bytes, options_.cache_bytes_max);
+  });
 }
 
 }  // namespace

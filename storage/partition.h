@@ -241,8 +241,10 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   bool joins_what_follows(const Segment& segment, uint64_t position, int64_t next_offset) const;
   bool verify(const Segment& segment, uint64_t position, int64_t expected_offset);
   void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);
-  reactor::Task<reactor::Result<void>> fill(Miss miss);
-  reactor::Task<reactor::Result<void>> load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted);
+  class DiskRead;
+  reactor::Task<reactor::Result<void>> fill(Miss miss, DiskRead* by = nullptr);
+  reactor::Task<reactor::Result<void>> load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
+                                                  DiskRead* by);
   reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
   reactor::Task<reactor::Result<void>> build_index(std::shared_ptr<Segment> segment);
   reactor::Task<reactor::Result<void>> walk_headers(std::shared_ptr<Segment> segment, uint64_t position,

@@ -253,26 +253,73 @@ std::optional<Result<ReadResult>> Partition::try_read(const ReadRequest& request
   return read_memory(request, miss);
 }
 
+// A read that needs the disk: its share of the cache, and the chunks that it has brought in, which stay until it has
+// its answer.
+class Partition::DiskRead {
+ public:
+  explicit DiskRead(Engine& engine) : engine_(engine) {}
+  DiskRead(const DiskRead&) = delete;
+  DiskRead& operator=(const DiskRead&) = delete;
+  ~DiskRead() {
+    if (!engine_.core().abandoned()) let_go();
+  }
+
+  // Whether it may bring in so many bytes; if not, reserve() them and look again.
+  bool has_room(uint64_t bytes) const { return units(bytes) <= units_; }
+  Task<void> reserve(uint64_t bytes) {
+    let_go();  // all at once or nothing: two that wait for each other's rest would wait for ever
+    const uint64_t wanted = units(bytes);
+    co_await engine_.read_room().acquire(wanted);
+    units_ = wanted;
+  }
+  void keep(const ChunkLease& chunk) {
+    engine_.cache().keep(*chunk);
+    chunks_.push_back(chunk);
+  }
+
+ private:
+  // A batch begins and ends inside a chunk, and the one before its first may be walked over.
+  uint64_t units(uint64_t bytes) const {
+    return std::min(bytes + uint64_t{2} * ChunkCache::kChunkBytesMax, engine_.read_room().total());
+  }
+  void let_go() {
+    for (const ChunkLease& chunk : chunks_) engine_.cache().let_go(*chunk);
+    chunks_.clear();
+    engine_.read_room().release(std::exchange(units_, 0));
+  }
+
+  Engine& engine_;
+  uint64_t units_ = 0;
+  std::vector<ChunkLease> chunks_;
+};
+
 Task<Result<ReadResult>> Partition::read(ReadRequest request) {
   const Use use(*this);
+  DiskRead disk(engine_);
   for (;;) {
     Miss miss;
     auto answer = read_memory(request, miss);
     if (answer) co_return std::move(*answer);
     if (mode_ == Mode::kDeleting) co_return failure(Errc::kNotFound);
-    auto filled = co_await fill(miss);
+    if (!disk.has_room(miss.bytes)) {
+      co_await disk.reserve(miss.bytes);
+      continue;
+    }
+    auto filled = co_await fill(miss, &disk);
     if (!filled) co_return failure(filled.error());
   }
 }
 
-Task<Result<void>> Partition::fill(Miss miss) {
+// `by`: keeps the chunk that is brought in, if one is.
+Task<Result<void>> Partition::fill(Miss miss, DiskRead* by) {
   if (miss.index) co_return co_await ensure_index(miss.segment);
-  co_return co_await load_chunk(miss.segment, miss.position, miss.bytes);
+  co_return co_await load_chunk(miss.segment, miss.position, miss.bytes, by);
 }
 
 // Brings the block at `position` and about `wanted` bytes behind it into memory. Returns early, without them, when
 // somebody else is at it: the caller looks again.
-Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted) {
+Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
+                                         DiskRead* by) {
   const uint64_t from = align_down(position);
   for (const Segment::Load& load : segment->loads) {
     if (from < load.to && load.from <= from) {
@@ -318,6 +365,7 @@ Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint6
   (*chunk)->end = static_cast<uint32_t>(std::min(to, segment->next_chunk_position(from)) - from);
   ChunkLease kept = *chunk;
   segment->insert(std::move(*chunk));
+  if (by != nullptr) by->keep(kept);
   engine_.cache().make_clean(*kept);
   co_return Result<void>();
 }
