@@ -71,6 +71,9 @@ inline constexpr uint16_t kOpenLock =
 inline constexpr uint16_t kWriteDurable = 64;
 // Flag of kReceive: complete only when every slice is full (or at the end of the stream, short).
 inline constexpr uint16_t kReceiveAll = 128;
+// Flag of kClose, of a socket: what the peer has not taken yet is thrown away at once, and the peer sees a broken
+// connection instead of an orderly end.
+inline constexpr uint16_t kCloseDiscard = 256;
 
 // Alignment of direct I/O. The unit of the journal too; a device with larger blocks is refused at start.
 inline constexpr size_t kBlockBytes = 4096;

@@ -447,6 +447,36 @@ TEST_P(BackendConformance, SendToAPeerThatIsGoneFails) {
   for (const FileId socket : {pair.client, listener.id}) ops.close(socket);
 }
 
+TEST_P(BackendConformance, ADiscardingCloseThrowsAwayWhatThePeerDidNotTake) {
+  Operations ops(*rig_);
+  const auto listener = ops.listen();
+  const auto pair = ops.connect(listener);
+  auto bytes = pattern(size_t{32} << 20);
+  TestOp send;
+  ops.submit(send.as(OpKind::kSend).on(pair.server).over(bytes));
+  rig_->settle();
+  EXPECT_FALSE(send.done);
+  TestOp shutdown;
+  EXPECT_TRUE(ops.run(shutdown.as(OpKind::kShutdown).on(pair.server)));
+  EXPECT_FALSE(ops.wait_for(send).has_value());
+  TestOp close;
+  EXPECT_TRUE(ops.run(close.as(OpKind::kClose).with(kCloseDiscard).on(pair.server)));
+  rig_->settle();
+  std::vector<std::byte> in(300'001);
+  size_t received = 0;
+  for (;;) {
+    const auto got = ops.receive(pair.client, in);
+    if (!got) {
+      EXPECT_EQ(got.error(), Errc::kConnectionClosed);
+      break;
+    }
+    ASSERT_GT(*got, 0U) << "an orderly end";
+    received += *got;
+  }
+  EXPECT_LT(received, bytes.size());
+  for (const FileId socket : {pair.client, listener.id}) ops.close(socket);
+}
+
 TEST_P(BackendConformance, ShutdownEndsBothDirections) {
   Operations ops(*rig_);
   const auto listener = ops.listen();

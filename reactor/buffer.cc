@@ -14,16 +14,20 @@ void Buffer::release() {
 }
 
 BufferPool::BufferPool(Core& core, size_t bytes) : core_(core) {
-  CHECK(bytes >= 2 * kBufferBytesMin);
-  auto region = core.backend().allocate_memory(std::bit_floor(bytes));
+  const size_t blocks = bytes / kBufferBytesMin;
+  CHECK(blocks >= 2);
+  auto region = core.backend().allocate_memory(blocks * kBufferBytesMin);
   if (!region) fatal(FatalReason::kOutOfMemoryAtStart, "no memory for the buffer pool: lower posthaste.memory.bytes");
   region_ = *region;
-  const auto orders = static_cast<size_t>(std::countr_zero(region_.size() / kBufferBytesMin)) + 1;
-  free_ = std::vector<IntrusiveList<FreeBlock>>(orders);
-  free_order_.assign(region_.size() / kBufferBytesMin, kNotFree);
-  const auto top = static_cast<uint8_t>(orders - 1);
-  free_[top].push_back(*new (region_.data()) FreeBlock);
-  free_order_[0] = top;
+  free_ = std::vector<IntrusiveList<FreeBlock>>(static_cast<size_t>(std::bit_width(blocks)));
+  free_order_.assign(blocks, kNotFree);
+  // Largest pieces first, so that each starts at a multiple of its own size.
+  for (size_t index = 0; index < blocks;) {
+    const auto order = static_cast<uint8_t>(std::bit_width(blocks - index) - 1);
+    free_[order].push_back(*new (region_.data() + index * kBufferBytesMin) FreeBlock);
+    free_order_[index] = order;
+    index += size_t{1} << order;
+  }
   free_bytes_ = region_.size();
 }
 
@@ -63,7 +67,7 @@ void BufferPool::give_back(std::byte* data, uint8_t order) {
   auto index = static_cast<size_t>(data - region_.data()) / kBufferBytesMin;
   while (order + 1U < free_.size()) {
     const size_t buddy = index ^ (size_t{1} << order);
-    if (free_order_[buddy] != order) break;
+    if (buddy >= free_order_.size() || free_order_[buddy] != order) break;
     auto* block = std::launder(reinterpret_cast<FreeBlock*>(region_.data() + buddy * kBufferBytesMin));
     block->~FreeBlock();  // unlinks it
     free_order_[buddy] = kNotFree;

@@ -1,7 +1,8 @@
 // The memory of one core: a region sized at start, handed out as buffers of a power of two from 4 KiB up (a buddy
-// allocator, so freed neighbours join again and a large request finds room after any history). Exhausted means
+// allocator, so freed neighbours join again and a large request finds room once the others have gone). Exhausted means
 // kNoMemory or waiting, never death. Buffers are block-aligned: fit for direct I/O. Owned by one core; a Buffer dies on
-// its core.
+// its core. A core has one pool for what lives long (core.pool()); who needs large buffers for a short time keeps a
+// pool of his own, so that what lives long never lies in the way.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -54,15 +55,19 @@ class BufferPool {
  public:
   static constexpr size_t kBufferBytesMin = 4096;
 
-  // `bytes` is rounded down to a power of two and taken from the backend; fatal(kOutOfMemoryAtStart) if it has none.
+  // `bytes` is rounded down to whole blocks of kBufferBytesMin and taken from the backend; fatal(kOutOfMemoryAtStart)
+  // if it has none.
   BufferPool(Core& core, size_t bytes);
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // The largest buffer that can ever be had, half the pool: one request may not own it all.
-  size_t buffer_bytes_max() const { return region_.size() / 2; }
+  // The largest buffer that can ever be had: the greatest power of two that fits. Who shares the pool with others sets
+  // himself a lower limit.
+  size_t buffer_bytes_max() const { return kBufferBytesMin << (free_.size() - 1); }
   size_t bytes_total() const { return region_.size(); }
   size_t bytes_free() const { return free_bytes_; }
+  // Somebody is in allocate_waiting().
+  bool has_waiters() const { return !waiters_.empty(); }
 
   // kNoMemory if it does not fit now or others wait already; kLimit if it never will.
   Result<Buffer> allocate(size_t size);

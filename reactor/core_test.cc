@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 
@@ -341,19 +342,39 @@ TEST(BufferPool, RandomUseNeverOverlapsAndJoinsAgain) {
   EXPECT_EQ(pool.allocate(pool.buffer_bytes_max() + 1).error(), Errc::kLimit);
 }
 
+// A size that is no power of two: every block is used, freed ones join up to the largest that fits, none beyond the
+// end.
+TEST(BufferPool, AnySizeOfWholeBlocks) {
+  OneCore host;
+  constexpr size_t kBlocks = 21;
+  BufferPool pool(host.core, kBlocks * BufferPool::kBufferBytesMin + 100);
+  EXPECT_EQ(pool.bytes_total(), kBlocks * BufferPool::kBufferBytesMin);
+  EXPECT_EQ(pool.buffer_bytes_max(), 16 * BufferPool::kBufferBytesMin);
+  std::vector<Buffer> all;
+  for (size_t i = 0; i < kBlocks; ++i) all.push_back(std::move(*pool.allocate(1)));
+  EXPECT_EQ(pool.allocate(1).error(), Errc::kNoMemory);
+  std::ranges::shuffle(all, std::mt19937_64(5));
+  all.clear();
+  EXPECT_EQ(pool.bytes_free(), pool.bytes_total());
+  const Buffer largest = std::move(*pool.allocate(pool.buffer_bytes_max()));
+  const Buffer next = std::move(*pool.allocate(4 * BufferPool::kBufferBytesMin));
+  const Buffer last = std::move(*pool.allocate(1));
+  EXPECT_EQ(pool.bytes_free(), 0U);
+}
+
 TEST(BufferPool, WaitersAreServedInOrder) {
   OneCore host;
   BufferPool& pool = host.core.pool();
   std::vector<int> order;
-  Buffer first = std::move(*pool.allocate(pool.buffer_bytes_max()));
-  Buffer second = std::move(*pool.allocate(pool.buffer_bytes_max()));
+  Buffer first = std::move(*pool.allocate(pool.bytes_total() / 2));
+  Buffer second = std::move(*pool.allocate(pool.bytes_total() / 2));
   auto wait = [&](int id, size_t size) -> Task<void> {
     Result<Buffer> buffer = co_await pool.allocate_waiting(size);
     EXPECT_TRUE(buffer.has_value());
     order.push_back(id);
     co_await host.core.sleep(1ms);
   };
-  host.core.scope().spawn(wait(1, pool.buffer_bytes_max()));
+  host.core.scope().spawn(wait(1, pool.bytes_total() / 2));
   host.core.scope().spawn(wait(2, 4096));
   host.turns();
   EXPECT_EQ(pool.allocate(4096).error(), Errc::kNoMemory);
@@ -363,7 +384,7 @@ TEST(BufferPool, WaitersAreServedInOrder) {
   host.advance(2ms);
   EXPECT_EQ(order, (std::vector{1, 2}));
   host.advance(2ms);
-  EXPECT_EQ(pool.bytes_free(), pool.buffer_bytes_max());
+  EXPECT_EQ(pool.bytes_free(), pool.bytes_total() / 2);
 }
 
 }  // namespace

@@ -192,8 +192,13 @@ Task<void> Socket::shutdown() {
   (void)co_await op;
 }
 
-Task<void> Socket::close() {
+Task<void> Socket::close() { return close_with(0); }
+
+Task<void> Socket::close_discarding() { return close_with(kCloseDiscard); }
+
+Task<void> Socket::close_with(uint16_t flags) {
   OperationAwaiter op(*core_, OpKind::kClose, IoClass::kNetwork);
+  op.flags = flags;
   op.file = std::exchange(id_, FileId{});
   (void)co_await op;
 }

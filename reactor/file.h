@@ -85,8 +85,11 @@ class Socket {
   Task<Result<void>> send(std::span<const Slice> slices);
   Task<void> shutdown();
   Task<void> close();
+  // The same, throwing away what the peer has not taken: for one that does not read, so that nothing is kept for it.
+  Task<void> close_discarding();
 
  private:
+  Task<void> close_with(uint16_t flags);
   Core* core_ = nullptr;
   FileId id_;
 };

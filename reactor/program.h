@@ -13,7 +13,7 @@ using Program = std::function<Task<void>(Core&)>;
 
 struct HostOptions {
   CoreId cores = 1;
-  size_t pool_bytes_per_core = size_t{64} << 20;  // a power of two; see BufferPool
+  size_t pool_bytes_per_core = size_t{64} << 20;  // of core.pool(); see BufferPool
 };
 
 }  // namespace posthaste::reactor

@@ -66,6 +66,7 @@ class Semaphore {
   Semaphore(Core& core, uint64_t units) : core_(core), free_(units), total_(units) {}
   uint64_t available() const { return free_; }
   uint64_t total() const { return total_; }
+  bool has_waiters() const { return !waiters_.empty(); }
 
   bool try_acquire(uint64_t units) {
     if (!waiters_.empty() || units > free_) return false;

@@ -274,8 +274,9 @@ void Network::cancel(SimulatedBackend& backend, Op& op, SimulatedBackend::Pendin
 
 // --- Ends.
 
-void Network::close(EndpointId id) {
+void Network::close(EndpointId id, bool discard) {
   at(id).handle_closed = true;
+  at(id).discards = discard;
   maybe_close(id);
 }
 
@@ -301,7 +302,7 @@ void Network::close_now(EndpointId id) {
   Endpoint& e = at(id);
   if (e.listening) close_listener(e);
   if (e.other != kNoEndpoint && e.error == Errc{}) {
-    if (e.in.arrived > 0 || e.connecting) {
+    if (e.in.arrived > 0 || e.connecting || e.discards) {
       reset(e.other);
     } else {
       send_end(id);

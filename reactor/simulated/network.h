@@ -4,7 +4,8 @@
 // 127.* and 0.0.0.0 are the own host. One thread; called by the backends and the World.
 //
 // - A send completes when its last byte has entered the window (window_bytes of options.h, per direction).
-// - Closing with unread bytes resets the peer; else the peer reads what was sent and then the end.
+// - Closing with unread bytes, or with kCloseDiscard, resets the peer; else the peer reads what was sent and then the
+// end.
 // - A process that dies closes its sockets so; a machine that loses power says nothing: its peers hear of it when they
 //   send and silence_timeout passes, or when it is back and answers with a reset.
 // - A blocked link holds back everything that would travel on it until it is healed. Links are one-way.
@@ -51,7 +52,7 @@ class Network final : private EventTarget {
 
   // --- For SimulatedBackend and Host.
   void start(SimulatedBackend& backend, Op& op, SimulatedBackend::Pending pending, EndpointId endpoint);
-  void close(EndpointId endpoint);
+  void close(EndpointId endpoint, bool discard);
   void cancel(SimulatedBackend& backend, Op& op, SimulatedBackend::Pending pending);
   void buffer_recycled(SimulatedBackend& backend);
   void host_died(Host& host, bool machine_vanished);
@@ -104,6 +105,7 @@ class Network final : private EventTarget {
     std::deque<Waiting> sends;
     Inbound in;
     bool handle_closed = false;  // kClose came; operations may still hold the socket
+    bool discards = false;       // it came with kCloseDiscard
     bool closed = false;         // nothing here reads or writes any more
     bool shut = false;
     bool end_sent = false;

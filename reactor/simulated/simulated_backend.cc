@@ -148,7 +148,7 @@ void SimulatedBackend::start(Op& op) {
   }
   if (op.kind == OpKind::kClose) {
     drop_file(op.file);
-    network_.close(target.index);
+    network_.close(target.index, (op.flags & kCloseDiscard) != 0);
     return finish_later(pending, 0, 0);
   }
   if (!is_network(op.kind)) return finish_later(pending, error(Errc::kInvalidArgument), 0);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -45,6 +46,8 @@ Machine look_at_machine() {
   struct sysinfo info{};
   if (::sysinfo(&info) == 0) machine.memory_bytes = uint64_t{info.totalram} * info.mem_unit;
   machine.memory_bytes = std::min(machine.memory_bytes, memory_limit());
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) machine.descriptors = limit.rlim_max;
   utsname names{};
   if (::uname(&names) == 0) machine.kernel = names.release;
   std::array<char, 256> host{};

@@ -9,6 +9,7 @@ namespace posthaste::reactor::uring {
 struct Machine {
   uint16_t cpus = 1;          // that this process may use
   uint64_t memory_bytes = 0;  // of the machine or of this process' control group, whichever is less
+  uint64_t descriptors = 0;   // that this process may have open; the host raises its limit that far
   std::string kernel;         // "6.12.9-amd64"
   std::string host_name;
 };

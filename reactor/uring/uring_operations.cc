@@ -21,8 +21,9 @@ namespace {
 constexpr mode_t kFileMode = 0640;
 constexpr mode_t kDirectoryMode = 0750;
 constexpr int kListenBacklog = 4096;  // the kernel caps it at net.core.somaxconn
-// A peer that acknowledges nothing for this long is gone: what waits to be sent to it pins memory (WS D).
-constexpr int kUserTimeoutMilliseconds = 30'000;
+// A peer that takes nothing for this long is gone. Longer than the patience of connections with one that takes too
+// little (net/connection.h): they know for what memory, and give the reason.
+constexpr int kUserTimeoutMilliseconds = 120'000;
 
 int open_flags(uint16_t flags) {
   int result = O_CLOEXEC | ((flags & kOpenWrite) != 0 ? O_RDWR : O_RDONLY);
@@ -38,6 +39,12 @@ void set_stream_options(int fd) {
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUserTimeoutMilliseconds, sizeof kUserTimeoutMilliseconds);
+}
+
+// The close that follows sends a reset and frees what waits to be sent.
+void discard_unsent(int fd) {
+  const linger none{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }
 
 std::string socket_name(int fd, int (*get)(int, sockaddr*, socklen_t*)) {
@@ -84,6 +91,7 @@ bool UringBackend::start_at_once(Op& op) {
       return true;
     case OpKind::kClose:
       state_of(op).fd = files_->remove(op.file);
+      if ((op.flags & kCloseDiscard) != 0) discard_unsent(state_of(op).fd);
       return false;
     case OpKind::kConnect:
       return !prepare_connect(op);

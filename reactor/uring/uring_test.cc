@@ -125,7 +125,7 @@ TEST(UringBackend, SocketsDoNotDelayAndGiveUpOnDeadPeers) {
     EXPECT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &size), 0);
     EXPECT_EQ(value, 1);
     EXPECT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size), 0);
-    EXPECT_EQ(value, 30'000);
+    EXPECT_EQ(value, 120'000);
     EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
     ::close(fd);
   }
