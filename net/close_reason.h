@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace posthaste::net {
@@ -30,6 +31,9 @@ inline constexpr size_t kCloseReasons = 15;
 // A name for counters and log lines: "idle", "frame_too_large".
 std::string_view to_string(CloseReason reason) noexcept;
 
+// Whether it is the ordinary end of a connection. The others say that a client, or the load, is not as it should be.
+bool is_ordinary(CloseReason reason) noexcept;
+
 // Counters of one core's connections; read by that core only.
 struct NetStats {
   uint64_t accepted = 0;
@@ -37,9 +41,14 @@ struct NetStats {
   uint64_t requests = 0;
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;
+  uint64_t waited_for_memory = 0;  // frames whose body had to wait for room
   std::array<uint64_t, kCloseReasons> closed{};
 
   uint64_t closed_for(CloseReason reason) const { return closed[static_cast<size_t>(reason)]; }
+  // Connections that were refused or cut off, whatever for.
+  uint64_t cut_off() const;
+  // All that is not zero as "key=value ..." for the log; the reasons as "closed_REASON=count".
+  std::string describe() const;
 };
 
 }  // namespace posthaste::net

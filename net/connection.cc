@@ -11,7 +11,7 @@ namespace posthaste::net {
 namespace {
 
 using reactor::Buffer;
-using reactor::Duration;
+using reactor::BufferPool;
 using reactor::Errc;
 using reactor::Result;
 using reactor::Slice;
@@ -23,13 +23,12 @@ constexpr size_t kRequestHeaderBytesMin = 8;
 constexpr size_t kSlicesPerSend = 512;
 // Answers are gathered into one send up to about this many bytes; more would only delay the first.
 constexpr size_t kBytesPerSend = size_t{1} << 20;
+// How often a transfer that is late is looked at again: nobody may have waited for its memory the last time.
+constexpr reactor::Duration kLateTransferInterval = std::chrono::seconds(1);
 
 // What a request may be started beside.
 bool is_pipelined(kafka::ApiKey api) { return api == kafka::ApiKey::kProduce; }
 bool is_barrier(kafka::ApiKey api) { return api != kafka::ApiKey::kProduce && api != kafka::ApiKey::kFetch; }
-
-// What a buffer of `size` takes from the pool.
-uint64_t pool_units(size_t size) { return std::bit_ceil(std::max(size, reactor::BufferPool::kBufferBytesMin)); }
 
 std::string without_port(const std::string& address) {
   const size_t colon = address.rfind(':');
@@ -87,6 +86,12 @@ class Connection::Input {
   std::span<const std::byte> rest_;
 };
 
+BufferPool* ConnectionShared::pool_for(size_t length) {
+  if (length > limits.frame_bytes_max) return nullptr;
+  BufferPool& pool = length <= kSmallFrameBytesMax ? small_frames : large_frames;
+  return length <= pool.buffer_bytes_max() ? &pool : nullptr;
+}
+
 Connection::Connection(ConnectionShared& shared, reactor::Socket socket, ListenerId listener, std::string peer_address)
     : shared_(shared),
       core_(shared.core),
@@ -95,11 +100,15 @@ Connection::Connection(ConnectionShared& shared, reactor::Socket socket, Listene
       changed_(core_),
       last_activity_(core_.now()),
       idle_alarm_(core_),
-      stall_alarm_(core_),
+      body_alarm_(core_),
       send_alarm_(core_) {
   context_.client_address = without_port(peer_address);
   context_.listener = listener;
-  for (Alarm* alarm : {&idle_alarm_, &stall_alarm_, &send_alarm_}) alarm->connection = this;
+  for (Alarm* alarm : {&idle_alarm_, static_cast<Alarm*>(&body_alarm_), static_cast<Alarm*>(&send_alarm_)}) {
+    alarm->connection = this;
+  }
+  body_alarm_.reason = CloseReason::kSlowSender;
+  send_alarm_.reason = CloseReason::kSlowReader;
 }
 
 Task<void> Connection::run() {
@@ -110,7 +119,12 @@ Task<void> Connection::run() {
   begin_close(reason);
   co_await scope_.join();
   idle_alarm_.cancel();
-  co_await socket_.close();
+  // For one that does not read nothing is kept, in the kernel neither.
+  if (reason_ == CloseReason::kSlowReader) {
+    co_await socket_.close_discarding();
+  } else {
+    co_await socket_.close();
+  }
   --shared_.stats.open;
   ++shared_.stats.closed[static_cast<size_t>(reason_)];
   slots_.clear();
@@ -154,38 +168,61 @@ Task<std::optional<CloseReason>> Connection::read_length(Input& input, size_t& l
   co_return std::nullopt;
 }
 
-Task<std::optional<CloseReason>> Connection::read_body(Input& input, size_t length, FrameMemory& memory) {
-  if (length > shared_.limits.frame_bytes_max || length > core_.pool().buffer_bytes_max() ||
-      pool_units(length) > shared_.memory.total()) {
-    co_return CloseReason::kFrameTooLarge;
+// Room for a frame, waiting for it if need be.
+Task<std::optional<CloseReason>> Connection::reserve(Input& input, size_t length, FrameMemory& memory) {
+  BufferPool* pool = shared_.pool_for(length);
+  if (pool == nullptr) co_return CloseReason::kFrameTooLarge;
+  if (length <= kInlineFrameBytes && !inline_frame_.taken) {
+    memory = FrameMemory(inline_frame_, length);
+    co_return std::nullopt;
   }
-  const uint64_t units = pool_units(length);
-  if (!shared_.memory.try_acquire(units)) {
+  // What follows a barrier cannot start before that is answered: until then it takes no memory that others may need.
+  while (!closing_ && unanswered_barriers_ > 0) {
     input.keep();
-    co_await shared_.memory.acquire(units);
+    co_await changed_.wait();
   }
-  Result<Buffer> buffer = core_.pool().allocate(length);
+  Result<Buffer> buffer = pool->allocate(length);
   if (!buffer) {
     input.keep();
-    buffer = co_await core_.pool().allocate_waiting(length);
+    ++shared_.stats.waited_for_memory;
+    buffer = co_await pool->allocate_waiting(length);
   }
-  if (!buffer) {
-    shared_.memory.release(units);
-    co_return CloseReason::kFrameTooLarge;
-  }
-  memory = FrameMemory(shared_.memory, units, std::move(*buffer));
+  if (!buffer) co_return CloseReason::kFrameTooLarge;
+  memory = FrameMemory(std::move(*buffer));
   if (closing_) co_return reason_;
+  co_return std::nullopt;
+}
+
+Task<std::optional<CloseReason>> Connection::read_body(Input& input, size_t length, FrameMemory& memory) {
+  if (auto end = co_await reserve(input, length, memory)) co_return end;
   const size_t filled = input.take(memory.bytes());
   if (filled == length) co_return std::nullopt;
-  const Duration allowed =
-      shared_.limits.body_timeout + std::chrono::seconds(length / shared_.limits.body_bytes_per_second_min);
-  stall_alarm_.arm(core_.now() + allowed, [](reactor::Timer& timer) {
-    static_cast<Alarm&>(timer).connection->begin_close(CloseReason::kSlowSender);
-  });
+  watch_transfer(body_alarm_, length - filled);
   const Result<void> received = co_await socket_.receive_all(memory.bytes().subspan(filled));
-  stall_alarm_.cancel();
+  body_alarm_.cancel();
   if (!received) co_return reason_of(received.error());
   co_return std::nullopt;
+}
+
+void Connection::watch_transfer(TransferAlarm& alarm, uint64_t bytes) {
+  alarm.begin = core_.now();
+  alarm.bytes = bytes;
+  alarm.arm(alarm.begin + shared_.limits.pressed_patience.allows(bytes), [](reactor::Timer& timer) {
+    auto& self = static_cast<TransferAlarm&>(timer);
+    self.connection->look_at_transfer(self);
+  });
+}
+
+// Later than it may be when somebody needs the memory; whether somebody does is looked at until it is later than it may
+// be at all.
+void Connection::look_at_transfer(TransferAlarm& alarm) {
+  const reactor::Instant last = alarm.begin + shared_.limits.patience.allows(alarm.bytes);
+  const bool pressed = &alarm == &body_alarm_ ? shared_.frames_pressed() : shared_.answers_pressed();
+  if (pressed || core_.now() >= last) return begin_close(alarm.reason);
+  alarm.arm(std::min(last, core_.now() + kLateTransferInterval), [](reactor::Timer& timer) {
+    auto& self = static_cast<TransferAlarm&>(timer);
+    self.connection->look_at_transfer(self);
+  });
 }
 
 Task<std::optional<CloseReason>> Connection::start(FrameMemory memory) {
@@ -220,15 +257,21 @@ Task<std::optional<CloseReason>> Connection::start(FrameMemory memory) {
 }
 
 Task<void> Connection::serve(Request request, uint64_t sequence) {
-  Response response = co_await shared_.handler.handle(context_, request);
+  const kafka::ApiKey api = request.header.api;
+  AnswerMemory::Share memory;
+  if (AnswerMemory::must_reserve(api)) memory = co_await shared_.answers.reserve(api);
+  Response response;
+  if (!closing_) response = co_await shared_.handler.handle(context_, request);
   request.memory.release();
-  answered(sequence, std::move(response), !is_barrier(request.header.api));
+  memory = shared_.answers.settle(api, std::move(memory), response.frame.owned.capacity());
+  answered(sequence, std::move(response), std::move(memory), !is_barrier(api));
   if (!sending_) co_await send_ready();
 }
 
-void Connection::answered(uint64_t sequence, Response response, bool pipelined) {
+void Connection::answered(uint64_t sequence, Response response, AnswerMemory::Share memory, bool pipelined) {
   Slot& slot = slots_[sequence - first_sequence_];
   slot.response = std::move(response);
+  slot.memory = std::move(memory);
   slot.ready = true;
   if (!pipelined) --unanswered_barriers_;
   changed_.notify_all();
@@ -261,11 +304,7 @@ Task<bool> Connection::send_front(reactor::RecycledVector<Slice>& slices) {
     ++answers;
   }
   Result<void> sent;
-  if (!pieces.empty()) {
-    send_alarm_.arm(core_.now() + shared_.limits.send_timeout, [](reactor::Timer& timer) {
-      static_cast<Alarm&>(timer).connection->begin_close(CloseReason::kSlowReader);
-    });
-  }
+  if (!pieces.empty()) watch_transfer(send_alarm_, bytes);
   for (size_t at = 0; sent && at < pieces.size(); at += kSlicesPerSend) {
     slices.clear();
     for (size_t i = at; i < std::min(at + kSlicesPerSend, pieces.size()); ++i) {

@@ -3,11 +3,13 @@
 // connection got here (listener.h).
 //
 // Bounds, and what happens at each: a frame above frame_bytes_max, or one that stalls: the connection ends. Requests in
-// flight and memory of this core's requests: reading stops until there is room. An answer that the peer does not take
-// within send_timeout: the connection ends, so that the records it pins are let go.
+// flight, memory of this core's requests and of their answers: the connection waits until there is room. An answer that
+// the peer does not take in time: the connection ends, so that what it pins is let go. Patience with the slow is long
+// while nobody needs the memory that they hold, and short when somebody waits for it.
 #pragma once
 #include <string>
 
+#include "net/answer_memory.h"
 #include "net/request.h"
 #include "reactor/file.h"
 #include "reactor/recycled.h"
@@ -17,27 +19,59 @@ namespace posthaste::net {
 
 // Limits of one core's connections. Each has Kafka's key and default where Kafka has one.
 struct ConnectionLimits {
-  size_t frame_bytes_max = size_t{100} << 20;                 // socket.request.max.bytes
-  uint64_t request_memory_bytes = size_t{16} << 20;           // of this core's pool, for frames not yet answered
+  size_t frame_bytes_max = size_t{100} << 20;  // socket.request.max.bytes
+  // For frames not yet answered, each from a pool of its own so that what lives longer never lies in the way: frames up
+  // to kSmallFrameBytesMax, and those above it. So whoever sends a little does not wait for those who send much.
+  uint64_t small_request_memory_bytes = size_t{1} << 20;
+  uint64_t request_memory_bytes = size_t{16} << 20;  // queued.max.request.bytes
+  // For the bytes of answers that are not yet sent, records not counted (answer_memory.h).
+  uint64_t answer_memory_bytes = size_t{8} << 20;
   reactor::Duration idle_timeout = std::chrono::minutes(10);  // connections.max.idle.ms
   // Answers not yet sent; librdkafka and Java send 5 at most by default, a deep pipeline gains nothing beyond some
   // dozens.
   uint32_t requests_in_flight_max = 64;
-  // A frame's body must arrive within this plus the time it takes at body_bytes_per_second_min.
-  reactor::Duration body_timeout = std::chrono::seconds(30);
-  uint64_t body_bytes_per_second_min = uint64_t{64} << 10;
-  // As Linux' TCP_USER_TIMEOUT would be set (WS D): a dead consumer must not pin records for longer.
-  reactor::Duration send_timeout = std::chrono::seconds(30);
+  // How long a frame's body may take to arrive, and an answer to leave.
+  struct Patience {
+    reactor::Duration grace;  // this, and the time that the bytes take at the rate
+    uint64_t bytes_per_second_min;
+    reactor::Duration allows(uint64_t bytes) const {
+      return grace + std::chrono::milliseconds(bytes * 1000 / bytes_per_second_min);
+    }
+  };
+  // The grace is that of Linux' TCP_USER_TIMEOUT (WS D), after which a silent peer counts as dead.
+  Patience patience = {std::chrono::seconds(30), uint64_t{64} << 10};
+  // While somebody waits for memory. A few round trips, and the rate of a modest line.
+  Patience pressed_patience = {std::chrono::seconds(2), uint64_t{512} << 10};
 };
+
+// The largest frame that comes out of small_request_memory_bytes: most requests of clients that do not batch.
+inline constexpr size_t kSmallFrameBytesMax = size_t{64} << 10;
+// A frame up to this size lies in its connection and waits for nobody's memory: heartbeats, commits, fetches of a few
+// partitions, single records.
+inline constexpr size_t kInlineFrameBytes = 512;
 
 // What the connections of one core share.
 struct ConnectionShared {
   ConnectionShared(reactor::Core& on, RequestHandler& by, const ConnectionLimits& with)
-      : core(on), handler(by), limits(with), memory(on, with.request_memory_bytes) {}
+      : core(on),
+        handler(by),
+        limits(with),
+        small_frames(on, with.small_request_memory_bytes),
+        large_frames(on, with.request_memory_bytes),
+        answers(on, with.answer_memory_bytes) {}
+
+  // The pool for a frame of `length`, or null: it is too large for any.
+  reactor::BufferPool* pool_for(size_t length);
+  // Somebody waits for memory that a slow body holds, or a slow reader.
+  bool frames_pressed() const { return small_frames.has_waiters() || large_frames.has_waiters(); }
+  bool answers_pressed() const { return answers.has_waiters() || handler.waits_for_readers(); }
+
   reactor::Core& core;
   RequestHandler& handler;
   ConnectionLimits limits;
-  reactor::Semaphore memory;
+  reactor::BufferPool small_frames;
+  reactor::BufferPool large_frames;
+  AnswerMemory answers;
   NetStats stats;
 };
 
@@ -55,11 +89,19 @@ class Connection : public reactor::ListNode<> {
  private:
   struct Slot {
     Response response;
+    AnswerMemory::Share memory;
     bool ready = false;
   };
   struct Alarm : reactor::Timer {
     using Timer::Timer;
     Connection* connection = nullptr;
+  };
+  // Ends the connection when a transfer takes longer than it may.
+  struct TransferAlarm : Alarm {
+    using Alarm::Alarm;
+    CloseReason reason{};
+    reactor::Instant begin;
+    uint64_t bytes = 0;
   };
   class Input;
 
@@ -67,13 +109,16 @@ class Connection : public reactor::ListNode<> {
   reactor::Task<std::optional<CloseReason>> read_length(Input& input, size_t& length);
   reactor::Task<std::optional<CloseReason>> read_body(Input& input, size_t length, FrameMemory& memory);
   reactor::Task<std::optional<CloseReason>> receive_more(Input& input);
+  reactor::Task<std::optional<CloseReason>> reserve(Input& input, size_t length, FrameMemory& memory);
   reactor::Task<std::optional<CloseReason>> start(FrameMemory memory);
   reactor::Task<void> serve(Request request, uint64_t sequence);
   reactor::Task<void> send_ready();
   reactor::Task<bool> send_front(reactor::RecycledVector<reactor::Slice>& slices);
   reactor::Task<void> shut_down();
-  void answered(uint64_t sequence, Response response, bool is_pipelined);
+  void answered(uint64_t sequence, Response response, AnswerMemory::Share memory, bool is_pipelined);
   void begin_close(CloseReason reason);
+  void watch_transfer(TransferAlarm& alarm, uint64_t bytes);
+  void look_at_transfer(TransferAlarm& alarm);
   void idle_alarm();
   void end_if_drained();
 
@@ -92,8 +137,9 @@ class Connection : public reactor::ListNode<> {
   CloseReason reason_ = CloseReason::kPeerClosed;
   reactor::Instant last_activity_;
   Alarm idle_alarm_;
-  Alarm stall_alarm_;  // of the body being received
-  Alarm send_alarm_;
+  TransferAlarm body_alarm_;
+  TransferAlarm send_alarm_;
+  FrameMemory::Inline<kInlineFrameBytes> inline_frame_;
 };
 
 }  // namespace posthaste::net

@@ -58,9 +58,11 @@ class TestHandler final : public RequestHandler {
     }
   }
   void release(int32_t id) { released_ids_.push_back(id); }
+  bool waits_for_readers() const override { return readers_hold_memory; }
 
   bool hold = false;        // Produce waits for release(id); id is the request's timeout_ms
   size_t answer_bytes = 0;  // of the records' echo in Metadata's cluster id
+  bool readers_hold_memory = false;
   int started = 0;
   int closed_waits = 0;
   size_t record_bytes = 0;
@@ -371,7 +373,7 @@ TEST_F(ConnectionTest, HttpCloses) {
   expect_refused({bytes.begin(), bytes.end()}, CloseReason::kFrameTooLarge);
 }
 TEST_F(ConnectionTest, StalledBodyCloses) {
-  limits_.body_timeout = 2s;
+  limits_.patience = {2s, size_t{64} << 10};
   expect_refused({std::byte{0}, std::byte{0}, std::byte{1}, std::byte{0}, std::byte{0}}, CloseReason::kSlowSender);
 }
 TEST_F(ConnectionTest, SilenceCloses) {
@@ -432,8 +434,156 @@ TEST_F(ConnectionTest, AFrameWaitsForMemoryUntilAnotherIsAnswered) {
   });
 }
 
+// Tiny frames lie in their connection and small ones have a pool of their own: neither waits behind large ones.
+TEST_F(ConnectionTest, SmallFramesDoNotWaitForLargeOnes) {
+  limits_.request_memory_bytes = size_t{1} << 20;
+  start_server();
+  handler().hold = true;
+  const std::vector<std::byte> large(600'000, std::byte{1});
+  const std::vector<std::byte> small(10'000, std::byte{1});
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection first(core, "first");
+    ClientConnection second(core, "second");
+    ClientConnection third(core, "third");
+    for (ClientConnection* client : {&first, &second, &third}) {
+      EXPECT_TRUE((co_await client->connect(kServerAddress)).has_value());
+    }
+    reactor::TaskScope scope(core);
+    auto send = [&](ClientConnection& client, int32_t id, const std::vector<std::byte>& records) -> Task<void> {
+      const ProduceRequest request = produce_request(id, records);
+      EXPECT_TRUE((co_await client.call(request, kProduceVersion)).has_value());
+    };
+    scope.spawn(send(first, 1, large));
+    scope.spawn(send(second, 2, large));  // waits for the first one's memory
+    co_await core.sleep(1s);
+    EXPECT_EQ(handler().started, 1);
+    scope.spawn(send(third, 3, small));
+    co_await core.sleep(1s);
+    EXPECT_EQ(handler().started, 2);
+    EXPECT_EQ(stats().waited_for_memory, 1U);
+    for (const int32_t id : {1, 2, 3}) handler().release(id);
+    co_await scope.join();
+    for (ClientConnection* client : {&first, &second, &third}) co_await client->close();
+  });
+}
+
+// A frame that comes after a request that must be answered first takes no memory that others need meanwhile.
+TEST_F(ConnectionTest, AFrameThatCannotStartHoldsNoMemory) {
+  limits_.small_request_memory_bytes = size_t{64} << 10;
+  start_server();
+  const std::vector<std::byte> most_of_it(60'000, std::byte{1});
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection stuck(core, "stuck");
+    ClientConnection good(core, "good");
+    EXPECT_TRUE((co_await stuck.connect(kServerAddress)).has_value());
+    EXPECT_TRUE((co_await good.connect(kServerAddress)).has_value());
+    auto bytes = kafka::encode_request(kafka::HeartbeatRequest{}, 3, 1, "c").flatten();  // answered at the end only
+    const auto behind = kafka::encode_request(produce_request(1, most_of_it), kProduceVersion, 2, "c").flatten();
+    bytes.insert(bytes.end(), behind.begin(), behind.end());
+    reactor::TaskScope scope(core);
+    auto send = [&]() -> Task<void> { std::ignore = co_await stuck.send_raw(bytes); };
+    scope.spawn(send());
+    co_await core.sleep(1s);
+    const ProduceRequest request = produce_request(2, most_of_it);
+    EXPECT_TRUE((co_await good.call(request, kProduceVersion)).has_value());
+    EXPECT_EQ(stats().waited_for_memory, 0U);
+    co_await stuck.close();
+    co_await scope.join();
+    co_await good.close();
+  });
+}
+
+// Patience with a slow body is long; it ends early when somebody waits for the memory that the body holds.
+TEST_F(ConnectionTest, ASlowSenderIsCutOffEarlyOnlyWhenItsMemoryIsWanted) {
+  limits_.request_memory_bytes = size_t{1} << 20;
+  limits_.patience = {60s, size_t{1} << 20};
+  limits_.pressed_patience = {2s, size_t{1} << 20};
+  start_server();
+  const std::vector<std::byte> large(600'000, std::byte{1});
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection slow(core, "slow");
+    ClientConnection good(core, "good");
+    EXPECT_TRUE((co_await slow.connect(kServerAddress)).has_value());
+    EXPECT_TRUE((co_await good.connect(kServerAddress)).has_value());
+    auto frame = kafka::encode_request(produce_request(1, large), kProduceVersion, 1, "c").flatten();
+    frame.resize(frame.size() / 2);
+    EXPECT_TRUE((co_await slow.send_raw(frame)).has_value());
+    EXPECT_FALSE(co_await slow.wait_ended(core.now() + 20s)) << "nobody wanted the memory";
+    const reactor::Instant begin = core.now();
+    const ProduceRequest request = produce_request(2, large);
+    EXPECT_TRUE((co_await good.call(request, kProduceVersion)).has_value());
+    EXPECT_LT(core.now() - begin, 3s);
+    EXPECT_TRUE(co_await slow.wait_ended(core.now() + 1s));
+    co_await slow.close();
+    co_await good.close();
+  });
+  EXPECT_EQ(stats().closed_for(CloseReason::kSlowSender), 1U);
+}
+
+// The same for an answer that is not taken.
+TEST_F(ConnectionTest, ASlowReaderIsCutOffEarlyOnlyWhenItsMemoryIsWanted) {
+  limits_.patience = {60s, size_t{1} << 20};
+  limits_.pressed_patience = {2s, size_t{1} << 20};
+  start_server();
+  handler().answer_bytes = 4'000'000;
+  run_client([&](Core& core) -> Task<void> {
+    Result<reactor::Socket> socket = co_await reactor::Socket::connect(core, kServerAddress);
+    EXPECT_TRUE(socket.has_value());
+    auto frame = kafka::encode_request(MetadataRequest{}, kMetadataVersion, 1, "c").flatten();
+    const reactor::Slice slice{frame.data(), frame.size()};
+    EXPECT_TRUE((co_await socket->send({&slice, 1})).has_value());
+    co_await core.sleep(20s);
+    EXPECT_EQ(stats().closed_for(CloseReason::kSlowReader), 0U) << "nobody wanted the memory";
+    handler().readers_hold_memory = true;
+    co_await core.sleep(2s);
+    EXPECT_EQ(stats().closed_for(CloseReason::kSlowReader), 1U);
+    co_await socket->close();
+  });
+}
+
+// Peers who ask for large answers and do not read them: the answers together stay within the budget and one answer, and
+// who reads gets its answer.
+TEST_F(ConnectionTest, AnswersThatNobodyReadsStayWithinTheirBudget) {
+  constexpr uint64_t kAnswer = 900'000;
+  constexpr uint64_t kBudget = 4'000'000;
+  limits_.answer_memory_bytes = kBudget;
+  start_server();
+  handler().answer_bytes = kAnswer;
+  uint64_t held_most = 0;
+  run_client([&](Core& core) -> Task<void> {
+    std::vector<reactor::Socket> sockets;
+    auto frame = kafka::encode_request(MetadataRequest{}, kMetadataVersion, 1, "c").flatten();
+    for (int i = 0; i < 20; ++i) {
+      Result<reactor::Socket> socket = co_await reactor::Socket::connect(core, kServerAddress);
+      EXPECT_TRUE(socket.has_value());
+      sockets.push_back(*socket);
+      const reactor::Slice slice{frame.data(), frame.size()};
+      EXPECT_TRUE((co_await socket->send({&slice, 1})).has_value());
+    }
+    ClientConnection good(core, "good");
+    EXPECT_TRUE((co_await good.connect(kServerAddress)).has_value());
+    bool answered = false;
+    reactor::TaskScope scope(core);
+    auto ask = [&]() -> Task<void> {
+      answered = (co_await good.call(MetadataRequest{}, kMetadataVersion)).has_value();
+    };
+    scope.spawn(ask());
+    for (int i = 0; i < 600 && !answered; ++i) {
+      held_most = std::max(held_most, server_cores_[0].connections->answer_bytes_held());
+      co_await core.sleep(100ms);
+    }
+    EXPECT_TRUE(answered);
+    co_await scope.join();
+    co_await good.close();
+    for (reactor::Socket& socket : sockets) co_await socket.close();
+  });
+  EXPECT_GT(held_most, kBudget / 2);
+  EXPECT_LE(held_most, kBudget + kAnswer + 100'000);
+  EXPECT_GT(stats().closed_for(CloseReason::kSlowReader), 0U);
+}
+
 TEST_F(ConnectionTest, APeerThatDoesNotReadIsCutOff) {
-  limits_.send_timeout = 2s;
+  limits_.patience = {2s, size_t{1} << 20};
   start_server();
   handler().answer_bytes = 4'000'000;
   run_client([&](Core& core) -> Task<void> {
@@ -494,6 +644,47 @@ TEST_F(ConnectionTest, ConnectionsAreLimitedInTotalAndPerAddress) {
   EXPECT_EQ(acceptor_->stats().closed_for(CloseReason::kTooManyConnectionsFromAddress), 1U);
   EXPECT_EQ(acceptor_->stats().closed_for(CloseReason::kTooManyConnections), 1U);
   EXPECT_EQ(acceptor_->open_on(0), 0U);
+}
+
+TEST_F(ConnectionTest, LimitsChangeWhileConnectionsAreOpen) {
+  start_server();
+  run_client([&](Core& core) -> Task<void> {
+    std::vector<std::unique_ptr<ClientConnection>> clients;
+    const auto is_refused = [&]() -> Task<bool> {
+      clients.push_back(std::make_unique<ClientConnection>(core, "client"));
+      EXPECT_TRUE((co_await clients.back()->connect(kServerAddress)).has_value());
+      co_return co_await clients.back()->wait_ended(core.now() + 1s);
+    };
+    EXPECT_FALSE(co_await is_refused());
+    EXPECT_FALSE(co_await is_refused());
+    acceptor_->set_limits({.connections_per_address_max = 1});
+    EXPECT_TRUE(co_await is_refused());
+    EXPECT_FALSE(clients[0]->ended()) << "what is open stays";
+    acceptor_->set_limits({.connections_per_address_max = 1, .per_address_overrides = {{"10.0.1.1", 3}}});
+    EXPECT_FALSE(co_await is_refused());
+    EXPECT_TRUE(co_await is_refused());
+    acceptor_->set_limits({.per_address_overrides = {{"10.0.1.1", 0}}});
+    EXPECT_TRUE(co_await is_refused());
+    acceptor_->set_limits({.connections_max = 3, .per_address_overrides = {{"10.0.1.9", 0}}});
+    EXPECT_TRUE(co_await is_refused());
+    acceptor_->set_limits({});
+    EXPECT_FALSE(co_await is_refused());
+    for (auto& client : clients) co_await client->close();
+  });
+  world_.run_for(1s);
+  EXPECT_EQ(acceptor_->stats().closed_for(CloseReason::kTooManyConnectionsFromAddress), 3U);
+  EXPECT_EQ(acceptor_->stats().closed_for(CloseReason::kTooManyConnections), 1U);
+  EXPECT_EQ(acceptor_->stats().accepted, 8U);
+  EXPECT_EQ(acceptor_->stats().open, 0U);
+}
+
+TEST(NetStats, SaysWhatIsNotZero) {
+  NetStats stats{.accepted = 7, .open = 2, .requests = 3};
+  stats.closed[static_cast<size_t>(CloseReason::kPeerClosed)] = 1;
+  EXPECT_EQ(stats.cut_off(), 0U);
+  stats.closed[static_cast<size_t>(CloseReason::kSlowReader)] = 4;
+  EXPECT_EQ(stats.cut_off(), 4U);
+  EXPECT_EQ(stats.describe(), "accepted=7 open=2 requests=3 closed_peer_closed=1 closed_slow_reader=4");
 }
 
 TEST_F(ConnectionTest, ConnectionsAreSpreadEvenlyOverCores) {

@@ -15,9 +15,15 @@ using reactor::Task;
 // After an accept that failed for want of descriptors or memory: the condition lasts, so trying at once would spin.
 constexpr reactor::Duration kAcceptRetry = std::chrono::milliseconds(100);
 
+// "10.0.0.1:5000" -> "10.0.0.1", "[::1]:5000" -> "::1".
 std::string host_of(const std::string& address) {
   const size_t colon = address.rfind(':');
-  return colon == std::string::npos ? address : address.substr(0, colon);
+  std::string host = colon == std::string::npos ? address : address.substr(0, colon);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  // An IPv4 peer of a socket that takes both kinds.
+  constexpr std::string_view kMapped = "::ffff:";
+  if (host.starts_with(kMapped) && host.find('.') != std::string::npos) host.erase(0, kMapped.size());
+  return host;
 }
 
 }  // namespace
@@ -45,7 +51,7 @@ Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId list
     if (set.draining_) connection.drain();
     co_await connection.run();
     const CloseReason reason = connection.reason();
-    if (reason != CloseReason::kPeerClosed && reason != CloseReason::kIdle && reason != CloseReason::kStopping) {
+    if (!is_ordinary(reason)) {
       set.shared_.core.log(reactor::LogLevel::kInfo, "connection_closed",
                            fmt::format("peer={} reason={}", peer_address, to_string(reason)));
     }
@@ -57,12 +63,15 @@ Task<void> ConnectionSet::drain() {
   draining_ = true;
   connections_.for_each([](Connection& connection) { connection.drain(); });
   co_await scope_.join();
-  CHECK(shared_.memory.available() == shared_.memory.total(), "{} of {} bytes of request memory are still taken",
-        shared_.memory.total() - shared_.memory.available(), shared_.memory.total());
+  for (const reactor::BufferPool* pool : {&shared_.small_frames, &shared_.large_frames}) {
+    CHECK(pool->bytes_free() == pool->bytes_total(), "{} of {} bytes of request memory are still taken",
+          pool->bytes_total() - pool->bytes_free(), pool->bytes_total());
+  }
+  CHECK(shared_.answers.bytes_held() == 0, "{} bytes of answers are still held", shared_.answers.bytes_held());
 }
 
-Acceptor::Acceptor(reactor::Core& core, const AcceptLimits& limits, SetOf set_of)
-    : core_(core), limits_(limits), set_of_(std::move(set_of)), open_(core.core_count()), scope_(core) {}
+Acceptor::Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of)
+    : core_(core), limits_(std::move(limits)), set_of_(std::move(set_of)), open_(core.core_count()), scope_(core) {}
 
 Task<Result<std::string>> Acceptor::listen(ListenerOptions options) {
   std::string bound;
@@ -89,6 +98,7 @@ Task<void> Acceptor::accept_loop(Socket socket, ListenerId listener) {
     std::string peer;
     Result<Socket> accepted = co_await socket.accept(&peer);
     if (accepted) {
+      ++stats_.accepted;
       scope_.spawn(welcome(*accepted, listener, std::move(peer)));
       continue;
     }
@@ -100,17 +110,17 @@ Task<void> Acceptor::accept_loop(Socket socket, ListenerId listener) {
 
 Task<void> Acceptor::welcome(Socket socket, ListenerId listener, std::string peer) {
   const std::string address = host_of(peer);
-  if (open_total_ >= limits_.connections_max) {
-    co_await refuse(socket, CloseReason::kTooManyConnections);
+  if (stats_.open >= limits_.connections_max) {
+    co_await refuse(socket, std::move(peer), CloseReason::kTooManyConnections, limits_.connections_max);
     co_return;
   }
-  uint32_t& from_address = per_address_[address];
-  if (from_address >= limits_.connections_per_address_max) {
-    co_await refuse(socket, CloseReason::kTooManyConnectionsFromAddress);
+  const auto known = per_address_.find(address);
+  if (const uint32_t limit = limit_of(address); (known == per_address_.end() ? 0 : known->second) >= limit) {
+    co_await refuse(socket, std::move(peer), CloseReason::kTooManyConnectionsFromAddress, limit);
     co_return;
   }
-  ++from_address;
-  ++open_total_;
+  ++per_address_[address];
+  ++stats_.open;
   const auto to = static_cast<CoreId>(std::min_element(open_.begin(), open_.end()) - open_.begin());
   ++open_[to];
   if (to == core_.id()) {
@@ -130,15 +140,22 @@ Task<void> Acceptor::welcome(Socket socket, ListenerId listener, std::string pee
   });
 }
 
-Task<void> Acceptor::refuse(Socket socket, CloseReason reason) {
+uint32_t Acceptor::limit_of(std::string_view address) const {
+  const auto found = limits_.per_address_overrides.find(address);
+  return found == limits_.per_address_overrides.end() ? limits_.connections_per_address_max : found->second;
+}
+
+// The log takes a few lines of an event a second and says how many it left out; the counters have all.
+Task<void> Acceptor::refuse(Socket socket, std::string peer, CloseReason reason, uint32_t limit) {
   ++stats_.closed[static_cast<size_t>(reason)];
-  core_.log(reactor::LogLevel::kWarning, "connection_refused", fmt::format("reason={}", to_string(reason)));
+  core_.log(reactor::LogLevel::kWarning, "connection_refused",
+            fmt::format("peer={} reason={} limit={} open={}", peer, to_string(reason), limit, stats_.open));
   co_await socket.close();
 }
 
 void Acceptor::ended(CoreId on, const std::string& address) {
   --open_[on];
-  --open_total_;
+  --stats_.open;
   const auto found = per_address_.find(address);
   if (--found->second == 0) per_address_.erase(found);
 }

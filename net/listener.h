@@ -17,9 +17,12 @@ struct ListenerOptions {
   std::string address;  // "ip:port"; port 0 picks one
 };
 
+// Limits on connections of one broker, each named after Kafka's key.
 struct AcceptLimits {
-  uint32_t connections_max = 10'000;                 // max.connections (Kafka: unlimited)
+  uint32_t connections_max = INT32_MAX;              // max.connections
   uint32_t connections_per_address_max = INT32_MAX;  // max.connections.per.ip
+  // max.connections.per.ip.overrides: by address as the backend writes it, without port and brackets.
+  std::map<std::string, uint32_t, std::less<>> per_address_overrides;
 };
 
 // The connections of one core.
@@ -33,9 +36,11 @@ class ConnectionSet {
   void adopt(int detached, ListenerId listener, std::string peer_address, std::function<void()> ended);
   // Serves a socket of this core.
   void serve(reactor::Socket socket, ListenerId listener, std::string peer_address, std::function<void()> ended);
-  // Lets all connections answer what they have begun, ends them and waits for it.
+  // Lets all connections answer what they have begun, ends them and waits for it. All their memory is back then.
   reactor::Task<void> drain();
   NetStats& stats() { return shared_.stats; }
+  // Of answers that are made and not sent, without records.
+  uint64_t answer_bytes_held() const { return shared_.answers.bytes_held(); }
 
  private:
   static reactor::Task<void> run(ConnectionSet& set, reactor::Socket socket, ListenerId listener,
@@ -46,11 +51,12 @@ class ConnectionSet {
   reactor::TaskScope scope_;
 };
 
-// Core 0's part. `set_of(core)` names the ConnectionSet of another core; it is called on that core.
+// Core 0's part: it alone counts connections, in total and per address, so the limits need no word from other cores.
+// `set_of(core)` names the ConnectionSet of another core; it is called on that core.
 class Acceptor {
  public:
   using SetOf = std::function<ConnectionSet&(reactor::Core&)>;
-  Acceptor(reactor::Core& core, const AcceptLimits& limits, SetOf set_of);
+  Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of);
 
   // Binds one more listener; its id counts up from 0. Who connects meanwhile waits in the kernel's queue. The bound
   // address ("ip:port") or kAddressInUse, kPermission, ...
@@ -59,14 +65,17 @@ class Acceptor {
   void begin();
   // Accepts no more; returns when all listening sockets are closed.
   reactor::Task<void> stop();
-  // Those refused at the door; connections that began are counted by their core.
+  // Holds from the next connection on; connections that are there stay.
+  void set_limits(AcceptLimits limits) { limits_ = std::move(limits); }
+  // What came, what is open, and those refused at the door; all else is counted by the core of each connection.
   const NetStats& stats() const { return stats_; }
   uint32_t open_on(reactor::CoreId core) const { return open_[core]; }
 
  private:
   reactor::Task<void> accept_loop(reactor::Socket socket, ListenerId listener);
   reactor::Task<void> welcome(reactor::Socket socket, ListenerId listener, std::string peer);
-  reactor::Task<void> refuse(reactor::Socket socket, CloseReason reason);
+  uint32_t limit_of(std::string_view address) const;
+  reactor::Task<void> refuse(reactor::Socket socket, std::string peer, CloseReason reason, uint32_t limit);
   void ended(reactor::CoreId on, const std::string& address);
 
   reactor::Core& core_;
@@ -74,7 +83,6 @@ class Acceptor {
   SetOf set_of_;
   NetStats stats_;
   bool stopping_ = false;
-  uint32_t open_total_ = 0;
   std::vector<uint32_t> open_;                   // per core
   std::map<std::string, uint32_t> per_address_;  // addresses that have connections
   std::vector<reactor::Socket> sockets_;

@@ -2,6 +2,7 @@
 // request is the handler's. The order rule (WS E1): a Produce may be dispatched while earlier Produce and Fetch
 // requests of the same connection are still unanswered; any other request waits until all earlier answers are sent.
 #pragma once
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,38 +50,49 @@ class ConnectionContext {
   reactor::IntrusiveList<CloseWatcher> watchers_;
 };
 
-// The memory of one frame: a buffer of the core's pool and its share of the core's budget for requests. Given back on
-// destruction, on its core.
+// The memory of one frame: a buffer of one of the core's pools for requests, or the place for a tiny one in its
+// connection. Given back on destruction, on its core.
 class FrameMemory {
  public:
+  // A place for one tiny frame; outlives it.
+  template <size_t kBytes>
+  struct Inline {
+    bool taken = false;
+    std::array<std::byte, kBytes> bytes{};
+  };
+
   FrameMemory() = default;
-  FrameMemory(reactor::Semaphore& budget, uint64_t units, reactor::Buffer buffer)
-      : budget_(&budget), units_(units), buffer_(std::move(buffer)) {}
+  explicit FrameMemory(reactor::Buffer buffer) : buffer_(std::move(buffer)) {}
+  template <size_t kBytes>
+  FrameMemory(Inline<kBytes>& place, size_t size)
+      : inline_taken_(&place.taken), inline_bytes_(std::span(place.bytes).first(size)) {
+    place.taken = true;
+  }
   FrameMemory(FrameMemory&& other) noexcept
-      : budget_(std::exchange(other.budget_, nullptr)),
-        units_(std::exchange(other.units_, 0)),
-        buffer_(std::move(other.buffer_)) {}
+      : buffer_(std::move(other.buffer_)),
+        inline_taken_(std::exchange(other.inline_taken_, nullptr)),
+        inline_bytes_(other.inline_bytes_) {}
   FrameMemory& operator=(FrameMemory&& other) noexcept {
     if (this != &other) {
       release();
-      budget_ = std::exchange(other.budget_, nullptr);
-      units_ = std::exchange(other.units_, 0);
       buffer_ = std::move(other.buffer_);
+      inline_taken_ = std::exchange(other.inline_taken_, nullptr);
+      inline_bytes_ = other.inline_bytes_;
     }
     return *this;
   }
   ~FrameMemory() { release(); }
-  std::span<std::byte> bytes() const { return buffer_.bytes(); }
+  std::span<std::byte> bytes() const { return inline_taken_ != nullptr ? inline_bytes_ : buffer_.bytes(); }
   void release() {
+    if (inline_taken_ != nullptr) *std::exchange(inline_taken_, nullptr) = false;
+    if (buffer_ && reactor::planted(reactor::Bug::kMemoryNotReturned)) new reactor::Buffer(std::move(buffer_));
     buffer_.release();
-    if (reactor::planted(reactor::Bug::kMemoryNotReturned)) units_ /= 2;
-    if (budget_ != nullptr) std::exchange(budget_, nullptr)->release(std::exchange(units_, 0));
   }
 
  private:
-  reactor::Semaphore* budget_ = nullptr;
-  uint64_t units_ = 0;
   reactor::Buffer buffer_;
+  bool* inline_taken_ = nullptr;
+  std::span<std::byte> inline_bytes_;
 };
 
 // One request, alive until its answer is complete. `header` and `body` are views of `memory`.
@@ -119,6 +131,10 @@ class RequestHandler {
   // suspension before the next one starts: what must keep that order (the append of a Produce) has to be under way by
   // then. `context` and `request` live until the task is done. Must answer soon after context.closing().
   virtual reactor::Task<Response> handle(ConnectionContext& context, Request& request) = 0;
+
+  // True while a request of this core waits for memory that only the sending of other answers gives back: peers that do
+  // not read are then cut off sooner.
+  virtual bool waits_for_readers() const { return false; }
 
  protected:
   ~RequestHandler() = default;
