@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cstdio>
 
 #include "app/cli/cli.h"
+#include "app/memory_plan.h"
 #include "broker/server.h"
 #include "reactor/uring/host.h"
 #include "reactor/uring/machine.h"
@@ -21,16 +21,25 @@ namespace uring = reactor::uring;
 constexpr int kExitStopped = 0;
 constexpr int kExitCannotStart = 2;
 
-// One core's buffer pool when nobody says: an eighth of the machine over all cores, within these.
-constexpr size_t kPoolBytesMin = size_t{32} << 20;
-constexpr size_t kPoolBytesDefaultMax = size_t{1} << 30;
+// A broker that cannot take this many connections is set up wrongly.
+constexpr uint32_t kConnectionsLeast = 1000;
 
-size_t pool_bytes(const BrokerConfig& config, const uring::Machine& machine, CoreId cores) {
-  if (config.memory_bytes > 0) {
-    return std::bit_floor(std::max(kPoolBytesMin, static_cast<size_t>(config.memory_bytes) / cores));
+// How many connections there can be and why, once, where an operator looks first.
+void say_connections(const BrokerConfig& config, const MemoryPlan& plan, uint64_t descriptors, uring::LogSink& log) {
+  const auto asked = static_cast<uint32_t>(config.max_connections);
+  const std::string line = fmt::format(
+      "connections max={} asked={} possible={} because={} descriptors={} descriptors_for_files={}",
+      std::min(asked, plan.connections_possible), asked, plan.connections_possible,
+      plan.descriptors_limit_connections ? "descriptors" : "memory", descriptors, plan.descriptors_for_files);
+  const bool asked_too_much = asked != INT32_MAX && asked > plan.connections_possible;
+  if (!asked_too_much && plan.connections_possible >= kConnectionsLeast) {
+    return log.write(reactor::LogLevel::kInfo, 0, line);
   }
-  const size_t share = static_cast<size_t>(machine.memory_bytes / 8 / cores);
-  return std::bit_floor(std::clamp(share, kPoolBytesMin, kPoolBytesDefaultMax));
+  log.write(reactor::LogLevel::kWarning, 0,
+            fmt::format("{} remedy=\"{}\"", line,
+                        plan.descriptors_limit_connections
+                            ? "raise the limit of open files (ulimit -n, LimitNOFILE) or lower max.connections"
+                            : "lower max.connections or use a machine with more memory"));
 }
 
 std::string bind_address(const Listener& listener) {
@@ -91,7 +100,7 @@ int cannot_start(std::string_view why) {
 
 }  // namespace
 
-broker::BrokerOptions make_broker_options(const BrokerConfig& config, size_t pool_bytes, uint16_t cores,
+broker::BrokerOptions make_broker_options(const BrokerConfig& config, const MemoryPlan& plan, uint16_t cores,
                                           const std::string& host_name) {
   broker::BrokerOptions options;
   options.data_folder = config.data_folder;
@@ -107,16 +116,15 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, size_t poo
     }
     if (out.advertised_host.empty()) out.advertised_host = listener.host.empty() ? host_name : listener.host;
   }
-  // The pool's parts (WS D). What is left, a sixteenth, is for journal staging and small things; chunks in the cache go
-  // when anyone needs memory.
-  options.connection.request_memory_bytes = pool_bytes / 4;
-  options.engine.tail_bytes_max = pool_bytes / 16 * 7;
-  options.engine.cache_bytes_max = pool_bytes / 4;
-  options.fetch_memory_bytes = pool_bytes / 4;
+  options.connection.small_request_memory_bytes = plan.small_request_bytes;
+  options.connection.request_memory_bytes = plan.request_bytes;
+  options.connection.answer_memory_bytes = plan.answer_bytes;
+  options.engine.tail_bytes_max = plan.tail_bytes;
+  options.engine.cache_bytes_max = plan.cache_bytes;
+  options.fetch_memory_bytes = plan.fetch_bytes;
   options.connection.frame_bytes_max = static_cast<size_t>(config.max_request_bytes);
   options.connection.idle_timeout = milliseconds(config.connection_idle_milliseconds);
-  options.accept.connections_max =
-      std::min(options.accept.connections_max, static_cast<uint32_t>(config.max_connections));
+  options.connections_possible = plan.connections_possible;
   const GroupSettings& group = config.group;
   options.group.initial_rebalance_delay_ms = group.initial_rebalance_delay_milliseconds;
   options.group.min_session_timeout_ms = group.min_session_timeout_milliseconds;
@@ -156,12 +164,14 @@ int serve(const BrokerConfig& config) {
   const uring::Machine machine = uring::look_at_machine();
   const auto cores =
       static_cast<CoreId>(std::min<int32_t>(config.cores > 0 ? config.cores : machine.cpus, reactor::kCoresMax));
-  const size_t pool = pool_bytes(config, machine, cores);
+  const MemoryPlan plan =
+      plan_memory(config, {.memory_bytes = machine.memory_bytes, .descriptors = machine.descriptors, .cores = cores});
   uring::LogSink log(log_level(config.log_level));
   const auto say = [&log](std::string_view line) { log.write(reactor::LogLevel::kInfo, 0, line); };
   say(fmt::format("posthaste version={}", version()));
   say(fmt::format("machine kernel={} cores={} memory_mib={}", machine.kernel, cores, machine.memory_bytes >> 20));
-  say(fmt::format("memory pool_mib={} cores={}", pool >> 20, cores));
+  say(fmt::format("memory {}", describe_memory(plan, cores)));
+  say_connections(config, plan, machine.descriptors, log);
   say(fmt::format("data folder={}", config.data_folder));
   for (const std::string& warning : config.warnings) log.write(reactor::LogLevel::kWarning, 0, warning);
 
@@ -174,10 +184,10 @@ int serve(const BrokerConfig& config) {
     say(fmt::format("ready partitions={} replayed_bytes={} after_ms={}", report.partitions, report.bytes_replayed,
                     took.count()));
   };
-  const reactor::HostOptions host_options{.cores = cores, .pool_bytes_per_core = pool};
+  const reactor::HostOptions host_options{.cores = cores, .pool_bytes_per_core = plan.pool_bytes};
   auto running =
       uring::Host::start(host_options, uring_options(config, log),
-                         broker::make_broker_program(make_broker_options(config, pool, cores, machine.host_name), host),
+                         broker::make_broker_program(make_broker_options(config, plan, cores, machine.host_name), host),
                          [&signals] { signals.wake(); });
   if (!running) return cannot_start(running.error());
   say(fmt::format("io io_uring profile={}", uring::to_string((*running)->profile())));

@@ -18,6 +18,10 @@ using reactor::Task;
 // A token names the core that asked in its upper bits, so that the answer finds its way.
 constexpr int kTokenCoreShift = 48;
 
+// A core that waits for room repeats it this often; what it said holds twice as long, so that it does not lapse
+// between.
+constexpr reactor::Duration kRoomWordInterval = std::chrono::seconds(1);
+
 CoreId core_of(RequestToken token) { return static_cast<CoreId>(token >> kTokenCoreShift); }
 
 Task<Response> refuse(net::CloseReason reason) { co_return Response::closing(reason); }
@@ -111,6 +115,22 @@ Task<Response> BrokerCore::handle(ConnectionContext& context, Request& request) 
     default:
       return refuse(net::CloseReason::kUnknownApi);
   }
+}
+
+bool BrokerCore::waits_for_readers() const {
+  return fetch_memory_.has_waiters() || core_.now() < readers_pressed_until_;
+}
+
+void BrokerCore::tell_if_readers_hold_room() {
+  // Clean chunks go when their room is wanted: above the cache's limit are only those that answers hold on to.
+  if (engine_.stats().clean_bytes <= options_.engine.cache_bytes_max || core_.now() < next_word_on_room_) return;
+  next_word_on_room_ = core_.now() + kRoomWordInterval;
+  for (CoreId to = 0; to < core_.core_count(); ++to) scope_.spawn(mail_readers_hold_room(*this, to));
+}
+
+Task<void> BrokerCore::mail_readers_hold_room(BrokerCore& from, CoreId to) {
+  auto press = [&from](Core& there) { from.there(there).readers_pressed_until_ = there.now() + 2 * kRoomWordInterval; };
+  co_await reactor::on_core(from.core_, to, std::move(press), reactor::MessageClass::kPush);
 }
 
 void BrokerCore::adopt_view(std::shared_ptr<const ClusterView> view) {

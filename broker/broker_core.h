@@ -54,6 +54,7 @@ class BrokerCore final : public net::RequestHandler {
   BrokerCore& operator=(const BrokerCore&) = delete;
 
   reactor::Task<net::Response> handle(net::ConnectionContext& context, net::Request& request) override;
+  bool waits_for_readers() const override;
 
   reactor::Core& core() { return core_; }
   BrokerHost& host() { return host_; }
@@ -73,6 +74,9 @@ class BrokerCore final : public net::RequestHandler {
   // Appends take turns, so that one that waits for room is not overtaken by a later one of the same partition (WS E1).
   reactor::Semaphore& append_turn() { return append_turn_; }
   reactor::Semaphore& fetch_memory() { return fetch_memory_; }
+  // Somebody here waits for room that answers to readers hold on to, if that is so: all cores are told, for the readers
+  // may be anywhere, and cut off sooner who does not take his answer.
+  void tell_if_readers_hold_room();
   OperationGate& operations() { return operations_; }
   FetchWaits& fetch_waits() { return fetch_waits_; }
   FetchSessions& fetch_sessions() { return fetch_sessions_; }
@@ -97,6 +101,7 @@ class BrokerCore final : public net::RequestHandler {
     bool abandoned = false;
   };
 
+  static reactor::Task<void> mail_readers_hold_room(BrokerCore& from, reactor::CoreId to);
   void follow_topic(const TopicImage& topic);
   void send_group_answer(RequestToken token, GroupResponse response);
   void take_group_answer(RequestToken token, GroupResponse response);
@@ -111,6 +116,8 @@ class BrokerCore final : public net::RequestHandler {
   GroupService groups_;
   reactor::Semaphore append_turn_;
   reactor::Semaphore fetch_memory_;
+  reactor::Instant readers_pressed_until_;
+  reactor::Instant next_word_on_room_;
   OperationGate operations_;
   FetchWaits fetch_waits_;
   FetchSessions fetch_sessions_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/broker_host.h"
+#include "broker/config/connection_limits.h"
 #include "broker/metadata/topic_name.h"
 #include "broker/partition_work.h"
 
@@ -301,7 +302,10 @@ Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request)
     if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
       refuse_all(outcome.results, *refusal);
     } else {
-      if (outcome.brokers) follow_broker_configs();
+      if (outcome.brokers) {
+        follow_broker_configs();
+        if (on_broker_configs) on_broker_configs();
+      }
       co_await publish(outcome.topics, outcome.brokers);  // the settings of every topic hang on the broker's
     }
   }
@@ -312,6 +316,10 @@ Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request)
 void Controller::follow_broker_configs() {
   rules_.layers = config_layers(image_, identity_.node_id, broker_.options().given);
   rules_.defaults = topic_config_defaults(merged(rules_.layers));
+}
+
+net::AcceptLimits Controller::accept_limits() const {
+  return broker::accept_limits(merged(rules_.layers), broker_.options().connections_possible);
 }
 
 Task<ProducerIdAllocator::Answer> Controller::producer_id() {

@@ -2,6 +2,7 @@
 // metadata log, makes and removes partitions on the cores they are placed on, and gives every core the new snapshot.
 // The log is a partition of this broker's own (metadata_log.h); the cluster issue puts consensus under it.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -38,6 +39,10 @@ class Controller {
   reactor::Task<AlterConfigsOutcome> alter_configs(AlterConfigsRequest request);
   reactor::Task<ProducerIdAllocator::Answer> producer_id();
   const MetadataImage& image() const { return image_; }
+  // The limits on connections as the settings stand.
+  net::AcceptLimits accept_limits() const;
+  // Told on core 0, before the change is answered, when settings of this broker have changed.
+  std::function<void()> on_broker_configs;
 
  private:
   struct ProducerIdCall {

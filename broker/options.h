@@ -26,7 +26,8 @@ struct BrokerOptions {
   std::optional<std::string> cluster_id;  // for the first start only; none: random
   std::vector<BrokerListener> listeners;  // listeners, advertised.listeners
   net::ConnectionLimits connection;
-  net::AcceptLimits accept;
+  // What the process can have at all, whatever max.connections says: descriptors, and memory for connections.
+  uint32_t connections_possible = INT32_MAX;
   GroupConfig group;
   storage::EngineOptions engine;      // data_directory is overwritten with data_folder
   storage::ProducerLimits producers;  // producer.id.expiration.ms

@@ -18,6 +18,18 @@ using reactor::Result;
 using reactor::Task;
 using EngineHostPointer = std::shared_ptr<storage::EngineHost>;
 
+// How often a broker says whom it refused or cut off, if there was anybody.
+constexpr reactor::Duration kReportInterval = std::chrono::minutes(1);
+
+Task<void> report_cut_off(Core& core, std::string_view event, const net::NetStats& stats, reactor::Event& over) {
+  uint64_t reported = 0;
+  while (!co_await over.wait_until(core.now() + kReportInterval)) {
+    if (stats.cut_off() == reported) continue;
+    reported = stats.cut_off();
+    core.log(reactor::LogLevel::kInfo, event, stats.describe());
+  }
+}
+
 // "ip:port" taken apart.
 std::pair<std::string, uint16_t> split_address(const std::string& address) {
   const size_t colon = address.rfind(':');
@@ -166,8 +178,10 @@ class BrokerProgram {
       net::ConnectionSet connections(core, broker, options.connection);
       host.cores_[core.id()] = {.broker = &broker, .connections = &connections};
       reactor::TaskScope background(core);
+      reactor::Event over(core);
       if (co_await reach(core, host, Milestone::kOpened)) {
         background.spawn(broker.run_maintenance());
+        background.spawn(report_cut_off(core, "connections", connections.stats(), over));
         if (core.id() == 0) {
           co_await serve(core, options, host, broker, engine_host, identity);
         } else {
@@ -176,7 +190,9 @@ class BrokerProgram {
       }
       core.request_stop();
       broker.end_maintenance();
+      over.set();
       co_await connections.drain();
+      core.log(reactor::LogLevel::kInfo, "connections", connections.stats().describe());
       co_await reach(core, host, Milestone::kDrained);
       co_await background.join();
       co_await broker.stop();
@@ -191,8 +207,7 @@ class BrokerProgram {
   // Core 0: metadata and listeners, then waits for the stop and takes no more connections.
   static Task<void> serve(Core& core, const BrokerOptions& options, BrokerHost& host, BrokerCore& broker,
                           storage::EngineHost& engine_host, const NodeIdentity& identity) {
-    net::Acceptor acceptor(core, options.accept,
-                           [&host](Core& on) -> net::ConnectionSet& { return host.connections(on.id()); });
+    net::Acceptor acceptor(core, {}, [&host](Core& on) -> net::ConnectionSet& { return host.connections(on.id()); });
     ReadyReport report{.cluster_id = identity.cluster_id, .node_id = identity.node_id};
     std::vector<Endpoint> endpoints;
     std::string why = co_await listen(acceptor, options, endpoints, report);
@@ -202,8 +217,13 @@ class BrokerProgram {
       Result<void> loaded = co_await controller.load(why);
       if (!loaded && why.empty()) why = fmt::format("the metadata cannot be loaded ({})", to_string(loaded.error()));
     }
+    reactor::TaskScope background(core);
+    reactor::Event over(core);
     if (why.empty()) {
+      acceptor.set_limits(controller.accept_limits());
+      controller.on_broker_configs = [&] { acceptor.set_limits(controller.accept_limits()); };
       acceptor.begin();
+      background.spawn(report_cut_off(core, "acceptor", acceptor.stats(), over));
       announce(host, core, controller, std::move(report));
       co_await core.until_stopping();
     } else {
@@ -211,6 +231,9 @@ class BrokerProgram {
       co_await stop_others(core);
     }
     co_await acceptor.stop();
+    over.set();
+    co_await background.join();
+    core.log(reactor::LogLevel::kInfo, "acceptor", acceptor.stats().describe());
     // Requests under way may still need the controller: it goes when no connection is left anywhere.
     core.request_stop();
     co_await host.connections(core.id()).drain();

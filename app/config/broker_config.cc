@@ -6,6 +6,7 @@
 
 #include "app/config/setting_values.h"
 #include "broker/config/broker_keys.h"
+#include "broker/config/connection_limits.h"
 
 namespace posthaste::app {
 namespace {
@@ -83,6 +84,7 @@ void read_plain_values(const SettingValues& values, BrokerConfig& config) {
   config.connection_idle_milliseconds = values.int64("connections.max.idle.ms");
   config.max_connections = values.int32("max.connections");
   config.max_request_bytes = values.int32("socket.request.max.bytes");
+  config.queued_request_bytes = values.int64("queued.max.request.bytes");
   config.fetch_sessions = values.int32("max.incremental.fetch.session.cache.slots");
   config.fetch_max_bytes = values.int32("fetch.max.bytes");
   config.max_partitions_per_request = values.int32("max.request.partition.size.limit");
@@ -195,6 +197,21 @@ void read_listeners(const SettingValues& values, const ServeOptions& options, Br
   }
 }
 
+void check_connection_limits(const SettingValues& values, Errors& errors) {
+  broker::ConfigMap limits;
+  for (const auto& [name, property] : values.given()) {
+    if (!broker::is_connection_limit(name) || property.value.empty()) continue;
+    if (auto problem = broker::connection_limit_problem(name, property.value)) {
+      errors.push_back(fmt::format("{}: {}", property.source, *problem));
+      return;
+    }
+    limits.insert_or_assign(name, property.value);
+  }
+  if (auto conflict = broker::connection_limit_conflict(limits)) {
+    errors.push_back(fmt::format("{}: {}", values.source("max.connections.per.ip"), *conflict));
+  }
+}
+
 void check_together(const SettingValues& values, BrokerConfig& config, Errors& errors) {
   const GroupSettings& group = config.group;
   if (group.min_session_timeout_milliseconds > group.max_session_timeout_milliseconds) {
@@ -206,6 +223,12 @@ void check_together(const SettingValues& values, BrokerConfig& config, Errors& e
   if (config.topic.partitions < 1 || config.topic.replication_factor < 1) {
     errors.push_back(fmt::format("{}: default.replication.factor={} is out of range, must be 1 or more",
                                  values.source("default.replication.factor"), config.topic.replication_factor));
+  }
+  check_connection_limits(values, errors);
+  if (config.queued_request_bytes > 0 && config.queued_request_bytes < config.max_request_bytes) {
+    errors.push_back(fmt::format("{}: queued.max.request.bytes={} must not be below socket.request.max.bytes={}",
+                                 values.source("queued.max.request.bytes"), config.queued_request_bytes,
+                                 config.max_request_bytes));
   }
   if (config.topic.max_message_bytes > config.max_request_bytes) {
     config.warnings.push_back(

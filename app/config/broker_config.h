@@ -78,8 +78,9 @@ struct BrokerConfig {
   bool auto_create_topics = true;
   bool delete_topics = true;
   int64_t connection_idle_milliseconds = 600'000;  // negative: connections never idle out
-  int32_t max_connections = INT32_MAX;             // the broker's own limit may be lower
+  int32_t max_connections = INT32_MAX;             // as given; it may change while the broker runs
   int32_t max_request_bytes = 104'857'600;
+  int64_t queued_request_bytes = -1;  // of all cores; 0 and below: what the memory allows
   int32_t fetch_sessions = 1000;
   int32_t fetch_max_bytes = 57'671'680;
   int32_t max_partitions_per_request = 2000;  // of DescribeTopicPartitions

@@ -20,7 +20,7 @@ constexpr auto kWords = std::to_array<Words>({
     {"advertised.listeners", "Host and port that clients are told for each listener; without it, what listeners says."},
     {"auto.create.topics.enable", "Whether a topic that a client asks about, and that is not there, is created."},
     {"broker.id", "The older name of node.id; the same number if both are given."},
-    {"connections.max.idle.ms", "A connection without a request for so long is closed."},
+    {"connections.max.idle.ms", "A connection without a request for so long is closed; below 0: never."},
     {"controller.listener.names", "Listeners for controllers: named for Kafka's sake, a lone broker opens none."},
     {"default.replication.factor",
      "Replicas of a topic created without a number of its own; 1 until there are more "
@@ -40,7 +40,13 @@ constexpr auto kWords = std::to_array<Words>({
     {"log.retention.minutes", "Default of retention.ms, in minutes, where milliseconds are not given."},
     {"log.roll.hours", "Default of segment.ms, in hours, where milliseconds are not given."},
     {"log.roll.jitter.hours", "Default of segment.jitter.ms, in hours, where milliseconds are not given."},
-    {"max.connections", "Most connections at once; further ones are closed as they come."},
+    {"max.connections",
+     "Most connections at once; further ones are closed as they come. Never above what the process can have: file "
+     "descriptors and memory for connections, as logged at start."},
+    {"max.connections.per.ip", "Most connections at once from one address; further ones are closed as they come."},
+    {"max.connections.per.ip.overrides",
+     "Other limits than max.connections.per.ip for some addresses, as ADDRESS:COUNT,...; host names are not looked "
+     "up."},
     {"max.incremental.fetch.session.cache.slots", "Most fetch sessions at once; a reader beyond goes on without one."},
     {"max.request.partition.size.limit", "Most partitions in one answer of DescribeTopicPartitions."},
     {"node.id", "This broker's number; the data folder keeps it."},
@@ -60,8 +66,14 @@ constexpr auto kWords = std::to_array<Words>({
     {"posthaste.pin.cores", "Whether each thread stays on its core."},
     {"process.roles", "Must hold broker; controller is accepted, for this broker is its own."},
     {"producer.id.expiration.ms", "How long the sequence numbers of an idle producer are remembered."},
+    {"queued.max.request.bytes",
+     "Most memory for requests that are not answered, over all cores; a request beyond waits. Each core takes at least "
+     "one request of socket.request.max.bytes. 0 or below: a quarter of posthaste.memory.bytes, which bounds it "
+     "always."},
     {"socket.listen.backlog.size", "Connections that may wait to be accepted."},
-    {"socket.request.max.bytes", "Largest request; a larger one closes its connection."},
+    {"socket.request.max.bytes",
+     "Largest request; a larger one closes its connection, and so does one that a core's memory for requests could "
+     "never hold, as logged at start."},
 });
 static_assert(std::ranges::is_sorted(kWords, {}, &Words::name));
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "broker/config/broker_keys.h"
+#include "broker/config/connection_limits.h"
 #include "broker/config/nearest.h"
 
 namespace posthaste::broker {
@@ -24,19 +25,24 @@ const TopicConfigDefinition* topic_key_of(std::string_view broker_key) {
   return found == rows.end() ? nullptr : &*found;
 }
 
+bool may_change_live(std::string_view broker_key) {
+  return topic_key_of(broker_key) != nullptr || is_connection_limit(broker_key);
+}
+
 std::optional<std::string> dynamic_config_problem(std::string_view broker_key, std::string_view value) {
   if (const TopicConfigDefinition* topic_key = topic_key_of(broker_key)) {
     const auto problem = topic_config_problem(topic_key->name, value);
     if (!problem) return std::nullopt;
     return fmt::format("{} holds the default of a topic key: {}", broker_key, *problem);
   }
+  if (is_connection_limit(broker_key)) return connection_limit_problem(broker_key, value);
   if (find_broker_key(broker_key) != nullptr) {
     return fmt::format("{} cannot be changed while the broker runs: set it in server.properties and restart",
                        broker_key);
   }
   std::vector<std::string_view> known;
-  for (const TopicConfigDefinition& row : topic_config_definitions()) {
-    if (!row.broker_key.empty()) known.push_back(row.broker_key);
+  for (const BrokerKey& key : broker_keys()) {
+    if (may_change_live(key.name)) known.push_back(key.name);
   }
   const auto neighbour = nearest(broker_key, known);
   return neighbour ? fmt::format("Unknown broker config {}; did you mean {}?", broker_key, *neighbour)

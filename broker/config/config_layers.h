@@ -15,9 +15,12 @@ struct ConfigLayers {
 // The value of every key that is set anywhere.
 ConfigMap merged(const ConfigLayers& layers);
 
-// The topic key whose default this broker key holds, or null. These are the keys that may change while the broker
-// runs: they take effect on every topic without a setting of its own.
+// The topic key whose default this broker key holds, or null.
 const TopicConfigDefinition* topic_key_of(std::string_view broker_key);
+
+// Whether the key may change while the broker runs: the defaults of topics, which take effect on every topic without a
+// setting of its own, and the limits on connections.
+bool may_change_live(std::string_view broker_key);
 
 // What is wrong with changing this broker key to `value` now, as a sentence; nothing when it may.
 std::optional<std::string> dynamic_config_problem(std::string_view broker_key, std::string_view value);

@@ -104,7 +104,7 @@ DescribedConfig describe_broker_key(const BrokerKey& key, const ConfigLayers& la
   DescribedConfig config;
   config.name = key.name;
   config.wire_type = wire_type(key.type);
-  config.read_only = topic_key_of(key.name) == nullptr;
+  config.read_only = !may_change_live(key.name);
   config.is_sensitive = key.type == KeyType::kPassword;
   config.documentation = broker_key_documentation(key.name);
   add_layers(layers, {key.name}, config.synonyms);

@@ -98,7 +98,7 @@ struct Budget {
   bool first = true;  // nothing was read yet: the next batch comes whole
 };
 
-Task<void> read_entry(storage::Partition& partition, Entry& entry, Budget& budget) {
+Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& entry, Budget& budget) {
   entry.high_watermark = partition.high_watermark();
   entry.log_start = partition.log_start_offset();
   const int64_t offset = entry.asked->fetch_offset;
@@ -125,7 +125,10 @@ Task<void> read_entry(storage::Partition& partition, Entry& entry, Budget& budge
                                   .first_batch_whole = budget.first};
   std::optional<Result<storage::ReadResult>> result = partition.try_read(read);
   if (!result) result = co_await partition.read(read);
-  if (!*result && result->error() == Errc::kNoMemory) co_return;  // nothing now; the reader asks again
+  if (!*result && result->error() == Errc::kNoMemory) {
+    core.tell_if_readers_hold_room();
+    co_return;  // nothing now; the reader asks again
+  }
   if (!*result) {
     entry.error = error_code_of(result->error());
     if (entry.error == ErrorCode::kOffsetOutOfRange) entry.high_watermark = entry.log_start = -1;
@@ -146,7 +149,7 @@ Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entrie
       entry.error = ErrorCode::kNotLeaderOrFollower;
       continue;
     }
-    co_await read_entry(*partition, entry, budget);
+    co_await read_entry(there, *partition, entry, budget);
   }
 }
 

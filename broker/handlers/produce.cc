@@ -75,6 +75,7 @@ Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& par
       entry.error = append_error(appended.error());
       co_return;
     }
+    there.tell_if_readers_hold_room();
     co_await there.engine().wait_for_room();
   }
 }

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "broker/config/connection_limits.h"
 #include "broker/metadata/refusal.h"
 
 namespace posthaste::broker {
@@ -98,6 +99,7 @@ std::optional<Refusal> check_values(const Altering& altering) {
   ConfigMap effective = altering.after;
   effective.insert(altering.inherited.begin(), altering.inherited.end());
   auto conflict = topic_config_conflict(altering.is_topic ? effective : topic_config_defaults(effective));
+  if (!conflict && !altering.is_topic) conflict = connection_limit_conflict(effective);
   if (conflict) return Refusal{error, std::move(*conflict)};
   return std::nullopt;
 }

@@ -1,0 +1,50 @@
+// How the memory and the file descriptors of a broker are dealt out at its start: every term of the sum that its memory
+// stays under. A pure computation; serve.cc asks the machine and applies it. What is not in it: what the cluster holds
+// (topics, partitions, groups, fetch sessions), which grows with what is created, not with load.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "app/config/broker_config.h"
+
+namespace posthaste::app {
+
+// What the machine gives.
+struct Means {
+  uint64_t memory_bytes = 0;
+  uint64_t descriptors = 0;  // that this process may have open
+  uint16_t cores = 1;
+};
+
+struct MemoryPlan {
+  // Of each core.
+  uint64_t small_request_bytes = 0;  // frames up to net::kSmallFrameBytesMax
+  uint64_t request_bytes = 0;        // frames above that
+  uint64_t answer_bytes = 0;         // answers that are not sent, without records
+  uint64_t pool_bytes = 0;           // tails, cache and journal staging:
+  uint64_t tail_bytes = 0;
+  uint64_t cache_bytes = 0;
+  uint64_t fetch_bytes = 0;  // of tails and cache, what answers may lease
+
+  // Of the process.
+  uint64_t core_bytes = 0;        // of all cores together
+  uint64_t fixed_bytes = 0;       // code, rings, receive buffers, stacks, the allocator's slack
+  uint64_t connection_bytes = 0;  // all connections that are possible, at what a busy one takes
+  uint64_t budget_bytes() const { return core_bytes + fixed_bytes + connection_bytes; }
+
+  uint32_t connections_possible = 0;
+  uint64_t descriptors_for_files = 0;
+  bool descriptors_limit_connections = false;  // rather than memory
+};
+
+// What a connection takes when it is busy: its coroutines, bytes that arrived too early, lists of pieces to send. An
+// idle one takes about half (docs/performance.md).
+inline constexpr uint64_t kConnectionBytes = uint64_t{8} << 10;
+
+MemoryPlan plan_memory(const BrokerConfig& config, const Means& means);
+
+// "key=value ..." for the log: the terms and their sum.
+std::string describe_memory(const MemoryPlan& plan, uint16_t cores);
+
+}  // namespace posthaste::app
