@@ -79,7 +79,7 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
     {Bug::kReplySlotReused, "reply-slot-reused", kSimulation,
      "a reply between cores takes the slot of one that is not read yet"},
     {Bug::kMemoryNotReturned, "memory-not-returned", kSimulation,
-     "half of what a request reserved is never given back"},
+     "the buffer of a request is never given back"},
 });
 
 #ifdef POSTHASTE_PLANTED_BUGS

@@ -190,6 +190,23 @@ TEST(BrokerConfig, WrongTypesNameTheType) {
   EXPECT_NE(mistake("log.cleaner.min.cleanable.ratio=nan").find("double"), std::string::npos);
 }
 
+TEST(BrokerConfig, LimitsOnConnectionsAndRequests) {
+  const auto config = from("max.connections=5\nmax.connections.per.ip=0\nmax.connections.per.ip.overrides=10.0.0.1:3");
+  ASSERT_TRUE(config) << config.error().front();
+  EXPECT_EQ(config->max_connections, 5);
+  EXPECT_TRUE(config->without_effect.empty());
+  EXPECT_EQ(mistake("\nmax.connections.per.ip=0"),
+            "server.properties:2: max.connections.per.ip can be 0 only if max.connections.per.ip.overrides names an "
+            "address that may connect\n");
+  EXPECT_EQ(mistake("max.connections.per.ip.overrides=client:3"),
+            "server.properties:1: Invalid value client:3 for max.connections.per.ip.overrides: 'client' is no IP "
+            "address, and host names are not looked up\n");
+  EXPECT_EQ(from("queued.max.request.bytes=200000000")->queued_request_bytes, 200'000'000);
+  EXPECT_EQ(mistake("queued.max.request.bytes=0"), "accepted");
+  EXPECT_EQ(mistake("queued.max.request.bytes=1000"),
+            "server.properties:1: queued.max.request.bytes=1000 must not be below socket.request.max.bytes=104857600\n");
+}
+
 TEST(BrokerConfig, AllMistakesAreReportedAtOnce) {
   const auto config = from("num.partitions=0\nnum.partition=1\nlisteners=x");
   ASSERT_FALSE(config);

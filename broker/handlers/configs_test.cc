@@ -207,6 +207,59 @@ TEST_F(ConfigsTest, ABrokersChangeActsOnEveryTopicWithoutItsOwn) {
   });
 }
 
+TEST_F(ConfigsTest, LimitsOnConnectionsChangeWhileTheBrokerRuns) {
+  options_.given.insert_or_assign("max.connections.per.ip", "2");
+  start();
+  run([](Client& client) -> Task<void> {
+    const auto is_refused = [&]() -> Task<bool> {
+      net::ClientConnection other(client.core(), "other");
+      EXPECT_TRUE((co_await other.connect(testing::kBrokerAddress)).has_value());
+      const bool refused = co_await other.wait_ended(client.core().now() + std::chrono::seconds(1));
+      co_await other.close();
+      co_await client.core().sleep(std::chrono::seconds(1));  // its end is heard of
+      co_return refused;
+    };
+    const auto set = [](std::string name, std::string value) {
+      return Change{std::move(name), Operation::kSet, value};
+    };
+    EXPECT_FALSE(co_await is_refused());
+    EXPECT_EQ(co_await alter(client, kBroker, "", {set("max.connections.per.ip", "1")}), ErrorCode::kNone);
+    EXPECT_TRUE(co_await is_refused());
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {set("max.connections.per.ip.overrides", "10.0.1.1:2")}),
+              ErrorCode::kNone);
+    EXPECT_FALSE(co_await is_refused());
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {set("max.connections", "1")}), ErrorCode::kNone);
+    EXPECT_TRUE(co_await is_refused());
+    const ShownConfigs shown = co_await describe(client, kBroker, "1", ErrorCode::kNone);
+    EXPECT_EQ(shown.at("max.connections").value, "1");
+    EXPECT_EQ(shown.at("max.connections").source, 2);
+    EXPECT_FALSE(shown.at("max.connections").read_only);
+    EXPECT_EQ(shown.at("max.connections.per.ip").synonyms,
+              (std::vector<std::string>{"max.connections.per.ip=1:3", "max.connections.per.ip=2:4",
+                                        "max.connections.per.ip=2147483647:5"}));
+    EXPECT_EQ(shown.at("max.connections.per.ip.overrides").value, "10.0.1.1:2");
+    EXPECT_TRUE(shown.at("queued.max.request.bytes").read_only);
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {set("max.connections.per.ip.overrides", "localhost:2")}),
+              ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {set("max.connections", "-1")}), ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kBroker, "1",
+                             {set("max.connections.per.ip", "0"),
+                              {"max.connections.per.ip.overrides", Operation::kDelete, {}}}),
+              ErrorCode::kInvalidRequest);
+    EXPECT_EQ(co_await alter(client, kBroker, "1", {{"max.connections", Operation::kDelete, {}}}), ErrorCode::kNone);
+    EXPECT_FALSE(co_await is_refused());
+  });
+  stop();
+  start();
+  run([](Client& client) -> Task<void> {
+    // What was set while it ran holds after a restart too.
+    net::ClientConnection other(client.core(), "other");
+    EXPECT_TRUE((co_await other.connect(testing::kBrokerAddress)).has_value());
+    EXPECT_TRUE(co_await other.wait_ended(client.core().now() + std::chrono::seconds(1)));
+    co_await other.close();
+  });
+}
+
 TEST_F(ConfigsTest, ListsGrowAndShrink) {
   start();
   run([](Client& client) -> Task<void> {
