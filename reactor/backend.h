@@ -153,6 +153,9 @@ class Backend {
 
   // Zeroed memory, kBlockBytes-aligned, for the life of the backend; pages are not touched before use. kNoMemory.
   virtual Result<std::span<std::byte>> allocate_memory(size_t bytes) = 0;
+  // Told of a part of that memory which its user gave back to the pool: nobody may look at it until it is handed out
+  // again. The simulated backend fills it with garbage, so that who does look is found out.
+  virtual void memory_freed(std::span<std::byte>) {}
   // Gives back what kReceiveSelect picked.
   virtual void recycle(Slice selected) = 0;
 

@@ -63,7 +63,9 @@ Result<Buffer> BufferPool::take(size_t size) {
 }
 
 void BufferPool::give_back(std::byte* data, uint8_t order) {
-  free_bytes_ += kBufferBytesMin << order;
+  const size_t bytes = kBufferBytesMin << order;
+  core_.backend().memory_freed({data, bytes});
+  free_bytes_ += bytes;
   auto index = static_cast<size_t>(data - region_.data()) / kBufferBytesMin;
   while (order + 1U < free_.size()) {
     const size_t buddy = index ^ (size_t{1} << order);

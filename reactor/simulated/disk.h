@@ -105,6 +105,8 @@ class Disk {
   // What a restart would find if the power went now. The disk itself stays as it is: a test may take many images of
   // one run. Must be called while the memory of operations in flight is still there.
   Disk crash_image(Random& random, const CrashPolicy& policy) const;
+  // Likewise if the process died now (SIGKILL): what was not durable is there and still is not.
+  Disk killed_image(Random& random) const;
   // The power went: this disk becomes such an image.
   void power_lost(Random& random, const CrashPolicy& policy) { *this = crash_image(random, policy); }
   // The process died: what was in flight happened or not, open files and locks are gone.

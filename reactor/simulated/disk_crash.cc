@@ -82,6 +82,17 @@ Disk Disk::crash_image(Random& random, const CrashPolicy& policy) const {
   return image;
 }
 
+Disk Disk::killed_image(Random& random) const {
+  Disk image(*this);
+  image.random_ = random.fork();
+  image.inodes_ = inodes_;  // with what is open and being synced
+  image.open_ = open_;
+  image.free_handles_ = free_handles_;
+  image.in_flight_ = in_flight_;
+  image.process_died(random);
+  return image;
+}
+
 void Disk::process_died(Random& random) {
   std::vector<InFlight> flights;
   for (const InFlight& flight : in_flight_) {

@@ -119,6 +119,7 @@ void Network::fire(const Event& event) {
       return fail_connect(id, Errc::kConnectionRefused);
     case kPieceDue:
       return piece_due(id);
+    case kSendDue:
     case kWindowOpened:
       return pump_sends(id);
     case kReset:
@@ -150,10 +151,7 @@ void Network::start(SimulatedBackend& backend, Op& op, SimulatedBackend::Pending
     endpoint.accepts.push_back({pending, &op});
     return pump_accepts(id);
   }
-  if (op.kind == OpKind::kSend) {
-    endpoint.sends.push_back({pending, &op});
-    return pump_sends(id);
-  }
+  if (op.kind == OpKind::kSend) return start_send(pending, op, id);
   op.selected = {};
   endpoint.receives.push_back({pending, &op});
   pump_receives(id);

@@ -3,9 +3,10 @@
 // nothing is modelled: a stream never loses or reorders bytes, it stalls or breaks. IPv4 addresses "a.b.c.d:port";
 // 127.* and 0.0.0.0 are the own host. One thread; called by the backends and the World.
 //
-// - A send completes when its last byte has entered the window (window_bytes of options.h, per direction).
+// - A send completes when its last byte has entered the window (window_bytes of options.h, per direction). Bytes are
+//   read from the sender's memory only as they enter it, and the first ones no sooner than the seed says (send_read).
 // - Closing with unread bytes, or with kCloseDiscard, resets the peer; else the peer reads what was sent and then the
-// end.
+//   end.
 // - A process that dies closes its sockets so; a machine that loses power says nothing: its peers hear of it when they
 //   send and silence_timeout passes, or when it is back and answers with a reset.
 // - A blocked link holds back everything that would travel on it until it is healed. Links are one-way.
@@ -61,10 +62,11 @@ class Network final : private EventTarget {
   void adopt(EndpointId endpoint, SimulatedBackend& to);
 
  private:
-  enum EventKind : uint32_t { kSyn, kConnected, kRefused, kPieceDue, kWindowOpened, kReset, kSilence };
+  enum EventKind : uint32_t { kSyn, kConnected, kRefused, kPieceDue, kSendDue, kWindowOpened, kReset, kSilence };
   struct Waiting {
     SimulatedBackend::Pending pending;
     Op* op = nullptr;
+    int64_t due = 0;  // a send: when its bytes may be read
   };
   struct Piece {
     size_t bytes = 0;
@@ -146,6 +148,7 @@ class Network final : private EventTarget {
   // network_stream.cc: bytes.
   void shutdown(EndpointId id);
   void send_end(EndpointId id);
+  void start_send(SimulatedBackend::Pending pending, Op& op, EndpointId id);
   void pump_sends(EndpointId id);
   void put_in_transit(EndpointId from, EndpointId to, size_t bytes);
   void piece_due(EndpointId id);

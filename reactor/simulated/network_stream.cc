@@ -61,6 +61,14 @@ void Network::send_end(EndpointId id) {
   schedule(kPieceDue, e.other, to.last_arrival - now);
 }
 
+void Network::start_send(SimulatedBackend::Pending pending, Op& op, EndpointId id) {
+  const DurationRange& range = world_.options().send_read;
+  const int64_t delay = range.most.count() == 0 ? 0 : world_.random().between(range.least.count(), range.most.count());
+  at(id).sends.push_back({pending, &op, world_.timeline().now() + delay});
+  if (delay == 0) return pump_sends(id);
+  schedule(kSendDue, id, delay);
+}
+
 void Network::pump_sends(EndpointId id) {
   while (!at(id).sends.empty()) {
     Endpoint& e = at(id);
@@ -70,6 +78,7 @@ void Network::pump_sends(EndpointId id) {
       e.sends.pop_front();
       continue;
     }
+    if (waiting.due > world_.timeline().now()) return;
     Op& op = *waiting.op;
     Inbound& to = at(e.other).in;
     const uint64_t total = SliceCursor::total(op.slices, op.slice_count);

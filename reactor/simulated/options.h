@@ -36,6 +36,9 @@ struct WorldOptions {
   size_t piece_bytes_max = 16'384;
   size_t window_bytes_min = 16'384;  // sent but not received; drawn per connection and direction
   size_t window_bytes_max = 262'144;
+  // From a send until the network looks at its bytes for the first time: late as for a send that waits for room, or
+  // goes without a copy. What does not fit into the window is looked at when there is room.
+  DurationRange send_read{};
   size_t accept_backlog = 1024;    // established but not accepted; beyond: refused
   Duration connect_timeout = 20s;  // to an address that does not answer
   Duration silence_timeout = 30s;  // data not acknowledged: the connection breaks with kTimedOut

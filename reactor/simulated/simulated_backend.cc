@@ -46,7 +46,7 @@ constexpr bool names_a_path(OpKind kind) {
   }
 }
 
-constexpr int kSelectPoison = 0xdb;  // a recycled buffer no longer holds what it held
+constexpr int kPoison = 0xdb;  // what was given back no longer holds what it held
 
 }  // namespace
 
@@ -350,6 +350,8 @@ Result<std::span<std::byte>> SimulatedBackend::allocate_memory(size_t bytes) {
   return region;
 }
 
+void SimulatedBackend::memory_freed(std::span<std::byte> memory) { std::memset(memory.data(), kPoison, memory.size()); }
+
 Slice SimulatedBackend::take_select_buffer() {
   const WorldOptions& options = host_.world().options();
   if (select_memory_ == nullptr) {
@@ -369,7 +371,7 @@ void SimulatedBackend::recycle(Slice selected) {
   const size_t buffer = offset / options.select_buffer_bytes;
   CHECK(offset % options.select_buffer_bytes == 0 && buffer < options.select_buffers, "not a selected buffer");
   CHECK(std::ranges::find(free_select_buffers_, buffer) == free_select_buffers_.end(), "recycled twice");
-  std::memset(selected.data, kSelectPoison, options.select_buffer_bytes);
+  std::memset(selected.data, kPoison, options.select_buffer_bytes);
   free_select_buffers_.push_back(static_cast<uint32_t>(buffer));
   network_.buffer_recycled(*this);
 }

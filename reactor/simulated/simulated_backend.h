@@ -29,6 +29,7 @@ class SimulatedBackend final : public Backend {
   WallMillis wall_now() override;
   uint64_t random() override { return random_.next(); }
   Result<std::span<std::byte>> allocate_memory(size_t bytes) override;
+  void memory_freed(std::span<std::byte> memory) override;
   void recycle(Slice selected) override;
   int detach(FileId socket) override;
   Result<FileId> adopt(int detached) override;

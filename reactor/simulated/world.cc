@@ -6,6 +6,10 @@
 
 namespace posthaste::reactor::simulated {
 
+namespace {
+constexpr Duration kSendReadMax = 20ms;  // long enough for what is freed meanwhile to be used anew
+}  // namespace
+
 WorldOptions WorldOptions::instant() {
   WorldOptions options;
   for (DurationRange* range : {&options.disk_read, &options.disk_write, &options.disk_write_durable, &options.disk_sync,
@@ -44,6 +48,7 @@ WorldOptions WorldOptions::swarm(uint64_t seed) {
   if (random.below(2) == 0) options.pause_per_million = static_cast<uint32_t>(random.below(2000));
   options.clock_drift_ppm_max = static_cast<uint32_t>(random.below(500));
   options.wall_offset_max = Duration(random.between(0, 5'000'000'000));
+  if (random.below(2) == 0) options.send_read.most = Duration(random.between(0, kSendReadMax.count()));
   return options;
 }
 

@@ -75,8 +75,9 @@ class Host final : public EventTarget {
   void slow_disk(uint32_t factor) { disk_factor_ = factor; }
 
   // Operations submitted in this life, by all cores. on_submit() is told of each when it is in flight (index from 1);
-  // it may take crash images, nothing else. After operation `count` in this life the power goes as by
-  // power_off(policy): later ones of the same batch are not submitted. 0 switches it off.
+  // it may take crash images or end the life (kill(), crash_after_operations(index)), nothing else. After operation
+  // `count` in this life the power goes as by power_off(policy): later ones of the same batch are not submitted. 0
+  // switches it off.
   uint64_t operations_submitted() const { return operations_submitted_; }
   void on_submit(std::function<void(const Op& op, uint64_t index)> hook) { on_submit_ = std::move(hook); }
   void crash_after_operations(uint64_t count, CrashPolicy policy = {});
