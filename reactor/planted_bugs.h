@@ -45,8 +45,7 @@ struct PlantedBug {
 inline constexpr std::string_view kStorageCrash = "posthaste-storage-crash";
 inline constexpr std::string_view kSimulation = "posthaste-sim";
 
-// Those that a simulator must find. kReadNotMadeDurable, kAnswerOutOfOrder and kLeaseFreedEarly are planted in the code
-// and not demanded yet: docs/reliability.md says why.
+// Those that a simulator must find: all but kNone.
 inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
     {Bug::kAckBeforeJournalWrite, "ack-before-journal-write", kStorageCrash,
      "records are acknowledged when their journal write is submitted, not when it is complete"},
@@ -64,6 +63,8 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
     {Bug::kTableOfWrongMoment, "table-of-wrong-moment", kStorageCrash,
      "a table names the end of the log in memory, not the durable one"},
     {Bug::kOffsetReused, "offset-reused", kStorageCrash, "after a restart the last offset is given out again"},
+    {Bug::kReadNotMadeDurable, "read-not-made-durable", kStorageCrash,
+     "recovery acts on what a killed process left in the page cache without making it durable"},
     {Bug::kCrcSkipped, "crc-skipped", kSimulation, "a batch whose checksum is wrong is stored"},
     {Bug::kPartitionHandedTwice, "partition-handed-twice", kSimulation,
      "two members of a group get the same partitions"},
@@ -74,10 +75,14 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
      "a repeated batch is acknowledged before the first one is durable"},
     {Bug::kSequenceGapAccepted, "sequence-gap-accepted", kSimulation,
      "a batch whose sequence number leaves a gap is stored"},
+    {Bug::kAnswerOutOfOrder, "answer-out-of-order", kSimulation,
+     "of two answers that are ready the later one is sent first"},
     {Bug::kFetchWakeLost, "fetch-wake-lost", kSimulation,
      "what is appended while a fetch begins to wait does not wake it"},
     {Bug::kReplySlotReused, "reply-slot-reused", kSimulation,
      "a reply between cores takes the slot of one that is not read yet"},
+    {Bug::kLeaseFreedEarly, "lease-freed-early", kSimulation,
+     "memory that an answer is sent from is given back before it is sent"},
     {Bug::kMemoryNotReturned, "memory-not-returned", kSimulation,
      "the buffer of a request is never given back"},
 });

@@ -196,6 +196,7 @@ class Member {
       request.topics.back().partitions.push_back({.partition_index = index, .committed_offset = wanted[index]});
     }
     const int32_t newest = models_.oracle.newest_generation(models_.group);
+    const bool may_be_unknown = !models_.topics_created;
     auto answer = co_await client_.call(request, kCommitVersion, kPatience);
     if (!answer) {
       // It may still arrive, after a later one of the same generation. Coming back as another member ends the
@@ -206,6 +207,7 @@ class Member {
     for (const auto& [index, offset] : wanted) positions_[index] = offset;
     for (const auto& topic : answer->body.topics) {
       for (const auto& partition : topic.partitions) {
+        if (may_be_unknown && partition.error_code == ErrorCode::kUnknownTopicOrPartition) co_return co_await failed();
         if (partition.error_code != ErrorCode::kNone) co_return co_await refused(partition.error_code, "commit");
         models_.oracle.commit_acked(models_.group, generation_, newest, name(partition.partition_index),
                                     wanted[partition.partition_index]);

@@ -22,6 +22,7 @@ struct Models {
   std::vector<Topic> topics;
   std::string group;  // its members share the partitions of topics[0]
   Oracle oracle;
+  bool topics_created = false;
   bool load_over = false;  // producers and members finish what they began and end
   bool everything_read = false;
   uint32_t running = 0;  // models that have not ended

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <deque>
+#include <set>
 
 #include "net/kafka/produce.h"
 #include "net/kafka/producer_ids.h"
@@ -145,11 +146,15 @@ class Producer {
     }
   }
 
+  // A flight goes to one partition or, as often, to several: those answers are ready in any order, and must not be sent
+  // so.
   void enqueue() {
-    const PartitionName partition = any_partition(models_, random_);
-    int32_t& sequence = sequences_.try_emplace(partition, 0).first->second;
+    const bool is_spread = below(random_, 2) == 0;
+    PartitionName partition = any_partition(models_, random_);
     const uint64_t batches = 1 + below(random_, kInFlightMax);
     for (uint64_t i = 0; i < batches; ++i) {
+      if (is_spread) partition = any_partition(models_, random_);
+      int32_t& sequence = sequences_.try_emplace(partition, 0).first->second;
       const storage::BatchToWrite header{
           .producer_id = producer_id_, .producer_epoch = epoch_, .base_sequence = sequence};
       pending_.push_back(make_batch(core_, random_, partition, header, fmt::format("i{}.{}", id_, next_payload_++)));
@@ -190,10 +195,10 @@ class Producer {
                                          partition.topic, partition.index, static_cast<int>(answered->error_code)));
   }
 
-  // True if all were acknowledged. Once one is refused, those behind it in the same flight may be refused as out of
-  // order.
+  // True if all were acknowledged. Once one is refused, those behind it in the same flight and partition may be refused
+  // as out of order.
   bool take_answers(const std::vector<Answer<net::kafka::ProduceResponse>>& answers) {
-    bool refused = false;
+    std::set<PartitionName> refused;
     std::deque<Batch> again;
     for (const auto& answer : answers) {
       Batch batch = std::move(pending_.front());
@@ -205,16 +210,16 @@ class Producer {
         report_ack(models_, batch, partition->base_offset);
         continue;
       }
-      const bool follows = refused && error == ErrorCode::kOutOfOrderSequenceNumber;
+      const bool follows = refused.contains(batch.partition) && error == ErrorCode::kOutOfOrderSequenceNumber;
       if (!may_happen(error) && !follows) {
         models_.oracle.violation(fmt::format("producer {}: {}-{} sequence refused with error {}", id_,
                                              batch.partition.topic, batch.partition.index, static_cast<int>(error)));
       }
-      refused = true;
+      refused.insert(batch.partition);
       again.push_back(std::move(batch));
     }
     pending_ = std::move(again);
-    return !refused;
+    return refused.empty();
   }
 
   reactor::Core& core_;
@@ -248,6 +253,7 @@ Task<void> create_topics(reactor::Core& core, Models& models) {
     }
     if (!created) co_await core.sleep(backoff(random));
   }
+  models.topics_created = true;
   co_await client.close();
 }
 

@@ -33,6 +33,8 @@ constexpr const char* kBrokerIp = "10.0.0.1";
 constexpr const char* kBrokerAddress = "10.0.0.1:9092";
 constexpr CoreId kCoresMax = 8;
 constexpr size_t kPoolBytes = size_t{32} << 20;
+constexpr uint64_t kTailBytesMin = uint64_t{256} << 10;  // several of the largest batches of the models
+constexpr uint64_t kCacheBytesMin = 4096;                // one chunk
 constexpr reactor::Duration kLoad = 20s;
 constexpr reactor::Duration kFinishPatience = 300s;  // rebalances and retries of a healed world take far less
 constexpr reactor::Duration kStopPatience = 60s;
@@ -132,8 +134,10 @@ class Run {
     options.engine.streams = static_cast<uint16_t>(random_.below(2) == 0 ? 1 : cores_);
     options.engine.journal_file_bytes = uint64_t{256} << 10;
     options.engine.commit_bytes_max = uint32_t{64} << 10;
-    options.engine.tail_bytes_max = uint64_t{4} << 20;
-    options.engine.cache_bytes_max = uint64_t{1} << 20;
+    // Often less than the load of a run: what is read leaves the memory again while answers are still sent from it.
+    options.engine.journal_files = static_cast<uint16_t>(4U << random_.below(4));
+    options.engine.tail_bytes_max = kTailBytesMin << random_.below(5);
+    options.engine.cache_bytes_max = kCacheBytesMin << random_.below(9);
     options.connection.request_memory_bytes = uint64_t{4} << 20;
     options.fetch_memory_bytes = uint64_t{4} << 20;
     options.group.initial_rebalance_delay_ms = 500;

@@ -3,13 +3,14 @@
 //   posthaste-storage-crash [--every-operation] [--rot] [--verbose] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
 //
 // One seed is two lives of one tiny store: random operations on 1 to 4 cores until the power goes at a random
-// operation, or SIGKILL ends the process there. On the way crash images are taken when an operation has just been
-// submitted (at some drawn ones, or after every single one), with any subset of the 512-byte sectors of the writes in
-// flight kept, lost or garbage. Each image is recovered on another number of cores and compared with the model; then
-// that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and streams each
-// time), and what the last one finds must be equal. The next life goes on from there. --rot instead flips one bit in
-// each 4 KiB block of every file of a store in turn. --bug plants a bug (preset `planted`) and stops at the first seed
-// that shows it; --bugs lists them.
+// operation, or SIGKILL ends the process there; half of the lives end at the next flush from there on, when what was
+// written is complete and not durable. On the way images are taken of what either death would leave when an operation
+// has just been submitted (at some drawn ones, or after every single one), with any subset of the 512-byte sectors of
+// the writes in flight kept, lost or garbage. Each image is recovered on another number of cores and compared with the
+// model; then that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and
+// streams each time), and what the last one finds must be equal. The next life goes on from there. --rot instead flips
+// one bit in each 4 KiB block of every file of a store in turn. --bug plants a bug (preset `planted`) and stops at the
+// first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -34,7 +35,8 @@ constexpr CoreId kCoresMax = 4;
 constexpr uint32_t kLives = 2;
 constexpr uint64_t kImagesPerLife = 2;  // without --every-operation
 constexpr uint64_t kOperationsPerLifeMax = 500;
-constexpr uint32_t kDeathsMax = 3;  // of one recovery after another
+constexpr uint32_t kDeathsMax = 3;               // of one recovery after another
+constexpr uint64_t kRecoveriesAfterSigkill = 2;  // what is not durable then can be lost in more ways
 constexpr size_t kPoolBytes = size_t{1} << 20;
 constexpr reactor::Duration kSettle = 2s;       // of simulated time
 constexpr reactor::Duration kPatience = 3600s;  // of simulated time: a life or recovery that takes longer hangs
@@ -57,17 +59,57 @@ struct Recovery {
   Reader reader;
   Disk disk;  // what the last recovery began with
   uint64_t operations = 0;
+  uint64_t flushes = 0;
   uint32_t deaths = 0;
   std::optional<std::string> failure;
 };
 
 uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
 
-// How recoveries end before their time: `left` of them, each within its first `operations` operations.
+// How a life ended. After a SIGKILL a recovery may find what is not durable yet and was never acknowledged; a power
+// loss within that recovery may take it away again.
+enum class End : uint8_t { kPowerLoss, kSigkill };
+
+std::string_view name_of(End end) { return end == End::kPowerLoss ? "power off" : "SIGKILL"; }
+
+// How recoveries end before their time: `left` of them, each within so many operations and flushes.
 struct Deaths {
   uint32_t left = 0;
   uint64_t operations = 0;
+  uint64_t flushes = 0;
+  bool by_power = false;  // the next one; else whatever is drawn
 };
+
+// A moment of a life: an operation, or a flush, when what it is to make durable lies in the page cache.
+struct Moment {
+  uint64_t operation = 0;  // not before this one
+  uint64_t flush = 0;      // at so many flushes from there on; 0: at the operation itself
+  bool passed = false;
+
+  // Asked for each operation of the life, when it is in flight: true once.
+  bool is_at(const reactor::Op& op, uint64_t index) {
+    if (passed || index < operation) return false;
+    if (flush > 0 && (op.kind != reactor::OpKind::kSync || --flush > 0)) return false;
+    return passed = true;
+  }
+};
+
+// Half of the moments of a life are the next flush after a drawn operation.
+Moment draw_moment(std::mt19937_64& random, uint64_t operations) {
+  return {.operation = 1 + below(random, operations), .flush = below(random, 2)};
+}
+
+// In a recovery operations that look are many and flushes are few: half of the moments are one of those.
+Moment draw_moment(std::mt19937_64& random, const Deaths& deaths) {
+  if (deaths.flushes > 0 && below(random, 2) == 0) return {.operation = 0, .flush = 1 + below(random, deaths.flushes)};
+  return {.operation = 1 + below(random, deaths.operations)};
+}
+
+// Ends the life of a host at operation `index`. What comes later in the same batch is not submitted before a power
+// loss.
+void end_life(Host& host, End end, uint64_t index) {
+  end == End::kSigkill ? host.kill() : host.crash_after_operations(index);
+}
 
 // Recovers a copy of `disk`, after `deaths` recoveries that were not completed.
 Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
@@ -80,22 +122,22 @@ Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   host.disk() = disk;
   recovery.reader.options = tiny_options(random, cores);
   host.set_program(recovery.reader.program());
-  if (deaths.left > 0) {
-    const uint64_t last = 1 + below(random, deaths.operations);
-    const bool power = below(random, 3) > 0;
-    if (power) host.crash_after_operations(last);
-    if (!power) {
-      host.on_submit([&host, last](const reactor::Op&, uint64_t index) {
-        if (index == last) host.kill();
-      });
-    }
-  }
+  Moment death;
+  death.passed = deaths.left == 0;
+  if (deaths.left > 0) death = draw_moment(random, deaths);
+  const End end = deaths.by_power || below(random, 3) > 0 ? End::kPowerLoss : End::kSigkill;
+  host.on_submit([&](const reactor::Op& op, uint64_t index) {
+    if (op.kind == reactor::OpKind::kSync) ++recovery.flushes;
+    if (death.is_at(op, index)) end_life(host, end, index);
+  });
   host.start();
   world.run_until([&] { return recovery.reader.done || !host.running(); }, kPatience);
   const bool died =
       host.state() == reactor::simulated::HostState::kOff || host.state() == reactor::simulated::HostState::kKilled;
   if (deaths.left > 0 && died) {
-    Recovery next = recover(host.disk(), seed + 1, {deaths.left - 1, deaths.operations});
+    --deaths.left;
+    deaths.by_power = false;
+    Recovery next = recover(host.disk(), seed + 1, deaths);
     ++next.deaths;
     return next;
   }
@@ -107,10 +149,6 @@ Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   if (host.running()) host.kill();
   return recovery;
 }
-
-// How a life ended. After a SIGKILL a recovery may find what is not durable yet and was never acknowledged; a power
-// loss within that recovery may take it away again.
-enum class End : uint8_t { kPowerLoss, kSigkill };
 
 // Recovers and compares, then the same with deaths inside the recovery. `disk` becomes what those left behind and
 // `image`, if there is one, what is in it.
@@ -124,17 +162,23 @@ std::optional<std::string> check_image(Disk& disk, const Model& model, uint64_t 
   }
   if (auto wrong = compare(model, once.reader.image, false)) return wrong;
   std::mt19937_64 random(seed);
-  const auto deaths = static_cast<uint32_t>(below(random, 2) == 0 ? 1 : 2 + below(random, kDeathsMax - 1));
-  Recovery again = recover(disk, seed + 7, {deaths, once.operations});
-  counts.recrashes += again.deaths;
-  if (again.failure) return fmt::format("after {} deaths in recovery: {}", again.deaths, *again.failure);
-  if (again.reader.refused) {
-    return fmt::format("refused after {} deaths in recovery: {}", again.deaths, again.reader.refusal);
-  }
-  auto wrong = compare(model, again.reader.image, false);
-  if (wrong || (end == End::kPowerLoss && again.reader.image != once.reader.image)) {
-    return fmt::format("{} deaths in recovery changed what is there: {}", again.deaths,
-                       wrong.value_or("still allowed"));
+  Recovery again;
+  for (uint64_t i = 0; i < (end == End::kSigkill ? kRecoveriesAfterSigkill : 1); ++i) {
+    const Deaths deaths{.left = static_cast<uint32_t>(below(random, 2) == 0 ? 1 : 2 + below(random, kDeathsMax - 1)),
+                        .operations = once.operations,
+                        .flushes = once.flushes,
+                        .by_power = end == End::kSigkill};
+    again = recover(disk, seed + 7 * (i + 1), deaths);
+    counts.recrashes += again.deaths;
+    if (again.failure) return fmt::format("after {} deaths in recovery: {}", again.deaths, *again.failure);
+    if (again.reader.refused) {
+      return fmt::format("refused after {} deaths in recovery: {}", again.deaths, again.reader.refusal);
+    }
+    auto wrong = compare(model, again.reader.image, false);
+    if (wrong || (end == End::kPowerLoss && again.reader.image != once.reader.image)) {
+      return fmt::format("{} deaths in recovery changed what is there: {}", again.deaths,
+                         wrong.value_or("still allowed"));
+    }
   }
   disk = again.disk;
   if (image != nullptr) *image = again.reader.image;
@@ -145,6 +189,7 @@ struct Pending {
   Disk disk;
   Model model;
   uint64_t index;
+  End end;
 };
 
 struct Settings {
@@ -168,20 +213,23 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   work.options = tiny_options(random, cores);
   work.steps_left = 20 + below(random, 300);
   work.closed = false;
-  const uint64_t crash_after = 1 + below(random, kOperationsPerLifeMax);
   const End end = below(random, 3) == 0 ? End::kSigkill : End::kPowerLoss;
-  std::vector<uint64_t> wanted;
+  Moment death = draw_moment(random, kOperationsPerLifeMax);
+  std::vector<Moment> wanted;
   wanted.reserve(kImagesPerLife);
-  for (uint64_t i = 0; i < kImagesPerLife; ++i) wanted.push_back(1 + below(random, crash_after));
+  for (uint64_t i = 0; i < kImagesPerLife; ++i) wanted.push_back(draw_moment(random, death.operation));
   std::vector<Pending> pending;
   reactor::simulated::Random fates(seed);
-  host.on_submit([&](const reactor::Op&, uint64_t index) {
-    if (end == End::kSigkill && index == crash_after) host.kill();
-    if (!settings.every_operation && std::find(wanted.begin(), wanted.end(), index) == wanted.end()) return;
-    pending.push_back({host.disk().crash_image(fates, {}), work.model, index});
+  host.on_submit([&](const reactor::Op& op, uint64_t index) {
+    if (death.is_at(op, index)) end_life(host, end, index);
+    bool is_wanted = settings.every_operation;
+    for (Moment& moment : wanted) is_wanted |= moment.is_at(op, index);
+    if (!is_wanted) return;
+    const End as = fates.below(2) == 0 ? End::kSigkill : End::kPowerLoss;
+    Disk image = as == End::kSigkill ? host.disk().killed_image(fates) : host.disk().crash_image(fates, {});
+    pending.push_back({std::move(image), work.model, index, as});
   });
   host.set_program(work.program());
-  if (end == End::kPowerLoss) host.crash_after_operations(crash_after);
   host.start();
   world.run_until([&] { return work.closed || work.failure || !host.running(); }, kPatience);
   auto explain = [&](const std::string& what) {
@@ -193,14 +241,13 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   if (host.disk().stats().overlapping_writes > 0) return explain("two writes in flight over one block (S5)");
   if (host.running()) end == End::kPowerLoss ? host.power_off() : host.kill();
   for (Pending& image : pending) {
-    if (auto wrong = check_image(image.disk, image.model, seed ^ image.index, End::kPowerLoss, nullptr, counts)) {
-      return explain(fmt::format("crash after operation {}: {}", image.index, *wrong));
+    if (auto wrong = check_image(image.disk, image.model, seed ^ image.index, image.end, nullptr, counts)) {
+      return explain(fmt::format("{} after operation {}: {}", name_of(image.end), image.index, *wrong));
     }
   }
   Image last;
   if (auto wrong = check_image(host.disk(), work.model, seed + 3, end, &last, counts)) {
-    return explain(fmt::format("{} after operation {}: {}", end == End::kPowerLoss ? "power off" : "SIGKILL",
-                               host.operations_submitted(), *wrong));
+    return explain(fmt::format("{} after operation {}: {}", name_of(end), host.operations_submitted(), *wrong));
   }
   // What the next life finds after a SIGKILL it decides by itself (Driver::run).
   if (end == End::kPowerLoss) adopt(work.model, last);
