@@ -1,10 +1,8 @@
 // The conformance script on the real backend: both profiles, on the test's own thread.
 #include <gtest/gtest.h>
-#include <stdlib.h>
-
-#include <filesystem>
 
 #include "reactor/testing/conformance_rig.h"
+#include "reactor/testing/temporary_folder.h"
 #include "reactor/uring/uring_backend.h"
 
 namespace posthaste::reactor::testing {
@@ -26,14 +24,6 @@ class UringRig final : public Rig {
       CHECK(backend, "{}", backend.error());
       backends_.push_back(std::move(*backend));
     }
-    std::string pattern = ::testing::TempDir() + "posthaste-conformance-XXXXXX";
-    CHECK(::mkdtemp(pattern.data()) != nullptr, "mkdtemp {}", pattern);
-    folder_ = pattern;
-  }
-  ~UringRig() override {
-    backends_.clear();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
   }
 
   Backend& backend(CoreId core) override { return *backends_[core]; }
@@ -57,16 +47,16 @@ class UringRig final : public Rig {
     run_until([&] { return backends_[0]->now() >= end; });
   }
 
-  std::string folder() override { return folder_; }
+  std::string folder() override { return folder_.path; }
   std::string listen_address() override { return "127.0.0.1:0"; }
   std::string refused_address() override { return "127.0.0.1:1"; }
   uint32_t select_buffers() override { return kSelectBuffers; }
 
  private:
   static constexpr uint32_t kSelectBuffers = 4;
+  TemporaryFolder folder_;  // outlives what has files open there
   std::unique_ptr<uring::WakeBoard> wakes_;
   std::vector<std::unique_ptr<uring::UringBackend>> backends_;
-  std::string folder_;
 };
 
 std::unique_ptr<Rig> make_6_1() { return std::make_unique<UringRig>(uring::Profile::k6_1); }

@@ -5,17 +5,16 @@
 #include <linux/seccomp.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <deque>
-#include <filesystem>
 #include <thread>
 
 #include "reactor/testing/operations.h"
+#include "reactor/testing/temporary_folder.h"
 #include "reactor/uring/address.h"
 #include "reactor/uring/host.h"
 #include "reactor/uring/uring_backend.h"
@@ -23,6 +22,7 @@
 namespace posthaste::reactor::uring {
 namespace {
 
+using testing::TemporaryFolder;
 using testing::TestOp;
 
 struct OneBackend {
@@ -40,12 +40,6 @@ struct OneBackend {
   }
   std::unique_ptr<WakeBoard> wakes;
   std::unique_ptr<UringBackend> backend;
-};
-
-struct TemporaryFolder {
-  std::string path = ::testing::TempDir() + "posthaste-uring-XXXXXX";
-  TemporaryFolder() { CHECK(::mkdtemp(path.data()) != nullptr); }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
 };
 
 TEST(Ring, RefusalsNameTheRemedy) {
