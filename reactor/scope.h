@@ -13,7 +13,9 @@ class TaskScope {
   TaskScope& operator=(const TaskScope&) = delete;
   ~TaskScope();
 
-  // Starts `task` from the ready queue. FIFO with other spawns of this turn.
+  // Starts `task` from the ready queue. FIFO with other spawns of this turn. Its body has not begun when this returns:
+  // what it must hold from now on (a Use, a lease, a place in a queue) is an argument of it, made by the caller, and
+  // not taken in its body, or who waits for that to be free goes on before the task begins.
   void spawn(Task<void> task);
   size_t running() const { return running_; }
 

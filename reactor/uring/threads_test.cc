@@ -259,7 +259,7 @@ TEST_P(ThreadsTest, HostsStartAndStopFromOutsideAtAnyMoment) {
         [&] { ++ended; });
     ASSERT_TRUE(host) << host.error();
     std::thread stopper([&] {
-      for (int spin = 0; spin < i * 100; ++spin) std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::microseconds(50 * i));  // before, while and after the cores begin
       (*host)->request_stop();
       (*host)->request_stop();
     });
