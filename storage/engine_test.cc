@@ -26,7 +26,7 @@ constexpr std::string_view kJournal = "/data/journal/s00";
 class EngineTest : public testing::Test {
  protected:
   // One life of a store on one core, from recovery to an orderly close.
-  void life(std::function<Task<void>(Core&, Engine&)> work) {
+  void life(const std::function<Task<void>(Core&, Engine&)>& work) {
     host_.set_program([this, work](Core& core) { return program(*this, core, work); });
     host_.start();
     ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 60s)) << world_.log_tail();

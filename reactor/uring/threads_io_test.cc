@@ -161,7 +161,7 @@ TEST_P(ThreadsIoTest, ConnectionsAreServedByAnotherCoreThanTheOneThatAccepts) {
     CHECK(listener);
     TaskScope scope(core);
     scope.spawn(accept_all(core, *listener, kConnections));
-    for (CoreId to = 0; to < core.core_count(); ++to) {
+    for (CoreId to = 0; to < kCores; ++to) {
       scope.spawn(
           on_core(core, to, [bound](Core& there) { return connect_and_talk(there, bound, kConnections / kCores); }));
     }

@@ -166,6 +166,7 @@ class Producer {
   Task<void> flush() {
     while (!pending_.empty() && !models_.oracle.violated()) {
       std::vector<net::kafka::ProduceRequest> requests;
+      requests.reserve(pending_.size());
       for (const Batch& batch : pending_) requests.push_back(make_request(batch, -1));
       // Now and then it does not wait long: what it repeats is still on its way to the disk.
       const reactor::Duration patience = below(random_, 4) == 0 ? kImpatience : kPatience;

@@ -89,8 +89,12 @@ struct Moment {
   // Asked for each operation of the life, when it is in flight: true once.
   bool is_at(const reactor::Op& op, uint64_t index) {
     if (passed || index < operation) return false;
-    if (flush > 0 && (op.kind != reactor::OpKind::kSync || --flush > 0)) return false;
-    return passed = true;
+    if (flush > 0) {
+      if (op.kind != reactor::OpKind::kSync) return false;
+      --flush;
+    }
+    passed = flush == 0;
+    return passed;
   }
 };
 
