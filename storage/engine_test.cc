@@ -192,5 +192,63 @@ TEST_F(EngineTest, ManyReadersOfOldDataAllGetIt) {
   });
 }
 
+// Cold reads through a cache that is smaller than what they need at once.
+class SmallCacheTest : public EngineTest {
+ protected:
+  static constexpr int kBatches = 3;
+  static constexpr size_t kBatchBytes = 300'000;  // more than one chunk
+
+  SmallCacheTest() {
+    options_.cache_bytes_max = ChunkCache::kChunkBytesMin;
+    id_[0] = std::byte{1};
+  }
+  // Leaves them in one segment each; a stop flushes all of it.
+  void write() {
+    life([this](Core& core, Engine& engine) -> Task<void> {
+      auto created = co_await engine.create_partition({.topic_id = id_, .topic_name = "t"});
+      if (!created) co_return ADD_FAILURE() << to_string(created.error());
+      const std::string value(kBatchBytes, 'v');
+      for (int i = 0; i < kBatches; ++i) {
+        RecordBatchBuilder builder;
+        builder.add({.timestamp = kNow.value, .value = bytes_of(value)});
+        Bytes batch = builder.finish();
+        EXPECT_TRUE((*created)->append(batch, {.leader_epoch = 0}, kNow).has_value());
+        (*created)->roll();
+        while ((*created)->durable_offset() <= i) co_await core.sleep(1ms);
+      }
+    });
+  }
+  static Task<ReadResult> read_one(Partition& partition, int64_t offset) {
+    auto read = co_await partition.read({.offset = offset, .max_bytes = 1, .limit_offset = offset + 1});
+    if (!read) {
+      ADD_FAILURE() << to_string(read.error());
+      co_return ReadResult();
+    }
+    EXPECT_EQ(read->base_offset, offset);
+    EXPECT_GT(read->size_bytes, kBatchBytes);
+    co_return std::move(*read);
+  }
+
+  TopicId id_{};
+};
+
+TEST_F(SmallCacheTest, ABatchLargerThanTheCacheIsRead) {
+  write();
+  life([this](Core&, Engine& engine) -> Task<void> {
+    for (int i = 0; i < kBatches; ++i) (void)co_await read_one(*engine.find(id_, 0), i);
+    EXPECT_LE(engine.cache().clean_bytes(), 2 * ChunkCache::kChunkBytesMax) << "what nobody uses any more has gone";
+    EXPECT_EQ(engine.read_room().available(), engine.read_room().total());
+  });
+}
+
+TEST_F(SmallCacheTest, WhatSlowReadersHoldKeepsNobodyElseFromReading) {
+  write();
+  life([this](Core&, Engine& engine) -> Task<void> {
+    const ReadResult held = co_await read_one(*engine.find(id_, 0), 0);
+    for (int i = 1; i < kBatches; ++i) (void)co_await read_one(*engine.find(id_, 0), i);
+    EXPECT_EQ(held.pieces.front().bytes[kBatchBytes / 2], std::byte{'v'});
+  });
+}
+
 }  // namespace
 }  // namespace posthaste::storage

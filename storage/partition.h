@@ -242,7 +242,8 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   bool verify(const Segment& segment, uint64_t position, int64_t expected_offset);
   void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);
   class DiskRead;
-  reactor::Task<reactor::Result<void>> fill(Miss miss, DiskRead* by = nullptr);
+  reactor::Task<reactor::Result<Boundary>> load_batch_boundary(int64_t offset);
+  reactor::Task<reactor::Result<void>> fill(Miss miss, DiskRead* by);
   reactor::Task<reactor::Result<void>> load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
                                                   DiskRead* by);
   reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);

@@ -86,17 +86,9 @@ Task<Result<void>> Partition::cut(int64_t offset) {
   const Use use(*this);
   if (auto settled = co_await quiesce(); !settled) co_return settled;
   while (users_ > 1) co_await changed_.wait();
-  Boundary to;
-  for (;;) {
-    Miss miss;
-    const auto found = find_batch(offset, miss);
-    if (found && !*found) co_return failure(found->error());
-    if (found) {
-      to = **found;
-      break;
-    }
-    if (auto filled = co_await fill(miss); !filled) co_return filled;
-  }
+  const Result<Boundary> found = co_await load_batch_boundary(offset);
+  if (!found) co_return failure(found.error());
+  Boundary to = *found;
   // What was derived from the bytes behind the cut must not outlive them.
   for (const auto& segment : segments_) {
     if (segment->linear_end() <= to.linear || !directory_created_) continue;

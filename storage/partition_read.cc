@@ -254,7 +254,7 @@ std::optional<Result<ReadResult>> Partition::try_read(const ReadRequest& request
 }
 
 // A read that needs the disk: its share of the cache, and the chunks that it has brought in, which stay until it has
-// its answer.
+// its answer. One that only wants a header, which lies in two chunks at most, reserves nothing.
 class Partition::DiskRead {
  public:
   explicit DiskRead(Engine& engine) : engine_(engine) {}
@@ -276,22 +276,30 @@ class Partition::DiskRead {
     engine_.cache().keep(*chunk);
     chunks_.push_back(chunk);
   }
+  void let_go() {
+    for (const ChunkLease& chunk : chunks_) engine_.cache().let_go(*chunk);
+    chunks_.clear();
+    if (units_ > 0) engine_.read_room().release(std::exchange(units_, 0));
+  }
 
  private:
   // A batch begins and ends inside a chunk, and the one before its first may be walked over.
   uint64_t units(uint64_t bytes) const {
     return std::min(bytes + uint64_t{2} * ChunkCache::kChunkBytesMax, engine_.read_room().total());
   }
-  void let_go() {
-    for (const ChunkLease& chunk : chunks_) engine_.cache().let_go(*chunk);
-    chunks_.clear();
-    engine_.read_room().release(std::exchange(units_, 0));
-  }
-
   Engine& engine_;
   uint64_t units_ = 0;
   std::vector<ChunkLease> chunks_;
 };
+
+Task<Result<Partition::Boundary>> Partition::load_batch_boundary(int64_t offset) {
+  DiskRead disk(engine_);
+  for (;;) {
+    Miss miss;
+    if (const auto found = find_batch(offset, miss)) co_return *found;
+    if (auto filled = co_await fill(miss, &disk); !filled) co_return failure(filled.error());
+  }
+}
 
 Task<Result<ReadResult>> Partition::read(ReadRequest request) {
   const Use use(*this);
@@ -412,13 +420,15 @@ Task<Result<void>> Partition::walk_headers(std::shared_ptr<Segment> segment, uin
   HeaderBytes header;
   const uint32_t generation = generation_;
   int64_t expected = -1;
+  DiskRead disk(engine_);
   while (position < segment->size) {
     if (generation != generation_ || segment->removed) co_return failure(Errc::kBusy);
     Miss miss;
     if (!peek(segment, position, header, miss)) {
-      if (auto filled = co_await fill(miss); !filled) co_return filled;
+      if (auto filled = co_await fill(miss, &disk); !filled) co_return filled;
       continue;
     }
+    disk.let_go();
     const auto fields = fields_of(header);
     if (!fields || position + fields->size > segment->size) co_return failure(Errc::kDamaged);
     if (expected >= 0 && !follows(expected, fields->base_offset)) co_return failure(Errc::kDamaged);
