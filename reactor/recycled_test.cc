@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <set>
 #include <thread>
 
 #include "reactor/task.h"
@@ -11,32 +10,8 @@
 namespace posthaste::reactor {
 namespace {
 
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kRecycles = false;
-#else
-constexpr bool kRecycles = true;
-#endif
-
 // On a thread of its own, whose lists begin empty.
 void on_new_thread(void (*body)()) { std::thread(body).join(); }
-
-TEST(Recycled, ABlockOfTheSameStepComesBack) {
-  if (!kRecycles) GTEST_SKIP() << "nothing is recycled under a sanitizer";
-  on_new_thread([] {
-    void* first = recycled_allocate(65);
-    recycled_free(first, 65);
-    EXPECT_EQ(recycled_held_bytes(), 128U);
-    void* second = recycled_allocate(128);
-    EXPECT_EQ(second, first);
-    void* third = recycled_allocate(128);
-    EXPECT_NE(third, first);
-    void* other_step = recycled_allocate(129);
-    recycled_free(second, 128);
-    recycled_free(third, 128);
-    recycled_free(other_step, 129);
-    EXPECT_EQ(recycled_held_bytes(), 128U + 128 + 192);
-  });
-}
 
 TEST(Recycled, EverySizeHoldsWhatWasAskedFor) {
   on_new_thread([] {
@@ -54,23 +29,6 @@ TEST(Recycled, EverySizeHoldsWhatWasAskedFor) {
   });
 }
 
-TEST(Recycled, KeepsNoMoreThanItsLimit) {
-  if (!kRecycles) GTEST_SKIP() << "nothing is recycled under a sanitizer";
-  on_new_thread([] {
-    for (const size_t bytes : {size_t{64}, size_t{1024}, size_t{32768}}) {
-      std::vector<void*> blocks;
-      for (size_t i = 0; i < 3 * kRecycledHeldBytesMax / bytes; ++i) blocks.push_back(recycled_allocate(bytes));
-      const size_t before = recycled_held_bytes();
-      for (void* block : blocks) recycled_free(block, bytes);
-      EXPECT_EQ(recycled_held_bytes() - before, kRecycledHeldBytesMax) << bytes;
-    }
-    void* large = recycled_allocate(kRecycledBlockBytesMax + 1);
-    const size_t before = recycled_held_bytes();
-    recycled_free(large, kRecycledBlockBytesMax + 1);
-    EXPECT_EQ(recycled_held_bytes(), before);
-  });
-}
-
 TEST(Recycled, ABlockMayEndOnAnotherThread) {
   on_new_thread([] {
     RecycledVector<int> taken(100, 7);
@@ -78,23 +36,6 @@ TEST(Recycled, ABlockMayEndOnAnotherThread) {
       EXPECT_EQ(moved.at(99), 7);
       moved = {};
     }).join();
-  });
-}
-
-TEST(Recycled, FramesOfTasksAreRecycled) {
-  if (!kRecycles) GTEST_SKIP() << "nothing is recycled under a sanitizer";
-  on_new_thread([] {
-    const auto nothing = []() -> Task<void> { co_return; };
-    {
-      const Task<void> first = nothing();
-    }
-    const size_t held = recycled_held_bytes();
-    EXPECT_GT(held, 0U);
-    {
-      const Task<void> second = nothing();
-      EXPECT_EQ(recycled_held_bytes() + kRecycledStepBytes, held);
-    }
-    EXPECT_EQ(recycled_held_bytes(), held);
   });
 }
 
@@ -110,6 +51,68 @@ TEST(Recycled, ContainersUseIt) {
     EXPECT_EQ(deque.at(999), 999);
   });
 }
+
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+
+TEST(Recycled, NothingUnderASanitizer) {
+  on_new_thread([] {
+    recycled_free(recycled_allocate(65), 65);
+    EXPECT_EQ(recycled_held_bytes(), 0U);
+  });
+}
+
+#else
+
+TEST(Recycled, ABlockOfTheSameStepComesBack) {
+  on_new_thread([] {
+    void* first = recycled_allocate(65);
+    recycled_free(first, 65);
+    EXPECT_EQ(recycled_held_bytes(), 128U);
+    void* second = recycled_allocate(128);
+    EXPECT_EQ(second, first);
+    void* third = recycled_allocate(128);
+    EXPECT_NE(third, first);
+    void* other_step = recycled_allocate(129);
+    recycled_free(second, 128);
+    recycled_free(third, 128);
+    recycled_free(other_step, 129);
+    EXPECT_EQ(recycled_held_bytes(), 128U + 128 + 192);
+  });
+}
+
+TEST(Recycled, KeepsNoMoreThanItsLimit) {
+  on_new_thread([] {
+    for (const size_t bytes : {size_t{64}, size_t{1024}, size_t{32768}}) {
+      std::vector<void*> blocks;
+      for (size_t i = 0; i < 3 * kRecycledHeldBytesMax / bytes; ++i) blocks.push_back(recycled_allocate(bytes));
+      const size_t before = recycled_held_bytes();
+      for (void* block : blocks) recycled_free(block, bytes);
+      EXPECT_EQ(recycled_held_bytes() - before, kRecycledHeldBytesMax) << bytes;
+    }
+    void* large = recycled_allocate(kRecycledBlockBytesMax + 1);
+    const size_t before = recycled_held_bytes();
+    recycled_free(large, kRecycledBlockBytesMax + 1);
+    EXPECT_EQ(recycled_held_bytes(), before);
+  });
+}
+
+TEST(Recycled, FramesOfTasksAreRecycled) {
+  on_new_thread([] {
+    const auto nothing = []() -> Task<void> { co_return; };
+    {
+      const Task<void> first = nothing();
+    }
+    const size_t held = recycled_held_bytes();
+    EXPECT_GT(held, 0U);
+    {
+      const Task<void> second = nothing();
+      EXPECT_EQ(recycled_held_bytes() + kRecycledStepBytes, held);
+    }
+    EXPECT_EQ(recycled_held_bytes(), held);
+  });
+}
+
+#endif
 
 }  // namespace
 }  // namespace posthaste::reactor
