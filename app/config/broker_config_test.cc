@@ -203,8 +203,9 @@ TEST(BrokerConfig, LimitsOnConnectionsAndRequests) {
             "address, and host names are not looked up\n");
   EXPECT_EQ(from("queued.max.request.bytes=200000000")->queued_request_bytes, 200'000'000);
   EXPECT_EQ(mistake("queued.max.request.bytes=0"), "accepted");
-  EXPECT_EQ(mistake("queued.max.request.bytes=1000"),
-            "server.properties:1: queued.max.request.bytes=1000 must not be below socket.request.max.bytes=104857600\n");
+  EXPECT_EQ(
+      mistake("queued.max.request.bytes=1000"),
+      "server.properties:1: queued.max.request.bytes=1000 must not be below socket.request.max.bytes=104857600\n");
 }
 
 TEST(BrokerConfig, AllMistakesAreReportedAtOnce) {

@@ -242,9 +242,9 @@ TEST_F(ConfigsTest, LimitsOnConnectionsChangeWhileTheBrokerRuns) {
     EXPECT_EQ(co_await alter(client, kBroker, "1", {set("max.connections.per.ip.overrides", "localhost:2")}),
               ErrorCode::kInvalidRequest);
     EXPECT_EQ(co_await alter(client, kBroker, "1", {set("max.connections", "-1")}), ErrorCode::kInvalidRequest);
-    EXPECT_EQ(co_await alter(client, kBroker, "1",
-                             {set("max.connections.per.ip", "0"),
-                              {"max.connections.per.ip.overrides", Operation::kDelete, {}}}),
+    EXPECT_EQ(co_await alter(
+                  client, kBroker, "1",
+                  {set("max.connections.per.ip", "0"), {"max.connections.per.ip.overrides", Operation::kDelete, {}}}),
               ErrorCode::kInvalidRequest);
     EXPECT_EQ(co_await alter(client, kBroker, "1", {{"max.connections", Operation::kDelete, {}}}), ErrorCode::kNone);
     EXPECT_FALSE(co_await is_refused());
