@@ -83,8 +83,7 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
      "a reply between cores takes the slot of one that is not read yet"},
     {Bug::kLeaseFreedEarly, "lease-freed-early", kSimulation,
      "memory that an answer is sent from is given back before it is sent"},
-    {Bug::kMemoryNotReturned, "memory-not-returned", kSimulation,
-     "the buffer of a request is never given back"},
+    {Bug::kMemoryNotReturned, "memory-not-returned", kSimulation, "the buffer of a request is never given back"},
 });
 
 #ifdef POSTHASTE_PLANTED_BUGS
