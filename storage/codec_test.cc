@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <new>
 #include <random>
 
 namespace posthaste::storage {
@@ -53,6 +55,21 @@ TEST(Xxh3, KnownValuesAndAnySplit) {
   store_hash128(stored, {1, 2});
   EXPECT_EQ(load_hash128(stored), (Hash128{1, 2}));
   EXPECT_EQ(stored[0], std::byte{1});
+}
+
+// Streams live on the stack: what an earlier one with the same seed left there, in part overwritten, must not matter.
+TEST(Xxh3, AStreamForgetsWhatLayInItsMemory) {
+  constexpr uint64_t kSeed = 42;
+  const Bytes bytes(1000, std::byte{7});
+  const Hash128 wanted = xxh3_128(bytes, kSeed);
+  alignas(Xxh3Stream) std::array<std::byte, sizeof(Xxh3Stream)> memory{};
+  for (std::byte& changed : memory) {
+    new (memory.data()) Xxh3Stream(kSeed);
+    changed ^= std::byte{0xff};
+    auto* stream = new (memory.data()) Xxh3Stream(kSeed);
+    stream->update(bytes);
+    ASSERT_EQ(stream->digest_128(), wanted) << &changed - memory.data();
+  }
 }
 
 TEST(LittleReader, AShortageIsRememberedAndReadsNothing) {

@@ -43,7 +43,11 @@ inline Hash128 xxh3_128(ByteView bytes, uint64_t seed = 0) {
 // 64: meant for the stack, not for a member that every partition has.
 class Xxh3Stream {
  public:
-  explicit Xxh3Stream(uint64_t seed = 0) { reset(seed); }
+  explicit Xxh3Stream(uint64_t seed = 0) {
+    // Without, a reset believes that memory where a stream with this seed was before still holds what it derived then.
+    XXH3_INITSTATE(&state_);
+    reset(seed);
+  }
   Xxh3Stream(const Xxh3Stream&) = delete;
   Xxh3Stream& operator=(const Xxh3Stream&) = delete;
 
