@@ -5,7 +5,7 @@ wall time is printed beside it. Figures of a machine that does something else me
 
   bench/run.py [--rounds N] [--scale F] [--only WORKLOAD,...] [--brokers posthaste,kafka,kafka-flush,floor]
 
-It installs nothing but Kafka's jars (Maven, into build/bench/kafka). Results: a table on stdout, every raw figure in
+It installs nothing but Kafka's jars (Maven, into build/kafka). Results: a table on stdout, every raw figure in
 build/bench/results.jsonl."""
 import argparse
 import json
@@ -22,32 +22,18 @@ import uuid
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/tools"))
 import broker as test_broker  # noqa: E402
+import apache_kafka  # noqa: E402
 
 FOLDER = ROOT / "build/bench"
 BIN = ROOT / "build/release/bin"
-KAFKA_JARS = FOLDER / "kafka"
 BROKER_CPU, CLIENT_CPU = "0", "1"
 TICKS = os.sysconf("SC_CLK_TCK")
 READY_SECONDS = 60
-# The flags of Kafka's own start script.
-KAFKA_JAVA = ["-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
-              "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"]
+KAFKA_HEAP = "1G"  # of Kafka's own start script
 
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
-
-
-def classpath():
-    return ":".join(sorted(str(jar) for jar in KAFKA_JARS.glob("*.jar")))
-
-
-def fetch_kafka():
-    if any(KAFKA_JARS.glob("kafka_2.13-*.jar")):
-        return
-    say("fetching Apache Kafka's jars with Maven")
-    subprocess.run(["mvn", "-q", "-f", str(ROOT / "bench/kafka/pom.xml"), "dependency:copy-dependencies", "-DincludeScope=runtime",
-                    f"-DoutputDirectory={KAFKA_JARS}"], check=True)
 
 
 class Process:
@@ -109,20 +95,9 @@ class Kafka(Process):
     settings = {}
 
     def command(self):
-        controller = test_broker.free_port() + 1
-        properties = {
-            "process.roles": "broker,controller", "node.id": "1", "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}", "controller.listener.names": "CONTROLLER",
-            "log.dirs": str(self.folder), "offsets.topic.replication.factor": "1", "auto.create.topics.enable": "false",
-            "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
-            "group.initial.rebalance.delay.ms": "0", **self.settings}
         path = FOLDER / f"{self.name}.properties"
-        path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        java = ["java", "-cp", classpath()]
-        subprocess.run(java + ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(path)], check=True,
-                       stdout=self.log, stderr=self.log)
-        return java[:1] + KAFKA_JAVA + java[1:] + ["kafka.Kafka", str(path)]
+        apache_kafka.prepare(self.folder, self.port, test_broker.free_port() + 1, path, self.settings, self.log)
+        return apache_kafka.command(path, KAFKA_HEAP)
 
 
 class KafkaFlush(Kafka):
@@ -174,7 +149,7 @@ def fresh_topic(broker, partitions=6):
 def java_produce(broker, records, size, partitions):
     topic = fresh_topic(broker, partitions)
     begin = time.monotonic()
-    done = subprocess.run(["taskset", "-c", CLIENT_CPU, "java", "-cp", classpath(), "org.apache.kafka.tools.ProducerPerformance",
+    done = subprocess.run(["taskset", "-c", CLIENT_CPU, "java", "-cp", apache_kafka.classpath(), "org.apache.kafka.tools.ProducerPerformance",
                            "--bootstrap-server", broker.address, "--topic", topic, "--num-records", str(records), "--record-size",
                            str(size), "--throughput", "-1"], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0 or f"{records} records sent" not in done.stdout:
@@ -256,7 +231,8 @@ def main():
     subprocess.run(["ninja", "-C", ROOT / "build/release", "posthaste", "posthaste-bench-load", "posthaste-bench-floor"], check=True,
                    stdout=subprocess.DEVNULL)
     if any(name.startswith("kafka") for name in chosen) or "java" in arguments.only:
-        fetch_kafka()
+        say("Apache Kafka's jars")
+        apache_kafka.fetch_jars()
     brokers = {name: BROKERS[name]() for name in chosen}
     for name, broker in brokers.items():
         say(f"{name}: ready after {broker.start_seconds * 1000:.0f} ms, {broker.memory_mib():.0f} MiB")
