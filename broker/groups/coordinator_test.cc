@@ -368,6 +368,16 @@ TEST(GroupSync, ALeaderThatAsksTwiceStoresOnce) {
   EXPECT_EQ(d.answer<SyncResponse>(second).assignment, "A");
 }
 
+TEST(GroupJoin, AProtocolNamedTwiceCountsOnce) {
+  GroupTestDriver d;
+  const std::vector<GroupProtocol> twice = {{"range", "first"}, {"range", "second"}};
+  const auto joined = stable_group(d, {join_as("", twice), join_as("", {{"range", "meta"}})});
+  EXPECT_EQ(joined[0].protocol_name, "range");
+  EXPECT_EQ(join_error(d, join_as("", {{"sticky", "meta"}})), ErrorCode::kInconsistentGroupProtocol);
+  d.leave({"g", {{joined[0].member_id, std::nullopt}}});
+  EXPECT_EQ(join_error(d, join_as("", {{"sticky", "meta"}})), ErrorCode::kInconsistentGroupProtocol);
+}
+
 TEST(GroupSync, ANewMemberInterruptsTheWait) {
   GroupTestDriver d;
   const RequestToken join = d.join(join_as(""));

@@ -46,8 +46,11 @@ const Member* Group::find_member(std::string_view member_id) const {
   return found == members.end() ? nullptr : &found->second;
 }
 
+// A member counts once for a protocol, however often it names it.
 void Group::count_protocols(const Member& member, int change) {
-  for (const GroupProtocol& protocol : member.protocols) {
+  for (auto at = member.protocols.begin(); at != member.protocols.end(); ++at) {
+    const GroupProtocol& protocol = *at;
+    if (std::ranges::find(member.protocols.begin(), at, protocol.name, &GroupProtocol::name) != at) continue;
     const auto entry = protocol_counts_.try_emplace(protocol.name, 0).first;
     if (change > 0) {
       ++entry->second;
