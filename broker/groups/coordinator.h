@@ -143,6 +143,7 @@ class GroupCoordinator {
                                   bool supports_skipping, GroupTime now, GroupOutput& out);
   void hold_join(Group& group, Member& member, RequestToken token, GroupOutput& out);
   void remove_member(Group& group, const std::string& member_id, GroupTime now, GroupOutput& out);
+  void members_left(Group& group, GroupTime now, GroupOutput& out);
   void drop_member(Group& group, const std::string& member_id, ErrorCode error, GroupOutput& out);
   void remove_pending_member(Group& group, const std::string& member_id, GroupTime now, GroupOutput& out);
 

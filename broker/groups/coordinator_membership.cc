@@ -336,6 +336,8 @@ void GroupCoordinator::leave(RequestToken token, const LeaveRequest& request, Gr
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
   }
+  bool dropped = false;
+  bool forgotten = false;  // a member id that was given out and not used
   for (const LeaveRequest::Member& leaving : request.members) {
     ErrorCode error = ErrorCode::kUnknownMemberId;
     std::string member_id = leaving.member_id;
@@ -346,12 +348,21 @@ void GroupCoordinator::leave(RequestToken token, const LeaveRequest& request, Gr
     }
     if (group != nullptr && group->pending_members.contains(member_id)) {
       error = leaving.group_instance_id ? ErrorCode::kUnknownMemberId : ErrorCode::kNone;
-      if (error == ErrorCode::kNone) remove_pending_member(*group, member_id, now, out);
+      if (error == ErrorCode::kNone) forgotten = group->pending_members.erase(member_id) > 0;
     } else if (group != nullptr && !member_id.empty()) {
       error = check_member(*group, member_id, leaving.group_instance_id);
-      if (error == ErrorCode::kNone) remove_member(*group, member_id, now, out);
+      if (error == ErrorCode::kNone) {
+        drop_member(*group, member_id, ErrorCode::kUnknownMemberId, out);
+        dropped = true;
+      }
     }
     response.members.push_back({leaving.member_id, leaving.group_instance_id, error});
+  }
+  // All that leave together are gone before the others are asked to rebalance, so that none of them is given a part.
+  if (dropped) {
+    members_left(*group, now, out);
+  } else if (forgotten) {
+    try_complete_join(*group, now, out);
   }
   out.messages.push_back({token, kNoPersist, std::move(response)});
 }
@@ -372,6 +383,10 @@ void GroupCoordinator::drop_member(Group& group, const std::string& member_id, E
 
 void GroupCoordinator::remove_member(Group& group, const std::string& member_id, GroupTime now, GroupOutput& out) {
   drop_member(group, member_id, ErrorCode::kUnknownMemberId, out);
+  members_left(group, now, out);
+}
+
+void GroupCoordinator::members_left(Group& group, GroupTime now, GroupOutput& out) {
   switch (group.state) {
     case GroupState::kEmpty:
     case GroupState::kDead:

@@ -378,6 +378,19 @@ TEST(GroupJoin, AProtocolNamedTwiceCountsOnce) {
   EXPECT_EQ(join_error(d, join_as("", {{"sticky", "meta"}})), ErrorCode::kInconsistentGroupProtocol);
 }
 
+TEST(GroupLeave, WhoLeavesTogetherIsGivenNothingMore) {
+  GroupTestDriver d;
+  const auto joined = stable_group(d, {join_as(""), join_as("")});
+  const RequestToken again = d.join(join_as(joined[1].member_id, {{"range", "other"}}));
+  EXPECT_EQ(state_of(d), "PreparingRebalance");
+  const auto left = d.answer<LeaveResponse>(
+      d.leave({"g", {{joined[0].member_id, std::nullopt}, {joined[1].member_id, std::nullopt}}}));
+  EXPECT_EQ(left.members[0].error, ErrorCode::kNone);
+  EXPECT_EQ(left.members[1].error, ErrorCode::kNone);
+  EXPECT_EQ(d.answer<JoinResponse>(again).error, ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(state_of(d), "Empty");
+}
+
 TEST(GroupSync, ANewMemberInterruptsTheWait) {
   GroupTestDriver d;
   const RequestToken join = d.join(join_as(""));
