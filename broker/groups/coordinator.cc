@@ -438,7 +438,7 @@ DescribedGroup GroupCoordinator::describe(std::string_view group_id) const {
   for (const auto& [id, member] : group->members) {
     described.members.push_back({id, member.group_instance_id, member.client_id, member.client_host,
                                  std::string(stable ? member.metadata_for(described.protocol_data) : ""),
-                                 stable ? member.assignment : std::string()});
+                                 member.assignment});
   }
   return described;
 }

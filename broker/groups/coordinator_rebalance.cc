@@ -163,7 +163,6 @@ void GroupCoordinator::complete_join(Group& group, GroupTime now, GroupOutput& o
   std::vector<JoinResponse::Member> for_leader = group.members_for_leader();
   for (auto& [id, member] : group.members) {
     member.is_new = false;
-    member.assignment.clear();
     group.pending_sync.insert(id);
     if (const auto waiting = group.release_join(member)) {
       JoinResponse response;
@@ -247,7 +246,7 @@ void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId
   group->transition(GroupState::kStable, now.wall);
   for (auto& [member_id, member] : group->members) {
     const auto assigned = done.assignments.find(member_id);
-    if (assigned != done.assignments.end()) member.assignment = assigned->second;
+    member.assignment = assigned == done.assignments.end() ? std::string() : assigned->second;
     if (reactor::planted(reactor::Bug::kPartitionHandedTwice) && !done.assignments.empty()) {
       member.assignment = done.assignments.begin()->second;
     }

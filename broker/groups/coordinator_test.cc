@@ -636,6 +636,30 @@ TEST(GroupStatic, FencesTheRequestsOfTheFormerIncarnation) {
   EXPECT_EQ(d.answer<JoinResponse>(second).generation_id, 1);
 }
 
+TEST(GroupAdmin, TheLastAssignmentIsShownUntilThereIsAnother) {
+  GroupTestDriver d;
+  const auto joined = stable_group(d, {join_as("")})[0];
+  const std::string last = "for " + joined.member_id;
+  const RequestToken second = d.join(join_as(""));
+  EXPECT_EQ(state_of(d), "PreparingRebalance");
+  EXPECT_EQ(d.coordinator.describe("g").members[0].metadata, "");
+  const auto shown = [&] {
+    for (const auto& member : d.coordinator.describe("g").members) {
+      if (member.member_id == joined.member_id) return member.assignment;
+    }
+    return std::string("gone");
+  };
+  EXPECT_EQ(shown(), last);
+  const RequestToken first = d.join(join_as(joined.member_id));
+  EXPECT_EQ(state_of(d), "CompletingRebalance");
+  EXPECT_EQ(shown(), last);
+  const auto again = d.answer<JoinResponse>(first);
+  const auto other = d.answer<JoinResponse>(second);
+  d.sync(sync_as(again, {{other.member_id, "all of it"}}));
+  EXPECT_EQ(state_of(d), "Stable");
+  EXPECT_EQ(shown(), "") << "it was given nothing this time";
+}
+
 TEST(GroupAdmin, DescribeAndList) {
   GroupTestDriver d;
   EXPECT_EQ(d.coordinator.describe("g").error, ErrorCode::kGroupIdNotFound);

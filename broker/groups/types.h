@@ -222,7 +222,7 @@ struct DescribedGroup {
     std::string client_id;
     std::string client_host;
     std::string metadata;    // empty unless Stable
-    std::string assignment;  // empty unless Stable
+    std::string assignment;  // the last one that it was given
   };
   // kGroupIdNotFound for an unknown group: v5 and older answer it as NONE with state "Dead".
   ErrorCode error = ErrorCode::kNone;
