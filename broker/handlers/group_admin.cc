@@ -76,6 +76,8 @@ HandlerTask handle_offset_delete(BrokerCore& core, ConnectionContext& context, R
   response.error_code = answer ? answer->error : answer.error();
   if (response.error_code != ErrorCode::kNone) co_return respond(request, response);
   for (size_t t = 0; t < body->topics.size(); ++t) {
+    // Nothing is said of a topic that is there and of which nothing was to be deleted.
+    if (body->topics[t].partitions.empty() && view->image->topic(body->topics[t].name) != nullptr) continue;
     auto& topic = response.topics.emplace_back();
     topic.name = body->topics[t].name;
     for (const auto& partition : body->topics[t].partitions) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/broker_host.h"
+#include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/group_routing.h"
 #include "broker/handlers/handlers.h"
@@ -207,6 +208,8 @@ HandlerTask handle_offset_commit(BrokerCore& core, ConnectionContext& context, R
   wire::OffsetCommitResponse response;
   for (size_t t = 0; t < body->topics.size(); ++t) {
     const auto& topic = body->topics[t];
+    // Nothing is said of a topic that is there and of which nothing was committed.
+    if (topic.partitions.empty() && view->image->topic(topic.name) != nullptr) continue;
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
     out.topic_id = topic.topic_id;
@@ -245,6 +248,7 @@ HandlerTask handle_describe_groups(BrokerCore& core, ConnectionContext&, Request
     auto& out = response.groups.emplace_back();
     out.group_id = group.group_id;
     out.error_code = group.error;
+    if (body->include_authorized_operations) out.authorized_operations = kAllGroupOperations;
     out.group_state = group.state;
     if (group.error == ErrorCode::kGroupIdNotFound && request.header.version < kFirstWithNotFound) {
       out.error_code = ErrorCode::kNone;

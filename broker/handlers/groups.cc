@@ -129,6 +129,12 @@ HandlerTask handle_join_group(BrokerCore& core, ConnectionContext& context, Requ
 HandlerTask handle_sync_group(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::SyncGroupRequest>(request);
   if (!body) co_return body_corrupt();
+  constexpr int16_t kFirstWithProtocol = 5;  // which then must be told (KIP-559)
+  if (request.header.version >= kFirstWithProtocol && (!body->protocol_type || !body->protocol_name)) {
+    wire::SyncGroupResponse refused;
+    refused.error_code = ErrorCode::kInconsistentGroupProtocol;
+    co_return respond(request, refused);
+  }
   SyncRequest sync;
   sync.group_id = body->group_id;
   sync.generation_id = body->generation_id;

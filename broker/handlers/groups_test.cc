@@ -201,6 +201,49 @@ TEST_F(GroupsTest, AWaitingJoinEndsWithItsConnectionAndTheBrokerStops) {
   stop();
 }
 
+TEST_F(GroupsTest, WhatAVersionDemandsIsDemanded) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    co_await find_coordinator(client, "g");
+    co_await wait_loaded(client, "g");
+    const std::string member = co_await join_alone(client, "g");
+    kafka::SyncGroupRequest sync{.group_id = "g", .generation_id = 1, .member_id = member};
+    EXPECT_EQ((co_await client.call(sync, 4)).message.error_code, ErrorCode::kNone);
+    EXPECT_EQ((co_await client.call(sync, 5)).message.error_code, ErrorCode::kInconsistentGroupProtocol);
+    sync.protocol_type = "consumer";
+    EXPECT_EQ((co_await client.call(sync, 5)).message.error_code, ErrorCode::kInconsistentGroupProtocol);
+    sync.protocol_name = "range";
+    EXPECT_EQ((co_await client.call(sync, 5)).message.error_code, ErrorCode::kNone);
+
+    kafka::DescribeGroupsRequest describe{.groups = {"g"}};
+    EXPECT_EQ((co_await client.call(describe, 5)).message.groups.at(0).authorized_operations,
+              kafka::kOperationsNotAsked);
+    describe.include_authorized_operations = true;
+    EXPECT_EQ((co_await client.call(describe, 5)).message.groups.at(0).authorized_operations, 3400);
+  });
+}
+
+TEST_F(GroupsTest, NothingIsSaidOfATopicOfWhichNothingIsAsked) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    co_await find_coordinator(client, "g");
+    co_await wait_loaded(client, "g");
+    EXPECT_EQ(co_await commit(client, "g", "", -1, 10), ErrorCode::kNone);
+    kafka::OffsetCommitRequest commits{.group_id = "g"};
+    kafka::OffsetDeleteRequest deletes{.group_id = "g"};
+    for (const char* topic : {"t", "gone"}) {
+      commits.topics.push_back({.name = topic});
+      deletes.topics.push_back({.name = topic});
+    }
+    const auto committed = co_await client.call(commits, 8);
+    EXPECT_EQ(committed.message.topics.size(), 1U);
+    EXPECT_EQ(committed.message.topics.at(0).name, "gone");
+    EXPECT_EQ((co_await client.call(deletes, 0)).message.topics.size(), 1U);
+  });
+}
+
 TEST_F(GroupsTest, GroupsAndOffsetsCanBeDeleted) {
   start();
   run([](Client& client) -> Task<void> {
