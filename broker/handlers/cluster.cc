@@ -1,8 +1,10 @@
 // ApiVersions, Metadata, DescribeCluster: what this broker serves, where it is, which topics there are.
 #include <algorithm>
+#include <set>
 
 #include "broker/broker_host.h"
 #include "broker/controller.h"
+#include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
 #include "broker/metadata/topic_name.h"
@@ -71,6 +73,40 @@ std::vector<std::string> topics_to_create(const ClusterView& view, const Metadat
   return names;
 }
 
+// What a request that names topics in a way its version does not know gets: each of them its error, and no broker.
+MetadataResponse refuse_all(const MetadataRequest& body, ErrorCode error) {
+  MetadataResponse response;
+  for (const MetadataRequest::Topic& asked : *body.topics) {
+    Topic& topic = response.topics.emplace_back();
+    topic.error_code = error;
+    topic.name = asked.name.value_or("");
+    topic.topic_id = asked.topic_id;
+  }
+  return response;
+}
+
+// Whether the topics asked for are named as `version` can name them: by id only from 12 on.
+bool are_named_rightly(const MetadataRequest& body, int16_t version) {
+  constexpr int16_t kFirstById = 12;
+  return version >= kFirstById || std::ranges::all_of(*body.topics, [](const MetadataRequest::Topic& asked) {
+           return asked.name.has_value() && asked.topic_id.is_zero();
+         });
+}
+
+// Each topic once. When one is named by its id, only those count that are.
+std::vector<MetadataRequest::Topic> topics_asked(const MetadataRequest& body) {
+  const bool by_id =
+      std::ranges::any_of(*body.topics, [](const MetadataRequest::Topic& asked) { return !asked.topic_id.is_zero(); });
+  std::vector<MetadataRequest::Topic> topics;
+  std::set<std::pair<Uuid, std::optional<std::string_view>>> seen;
+  for (const MetadataRequest::Topic& asked : *body.topics) {
+    if (by_id && asked.topic_id.is_zero()) continue;
+    const MetadataRequest::Topic one{.topic_id = asked.topic_id, .name = by_id ? std::nullopt : asked.name};
+    if (seen.emplace(one.topic_id, one.name).second) topics.push_back(one);
+  }
+  return topics;
+}
+
 Topic missing_topic(std::string_view name) {
   Topic topic;
   topic.name = name;
@@ -84,25 +120,6 @@ Topic topic_by_id(const ClusterView& view, const Uuid& id) {
   topic.topic_id = id;
   topic.error_code = ErrorCode::kUnknownTopicId;
   return topic;
-}
-
-// Up to version 11 topics are asked for by name only; the field for the id is there before it may be used.
-bool asks_by_id_too_early(const MetadataRequest& body, int16_t version) {
-  constexpr int16_t kFirstById = 12;
-  if (version >= kFirstById || !body.topics) return false;
-  return std::ranges::any_of(*body.topics, [](const auto& asked) { return !asked.name || !asked.topic_id.is_zero(); });
-}
-
-// As Kafka refuses a whole request: each topic with the error, and nothing of the cluster.
-MetadataResponse refused(const MetadataRequest& body, ErrorCode error) {
-  MetadataResponse response;
-  for (const MetadataRequest::Topic& asked : *body.topics) {
-    Topic& topic = response.topics.emplace_back();
-    topic.error_code = error;
-    topic.name = asked.name.value_or(std::string_view());
-    topic.topic_id = asked.topic_id;
-  }
-  return response;
 }
 
 // What creating said of the names that still are not there.
@@ -156,9 +173,12 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
   const int16_t version = request.header.version;
   auto body = decode_body<MetadataRequest>(request);
   if (!body) co_return body_corrupt();
-  if (asks_by_id_too_early(*body, version)) co_return respond(request, refused(*body, ErrorCode::kInvalidRequest));
   // Version 0 cannot say "all" other than by an empty list; version 4 is the first to say whether to create.
   if (version == 0 && body->topics && body->topics->empty()) body->topics.reset();
+  if (body->topics && !are_named_rightly(*body, version)) {
+    co_return respond(request, refuse_all(*body, ErrorCode::kInvalidRequest));
+  }
+  if (body->topics) body->topics = topics_asked(*body);
   const bool create = core.options().auto_create_topics && (version < 4 || body->allow_auto_topic_creation);
   CreateErrors errors;
   if (body->topics && create) {
@@ -175,7 +195,7 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
   response.controller_id = view->node_id;
   if (!body->topics) {
     for (const auto& [name, image] : view->image->topics()) response.topics.push_back(describe_topic(*view, image));
-    co_return respond(request, response);
+    body->topics.emplace();
   }
   for (const MetadataRequest::Topic& asked : *body->topics) {
     if (!asked.name) {
@@ -185,6 +205,12 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
     } else {
       Topic& missing = response.topics.emplace_back(missing_topic(*asked.name));
       if (const auto error = errors.find(*asked.name); error != errors.end()) missing.error_code = error->second;
+    }
+  }
+  if (body->include_cluster_authorized_operations) response.cluster_authorized_operations = kAllClusterOperations;
+  if (body->include_topic_authorized_operations) {
+    for (Topic& topic : response.topics) {
+      if (topic.name) topic.topic_authorized_operations = kAllTopicOperations;
     }
   }
   co_return respond(request, response);
@@ -197,9 +223,10 @@ HandlerTask handle_describe_cluster(BrokerCore& core, ConnectionContext& context
   DescribeClusterResponse response;
   // Endpoint type 1 asks for brokers, 2 for controllers, which a client never reaches here (KIP-919).
   constexpr int8_t kBrokers = 1;
-  response.endpoint_type = body->endpoint_type;
+  constexpr int8_t kControllers = 2;
   if (body->endpoint_type != kBrokers) {
-    response.error_code = ErrorCode::kMismatchedEndpointType;
+    response.error_code =
+        body->endpoint_type == kControllers ? ErrorCode::kMismatchedEndpointType : ErrorCode::kUnsupportedEndpointType;
     response.error_message = "this listener is for brokers (endpoint type 1)";
     co_return respond(request, response);
   }
@@ -207,6 +234,7 @@ HandlerTask handle_describe_cluster(BrokerCore& core, ConnectionContext& context
   response.controller_id = view.node_id;
   const Endpoint& endpoint = view.endpoints[context.listener];
   response.brokers.push_back({.broker_id = view.node_id, .host = endpoint.host, .port = endpoint.port});
+  if (body->include_cluster_authorized_operations) response.cluster_authorized_operations = kAllClusterOperations;
   co_return respond(request, response);
 }
 

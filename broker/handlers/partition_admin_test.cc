@@ -118,6 +118,10 @@ TEST_F(PartitionAdminTest, DescribingNamesWhatIsMissing) {
     EXPECT_EQ(rest.message.topics.at(0).error_code, ErrorCode::kUnknownTopicOrPartition);
     EXPECT_EQ(rest.message.topics.at(1).error_code, ErrorCode::kInvalidTopicException);
     EXPECT_FALSE(rest.message.next_cursor.has_value());
+    EXPECT_EQ(rest.message.topics.at(0).topic_authorized_operations, 3576) << "of what is not there too";
+    request.cursor->topic_name = "elsewhere";
+    EXPECT_EQ((co_await client.call(request, 0)).message.topics.at(0).error_code, ErrorCode::kInvalidRequest);
+    request.cursor->topic_name = "a";
     request.cursor->partition_index = -1;
     EXPECT_EQ((co_await client.call(request, 0)).message.topics.at(0).error_code, ErrorCode::kInvalidRequest);
   });

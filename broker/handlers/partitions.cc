@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/controller.h"
+#include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
 #include "broker/metadata/topic_name.h"
@@ -20,9 +21,6 @@ using Page = DescribeTopicPartitionsResponse;
 
 // max.request.partition.size.limit: partitions of one page at most, whatever is asked.
 constexpr int32_t kPartitionsOfPage = 2'000;
-// Everything a client may do with a topic while there are no ACLs: READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE,
-// DESCRIBE_CONFIGS, ALTER_CONFIGS, each as the bit of its number (KIP-430).
-constexpr int32_t kAllTopicOperations = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 GrowTopicsRequest to_grow(const CreatePartitionsRequest& body) {
   GrowTopicsRequest grow;
@@ -50,6 +48,15 @@ Page::Topic::Partition describe_partition(const ClusterView& view, const TopicIm
   out.leader_id = view.owner(image.id, index) ? partition.leader : -1;
   if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
   return out;
+}
+
+// A cursor must name a topic of the request, if that names any, and a partition.
+bool is_usable(const DescribeTopicPartitionsRequest& body) {
+  const bool names_it =
+      body.topics.empty() || std::ranges::any_of(body.topics, [&](const DescribeTopicPartitionsRequest::Topic& topic) {
+        return topic.name == body.cursor->topic_name;
+      });
+  return names_it && body.cursor->partition_index >= 0;
 }
 
 // The names to describe, sorted, from the cursor on: those asked for, or all.
@@ -86,6 +93,7 @@ Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
     }
     Page::Topic& topic = page.topics.emplace_back();
     topic.name = name;
+    topic.topic_authorized_operations = kAllTopicOperations;
     const TopicImage* image = view.image->topic(name);
     if (image == nullptr) {
       topic.error_code =
@@ -94,7 +102,6 @@ Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
     }
     topic.topic_id = image->id;
     topic.is_internal = is_internal_topic(image->name);
-    topic.topic_authorized_operations = kAllTopicOperations;
     const bool resumed = body.cursor && body.cursor->topic_name == name;
     const int32_t next = add_partitions(view, *image, resumed ? body.cursor->partition_index : 0, room, topic);
     if (next >= static_cast<int32_t>(image->partitions.size())) continue;
@@ -122,7 +129,7 @@ HandlerTask handle_describe_topic_partitions(BrokerCore& core, ConnectionContext
   const auto body = decode_body<DescribeTopicPartitionsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  if (body->cursor && body->cursor->partition_index < 0) {
+  if (body->cursor && !is_usable(*body)) {
     // The response has no room for an error of its own: each topic carries it, as in Kafka.
     DescribeTopicPartitionsResponse refused;
     for (const auto& topic : body->topics) {

@@ -8,6 +8,7 @@
 #include "broker/node_identity.h"
 #include "net/kafka/producer_ids.h"
 #include "net/kafka/topics.h"
+#include "storage/record_batch.h"
 
 namespace posthaste::broker {
 namespace {
@@ -49,10 +50,10 @@ WireCreateResponse to_wire(const CreateTopicsOutcome& outcome) {
     topic.topic_id = result.topic_id;
     topic.error_code = result.error;
     topic.error_message = view_of(result.message);
+    auto& configs = topic.configs.emplace();
     if (result.error != ErrorCode::kNone) continue;
     topic.num_partitions = result.num_partitions;
     topic.replication_factor = result.replication_factor;
-    auto& configs = topic.configs.emplace();
     for (const DescribedConfig& entry : result.configs) {
       configs.push_back({.name = entry.name,
                          .value = view_of(entry.value),
@@ -101,6 +102,12 @@ HandlerTask handle_init_producer_id(BrokerCore& core, ConnectionContext&, Reques
     // Transactions have no coordinator yet, and the request has no field for words. This code is not retried.
     response.error_code =
         body->transactional_id->empty() ? ErrorCode::kInvalidRequest : ErrorCode::kTransactionalIdAuthorizationFailed;
+    response.producer_epoch = -1;
+    co_return respond(request, response);
+  }
+  // Both or neither: an id without an epoch says nothing.
+  if ((body->producer_id == storage::kNoProducerId) != (body->producer_epoch == storage::kNoProducerEpoch)) {
+    response.error_code = ErrorCode::kInvalidRequest;
     response.producer_epoch = -1;
     co_return respond(request, response);
   }

@@ -3,6 +3,7 @@
 
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/api_versions.h"
+#include "net/kafka/producer_ids.h"
 
 namespace posthaste::broker::testing {
 namespace {
@@ -46,6 +47,31 @@ TEST_F(TopicsTest, MetadataMakesTopicsIfItMay) {
     const auto bad = co_await client.call(metadata_of("no/slash", true), 9);
     EXPECT_EQ(bad.message.topics.at(0).error_code, ErrorCode::kInvalidTopicException);
     EXPECT_EQ(bad.message.topics.at(0).name, "no/slash");
+  });
+}
+
+TEST_F(TopicsTest, MetadataAnswersForEachTopicOnce) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("u", 1), ErrorCode::kNone);
+    kafka::MetadataRequest request;
+    request.allow_auto_topic_creation = false;
+    request.topics.emplace() = {{.name = "t"}, {.name = "gone"}, {.name = "t"}, {.name = "gone"}};
+    const auto named = co_await client.call(request, 12);
+    EXPECT_EQ(named.message.topics.size(), 2U);
+    EXPECT_EQ(named.message.topics.at(0).topic_authorized_operations, kafka::kOperationsNotAsked);
+    const kafka::Uuid id = named.message.topics.at(0).topic_id;
+    request.topics.emplace() = {{.topic_id = id}, {.name = "u"}, {.topic_id = id}};
+    request.include_topic_authorized_operations = true;
+    const auto by_id = co_await client.call(request, 12);
+    EXPECT_EQ(by_id.message.topics.size(), 1U) << "names do not count beside ids";
+    EXPECT_EQ(by_id.message.topics.at(0).name, "t");
+    EXPECT_EQ(by_id.message.topics.at(0).topic_authorized_operations, 3576);
+    const auto early = co_await client.call(request, 10);
+    EXPECT_EQ(early.message.topics.size(), 3U);
+    for (const auto& topic : early.message.topics) EXPECT_EQ(topic.error_code, ErrorCode::kInvalidRequest);
+    EXPECT_TRUE(early.message.brokers.empty());
   });
 }
 
@@ -93,6 +119,9 @@ TEST_F(TopicsTest, CreateTopicsChecksAndReports) {
     const auto answer = co_await client.call(request, 7);
     EXPECT_EQ(answer.message.topics.at(0).error_code, ErrorCode::kNone);
     EXPECT_EQ(answer.message.topics.at(0).num_partitions, 1);
+    request.topics.front().num_partitions = 0;
+    const auto refused = co_await client.call(request, 7);
+    EXPECT_EQ(refused.message.topics.at(0).configs.value().size(), 0U) << "none, but not null";
     EXPECT_GT(answer.message.topics.at(0).configs.value().size(), 10U);
     EXPECT_EQ((co_await client.call(kafka::MetadataRequest{}, 9)).message.topics.size(), 0U);
   });
@@ -104,9 +133,31 @@ TEST_F(TopicsTest, DescribeClusterNamesThisBroker) {
     const auto answer = co_await client.call(kafka::DescribeClusterRequest{}, 1);
     EXPECT_EQ(answer.message.brokers.size(), 1U);
     EXPECT_EQ(answer.message.cluster_id.size(), 22U);
-    kafka::DescribeClusterRequest controllers;
-    controllers.endpoint_type = 2;
-    EXPECT_EQ((co_await client.call(controllers, 1)).message.error_code, ErrorCode::kMismatchedEndpointType);
+    EXPECT_EQ(answer.message.cluster_authorized_operations, kafka::kOperationsNotAsked);
+    kafka::DescribeClusterRequest others{.include_cluster_authorized_operations = true};
+    EXPECT_EQ((co_await client.call(others, 0)).message.cluster_authorized_operations, 8096);
+    for (const auto& [type, error] : {std::pair{int8_t{2}, ErrorCode::kMismatchedEndpointType},
+                                      std::pair{int8_t{0}, ErrorCode::kUnsupportedEndpointType},
+                                      std::pair{int8_t{-1}, ErrorCode::kUnsupportedEndpointType}}) {
+      others.endpoint_type = type;
+      EXPECT_EQ((co_await client.call(others, 1)).message.error_code, error) << int{type};
+    }
+  });
+}
+
+TEST_F(TopicsTest, AProducerIdComesWithItsEpochOrNotAtAll) {
+  start();
+  run([](Client& client) -> Task<void> {
+    kafka::InitProducerIdRequest request;
+    EXPECT_EQ((co_await client.call(request, 4)).message.error_code, ErrorCode::kNone);
+    request.producer_epoch = 0;
+    EXPECT_EQ((co_await client.call(request, 4)).message.error_code, ErrorCode::kInvalidRequest);
+    request.producer_id = 7;
+    EXPECT_EQ((co_await client.call(request, 4)).message.error_code, ErrorCode::kNone);
+    request.producer_epoch = -1;
+    const auto refused = co_await client.call(request, 4);
+    EXPECT_EQ(refused.message.error_code, ErrorCode::kInvalidRequest);
+    EXPECT_EQ(refused.message.producer_id, -1);
   });
 }
 

@@ -254,21 +254,31 @@ DeleteTopicsOutcome delete_topics(const MetadataImage& image, const TopicRules& 
   const auto find = [&](const DeleteTopic& asked) {
     return asked.name ? image.topic(*asked.name) : image.topic(asked.topic_id);
   };
-  std::map<std::string_view, size_t> times;
+  // A topic that is there may be named by its name and by its id.
+  const auto key_of = [&](const DeleteTopic& asked) {
+    const TopicImage* topic = find(asked);
+    if (topic != nullptr) return std::pair(topic->name, Uuid{});
+    return std::pair(asked.name.value_or(""), asked.name ? Uuid{} : asked.topic_id);
+  };
+  std::map<std::pair<std::string, Uuid>, size_t> times;
+  std::map<std::pair<std::optional<std::string>, Uuid>, size_t> literally;
   for (const DeleteTopic& asked : topics) {
-    if (const TopicImage* topic = find(asked)) ++times[topic->name];
+    ++times[key_of(asked)];
+    ++literally[{asked.name, asked.topic_id}];
   }
   DeleteTopicsOutcome outcome;
   for (const DeleteTopic& asked : topics) {
     const TopicImage* topic = find(asked);
     DeleteTopicResult result;
-    result.name = topic != nullptr ? std::optional(topic->name) : asked.name;
-    result.topic_id = topic != nullptr ? topic->id : asked.topic_id;
+    // What was named twice in the same way is answered in that way, before it is looked up.
+    const bool is_found = topic != nullptr && literally[{asked.name, asked.topic_id}] == 1;
+    result.name = is_found ? std::optional(topic->name) : asked.name;
+    result.topic_id = is_found ? topic->id : asked.topic_id;
     std::optional<Refusal> refusal;
-    if (topic != nullptr && times[topic->name] != 1) {
-      size_t& count = times[topic->name];
+    if (size_t& count = times[key_of(asked)]; count != 1) {
       if (count == 0) continue;  // the second of two: answered already
-      refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic->name, count);
+      refusal =
+          refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", result.name.value_or(""), count);
       count = 0;
     } else {
       refusal = delete_one(rules, topic, asked);

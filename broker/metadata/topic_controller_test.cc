@@ -290,6 +290,32 @@ TEST_F(TopicDelete, OnceIsEnough) {
   EXPECT_EQ(outcome.deleted, std::vector<std::string>{"b"});
 }
 
+TEST_F(TopicDelete, WhatIsNamedTwiceIsAnsweredAsItWasNamed) {
+  const Uuid id = create(topic("a")).topic_id;
+  const auto by_name = delete_topics(image, rules, {{.name = "a"}, {.name = "a"}});
+  ASSERT_EQ(by_name.results.size(), 1U);
+  EXPECT_TRUE(by_name.results[0].topic_id.is_zero());
+  const DeleteTopic named{.name = std::nullopt, .topic_id = id};
+  const auto by_id = delete_topics(image, rules, {named, named});
+  ASSERT_EQ(by_id.results.size(), 1U);
+  EXPECT_EQ(by_id.results[0].name, std::nullopt);
+  EXPECT_EQ(by_id.results[0].topic_id, id);
+}
+
+TEST_F(TopicDelete, WhatIsNotThereIsAnsweredOnceToo) {
+  const Uuid id = make_topic_id({5});
+  const auto outcome = delete_topics(image, rules,
+                                     {{.name = "gone"},
+                                      {.name = "gone"},
+                                      {.name = "other"},
+                                      {.name = std::nullopt, .topic_id = id},
+                                      {.name = std::nullopt, .topic_id = id}});
+  ASSERT_EQ(outcome.results.size(), 3U);
+  EXPECT_EQ(outcome.results[0].error, ErrorCode::kInvalidRequest);
+  EXPECT_EQ(outcome.results[1].error, ErrorCode::kUnknownTopicOrPartition);
+  EXPECT_EQ(outcome.results[2].error, ErrorCode::kInvalidRequest);
+}
+
 TEST(TopicId, IsARandomUuidThatNoCommandLineMistakes) {
   std::array<uint8_t, 16> random{};
   EXPECT_EQ(to_string(make_topic_id(random)), "AAAAAAAAQACAAAAAAAAAAA");  // not zero
