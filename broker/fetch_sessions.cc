@@ -64,7 +64,7 @@ FetchContext FetchSessions::begin(ConnectionContext& connection, const FetchRequ
 
 FetchContext FetchSessions::create(ConnectionContext& connection, const FetchRequest& request, bool by_topic_id) {
   const size_t partitions = partitions_of(request);
-  if (connection.closing() || partitions == 0) return {};
+  if (connection.closing()) return {};
   if (held_.size() >= limits_.sessions || partitions_ + partitions > limits_.partitions) return {};
   const auto id = static_cast<int32_t>(next_id_ & static_cast<uint32_t>(std::numeric_limits<int32_t>::max()));
   next_id_ += step_;

@@ -29,7 +29,7 @@ bool EpochCache::assign(int32_t epoch, int64_t start_offset) {
 }
 
 EpochEnd EpochCache::end_offset_for(int32_t epoch, int64_t log_end_offset) const {
-  if (epoch < 0 || entries_.empty() || epoch > entries_.back().epoch) return {};
+  if (epoch == kNoLeaderEpoch || entries_.empty() || epoch > entries_.back().epoch) return {};
   if (epoch == entries_.back().epoch) return {epoch, log_end_offset};
   const auto above = std::ranges::upper_bound(entries_, epoch, {}, &EpochEntry::epoch);
   if (above == entries_.begin()) return {epoch, above->start_offset};

@@ -27,6 +27,7 @@ TEST(EpochCache, AnswersAsKafkaDoes) {
   EXPECT_EQ(cache.end_offset_for(1, 90), (EpochEnd{1, 10})) << "older than all known: where the known begins";
   EXPECT_EQ(cache.end_offset_for(8, 90), EpochEnd{}) << "newer than all known";
   EXPECT_EQ(cache.end_offset_for(kNoLeaderEpoch, 90), EpochEnd{});
+  EXPECT_EQ(cache.end_offset_for(-2, 90), (EpochEnd{-2, 10})) << "no epoch, but older than all known";
   EXPECT_EQ(EpochCache().end_offset_for(0, 90), EpochEnd{});
 }
 

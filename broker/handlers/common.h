@@ -60,6 +60,7 @@ struct AskedTopic {
   const TopicImage* find(const ClusterView& view) const {
     return by_id ? view.image->topic(id) : view.image->topic(name);
   }
+  friend auto operator<=>(const AskedTopic&, const AskedTopic&) = default;
   ErrorCode if_missing() const { return by_id ? ErrorCode::kUnknownTopicId : ErrorCode::kUnknownTopicOrPartition; }
 };
 
@@ -68,8 +69,9 @@ inline bool is_by_topic_id(const net::Request& request) {
 }
 
 // UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, or LEADER_NOT_AVAILABLE while it is being made. `asked_epoch` -1: not
-// checked; else FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320).
+// checked; else FENCED_LEADER_EPOCH (of any other negative one too), UNKNOWN_LEADER_EPOCH (KIP-320).
 inline Located locate(const ClusterView& view, const AskedTopic& topic, int32_t index, int32_t asked_epoch) {
+  constexpr int32_t kNotChecked = -1;
   Located found{.topic = topic.find(view), .index = index};
   if (found.topic == nullptr) {
     found.error = topic.if_missing();
@@ -86,7 +88,7 @@ inline Located locate(const ClusterView& view, const AskedTopic& topic, int32_t 
   }
   found.owner = *owner;
   found.leader_epoch = found.topic->partitions[static_cast<size_t>(index)].leader_epoch;
-  if (asked_epoch >= 0 && asked_epoch < found.leader_epoch) found.error = ErrorCode::kFencedLeaderEpoch;
+  if (asked_epoch != kNotChecked && asked_epoch < found.leader_epoch) found.error = ErrorCode::kFencedLeaderEpoch;
   if (asked_epoch > found.leader_epoch) found.error = ErrorCode::kUnknownLeaderEpoch;
   return found;
 }

@@ -105,6 +105,11 @@ Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& en
   if (entry.asked->last_fetched_epoch >= 0) {
     // The log parted from what the reader has: it is told where (KIP-595).
     const storage::EpochEnd end = partition.end_offset_for_epoch(entry.asked->last_fetched_epoch);
+    if (end.end_offset < 0) {
+      entry.error = ErrorCode::kOffsetOutOfRange;
+      entry.high_watermark = entry.log_start = -1;
+      co_return;
+    }
     if (end.epoch != entry.asked->last_fetched_epoch || end.end_offset < offset) {
       entry.diverges = true;
       entry.diverging = end;
@@ -153,11 +158,18 @@ Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entrie
   }
 }
 
+bool knows_isolation_level(int8_t level) { return level == 0 || level == 1; }
+
+bool is_unknown(ErrorCode error) {
+  return error == ErrorCode::kUnknownTopicOrPartition || error == ErrorCode::kUnknownTopicId;
+}
+
 Entry locate_entry(const ClusterView& view, const AskedTopic& topic, const FetchRequest::Topic::Partition& asked) {
   Entry entry;
   entry.topic = topic;
   entry.asked = &asked;
-  entry.where = locate(view, topic, asked.partition, asked.current_leader_epoch);
+  // Any negative epoch means none here, unlike in the requests that ask for offsets.
+  entry.where = locate(view, topic, asked.partition, std::max(asked.current_leader_epoch, -1));
   entry.error = entry.where.error;
   return entry;
 }
@@ -174,9 +186,15 @@ RecycledDeque<Entry> locate_entries(const ClusterView& view, const FetchRequest&
     }
     return entries;
   }
+  // Of a partition that is named twice the last wish counts.
+  reactor::RecycledMap<std::pair<AskedTopic, int32_t>, Entry*> named;
   for (const FetchRequest::Topic& asked : body.topics) {
     const AskedTopic topic{.name = asked.topic, .id = asked.topic_id, .by_id = by_id};
-    for (const auto& partition : asked.partitions) entries.push_back(locate_entry(view, topic, partition));
+    for (const auto& partition : asked.partitions) {
+      Entry*& entry = named[{topic, partition.partition}];
+      if (entry == nullptr) entry = &entries.emplace_back();
+      *entry = locate_entry(view, topic, partition);
+    }
   }
   return entries;
 }
@@ -225,8 +243,12 @@ FetchResponse::Topic::Partition to_wire(const FetchRequest& body, Entry& entry) 
   answer.high_watermark = entry.high_watermark;
   answer.last_stable_offset = entry.high_watermark;
   answer.log_start_offset = entry.log_start;
+  // None were aborted: said where records could be read and who reads asked, and where there is no such partition.
   constexpr int8_t kReadCommitted = 1;
-  if (body.isolation_level == kReadCommitted) answer.aborted_transactions.emplace();
+  const bool is_read = entry.error == ErrorCode::kNone && !entry.diverges;
+  if ((is_read && body.isolation_level == kReadCommitted) || is_unknown(entry.error)) {
+    answer.aborted_transactions.emplace();
+  }
   if (entry.diverges) answer.diverging_epoch = {entry.diverging.epoch, entry.diverging.end_offset};
   for (const storage::LeasedBytes& piece : entry.read.pieces) entry.pieces.push_back(piece.bytes);
   answer.records.pieces = entry.pieces;
@@ -275,6 +297,22 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
   if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
   const std::shared_ptr<const ClusterView> view = core.view();
   RecycledDeque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
+  for (Entry& entry : entries) {
+    // No partition has a replica besides this broker's.
+    const bool is_replica = body->replica_id >= 0 && entry.error == ErrorCode::kNone;
+    if (is_replica) {
+      entry.error = entry.where.error =
+          entry.asked->current_leader_epoch >= 0 ? ErrorCode::kUnknownLeaderEpoch : ErrorCode::kNotLeaderOrFollower;
+    }
+  }
+  const bool reads = std::ranges::any_of(entries, [](const Entry& entry) { return !is_unknown(entry.where.error); });
+  if (reads && !knows_isolation_level(body->isolation_level)) {
+    constexpr int16_t kFirstWithTopLevelError = 7;
+    if (request.header.version >= kFirstWithTopLevelError) {
+      co_return respond(request, refused(ErrorCode::kInvalidRequest));
+    }
+    for (Entry& entry : entries) entry.error = entry.where.error = ErrorCode::kInvalidRequest;
+  }
   EntriesByCore by_core(core.core().core_count());
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);

@@ -86,6 +86,21 @@ TEST_F(FetchSessionsTest, Pitfall10AnswersNameOnlyWhatIsNew) {
   });
 }
 
+TEST_F(FetchSessionsTest, ASessionMayBeginWithNothing) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    (void)co_await client.produce("t", 0, make_batch({"a"}));
+    const Seen first = co_await fetch(client, request_of(0, 0));
+    EXPECT_NE(first.session, 0);
+    FetchRequest next = request_of(first.session, 1);
+    want(next, "t", 0, 0);
+    const Seen second = co_await fetch(client, next);
+    EXPECT_EQ(second.session, first.session);
+    EXPECT_EQ(second.partitions, (Strings{"t-0:0:a"}));
+  });
+}
+
 TEST_F(FetchSessionsTest, Pitfall10WrongEpochsAndIdsAreRefused) {
   start();
   run([](Client& client) -> Task<void> {

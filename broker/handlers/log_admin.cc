@@ -1,6 +1,7 @@
 // DeleteRecords, DescribeLogDirs, DescribeProducers: what administrators do with logs.
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "broker/error_codes.h"
 #include "broker/handlers/ask_owners.h"
@@ -52,8 +53,8 @@ Task<void> delete_records(BrokerCore&, storage::Partition& partition, RecordsToD
 // What is wrong with the topic as such.
 ErrorCode check_deletable(const ClusterView& view, const TopicImage& topic) {
   if (is_internal_topic(topic.name)) return ErrorCode::kInvalidTopicException;
-  const bool deletes = typed_topic_config(topic.configs, *view.topic_defaults).delete_old;
-  return deletes ? ErrorCode::kNone : ErrorCode::kPolicyViolation;
+  const TopicConfig config = typed_topic_config(topic.configs, *view.topic_defaults);
+  return config.compact && !config.delete_old ? ErrorCode::kPolicyViolation : ErrorCode::kNone;
 }
 
 // --- DescribeLogDirs -------------------------------------------------------------------------------------------------
@@ -104,26 +105,29 @@ HandlerTask handle_delete_records(BrokerCore& core, ConnectionContext&, Request&
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
   std::deque<RecordsToDelete> questions;
+  // Of a partition that is named twice the last offset counts, and it is answered once.
+  std::map<std::pair<std::string_view, int32_t>, RecordsToDelete*> named;
   for (const auto& topic : body->topics) {
     for (const auto& partition : topic.partitions) {
-      RecordsToDelete& question = questions.emplace_back();
-      question.where = locate(*view, topic.name, partition.partition_index, -1);
-      question.offset = partition.offset;
-      question.error = question.where.error;
-      if (question.error == ErrorCode::kNone) question.error = check_deletable(*view, *question.where.topic);
+      RecordsToDelete*& question = named[{topic.name, partition.partition_index}];
+      if (question == nullptr) question = &questions.emplace_back();
+      question->where = locate(*view, topic.name, partition.partition_index, -1);
+      question->offset = partition.offset;
+      question->error = question->where.error;
+      if (question->error == ErrorCode::kNone) question->error = check_deletable(*view, *question->where.topic);
     }
   }
   co_await ask_owners<RecordsToDelete>(core, questions, delete_records, AnswerOrder::kTogether);
   DeleteRecordsResponse response;
-  auto question = questions.begin();
   for (const auto& topic : body->topics) {
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
     for (const auto& partition : topic.partitions) {
+      const auto* const question = std::exchange(named[{topic.name, partition.partition_index}], nullptr);
+      if (question == nullptr) continue;
       out.partitions.push_back({.partition_index = partition.partition_index,
                                 .low_watermark = question->low_watermark,
                                 .error_code = question->error});
-      ++question;
     }
   }
   co_return respond(request, response);

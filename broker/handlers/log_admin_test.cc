@@ -52,6 +52,30 @@ TEST_F(LogAdminTest, DeletedRecordsAreGoneForGood) {
   });
 }
 
+TEST_F(LogAdminTest, OfAPartitionNamedTwiceTheLastOffsetCounts) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    for (int i = 0; i < 3; ++i) (void)co_await client.produce("t", 0, make_batch({"x"}));
+    kafka::DeleteRecordsRequest request{.timeout_ms = 1000};
+    request.topics.push_back({.name = "t"});
+    for (const int64_t offset : {3, 1})
+      request.topics[0].partitions.push_back({.partition_index = 0, .offset = offset});
+    const auto answer = co_await client.call(request, 2);
+    EXPECT_EQ(answer.message.topics.at(0).partitions.size(), 1U);
+    EXPECT_EQ(answer.message.topics.at(0).partitions.at(0).low_watermark, 1);
+  });
+}
+
+TEST_F(LogAdminTest, RecordsOfATopicThatNothingCleansCanBeDeleted) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1, {{"cleanup.policy", ""}}), ErrorCode::kNone);
+    (void)co_await client.produce("t", 0, make_batch({"x"}));
+    EXPECT_EQ(co_await delete_records(client, "t", 0, 1), (Deleted{ErrorCode::kNone, 1}));
+  });
+}
+
 TEST_F(LogAdminTest, RecordsOfCompactedAndInternalTopicsStay) {
   start();
   run([](Client& client) -> Task<void> {

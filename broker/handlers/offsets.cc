@@ -1,6 +1,8 @@
 // ListOffsets and OffsetForLeaderEpoch: questions about positions in logs, each answered by the core that owns the
 // partition.
 #include <deque>
+#include <map>
+#include <utility>
 
 #include "broker/error_codes.h"
 #include "broker/handlers/ask_owners.h"
@@ -79,13 +81,19 @@ Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Quest
       co_await answer_max_timestamp(partition, question);
       break;
     default:
-      if (question.timestamp < 0) {
-        question.error = ErrorCode::kUnsupportedVersion;  // earliest-local and the like: not in an advertised version
-        break;
-      }
       take(question, co_await partition.find_timestamp(question.timestamp, end_for(partition, question)));
   }
 }
+
+// Whether `version` gives this time a meaning. Other negative ones (earliest local and the like) have none in an
+// advertised version.
+bool knows_timestamp(int64_t timestamp, int16_t version) {
+  constexpr int16_t kFirstWithMaxTimestamp = 7;
+  if (timestamp == kMaxTimestamp) return version >= kFirstWithMaxTimestamp;
+  return timestamp >= 0 || timestamp == kLatest || timestamp == kEarliest;
+}
+
+bool knows_isolation_level(int8_t level) { return level == 0 || level == 1; }
 
 Task<void> answer_epoch_end(BrokerCore&, storage::Partition& partition, Question& question) {
   const storage::EpochEnd end = partition.end_offset_for_epoch(question.asked_epoch);
@@ -101,23 +109,35 @@ HandlerTask handle_list_offsets(BrokerCore& core, ConnectionContext&, Request& r
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
   std::deque<Question> questions;
+  // A partition that is named twice is refused, once: which of the two was meant?
+  std::map<std::pair<std::string_view, int32_t>, Question*> named;
   for (const auto& topic : body->topics) {
     for (const auto& partition : topic.partitions) {
-      Question& question = questions.emplace_back();
-      question.where = locate(*view, topic.name, partition.partition_index, partition.current_leader_epoch);
-      question.error = question.where.error;
-      question.timestamp = partition.timestamp;
-      question.of_consumer = body->replica_id == kConsumer;
+      Question*& question = named[{topic.name, partition.partition_index}];
+      if (question != nullptr) {
+        question->error = ErrorCode::kInvalidRequest;
+        continue;
+      }
+      question = &questions.emplace_back();
+      question->where = locate(*view, topic.name, partition.partition_index, partition.current_leader_epoch);
+      question->error = question->where.error;
+      question->timestamp = partition.timestamp;
+      question->of_consumer = body->replica_id == kConsumer;
+      if (!knows_timestamp(partition.timestamp, request.header.version)) {
+        question->error = ErrorCode::kUnsupportedVersion;
+      }
+      if (!knows_isolation_level(body->isolation_level)) question->error = ErrorCode::kInvalidRequest;
     }
   }
   co_await ask_owners<Question>(core, questions, answer_list_offsets);
   ListOffsetsResponse response;
-  auto question = questions.begin();
   for (const auto& topic : body->topics) {
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
     for (const auto& partition : topic.partitions) {
-      const Question& asked = *question++;
+      const Question* const question = std::exchange(named[{topic.name, partition.partition_index}], nullptr);
+      if (question == nullptr) continue;
+      const Question& asked = *question;
       auto& answer = out.partitions.emplace_back();
       answer.partition_index = partition.partition_index;
       answer.error_code = asked.error;

@@ -50,16 +50,69 @@ TEST_F(PartitionsTest, EachBatchHasItsOwnError) {
     EXPECT_EQ((co_await client.produce("t", 0, rotten)).error, ErrorCode::kCorruptMessage);
     storage::Bytes short_batch = make_batch({"abc"});
     short_batch.pop_back();
-    EXPECT_EQ((co_await client.produce("t", 0, short_batch)).error, ErrorCode::kCorruptMessage);
+    EXPECT_EQ((co_await client.produce("t", 0, short_batch)).error, ErrorCode::kInvalidRecord) << "no batch at all";
+    storage::Bytes more = make_batch({"abc"});
+    more.push_back(std::byte{0});
+    EXPECT_EQ((co_await client.produce("t", 0, more)).error, ErrorCode::kInvalidRecord);
     storage::Bytes old = make_batch({"abc"});
     old[16] = std::byte{1};  // magic
-    EXPECT_EQ((co_await client.produce("t", 0, old)).error, ErrorCode::kUnsupportedForMessageFormat);
+    EXPECT_EQ((co_await client.produce("t", 0, old)).error, ErrorCode::kInvalidRecord);
+    EXPECT_EQ((co_await client.produce("t", 0, old, -1, 2)).error, ErrorCode::kUnsupportedForMessageFormat);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}), -1, 2)).error,
+              ErrorCode::kUnsupportedForMessageFormat)
+        << "whatever it holds";
+    EXPECT_EQ((co_await client.produce("missing", 0, make_batch({"a"}), 2)).error, ErrorCode::kUnknownTopicOrPartition);
     storage::BatchToWrite transactional{.producer_id = 7, .producer_epoch = 0, .base_sequence = 0};
     transactional.transactional = true;
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, transactional))).error, ErrorCode::kInvalidTxnState);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, transactional))).error,
+              ErrorCode::kTransactionalIdAuthorizationFailed);
     // Nothing of all that is stored.
     EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 0);
     EXPECT_EQ((co_await client.produce("t", 0, make_batch({"good"}))).base_offset, 0);
+  });
+}
+
+TEST_F(PartitionsTest, OfAPartitionNamedTwiceNothingIsStored) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    const storage::Bytes batch = make_batch({"x"});
+    kafka::ProduceRequest request;
+    request.acks = -1;
+    request.timeout_ms = 1000;
+    request.topic_data.push_back({.name = "t"});
+    for (const int32_t index : {0, 1, 0, 0, 9, 9}) {
+      request.topic_data[0].partition_data.push_back({.index = index, .records = {.whole = batch}});
+    }
+    const auto answer = co_await client.call(request, 9);
+    const auto& results = answer.message.responses.at(0).partition_responses;
+    EXPECT_EQ(results.size(), 3U) << "each partition is answered once";
+    EXPECT_EQ(results.at(0).error_code, ErrorCode::kInvalidRequest);
+    EXPECT_EQ(results.at(1).error_code, ErrorCode::kNone);
+    EXPECT_EQ(results.at(2).error_code, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 0);
+    EXPECT_EQ((co_await client.fetch("t", 1, 0)).values, (Values{"x"}));
+  });
+}
+
+TEST_F(PartitionsTest, ABatchThatTheLogRefusesIsToldTheLogsStart) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    storage::BatchToWrite control;
+    control.control = true;
+    const storage::Bytes marker = make_batch({"x"}, control);
+    storage::Bytes rotten = make_batch({"x"});
+    rotten.back() ^= std::byte{1};
+    for (const auto& [batch, start] : {std::pair(marker, 0), std::pair(rotten, -1)}) {
+      kafka::ProduceRequest request;
+      request.acks = -1;
+      request.timeout_ms = 1000;
+      request.topic_data.push_back({.name = "t"});
+      request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
+      const auto answer = co_await client.call(request, 9);
+      EXPECT_EQ(answer.message.responses.at(0).partition_responses.at(0).log_start_offset, start);
+    }
   });
 }
 
@@ -158,6 +211,46 @@ TEST_F(PartitionsTest, TheLargestTimestampNamesItsRecord) {
     const auto largest = co_await client.list_offset("t", 0, -3);
     EXPECT_EQ(largest.offset, 2);
     EXPECT_EQ(largest.timestamp, 9'000);
+  });
+}
+
+TEST_F(PartitionsTest, FetchReadsEachPartitionOnceAndOnlyAsItMay) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    (void)co_await client.produce("t", 0, make_batch({"a"}));
+    (void)co_await client.produce("t", 0, make_batch({"b"}));
+    const auto ask = [&](const kafka::FetchRequest& request) -> Task<kafka::FetchResponse::Topic::Partition> {
+      const auto answer = co_await client.call(request, 12);
+      EXPECT_EQ(answer.message.responses.size(), 1U);
+      EXPECT_EQ(answer.message.responses.at(0).partitions.size(), 1U);
+      kafka::FetchResponse::Topic::Partition only = answer.message.responses.at(0).partitions.at(0);
+      only.records = {.whole = {}, .is_null = only.records.whole.empty()};  // the bytes go with the answer
+      co_return only;
+    };
+    kafka::FetchRequest twice = Client::fetch_request("t", 0, 0);
+    twice.topics[0].partitions.push_back(twice.topics[0].partitions[0]);
+    twice.topics[0].partitions[1].fetch_offset = 2;
+    EXPECT_TRUE((co_await ask(twice)).records.is_null) << "the last offset counts";
+    kafka::FetchRequest other = Client::fetch_request("t", 0, 0);
+    other.topics[0].partitions[0].last_fetched_epoch = 5;
+    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kOffsetOutOfRange) << "an epoch that is not known";
+    other = Client::fetch_request("t", 0, 0);
+    other.topics[0].partitions[0].current_leader_epoch = -2;
+    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kNone) << "any negative epoch is none";
+    other.replica_id = 7;
+    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kNotLeaderOrFollower);
+    other.topics[0].partitions[0].current_leader_epoch = 0;
+    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kUnknownLeaderEpoch) << "as a replica of another epoch";
+    other.replica_id = -1;
+    other.isolation_level = 1;
+    EXPECT_TRUE((co_await ask(other)).aborted_transactions.has_value());
+    other.topics[0].partitions[0].fetch_offset = 9;
+    EXPECT_FALSE((co_await ask(other)).aborted_transactions.has_value());
+    other.isolation_level = 2;
+    EXPECT_EQ((co_await client.call(other, 12)).message.error_code, ErrorCode::kInvalidRequest);
+    EXPECT_EQ((co_await client.call(other, 4)).message.responses.at(0).partitions.at(0).error_code,
+              ErrorCode::kInvalidRequest);
   });
 }
 
@@ -300,6 +393,37 @@ TEST_F(PartitionsTest, OffsetsAreFoundByPositionAndTime) {
     EXPECT_EQ(epochs.message.topics.at(0).partitions.at(0).end_offset, 3);
     EXPECT_EQ(epochs.message.topics.at(0).partitions.at(0).leader_epoch, 0);
     EXPECT_EQ(epochs.message.topics.at(0).partitions.at(1).error_code, ErrorCode::kUnknownTopicOrPartition);
+  });
+}
+
+TEST_F(PartitionsTest, OffsetsThatCannotBeAskedForAreRefused) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    (void)co_await client.produce("t", 0, make_batch({"a"}));
+    kafka::ListOffsetsRequest request;
+    request.replica_id = -1;
+    request.topics.push_back({.name = "t"});
+    for (const int32_t index : {0, 1, 0, 9}) {
+      request.topics[0].partitions.push_back({.partition_index = index, .timestamp = -1});
+    }
+    const auto twice = co_await client.call(request, 7);
+    const auto& partitions = twice.message.topics.at(0).partitions;
+    EXPECT_EQ(partitions.size(), 3U);
+    EXPECT_EQ(partitions.at(0).error_code, ErrorCode::kInvalidRequest);
+    EXPECT_EQ(partitions.at(1).error_code, ErrorCode::kNone);
+    const auto only = [&](int64_t timestamp, int16_t version, int32_t epoch = -1,
+                          int8_t isolation = 0) -> Task<ErrorCode> {
+      kafka::ListOffsetsRequest one = request;
+      one.isolation_level = isolation;
+      one.topics[0].partitions = {{.partition_index = 0, .current_leader_epoch = epoch, .timestamp = timestamp}};
+      co_return (co_await client.call(one, version)).message.topics.at(0).partitions.at(0).error_code;
+    };
+    EXPECT_EQ(co_await only(-3, 7), ErrorCode::kNone);
+    EXPECT_EQ(co_await only(-3, 6), ErrorCode::kUnsupportedVersion);
+    EXPECT_EQ(co_await only(-7, 7), ErrorCode::kUnsupportedVersion);
+    EXPECT_EQ(co_await only(-1, 7, -2), ErrorCode::kFencedLeaderEpoch) << "not an epoch, and not none";
+    EXPECT_EQ(co_await only(-1, 7, -1, 2), ErrorCode::kInvalidRequest);
   });
 }
 

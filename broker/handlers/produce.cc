@@ -33,12 +33,14 @@ constexpr int16_t kAcksAll = -1;
 // One partition of the request, and what became of it.
 struct Entry {
   const ProduceRequest::Topic::Partition* asked = nullptr;
+  AskedTopic asked_topic;
   const TopicImage* topic = nullptr;
+  bool repeats = false;  // an earlier entry is of the same partition, and answers for it
   int32_t leader_epoch = -1;
   CoreId owner = 0;
   bool wait_durable = true;
   ErrorCode error = ErrorCode::kNone;
-  storage::AppendResult result;
+  storage::AppendResult result{.log_start_offset = -1};
   RefusedBatch refused;  // words, if there is an error
 };
 
@@ -60,6 +62,12 @@ ErrorCode append_error(Errc error) {
   return error_code_of(error);
 }
 
+// Where the log looked at a batch's meaning and refused it, clients are told the log's start.
+bool tells_log_start(Errc error) {
+  return error == Errc::kInvalidRecord || error == Errc::kInvalidTimestamp || error == Errc::kOutOfOrder ||
+         error == Errc::kFenced || error == Errc::kUnknownProducer;
+}
+
 // Appends one entry, waiting for room if the core has none just now.
 Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& partition, Instant deadline) {
   const net::kafka::Bytes whole = entry.asked->records.whole;
@@ -73,6 +81,7 @@ Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& par
     }
     if (appended.error() != Errc::kNoMemory || there.core().now() >= deadline) {
       entry.error = append_error(appended.error());
+      if (tells_log_start(appended.error())) entry.result.log_start_offset = partition.log_start_offset();
       co_return;
     }
     there.tell_if_readers_hold_room();
@@ -137,6 +146,7 @@ RecycledVector<Entry> locate_entries(const ClusterView& view, const ProduceReque
     for (const auto& partition : topic.partition_data) {
       Entry& entry = entries.emplace_back();
       entry.asked = &partition;
+      entry.asked_topic = asked;
       const Located found = locate(view, asked, partition.index, -1);
       entry.error = found.error;
       entry.topic = found.topic;
@@ -146,38 +156,62 @@ RecycledVector<Entry> locate_entries(const ClusterView& view, const ProduceReque
       if (entry.error == ErrorCode::kNone && entry.topic->name == "__consumer_offsets") {
         entry.error = ErrorCode::kInvalidTopicException;  // as Kafka: only the coordinator writes there
       }
-      // An empty set of records is not a batch.
-      if (entry.error == ErrorCode::kNone && (partition.records.is_null || partition.records.whole.empty())) {
-        entry.error = ErrorCode::kInvalidRecord;
-      }
     }
   }
   return entries;
 }
 
-// A partition named twice: its first batch counts, the others are refused and nothing of them is stored. (In Kafka the
-// last one wins and the client cannot tell.)
+// A partition named twice is refused as a whole, and nothing of it is stored: it has one answer, which could not tell
+// which of its batches are. (In Kafka the last one wins and the client cannot tell.)
 void refuse_duplicates(RecycledVector<Entry>& entries) {
-  RecycledVector<Entry*> order;
+  reactor::RecycledMap<std::pair<AskedTopic, int32_t>, Entry*> named;
   for (Entry& entry : entries) {
-    if (entry.error == ErrorCode::kNone) order.push_back(&entry);
-  }
-  const auto key = [](const Entry* entry) {
-    return std::pair(std::string_view(entry->topic->name), entry->asked->index);
-  };
-  // Entries lie in one vector: of two with the same key, the lower address came first.
-  std::ranges::sort(order, [&](const Entry* a, const Entry* b) { return std::pair(key(a), a) < std::pair(key(b), b); });
-  for (size_t i = 1; i < order.size(); ++i) {
-    if (key(order[i]) == key(order[i - 1])) order[i]->error = ErrorCode::kInvalidRequest;
+    Entry*& first = named[{entry.asked_topic, entry.asked->index}];
+    if (first == nullptr) {
+      first = &entry;
+      continue;
+    }
+    entry.repeats = true;
+    if (first->error == ErrorCode::kNone) first->error = ErrorCode::kInvalidRequest;
+    entry.error = first->error;
   }
 }
 
-// Transactions have no coordinator yet; a transactional batch would never become visible or be cleaned up.
-void refuse_transactional(RecycledVector<Entry>& entries) {
+// Before version 3 a request holds message sets of the older formats, which are not taken, whatever is in it.
+void refuse_old_formats(RecycledVector<Entry>& entries) {
   for (Entry& entry : entries) {
-    if (entry.error != ErrorCode::kNone) continue;
+    if (entry.error == ErrorCode::kNone) entry.error = ErrorCode::kUnsupportedForMessageFormat;
+  }
+}
+
+// What a request of version 3 or newer has to hold for each partition: one whole batch of format version 2 and nothing
+// else. What else is wrong with it the log finds.
+bool holds_one_batch(const net::kafka::Records& records) {
+  if (records.is_null) return false;
+  const auto batch = storage::RecordBatchView::parse(records.whole);
+  if (!batch) return batch.error() == Errc::kCorrupt;
+  return batch->size_bytes() == records.whole.size();
+}
+
+void refuse_no_batches(RecycledVector<Entry>& entries) {
+  for (Entry& entry : entries) {
+    const bool is_refused = entry.error == ErrorCode::kNone && !holds_one_batch(entry.asked->records);
+    if (is_refused) entry.error = ErrorCode::kInvalidRecord;
+  }
+}
+
+// Transactions have no coordinator yet; a transactional batch would never become visible or be cleaned up. Without a
+// transactional id the whole request is refused, as in Kafka.
+void refuse_transactional(const ProduceRequest& body, RecycledVector<Entry>& entries) {
+  const auto is_transactional = [](const Entry& entry) {
     const auto batch = storage::RecordBatchView::parse(entry.asked->records.whole);
-    if (batch && batch->is_transactional()) entry.error = ErrorCode::kInvalidTxnState;
+    return batch && batch->is_transactional();
+  };
+  if (!body.transactional_id && std::ranges::any_of(entries, is_transactional)) {
+    for (Entry& entry : entries) entry.error = ErrorCode::kTransactionalIdAuthorizationFailed;
+  }
+  for (Entry& entry : entries) {
+    if (entry.error == ErrorCode::kNone && is_transactional(entry)) entry.error = ErrorCode::kInvalidTxnState;
   }
 }
 
@@ -194,6 +228,7 @@ ProduceResponse::Topic::Partition refusal_to_wire(const Entry& entry) {
   answer.index = entry.asked->index;
   answer.error_code = entry.error;
   answer.base_offset = -1;
+  answer.log_start_offset = entry.result.log_start_offset;
   if (!entry.refused.message.empty()) answer.error_message = entry.refused.message;
   for (const RefusedBatch::Record& record : entry.refused.records) {
     answer.record_errors.push_back({.batch_index = record.batch_index, .batch_index_error_message = record.message});
@@ -212,6 +247,7 @@ ProduceResponse to_wire(const ProduceRequest& body, const RecycledVector<Entry>&
     out.partition_responses.reserve(topic.partition_data.size());
     for (const auto& partition : topic.partition_data) {
       const Entry& entry = entries[at++];
+      if (entry.repeats) continue;
       if (entry.error != ErrorCode::kNone) {
         out.partition_responses.push_back(refusal_to_wire(entry));
         continue;
@@ -233,11 +269,15 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
   RecycledVector<Entry> entries = locate_entries(*view, *body, is_by_topic_id(request));
+  constexpr int16_t kFirstOfBatches = 3;
+  request.header.version < kFirstOfBatches ? refuse_old_formats(entries) : refuse_no_batches(entries);
   if (body->acks != kAcksNone && body->acks != kAcksLeader && body->acks != kAcksAll) {
-    for (Entry& entry : entries) entry.error = ErrorCode::kInvalidRequiredAcks;
+    for (Entry& entry : entries) {
+      if (entry.error == ErrorCode::kNone) entry.error = ErrorCode::kInvalidRequiredAcks;
+    }
   }
   refuse_duplicates(entries);
-  refuse_transactional(entries);
+  refuse_transactional(*body, entries);
   RecycledVector<RecycledVector<Entry*>> by_core(core.core().core_count());
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone) by_core[entry.owner].push_back(&entry);

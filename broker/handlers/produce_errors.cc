@@ -64,11 +64,12 @@ RefusedBatch explain_refusal(ErrorCode error, storage::ByteView batch, const sto
     case ErrorCode::kCorruptMessage:
       return {.message = "The batch does not match its checksum or its stated length", .records = {}};
     case ErrorCode::kInvalidRecord:
-      return {.message = batch.empty() ? "There is no batch" : "The batch breaks a rule of the record format",
+      return {.message = "There is not one whole batch of format version 2, or it breaks a rule of the format",
               .records = {}};
     case ErrorCode::kUnsupportedForMessageFormat:
       return {.message = "Only batches of format version 2 are taken", .records = {}};
     case ErrorCode::kInvalidTxnState:
+    case ErrorCode::kTransactionalIdAuthorizationFailed:
       return {.message = "Transactions are not served in this version", .records = {}};
     default:
       return {};  // the code says it all, and clients have its words
