@@ -77,6 +77,13 @@ void add_layers(const ConfigLayers& layers, const std::vector<std::string_view>&
   }
 }
 
+// Text without a default is an empty text; a number without one has no value.
+std::optional<std::string> default_value(const BrokerKey& key) {
+  const bool is_list = key.type == KeyType::kList;
+  if (key.default_value.empty() && !is_list) return std::nullopt;
+  return std::string(key.default_value);
+}
+
 DescribedConfig describe_topic_key(const TopicConfigDefinition& row, const ConfigMap& own, const ConfigMap& defaults,
                                    const ConfigLayers& layers) {
   DescribedConfig config;
@@ -84,20 +91,19 @@ DescribedConfig describe_topic_key(const TopicConfigDefinition& row, const Confi
   config.wire_type = wire_type(row.type);
   config.documentation = row.documentation;
   const auto set = own.find(row.name);
-  if (set != own.end()) config.synonyms.push_back({row.name, set->second, ConfigSource::kTopic});
+  if (set != own.end()) {
+    config.synonyms.push_back({row.name, shown_topic_config(row, set->second), ConfigSource::kTopic});
+  }
   add_layers(layers, broker_keys_of(row), config.synonyms);
-  config.synonyms.push_back(
-      {row.broker_key.empty() ? row.name : row.broker_key, std::string(row.default_value), ConfigSource::kDefault});
+  // The default of a key that stands for a coarser unit of time is that unit's.
+  const BrokerKey* broker_key = find_broker_key(row.broker_key);
+  if (broker_key == nullptr || default_value(*broker_key)) {
+    config.synonyms.push_back(
+        {row.broker_key.empty() ? row.name : row.broker_key, std::string(row.default_value), ConfigSource::kDefault});
+  }
   // Not simply the first synonym's: that may be in hours.
-  config.value = set != own.end() ? set->second : defaults.at(std::string(row.name));
+  config.value = shown_topic_config(row, set != own.end() ? set->second : defaults.at(std::string(row.name)));
   return config;
-}
-
-// Text without a default is an empty text; a number without one has no value.
-std::optional<std::string> default_value(const BrokerKey& key) {
-  const bool is_list = key.type == KeyType::kList;
-  if (key.default_value.empty() && !is_list) return std::nullopt;
-  return std::string(key.default_value);
 }
 
 DescribedConfig describe_broker_key(const BrokerKey& key, const ConfigLayers& layers) {
@@ -108,11 +114,13 @@ DescribedConfig describe_broker_key(const BrokerKey& key, const ConfigLayers& la
   config.is_sensitive = key.type == KeyType::kPassword;
   config.documentation = broker_key_documentation(key.name);
   add_layers(layers, {key.name}, config.synonyms);
-  config.synonyms.push_back({key.name, default_value(key), ConfigSource::kDefault});
+  if (auto value = default_value(key)) {
+    config.synonyms.push_back({key.name, std::move(value), ConfigSource::kDefault});
+  }
   if (config.is_sensitive) {
     for (ConfigSynonym& synonym : config.synonyms) synonym.value.reset();
   }
-  config.value = config.synonyms.front().value;
+  if (!config.synonyms.empty()) config.value = config.synonyms.front().value;
   return config;
 }
 

@@ -32,10 +32,10 @@ struct DescribedConfig {
   bool read_only = false;
   bool is_sensitive = false;
   int8_t wire_type = 0;                 // Kafka's number: 1 boolean, 2 string, 3 int ...
-  std::vector<ConfigSynonym> synonyms;  // the one that counts first; never empty
+  std::vector<ConfigSynonym> synonyms;  // the one that counts first; a default that is no value is none
   std::string documentation;
 
-  ConfigSource source() const { return synonyms.front().source; }
+  ConfigSource source() const { return synonyms.empty() ? ConfigSource::kDefault : synonyms.front().source; }
 };
 
 // Every topic key, ordered by name. `own` are the settings of the topic itself.

@@ -167,6 +167,27 @@ std::optional<std::string> topic_config_problem(std::string_view name, std::stri
   return fmt::format("Invalid value {} for {}: must be {}", value, name, expectation(*definition));
 }
 
+std::string shown_topic_config(const TopicConfigDefinition& definition, std::string_view value) {
+  switch (definition.type) {
+    case ConfigType::kBoolean:
+      return parse_boolean(value).value_or(false) ? "true" : "false";
+    case ConfigType::kInt:
+    case ConfigType::kLong:
+      return fmt::format("{}", parse_number<int64_t>(value).value_or(0));
+    case ConfigType::kList: {
+      std::vector<std::string_view> elements;
+      for (const std::string_view element : split(value, ',')) {
+        if (std::ranges::find(elements, element) == elements.end()) elements.push_back(element);
+      }
+      return fmt::format("{}", fmt::join(elements, ","));
+    }
+    case ConfigType::kDouble:
+    case ConfigType::kString:
+      break;
+  }
+  return std::string(trimmed(value));
+}
+
 std::optional<std::string> topic_config_conflict(const ConfigMap& effective) {
   const TopicConfig config = typed_topic_config(effective, {});
   if (config.min_compaction_lag_ms > config.max_compaction_lag_ms) {

@@ -41,7 +41,11 @@ const TopicConfigDefinition* find_topic_config(std::string_view name);
 // key: the nearest known one); nothing when it is right.
 std::optional<std::string> topic_config_problem(std::string_view name, std::string_view value);
 
-// The same for settings that are right one by one but not together.
+// A valid value in the one form in which it is shown: without blanks around it, `true` and `false` in small letters,
+// numbers without a leading "+" or "0", each element of a list once and with nothing but a comma between them.
+std::string shown_topic_config(const TopicConfigDefinition& definition, std::string_view value);
+
+// What is wrong with settings that are right one by one but not together.
 std::optional<std::string> topic_config_conflict(const ConfigMap& effective);
 
 // What a topic without settings of its own gets: Kafka's defaults (ours where they differ), overlaid with the broker

@@ -10,6 +10,7 @@
 
 #include "broker/config/connection_limits.h"
 #include "broker/metadata/refusal.h"
+#include "broker/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
@@ -21,7 +22,8 @@ using Operation = ConfigChange::Operation;
 // One resource while its changes are worked out.
 struct Altering {
   bool is_topic = false;
-  ConfigMap before;  // its own settings
+  bool missing = false;  // there is no such topic
+  ConfigMap before;      // its own settings
   ConfigMap after;
   ConfigMap inherited;  // what holds where it has none, by the same keys
 };
@@ -69,9 +71,6 @@ std::optional<Refusal> change_list(Altering& altering, const ConfigChange& chang
 }
 
 std::optional<Refusal> apply_change(Altering& altering, const ConfigChange& change) {
-  if (change.operation != Operation::kDelete && !change.value) {
-    return refuse(ErrorCode::kInvalidRequest, "Null value not supported for {}", change.name);
-  }
   switch (change.operation) {
     case Operation::kSet:
       altering.after.insert_or_assign(change.name, *change.value);
@@ -83,8 +82,7 @@ std::optional<Refusal> apply_change(Altering& altering, const ConfigChange& chan
     case Operation::kSubtract:
       return change_list(altering, change);
   }
-  return refuse(ErrorCode::kInvalidRequest, "Unknown operation {} on {}", static_cast<int>(change.operation),
-                change.name);
+  return std::nullopt;  // check_form() knows no other
 }
 
 // Each value that is new, then all of them together.
@@ -104,13 +102,27 @@ std::optional<Refusal> check_values(const Altering& altering) {
   return std::nullopt;
 }
 
-std::optional<Refusal> check_names(const AlterConfigResource& resource) {
+// What can be told without knowing the resource.
+std::optional<Refusal> check_form(const AlterConfigResource& resource) {
   std::set<std::string_view> names;
   for (const ConfigChange& change : resource.changes) {
     if (!names.insert(change.name).second) {
       return refuse(ErrorCode::kInvalidRequest, "Config key {} is named twice", change.name);
     }
+    if (change.operation != Operation::kDelete && !change.value) {
+      return refuse(ErrorCode::kInvalidRequest, "Null value not supported for {}", change.name);
+    }
+    if (change.operation < Operation::kSet || change.operation > Operation::kSubtract) {
+      return refuse(ErrorCode::kInvalidRequest, "Unknown operation {} on {}", static_cast<int>(change.operation),
+                    change.name);
+    }
   }
+  return std::nullopt;
+}
+
+std::optional<Refusal> check_topic_name(std::string_view name) {
+  if (name.empty()) return refuse(ErrorCode::kInvalidRequest, "Default topic resources are not allowed");
+  if (auto problem = topic_name_problem(name)) return Refusal{ErrorCode::kInvalidTopicException, std::move(*problem)};
   return std::nullopt;
 }
 
@@ -143,13 +155,12 @@ std::optional<Refusal> find_broker(const MetadataImage& image, int32_t node_id, 
 
 std::optional<Refusal> find_topic(const MetadataImage& image, int32_t node_id, const ConfigMap& given,
                                   const AlterConfigResource& resource, Altering& altering) {
-  if (resource.name.empty()) return refuse(ErrorCode::kInvalidRequest, "Default topic resources are not allowed");
-  const TopicImage* topic = image.topic(resource.name);
-  if (topic == nullptr) {
-    return refuse(ErrorCode::kUnknownTopicOrPartition, "The topic '{}' does not exist", resource.name);
-  }
   altering.is_topic = true;
-  altering.before = topic->configs;
+  if (const TopicImage* topic = image.topic(resource.name)) {
+    altering.before = topic->configs;
+  } else {
+    altering.missing = true;
+  }
   altering.inherited = topic_config_defaults(merged(config_layers(image, node_id, given)));
   return std::nullopt;
 }
@@ -166,13 +177,17 @@ std::optional<Refusal> alter_one(const MetadataImage& image, int32_t node_id, co
                                  const AlterConfigsRequest& request, const AlterConfigResource& resource,
                                  AlterConfigsOutcome& outcome) {
   Altering altering;
+  if (auto refusal = check_form(resource)) return refusal;
   if (auto refusal = find_resource(image, node_id, given, resource, altering)) return refusal;
-  if (auto refusal = check_names(resource)) return refusal;
   if (!request.replace_all) altering.after = altering.before;
   for (const ConfigChange& change : resource.changes) {
     if (auto refusal = apply_change(altering, change)) return refusal;
   }
+  if (auto refusal = altering.is_topic ? check_topic_name(resource.name) : std::nullopt) return refusal;
   if (auto refusal = check_values(altering)) return refusal;
+  if (altering.missing) {  // said when nothing else is wrong, as in Kafka
+    return refuse(ErrorCode::kUnknownTopicOrPartition, "The topic '{}' does not exist", resource.name);
+  }
   if (request.validate_only) return std::nullopt;
   const size_t records = outcome.records.size();
   append_records(altering, resource, outcome.records);
@@ -199,12 +214,10 @@ AlterConfigsOutcome alter_configs(const MetadataImage& image, int32_t node_id, c
   for (const AlterConfigResource& resource : request.resources) ++times[{resource.type, resource.name}];
   AlterConfigsOutcome outcome;
   for (const AlterConfigResource& resource : request.resources) {
-    size_t& count = times[{resource.type, resource.name}];
-    if (count == 0) continue;  // the second of two: answered already
+    const size_t count = times[{resource.type, resource.name}];
     std::optional<Refusal> refusal;
-    if (count > 1) {
+    if (count > 1) {  // each of them is answered
       refusal = refuse(ErrorCode::kInvalidRequest, "Resource '{}' is in this request {} times", resource.name, count);
-      count = 0;
     } else {
       refusal = alter_one(image, node_id, given, request, resource, outcome);
     }
