@@ -198,9 +198,10 @@ MutableBytes RecordWriter::space_for(size_t bytes) {
 }
 
 void RecordWriter::refer(MutableBytes blocks) {
-  CHECK(pieces_ + 2 < kPiecesMax && used_ + blocks.size() <= record_end_);
+  CHECK(used_ + blocks.size() <= record_end_);
   CHECK((phase_ + used_) % kBlock == 0 && blocks.size() % kBlock == 0, "whole blocks lie at block boundaries");
   close_piece();
+  CHECK(pieces_ + 2 <= kPiecesMax, "these blocks, and what is copied behind them");
   list_[pieces_++] = {blocks.data(), blocks.size()};
   used_ += blocks.size();
 }

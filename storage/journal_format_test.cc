@@ -154,6 +154,33 @@ TEST(JournalFormat, WholeBlocksAreReferredToAndReadBack) {
   }
 }
 
+TEST(JournalFormat, ASubBlockRefersToAsMuchAsItsListHolds) {
+  std::vector<std::byte> block(kBlock);
+  std::vector<std::byte> staging(64 * kBlock);
+  RecordWriter writer(MutableBytes(staging), 0, 256 * kBlock);
+  size_t references = 0;
+  size_t records = 0;
+  // The first takes some of the list, the second all of the rest, and a third has nothing left.
+  for (const size_t most : {size_t{7}, size_t{1000}, size_t{1000}}) {
+    const size_t count = std::min(most, writer.references_max());
+    if (count == 0) break;
+    const size_t bytes = count * kBlock + 5;
+    ASSERT_LE(bytes, writer.aligned_payload_max(0));
+    writer.begin_data({.type = RecordType::kDataInline, .uid = 7}, 0, bytes, true);
+    for (size_t i = 0; i < count; ++i) writer.refer(block);
+    std::ranges::fill(writer.space_for(5), std::byte{1});
+    writer.end_data();
+    references += count;
+    ++records;
+  }
+  EXPECT_EQ(records, 2U);
+  EXPECT_EQ(writer.aligned_payload_max(0), 0U);
+  ASSERT_TRUE(writer.add_encoded(encode_meta_record({.type = RecordType::kLogStart, .first_offset = 1})));
+  const auto pieces = writer.finish();
+  EXPECT_EQ(pieces.size(), RecordWriter::kPiecesMax);
+  EXPECT_EQ(references + records + 1, pieces.size()) << "something copied before each record's blocks and behind all";
+}
+
 TEST(JournalFormat, ShortBytesAreRefused) {
   const StreamId stream = stream_of(1);
   const Bytes commit = make_commit(3 * kBlock, stream);
