@@ -302,7 +302,8 @@ TEST_F(VersionPitfalls, Pitfall22TransactionsAreNotAdvertisedAndRefused) {
     EXPECT_EQ(refused.message.producer_id, -1);
     storage::BatchToWrite header{.producer_id = 7, .producer_epoch = 0, .base_sequence = 0};
     header.transactional = true;
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, header))).error, ErrorCode::kInvalidTxnState);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, header))).error,
+              ErrorCode::kTransactionalIdAuthorizationFailed);
   });
 }
 

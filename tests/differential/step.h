@@ -89,8 +89,8 @@ class Filler {
   void fill(std::optional<T>& value) {
     if (value) fill(*value);
   }
-  template <class T>
-  void fill(std::vector<T>& values) {
+  template <class T, class Allocator>
+  void fill(std::vector<T, Allocator>& values) {
     for (T& value : values) fill(value);
   }
   template <class T>

@@ -131,8 +131,8 @@ class TreeBuilder {
   Value of(const std::optional<T>& value) {
     return value ? of(*value) : Value{};
   }
-  template <class T>
-  Value of(const std::vector<T>& values) {
+  template <class T, class Allocator>
+  Value of(const std::vector<T, Allocator>& values) {
     Value made{.kind = Value::Kind::kArray};
     for (const T& value : values) made.children.push_back(of(value));
     return made;
