@@ -30,6 +30,7 @@ constexpr std::string_view kEmptyName = "A name that is empty is a bad name; in 
 constexpr std::string_view kGone = "Kafka names a record that was deleted when none is left; here there is none then.";
 constexpr std::string_view kNegativeBytes = "A limit below 0 is taken for 0; in Kafka it is an internal error.";
 constexpr std::string_view kEmptyElement = "Adding nothing to a list changes nothing.";
+constexpr std::string_view kNoKeys = "Records are not looked at: a compacted topic takes one without a key.";
 constexpr std::string_view kClaim =
     "A batch is stored as it was sent; one that claims the broker's clock is refused. Kafka rewrites the claim.";
 constexpr std::string_view kBaseOffset =
@@ -73,6 +74,8 @@ constexpr auto kAccepted = std::to_array<AcceptedDifference>({
      kOpaque, State::kDiffers},
     {Key::kProduce, 3, 12, "responses.partition_responses.error_code", "", "INVALID_RECORD", "NONE",
      "wrong record length", kOpaque, State::kDiffers},
+    {Key::kProduce, 3, 12, "responses.partition_responses.error_code", "", "INVALID_RECORD", "NONE", "no keys", kNoKeys,
+     State::kDiffers},
     {Key::kProduce, 3, 12, "responses.partition_responses.error_code", "", "NONE", "INVALID_TIMESTAMP",
      "claims LogAppendTime", kClaim, State::kDiffers},
     {Key::kProduce, 3, 12, "responses.partition_responses.error_code", "", "INVALID_RECORD", "NONE", "base offset set",

@@ -76,6 +76,7 @@ void leave_out_not_compared(Value& value) {
 }
 
 void sort_arrays(Value& value) {
+  for (Value& child : value.children) sort_arrays(child);
   const bool named = value.kind == Value::Kind::kArray && !value.children.empty() &&
                      value.children.front().kind == Value::Kind::kStructure;
   if (named) {
@@ -83,9 +84,9 @@ void sort_arrays(Value& value) {
     const auto order = [](const Value& v) { return std::pair(key_of(v), printed(v)); };
     std::ranges::sort(value.children, {}, order);
     merge_equal(value.children);
+    for (Value& child : value.children) sort_arrays(child);
     std::ranges::sort(value.children, {}, order);
   }
-  for (Value& child : value.children) sort_arrays(child);
 }
 
 class Comparison {
