@@ -297,9 +297,11 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
   if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
   const std::shared_ptr<const ClusterView> view = core.view();
   RecycledDeque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
+  // From version 15 on the replica stands elsewhere.
+  const int32_t replica = std::max(body->replica_id, body->replica_state.replica_id);
   for (Entry& entry : entries) {
     // No partition has a replica besides this broker's.
-    const bool is_replica = body->replica_id >= 0 && entry.error == ErrorCode::kNone;
+    const bool is_replica = replica >= 0 && entry.error == ErrorCode::kNone;
     if (is_replica) {
       entry.error = entry.where.error =
           entry.asked->current_leader_epoch >= 0 ? ErrorCode::kUnknownLeaderEpoch : ErrorCode::kNotLeaderOrFollower;

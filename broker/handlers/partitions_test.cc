@@ -242,6 +242,14 @@ TEST_F(PartitionsTest, FetchReadsEachPartitionOnceAndOnlyAsItMay) {
     EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kNotLeaderOrFollower);
     other.topics[0].partitions[0].current_leader_epoch = 0;
     EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kUnknownLeaderEpoch) << "as a replica of another epoch";
+    kafka::MetadataRequest names;
+    names.topics.emplace().push_back({.name = "t"});
+    const auto named = co_await client.call(names, 12);
+    kafka::FetchRequest late = Client::fetch_request("", 0, 0);
+    late.topics[0].topic_id = named.message.topics.at(0).topic_id;
+    late.replica_state.replica_id = 7;
+    EXPECT_EQ((co_await client.call(late, 15)).message.responses.at(0).partitions.at(0).error_code,
+              ErrorCode::kNotLeaderOrFollower);
     other.replica_id = -1;
     other.isolation_level = 1;
     EXPECT_TRUE((co_await ask(other)).aborted_transactions.has_value());
