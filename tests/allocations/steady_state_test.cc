@@ -157,8 +157,10 @@ TEST_P(SteadyState, ProduceOfBatchesToManyPartitions) {
 }
 
 TEST_P(SteadyState, ProduceWithManyRequestsInFlight) {
+  constexpr int kClients = 8;
   std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < 8; ++i) clients.push_back(std::make_unique<Client>(broker_));
+  clients.reserve(kClients);
+  for (int i = 0; i < kClients; ++i) clients.push_back(std::make_unique<Client>(broker_));
   const Batches batches{batch_of(1, 100)};
   const ProduceRequest request = produce_request(batches);
   constexpr int kInFlight = 5;

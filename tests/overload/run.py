@@ -182,6 +182,7 @@ def refused_above(broker, limit, tries):
             alive += load.answer_of(client) is not None
         except OSError:
             pass
+    for client in clients:  # not before all have had their answer: each that goes makes room for another
         load.close_hard(client)
     return alive
 
