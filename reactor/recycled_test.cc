@@ -1,3 +1,4 @@
+// Recycled memory: blocks come back for their size, no more is kept than the limit, containers and frames use it.
 #include "reactor/recycled.h"
 
 #include <gtest/gtest.h>
