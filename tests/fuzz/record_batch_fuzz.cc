@@ -38,10 +38,13 @@ void mend(std::vector<std::byte>& bytes, bool lengths) {
 }
 
 void check_records(const RecordBatchView& batch) {
-  int64_t last = -1;
+  // From the batch's base offset on: one near the largest, which a producer may write and an append replaces, wraps.
+  const auto base = static_cast<uint64_t>(batch.base_offset());
+  std::optional<uint64_t> last;
   const auto walked = walk_records(batch, [&](const RecordView& record) {
-    require(last < 0 || record.offset > last, "offsets of records rise");
-    last = record.offset;
+    const uint64_t delta = static_cast<uint64_t>(record.offset) - base;
+    require(!last || delta > *last, "offsets of records rise");
+    last = delta;
     RecordHeaderReader headers(record);
     int32_t count = 0;
     while (headers.next()) ++count;
