@@ -126,7 +126,8 @@ public class AdminScenario {
       expectEqual(entry.value(), "1234567", "value");
       expectEqual(entry.source(), ConfigEntry.ConfigSource.DYNAMIC_TOPIC_CONFIG, "source");
       expectEqual(entry.type(), ConfigEntry.ConfigType.LONG, "type");
-      expectEqual(entry.synonyms().size(), 2, "synonyms");
+      expectEqual(entry.synonyms().size(), 1, "synonyms (the default is in hours and has a name of its own, as in Kafka)");
+      expectEqual(describe(ConfigResource.Type.TOPIC, topic).get("segment.bytes").synonyms().size(), 1, "synonyms of a default");
       expectEqual(entry.documentation().isEmpty(), false, "no documentation");
       alter(ConfigResource.Type.TOPIC, topic, "cleanup.policy", "compact", AlterConfigOp.OpType.APPEND);
       expectEqual(describe(ConfigResource.Type.TOPIC, topic).get("cleanup.policy").value(), "delete,compact", "appended");
