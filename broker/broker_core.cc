@@ -125,7 +125,9 @@ void BrokerCore::tell_if_readers_hold_room() {
   // Clean chunks go when their room is wanted: above the cache's limit are only those that answers hold on to.
   if (engine_.stats().clean_bytes <= options_.engine.cache_bytes_max || core_.now() < next_word_on_room_) return;
   next_word_on_room_ = core_.now() + kRoomWordInterval;
-  for (CoreId to = 0; to < core_.core_count(); ++to) scope_.spawn(mail_readers_hold_room(*this, to));
+  for (size_t to = 0; to < core_.core_count(); ++to) {
+    scope_.spawn(mail_readers_hold_room(*this, static_cast<CoreId>(to)));
+  }
 }
 
 Task<void> BrokerCore::mail_readers_hold_room(BrokerCore& from, CoreId to) {

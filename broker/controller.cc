@@ -14,7 +14,6 @@ using net::kafka::ErrorCode;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
-using reactor::failure;
 using reactor::Result;
 using reactor::Task;
 using storage::Placement;

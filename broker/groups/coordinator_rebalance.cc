@@ -171,7 +171,7 @@ void GroupCoordinator::complete_join(Group& group, GroupTime now, GroupOutput& o
       response.protocol_name = group.protocol_name;
       response.leader_id = group.leader.value_or("");
       response.member_id = id;
-      if (group.is_leader(id)) response.members = std::move(for_leader);
+      if (group.is_leader(id)) response.members = std::exchange(for_leader, {});
       out.messages.push_back({*waiting, kNoPersist, std::move(response)});
     }
     restart_session(group, member, now);

@@ -12,7 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 using kafka::ConfigResourceType;
 using kafka::DescribeConfigsRequest;
-using kafka::DescribeConfigsResponse;
 using kafka::IncrementalAlterConfigsRequest;
 using Operation = IncrementalAlterConfigsRequest::Operation;
 
