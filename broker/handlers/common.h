@@ -96,4 +96,7 @@ inline Located locate(const ClusterView& view, std::string_view topic, int32_t i
   return locate(view, AskedTopic{.name = topic}, index, asked_epoch);
 }
 
+// READ_UNCOMMITTED and READ_COMMITTED; there are no others.
+inline bool knows_isolation_level(int8_t level) { return level == 0 || level == 1; }
+
 }  // namespace posthaste::broker

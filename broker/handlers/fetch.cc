@@ -158,8 +158,6 @@ Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entrie
   }
 }
 
-bool knows_isolation_level(int8_t level) { return level == 0 || level == 1; }
-
 bool is_unknown(ErrorCode error) {
   return error == ErrorCode::kUnknownTopicOrPartition || error == ErrorCode::kUnknownTopicId;
 }

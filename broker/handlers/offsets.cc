@@ -93,8 +93,6 @@ bool knows_timestamp(int64_t timestamp, int16_t version) {
   return timestamp >= 0 || timestamp == kLatest || timestamp == kEarliest;
 }
 
-bool knows_isolation_level(int8_t level) { return level == 0 || level == 1; }
-
 Task<void> answer_epoch_end(BrokerCore&, storage::Partition& partition, Question& question) {
   const storage::EpochEnd end = partition.end_offset_for_epoch(question.asked_epoch);
   question.epoch = end.epoch;

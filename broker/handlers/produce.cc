@@ -164,6 +164,7 @@ RecycledVector<Entry> locate_entries(const ClusterView& view, const ProduceReque
 // A partition named twice is refused as a whole, and nothing of it is stored: it has one answer, which could not tell
 // which of its batches are. (In Kafka the last one wins and the client cannot tell.)
 void refuse_duplicates(RecycledVector<Entry>& entries) {
+  if (entries.size() < 2) return;  // most requests
   reactor::RecycledMap<std::pair<AskedTopic, int32_t>, Entry*> named;
   for (Entry& entry : entries) {
     Entry*& first = named[{entry.asked_topic, entry.asked->index}];
