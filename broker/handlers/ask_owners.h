@@ -1,6 +1,5 @@
 // Asking the cores that own partitions, one mail per core. For requests that ask the same of many partitions.
 #pragma once
-#include <deque>
 #include <vector>
 
 #include "broker/handlers/common.h"
@@ -38,9 +37,9 @@ reactor::Task<void> answer_on_owner(BrokerCore& there, const std::vector<Questio
 
 }  // namespace detail
 
-// Asks each owner once, one core after the other.
+// Asks each owner once, one core after the other. `questions`: any sequence of them that stays where it is.
 template <class Question>
-reactor::Task<void> ask_owners(BrokerCore& core, std::deque<Question>& questions, Answerer<Question> answer,
+reactor::Task<void> ask_owners(BrokerCore& core, auto& questions, Answerer<Question> answer,
                                AnswerOrder order = AnswerOrder::kOneByOne) {
   std::vector<std::vector<Question*>> by_core(core.core().core_count());
   for (Question& question : questions) {

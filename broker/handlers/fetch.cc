@@ -9,6 +9,7 @@
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/named_partitions.h"
 #include "net/kafka/fetch.h"
 #include "reactor/planted_bugs.h"
 
@@ -175,8 +176,8 @@ Entry locate_entry(const ClusterView& view, const AskedTopic& topic, const Fetch
 // What is to be read: all that the session holds, or what the request names. The entries refer to one of them.
 RecycledDeque<Entry> locate_entries(const ClusterView& view, const FetchRequest& body, const FetchContext& fetch,
                                     bool by_id) {
-  RecycledDeque<Entry> entries;
   if (fetch.session) {
+    RecycledDeque<Entry> entries;
     for (auto& [key, entry] : fetch.session->entries()) {
       const AskedTopic topic{.name = key.topic, .id = key.topic_id, .by_id = by_id};
       entries.push_back(locate_entry(view, topic, entry.wish));
@@ -185,19 +186,47 @@ RecycledDeque<Entry> locate_entries(const ClusterView& view, const FetchRequest&
     return entries;
   }
   // Of a partition that is named twice the last wish counts.
-  reactor::RecycledMap<std::pair<AskedTopic, int32_t>, Entry*> named;
+  NamedPartitions<Entry> named;
   for (const FetchRequest::Topic& asked : body.topics) {
     const AskedTopic topic{.name = asked.topic, .id = asked.topic_id, .by_id = by_id};
     for (const auto& partition : asked.partitions) {
-      Entry*& entry = named[{topic, partition.partition}];
-      if (entry == nullptr) entry = &entries.emplace_back();
-      *entry = locate_entry(view, topic, partition);
+      named.name(topic, partition.partition).value = locate_entry(view, topic, partition);
     }
   }
-  return entries;
+  return std::move(named.values());
+}
+
+// No partition has a replica besides this broker's.
+void refuse_replicas(const FetchRequest& body, RecycledDeque<Entry>& entries) {
+  // From version 15 on the replica stands elsewhere.
+  if (std::max(body.replica_id, body.replica_state.replica_id) < 0) return;
+  for (Entry& entry : entries) {
+    if (entry.error != ErrorCode::kNone) continue;
+    entry.error = entry.where.error =
+        entry.asked->current_leader_epoch >= 0 ? ErrorCode::kUnknownLeaderEpoch : ErrorCode::kNotLeaderOrFollower;
+  }
+}
+
+// An isolation level that does not exist matters where something would be read. Returns the error of the whole answer;
+// versions that have none say it of every partition.
+ErrorCode check_isolation_level(const FetchRequest& body, int16_t version, RecycledDeque<Entry>& entries) {
+  const bool reads = std::ranges::any_of(entries, [](const Entry& entry) { return !is_unknown(entry.where.error); });
+  if (!reads || knows_isolation_level(body.isolation_level)) return ErrorCode::kNone;
+  constexpr int16_t kFirstWithTopLevelError = 7;
+  if (version >= kFirstWithTopLevelError) return ErrorCode::kInvalidRequest;
+  for (Entry& entry : entries) entry.error = entry.where.error = ErrorCode::kInvalidRequest;
+  return ErrorCode::kNone;
 }
 
 using EntriesByCore = RecycledVector<RecycledVector<Entry*>>;
+
+EntriesByCore entries_by_core(BrokerCore& core, RecycledDeque<Entry>& entries) {
+  EntriesByCore by_core(core.core().core_count());
+  for (Entry& entry : entries) {
+    if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);
+  }
+  return by_core;
+}
 
 struct Round {
   uint64_t bytes = 0;
@@ -278,6 +307,19 @@ uint64_t share_of_memory(BrokerCore& core, uint64_t asked) {
   return std::min({asked, share, core.fetch_memory().total()});
 }
 
+// What to wait for: more than was seen, in any of them. All could be read.
+FetchWaits::WatchedList watched(const RecycledDeque<Entry>& entries) {
+  FetchWaits::WatchedList list;
+  list.reserve(entries.size());
+  for (const Entry& entry : entries) {
+    list.push_back({.owner = entry.where.owner,
+                    .topic = entry.where.topic->id.bytes,
+                    .partition = entry.where.index,
+                    .seen = entry.high_watermark});
+  }
+  return list;
+}
+
 FetchResponse refused(ErrorCode error) {
   FetchResponse response;
   response.error_code = error;
@@ -295,28 +337,10 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
   if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
   const std::shared_ptr<const ClusterView> view = core.view();
   RecycledDeque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
-  // From version 15 on the replica stands elsewhere.
-  const int32_t replica = std::max(body->replica_id, body->replica_state.replica_id);
-  for (Entry& entry : entries) {
-    // No partition has a replica besides this broker's.
-    const bool is_replica = replica >= 0 && entry.error == ErrorCode::kNone;
-    if (is_replica) {
-      entry.error = entry.where.error =
-          entry.asked->current_leader_epoch >= 0 ? ErrorCode::kUnknownLeaderEpoch : ErrorCode::kNotLeaderOrFollower;
-    }
-  }
-  const bool reads = std::ranges::any_of(entries, [](const Entry& entry) { return !is_unknown(entry.where.error); });
-  if (reads && !knows_isolation_level(body->isolation_level)) {
-    constexpr int16_t kFirstWithTopLevelError = 7;
-    if (request.header.version >= kFirstWithTopLevelError) {
-      co_return respond(request, refused(ErrorCode::kInvalidRequest));
-    }
-    for (Entry& entry : entries) entry.error = entry.where.error = ErrorCode::kInvalidRequest;
-  }
-  EntriesByCore by_core(core.core().core_count());
-  for (Entry& entry : entries) {
-    if (entry.error == ErrorCode::kNone) by_core[entry.where.owner].push_back(&entry);
-  }
+  refuse_replicas(*body, entries);
+  const ErrorCode refusal = check_isolation_level(*body, request.header.version, entries);
+  if (refusal != ErrorCode::kNone) co_return respond(request, refused(refusal));
+  const EntriesByCore by_core = entries_by_core(core, entries);
   const Instant deadline = request.received + std::chrono::milliseconds(std::max(body->max_wait_ms, 0));
   const uint64_t asked_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),
                                          uint64_t{core.options().fetch_max_bytes}, core.fetch_memory().total() / 4});
@@ -332,8 +356,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
                        core.core().now() < deadline;
     if (!waits) {
       hold->shrink(round.bytes);
-      const FetchResponse response = to_wire(*body, fetch, entries);
-      Response answer = respond(request, response);
+      Response answer = respond(request, to_wire(*body, fetch, entries));
       if (reactor::planted(reactor::Bug::kLeaseFreedEarly)) drop_round(core, entries, core.core().id());
       for (Entry& entry : entries) {
         if (!entry.read.pieces.empty()) hold->take(entry.where.owner, std::move(entry.read.pieces));
@@ -343,15 +366,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
     }
     drop_round(core, entries, core.core().id());
     hold.reset();
-    FetchWaits::WatchedList watched;
-    watched.reserve(entries.size());
-    for (const Entry& entry : entries) {
-      watched.push_back({.owner = entry.where.owner,
-                         .topic = entry.where.topic->id.bytes,
-                         .partition = entry.where.index,
-                         .seen = entry.high_watermark});
-    }
-    co_await core.fetch_waits().wait(context, watched, min_bytes - round.bytes, deadline);
+    co_await core.fetch_waits().wait(context, watched(entries), min_bytes - round.bytes, deadline);
   }
 }
 

@@ -209,7 +209,7 @@ HandlerTask handle_offset_commit(BrokerCore& core, ConnectionContext& context, R
   for (size_t t = 0; t < body->topics.size(); ++t) {
     const auto& topic = body->topics[t];
     // Nothing is said of a topic that is there and of which nothing was committed.
-    if (topic.partitions.empty() && view->image->topic(topic.name) != nullptr) continue;
+    if (topic.partitions.empty() && topics[t] != nullptr) continue;
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
     out.topic_id = topic.topic_id;

@@ -1,12 +1,13 @@
 // DeleteRecords, DescribeLogDirs, DescribeProducers: what administrators do with logs.
 #include <algorithm>
+#include <deque>
 #include <map>
-#include <utility>
 
 #include "broker/error_codes.h"
 #include "broker/handlers/ask_owners.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/named_partitions.h"
 #include "broker/metadata/topic_name.h"
 #include "net/kafka/log_admin.h"
 
@@ -104,26 +105,24 @@ HandlerTask handle_delete_records(BrokerCore& core, ConnectionContext&, Request&
   const auto body = decode_body<DeleteRecordsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::deque<RecordsToDelete> questions;
   // Of a partition that is named twice the last offset counts, and it is answered once.
-  std::map<std::pair<std::string_view, int32_t>, RecordsToDelete*> named;
+  NamedPartitions<RecordsToDelete> named;
   for (const auto& topic : body->topics) {
     for (const auto& partition : topic.partitions) {
-      RecordsToDelete*& question = named[{topic.name, partition.partition_index}];
-      if (question == nullptr) question = &questions.emplace_back();
-      question->where = locate(*view, topic.name, partition.partition_index, -1);
-      question->offset = partition.offset;
-      question->error = question->where.error;
-      if (question->error == ErrorCode::kNone) question->error = check_deletable(*view, *question->where.topic);
+      RecordsToDelete& question = named.name({.name = topic.name}, partition.partition_index).value;
+      question.where = locate(*view, topic.name, partition.partition_index, -1);
+      question.offset = partition.offset;
+      question.error = question.where.error;
+      if (question.error == ErrorCode::kNone) question.error = check_deletable(*view, *question.where.topic);
     }
   }
-  co_await ask_owners<RecordsToDelete>(core, questions, delete_records, AnswerOrder::kTogether);
+  co_await ask_owners<RecordsToDelete>(core, named.values(), delete_records, AnswerOrder::kTogether);
   DeleteRecordsResponse response;
   for (const auto& topic : body->topics) {
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
     for (const auto& partition : topic.partitions) {
-      const auto* const question = std::exchange(named[{topic.name, partition.partition_index}], nullptr);
+      const RecordsToDelete* const question = named.take({.name = topic.name}, partition.partition_index);
       if (question == nullptr) continue;
       out.partitions.push_back({.partition_index = partition.partition_index,
                                 .low_watermark = question->low_watermark,

@@ -1,13 +1,12 @@
 // ListOffsets and OffsetForLeaderEpoch: questions about positions in logs, each answered by the core that owns the
 // partition.
 #include <deque>
-#include <map>
-#include <utility>
 
 #include "broker/error_codes.h"
 #include "broker/handlers/ask_owners.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/named_partitions.h"
 #include "net/kafka/offsets.h"
 
 namespace posthaste::broker {
@@ -106,34 +105,32 @@ HandlerTask handle_list_offsets(BrokerCore& core, ConnectionContext&, Request& r
   const auto body = decode_body<ListOffsetsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  std::deque<Question> questions;
-  // A partition that is named twice is refused, once: which of the two was meant?
-  std::map<std::pair<std::string_view, int32_t>, Question*> named;
+  NamedPartitions<Question> named;
   for (const auto& topic : body->topics) {
     for (const auto& partition : topic.partitions) {
-      Question*& question = named[{topic.name, partition.partition_index}];
-      if (question != nullptr) {
-        question->error = ErrorCode::kInvalidRequest;
+      const auto [question, again] = named.name({.name = topic.name}, partition.partition_index);
+      if (again) {
+        // Refused, once: which of the two was meant?
+        question.error = ErrorCode::kInvalidRequest;
         continue;
       }
-      question = &questions.emplace_back();
-      question->where = locate(*view, topic.name, partition.partition_index, partition.current_leader_epoch);
-      question->error = question->where.error;
-      question->timestamp = partition.timestamp;
-      question->of_consumer = body->replica_id == kConsumer;
+      question.where = locate(*view, topic.name, partition.partition_index, partition.current_leader_epoch);
+      question.error = question.where.error;
+      question.timestamp = partition.timestamp;
+      question.of_consumer = body->replica_id == kConsumer;
       if (!knows_timestamp(partition.timestamp, request.header.version)) {
-        question->error = ErrorCode::kUnsupportedVersion;
+        question.error = ErrorCode::kUnsupportedVersion;
       }
-      if (!knows_isolation_level(body->isolation_level)) question->error = ErrorCode::kInvalidRequest;
+      if (!knows_isolation_level(body->isolation_level)) question.error = ErrorCode::kInvalidRequest;
     }
   }
-  co_await ask_owners<Question>(core, questions, answer_list_offsets);
+  co_await ask_owners<Question>(core, named.values(), answer_list_offsets);
   ListOffsetsResponse response;
   for (const auto& topic : body->topics) {
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
     for (const auto& partition : topic.partitions) {
-      const Question* const question = std::exchange(named[{topic.name, partition.partition_index}], nullptr);
+      const Question* const question = named.take({.name = topic.name}, partition.partition_index);
       if (question == nullptr) continue;
       const Question& asked = *question;
       auto& answer = out.partitions.emplace_back();

@@ -6,6 +6,7 @@
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/named_partitions.h"
 #include "broker/handlers/produce_errors.h"
 #include "net/kafka/produce.h"
 #include "reactor/planted_bugs.h"
@@ -165,10 +166,10 @@ RecycledVector<Entry> locate_entries(const ClusterView& view, const ProduceReque
 // which of its batches are. (In Kafka the last one wins and the client cannot tell.)
 void refuse_duplicates(RecycledVector<Entry>& entries) {
   if (entries.size() < 2) return;  // most requests
-  reactor::RecycledMap<std::pair<AskedTopic, int32_t>, Entry*> named;
+  NamedPartitions<Entry*> named;
   for (Entry& entry : entries) {
-    Entry*& first = named[{entry.asked_topic, entry.asked->index}];
-    if (first == nullptr) {
+    const auto [first, again] = named.name(entry.asked_topic, entry.asked->index);
+    if (!again) {
       first = &entry;
       continue;
     }

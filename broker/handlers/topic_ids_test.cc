@@ -257,6 +257,20 @@ TEST_F(TopicIdsTest, Pitfall23OffsetsAreCommittedAndFound) {
   });
 }
 
+TEST_F(TopicIdsTest, ACommitOfNothingIsAnsweredForATopicThatIsNotThereOnly) {
+  start();
+  run([](Client& client) -> Task<void> {
+    const Uuid a = co_await make_topic(client, "a");
+    (void)co_await client.call(kafka::FindCoordinatorRequest{.key = "g"}, 0);
+    kafka::OffsetCommitRequest request{.group_id = "g"};
+    request.topics.push_back({.topic_id = a});
+    request.topics.push_back({.topic_id = kNobodys});
+    const auto answer = co_await client.call(request, kOffsetsById);
+    EXPECT_EQ(answer.message.topics.size(), 1U);
+    EXPECT_EQ(answer.message.topics.at(0).topic_id, kNobodys);
+  });
+}
+
 TEST_F(TopicIdsTest, AMemberOfAGroupThatIsNotThereIsToldSoFromVersion9) {
   start();
   run([](Client& client) -> Task<void> {

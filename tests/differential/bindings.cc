@@ -54,6 +54,14 @@ kafka::Uuid topic_id(int topic) {
   return id;
 }
 
+kafka::Uuid topic_id_of(std::string_view name) {
+  if (name.empty()) return {};
+  if (name.starts_with("$t")) return topic_id(number_behind(name, 2).value());
+  constexpr int kFirstOfNoTopic = 128;
+  constexpr int kLast = 255;
+  return topic_id(std::min(kFirstOfNoTopic + static_cast<int>(name.size()), kLast));
+}
+
 kafka::Bytes subscription(const std::vector<int>& topics) {
   static std::mutex mutex;
   static std::deque<std::string> texts;

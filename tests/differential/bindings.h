@@ -36,6 +36,8 @@ inline constexpr int32_t kSessionPlaceholder = 0x53'00'00'00;
 constexpr int32_t generation_of(int step) { return kGenerationPlaceholder + step; }
 constexpr int32_t session_of(int step) { return kSessionPlaceholder + step; }
 kafka::Uuid topic_id(int topic);
+// Of "$tN" topic_id(N), of the empty name no id, of any other an id that no topic has: one for each name.
+kafka::Uuid topic_id_of(std::string_view name);
 
 // Of one sequence and one broker.
 class Bindings {

@@ -57,7 +57,8 @@ void merge_equal(std::vector<Value>& elements) {
   for (size_t i = 1; i < elements.size();) {
     Value& before = elements[i - 1];
     const bool has_array = std::ranges::count(before.children, Value::Kind::kArray, &Value::kind) > 0;
-    const bool is_topic = before.child("name") != nullptr || before.child("topic") != nullptr;
+    const bool is_topic =
+        before.child("name") != nullptr || before.child("topic") != nullptr || before.child("topic_id") != nullptr;
     if (!has_array || !is_topic || key_of(before) != key_of(elements[i]) || !same_but_arrays(before, elements[i])) {
       ++i;
       continue;

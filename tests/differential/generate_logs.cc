@@ -132,6 +132,7 @@ void Generator::fetch() {
   step.message.session_id = 0;
   step.message.session_epoch = -1;
   step.message.replica_id = chance(96) ? -1 : pick({-2, 5});
+  step.message.replica_state.replica_id = step.message.replica_id;
   // Or when there is no reading: then Kafka answers as often as a partition is named.
   const bool may_take_part = step.message.max_bytes != kPlentyBytes || step.message.isolation_level == 7;
   for (size_t i = pick<size_t>({1, 1, 1, 2, 0}); i > 0; --i) {
@@ -147,6 +148,7 @@ void Generator::fetch() {
       asked.partition_max_bytes = chance(80) ? kPlentyBytes : pick({0, 1, 100, 200, -1});
       if (asked.partition_max_bytes < 0) step.traits.insert("negative bytes");
     }
+    if (topic.topic.empty() && topic.partitions.size() > 1) step.traits.insert("two partitions of no topic");
     if (may_take_part) break;
   }
 }
@@ -167,13 +169,19 @@ void Generator::fetch_session() {
   }
   const int session = session_of(first.number);
   int32_t epoch = 1;
+  int of_no_topic = 0;
   for (size_t i = draw(4); i > 0; --i) {
     if (chance(40)) produce();
     auto& next = add<kafka::FetchRequest>(version);
     next.message.session_id = chance(92) ? session : pick({0, 777});
     next.message.session_epoch = chance(90) ? epoch : pick({epoch + 1, -1, 0, -2, INT32_MAX});
     if (next.message.session_id == session && next.message.session_epoch == epoch) ++epoch;
-    if (chance(40)) ask(next.message, next.keep(topic_name(10)), partition_of(topic), some_offset());
+    if (chance(40)) {
+      const std::string_view name = next.keep(topic_name(10));
+      ask(next.message, name, partition_of(topic), some_offset());
+      if (name.empty()) ++of_no_topic;
+    }
+    if (of_no_topic > 1) next.traits.insert("two partitions of no topic");
     if (chance(20)) {
       auto& forgotten = next.message.forgotten_topics_data.emplace_back();
       forgotten.topic = next.keep(fmt::format("$t{}", topic));

@@ -11,18 +11,6 @@ Sequence make_sequence(uint64_t seed, const Versions& versions, int64_t base_tim
 Generator::Generator(uint64_t seed, const Versions& versions, int64_t base_time_ms)
     : random_(seed), versions_(versions), base_time_ms_(base_time_ms) {}
 
-int16_t Generator::newest(kafka::ApiKey api) const {
-  constexpr std::pair<kafka::ApiKey, int16_t> kLastByName[] = {{kafka::ApiKey::kProduce, 12},
-                                                               {kafka::ApiKey::kFetch, 12},
-                                                               {kafka::ApiKey::kOffsetCommit, 9},
-                                                               {kafka::ApiKey::kOffsetFetch, 9}};
-  const int16_t greatest = versions_.at(api).second;
-  for (const auto& [by_name, last] : kLastByName) {
-    if (by_name == api) return std::min(greatest, last);
-  }
-  return greatest;
-}
-
 int Generator::some_topic() {
   for (int tries = 0; tries < 4; ++tries) {
     const int topic = static_cast<int>(draw(kTopics));
@@ -112,6 +100,7 @@ Sequence Generator::run() {
   }
   look_at_state();
   clean_up();
+  for (const std::unique_ptr<Step>& step : sequence_) step->name_topics_by_id();
   return std::move(sequence_);
 }
 

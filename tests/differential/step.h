@@ -42,6 +42,8 @@ class Step {
   // Names of what is special about this request, for the conditions of accepted differences.
   std::set<std::string, std::less<>> traits;
 
+  // Where this version names topics by id, puts the id in that stands for each name of the message (topic_id_of).
+  virtual void name_topics_by_id() = 0;
   virtual std::vector<std::byte> frame(const Bindings& bindings, int32_t correlation_id) const = 0;
   // The answer as values; nothing when it is none to this request.
   virtual std::optional<Value> read(kafka::Bytes frame) const = 0;
@@ -105,6 +107,37 @@ class Filler {
   std::deque<std::vector<std::byte>> blobs_;
 };
 
+// Gives every topic of a message the id that stands for its name.
+class TopicIds {
+ public:
+  template <class T>
+  void operator()(T& value, kafka::Field = {}) {
+    visit(value);
+  }
+  template <class T>
+  void tagged(uint32_t, T& value, kafka::Field, const auto&...) {
+    visit(value);
+  }
+
+ private:
+  void visit(auto& /*scalar*/) {}
+  template <class T>
+  void visit(std::optional<T>& value) {
+    if (value) visit(*value);
+  }
+  template <class T, class Allocator>
+  void visit(std::vector<T, Allocator>& values) {
+    for (T& value : values) visit(value);
+  }
+  template <class T>
+    requires requires(T& value, TopicIds& self) { T::fields(value, self); }
+  void visit(T& value) {
+    if constexpr (requires { value.topic_id = topic_id_of(value.topic); }) value.topic_id = topic_id_of(value.topic);
+    if constexpr (requires { value.topic_id = topic_id_of(value.name); }) value.topic_id = topic_id_of(value.name);
+    T::fields(value, *this);
+  }
+};
+
 }  // namespace detail
 
 template <class Request>
@@ -125,6 +158,12 @@ class ApiStep final : public Step {
     const std::string_view index = keep(std::string(1, static_cast<char>(batches.size())));
     batches.push_back(recipe);
     return {.whole = std::as_bytes(std::span(index))};
+  }
+
+  void name_topics_by_id() override {
+    if (!kafka::find_api(api)->is_by_topic_id(version)) return;
+    detail::TopicIds ids;
+    Request::fields(message, ids);
   }
 
   std::vector<std::byte> frame(const Bindings& bindings, int32_t correlation_id) const override {
