@@ -107,7 +107,7 @@ void GroupPartition::submit(RequestToken token, GroupEvent event) {
         if constexpr (std::is_same_v<Event, JoinRequest>) {
           coordinator_.join(token, std::move(request), at, out);
         } else if constexpr (std::is_same_v<Event, SyncRequest>) {
-          coordinator_.sync(token, std::move(request), at, out);
+          coordinator_.sync(token, request, at, out);
         } else if constexpr (std::is_same_v<Event, HeartbeatRequest>) {
           coordinator_.heartbeat(token, request, at, out);
         } else if constexpr (std::is_same_v<Event, LeaveRequest>) {

@@ -48,7 +48,7 @@ class GroupCoordinator {
   // --- Requests ------------------------------------------------------------------------------------------------------
 
   void join(RequestToken token, JoinRequest request, GroupTime now, GroupOutput& out);
-  void sync(RequestToken token, SyncRequest request, GroupTime now, GroupOutput& out);
+  void sync(RequestToken token, const SyncRequest& request, GroupTime now, GroupOutput& out);
   void heartbeat(RequestToken token, const HeartbeatRequest& request, GroupTime now, GroupOutput& out);
   void leave(RequestToken token, const LeaveRequest& request, GroupTime now, GroupOutput& out);
   void commit_offsets(RequestToken token, const OffsetCommitRequest& request, GroupTime now, GroupOutput& out);
@@ -154,7 +154,7 @@ class GroupCoordinator {
   void join_phase_timed_out(Group& group, GroupTime now, GroupOutput& out);
   void complete_join(Group& group, GroupTime now, GroupOutput& out);
   void fail_waiting_syncs(Group& group, ErrorCode error, GroupTime now, GroupOutput& out);
-  void store_assignment(Group& group, const SyncRequest& request, GroupTime now, GroupOutput& out);
+  void store_assignment(Group& group, const SyncRequest& request, GroupOutput& out);
   void assignment_stored(const AssignmentStored& done, PersistId id, ErrorCode error, GroupTime now, GroupOutput& out);
   void restart_session(Group& group, Member& member, GroupTime now);
   void arm(Group& group, reactor::Instant at);

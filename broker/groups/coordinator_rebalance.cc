@@ -182,7 +182,7 @@ void GroupCoordinator::complete_join(Group& group, GroupTime now, GroupOutput& o
 
 // --- Completing ------------------------------------------------------------------------------------------------------
 
-void GroupCoordinator::sync(RequestToken token, SyncRequest request, GroupTime now, GroupOutput& out) {
+void GroupCoordinator::sync(RequestToken token, const SyncRequest& request, GroupTime now, GroupOutput& out) {
   const auto answer = [&](SyncResponse response) { out.messages.push_back({token, kNoPersist, std::move(response)}); };
   if (const auto error = refusal(request.group_id, false)) {
     // Clients have no use for "loading" here; after a load the generation that they sync is gone unless it was stored.
@@ -212,7 +212,7 @@ void GroupCoordinator::sync(RequestToken token, SyncRequest request, GroupTime n
       // A repeated request of the leader waits for the first one's record: two assignments of one generation would
       // leave it to chance which of them the log and which the members have.
       if (group->is_leader(member.member_id) && !group->assignment_in_flight) {
-        store_assignment(*group, request, now, out);
+        store_assignment(*group, request, out);
       }
       break;
   }
@@ -220,7 +220,7 @@ void GroupCoordinator::sync(RequestToken token, SyncRequest request, GroupTime n
   if (group->pending_sync.empty()) group->sync_deadline = Instant::never();
 }
 
-void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request, GroupTime /*now*/, GroupOutput& out) {
+void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request, GroupOutput& out) {
   std::map<std::string, std::string> assignments;
   for (const SyncRequest::Assignment& entry : request.assignments) {
     if (group.find_member(entry.member_id) != nullptr) assignments[entry.member_id] = entry.assignment;

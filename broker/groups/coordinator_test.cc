@@ -48,8 +48,8 @@ ErrorCode join_error(GroupTestDriver& d, JoinRequest request) {
   return d.answer<JoinResponse>(d.join(std::move(request))).error;
 }
 
-ErrorCode sync_error(GroupTestDriver& d, SyncRequest request) {
-  return d.answer<SyncResponse>(d.sync(std::move(request))).error;
+ErrorCode sync_error(GroupTestDriver& d, const SyncRequest& request) {
+  return d.answer<SyncResponse>(d.sync(request)).error;
 }
 
 std::string state_of(const GroupTestDriver& d) { return d.coordinator.describe("g").state; }
@@ -57,12 +57,15 @@ std::string state_of(const GroupTestDriver& d) { return d.coordinator.describe("
 // Members join an empty group together; the first leads. Everyone gets its own name as assignment.
 std::vector<JoinResponse> stable_group(GroupTestDriver& d, std::vector<JoinRequest> requests) {
   std::vector<RequestToken> tokens;
+  tokens.reserve(requests.size());
   for (JoinRequest& request : requests) tokens.push_back(d.join(std::move(request)));
   d.advance(kInitialDelay);
   d.advance(kInitialDelay);
   std::vector<JoinResponse> joined;
+  joined.reserve(tokens.size());
   for (const RequestToken token : tokens) joined.push_back(d.answer<JoinResponse>(token));
   std::vector<SyncRequest::Assignment> assignments;
+  assignments.reserve(joined.size());
   for (const JoinResponse& member : joined) assignments.push_back({member.member_id, "for " + member.member_id});
   for (const JoinResponse& member : joined) {
     d.sync(

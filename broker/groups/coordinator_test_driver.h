@@ -39,8 +39,8 @@ class GroupTestDriver {
     ++drawn_;
     return call([&](RequestToken token, GroupOutput& out) { coordinator.join(token, std::move(request), now, out); });
   }
-  RequestToken sync(SyncRequest request) {
-    return call([&](RequestToken token, GroupOutput& out) { coordinator.sync(token, std::move(request), now, out); });
+  RequestToken sync(const SyncRequest& request) {
+    return call([&](RequestToken token, GroupOutput& out) { coordinator.sync(token, request, now, out); });
   }
   RequestToken heartbeat(const HeartbeatRequest& request) {
     return call([&](RequestToken token, GroupOutput& out) { coordinator.heartbeat(token, request, now, out); });

@@ -263,13 +263,23 @@ void drop_round(BrokerCore& core, RecycledDeque<Entry>& entries, CoreId home) {
   }
 }
 
-FetchResponse::Topic::Partition to_wire(const FetchRequest& body, Entry& entry) {
+// Who else is to be asked (KIP-951).
+FetchResponse::Topic::Partition::LeaderIdAndEpoch leader_of(const Entry& entry, int16_t version) {
+  constexpr int16_t kFirstWithLeader = 16;
+  const bool moved = entry.error == ErrorCode::kNotLeaderOrFollower || entry.error == ErrorCode::kFencedLeaderEpoch;
+  if (!moved || version < kFirstWithLeader) return {};
+  const PartitionImage& partition = entry.where.topic->partitions[static_cast<size_t>(entry.where.index)];
+  return {.leader_id = partition.leader, .leader_epoch = partition.leader_epoch};
+}
+
+FetchResponse::Topic::Partition to_wire(const FetchRequest& body, int16_t version, Entry& entry) {
   FetchResponse::Topic::Partition answer;
   answer.partition_index = entry.asked->partition;
   answer.error_code = entry.error;
   answer.high_watermark = entry.high_watermark;
   answer.last_stable_offset = entry.high_watermark;
   answer.log_start_offset = entry.log_start;
+  answer.current_leader = leader_of(entry, version);
   // None were aborted: said where records could be read and who reads asked, and where there is no such partition.
   constexpr int8_t kReadCommitted = 1;
   const bool is_read = entry.error == ErrorCode::kNone && !entry.diverges;
@@ -283,11 +293,12 @@ FetchResponse::Topic::Partition to_wire(const FetchRequest& body, Entry& entry) 
 }
 
 // Entries of one topic stand side by side.
-FetchResponse to_wire(const FetchRequest& body, const FetchContext& fetch, RecycledDeque<Entry>& entries) {
+FetchResponse to_wire(const FetchRequest& body, int16_t version, const FetchContext& fetch,
+                      RecycledDeque<Entry>& entries) {
   FetchResponse response;
   if (fetch.session) response.session_id = fetch.session->id();
   for (Entry& entry : entries) {
-    FetchResponse::Topic::Partition answer = to_wire(body, entry);
+    FetchResponse::Topic::Partition answer = to_wire(body, version, entry);
     const bool news = entry.remembered == nullptr || entry.remembered->must_send(answer);
     if (fetch.incremental && !news) continue;
     if (response.responses.empty() || response.responses.back().topic != entry.topic.name ||
@@ -356,7 +367,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
                        core.core().now() < deadline;
     if (!waits) {
       hold->shrink(round.bytes);
-      Response answer = respond(request, to_wire(*body, fetch, entries));
+      Response answer = respond(request, to_wire(*body, request.header.version, fetch, entries));
       if (reactor::planted(reactor::Bug::kLeaseFreedEarly)) drop_round(core, entries, core.core().id());
       for (Entry& entry : entries) {
         if (!entry.read.pieces.empty()) hold->take(entry.where.owner, std::move(entry.read.pieces));

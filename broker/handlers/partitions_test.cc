@@ -248,8 +248,13 @@ TEST_F(PartitionsTest, FetchReadsEachPartitionOnceAndOnlyAsItMay) {
     kafka::FetchRequest late = Client::fetch_request("", 0, 0);
     late.topics[0].topic_id = named.message.topics.at(0).topic_id;
     late.replica_state.replica_id = 7;
-    EXPECT_EQ((co_await client.call(late, 15)).message.responses.at(0).partitions.at(0).error_code,
-              ErrorCode::kNotLeaderOrFollower);
+    for (const int16_t version : {int16_t{15}, int16_t{16}}) {
+      const auto answer = co_await client.call(late, version);
+      const kafka::FetchResponse::Topic::Partition& refused = answer.message.responses.at(0).partitions.at(0);
+      EXPECT_EQ(refused.error_code, ErrorCode::kNotLeaderOrFollower);
+      EXPECT_EQ(refused.current_leader.leader_id, version < 16 ? -1 : 1) << "KIP-951";
+      EXPECT_EQ(refused.current_leader.leader_epoch, version < 16 ? -1 : 0);
+    }
     other.replica_id = -1;
     other.isolation_level = 1;
     EXPECT_TRUE((co_await ask(other)).aborted_transactions.has_value());

@@ -118,6 +118,7 @@ constexpr auto kAccepted = std::to_array<AcceptedDifference>({
      "the group of a refused commit", kRefusedCommit},
     {Key::kDescribeGroups, 0, 5, "groups.group_state", "", "Dead", "Empty", "a group without a generation", kNoRecord},
     {Key::kDescribeGroups, 0, 5, "groups.group_state", "", "Empty", "Dead", "the group of a refused join", kRefused},
+    {Key::kListGroups, 0, 4, "groups", "", kAbsent, kAnyValue, "a group without a generation", kNoRecord},
     {Key::kListGroups, 0, 4, "groups", "$g7", kAnyValue, kAbsent, "", kRefused},
     {Key::kFindCoordinator, 1, 3, "error_code", "", "NONE", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "transactions",
      kTransactions},

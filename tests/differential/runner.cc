@@ -211,8 +211,7 @@ class Run {
       }
       found = differences(*outcomes.kafka.answer, *outcomes.posthaste.answer, setting_.run_start_ms);
     }
-    if (step.api == kafka::ApiKey::kDescribeGroups && outcomes.posthaste.answer &&
-        has_empty_group(*outcomes.posthaste.answer)) {
+    if (outcomes.posthaste.answer && has_group_without_generation(*outcomes.posthaste.answer)) {
       traits.insert("a group without a generation");
     }
     if (setting_.verbose) show(step, outcomes);
@@ -222,10 +221,13 @@ class Run {
     judge(step, traits, std::move(found));
   }
 
-  static bool has_empty_group(const Value& described) {
-    const Value* groups = described.child("groups");
+  // In answers to DescribeGroups and ListGroups.
+  static bool has_group_without_generation(const Value& answer) {
+    const Value* groups = answer.child("groups");
     return groups != nullptr && std::ranges::any_of(groups->children, [](const Value& group) {
-             return group.child("group_state")->text == "Empty" && group.child("protocol_type")->text.empty();
+             const Value* state = group.child("group_state");
+             const Value* type = group.child("protocol_type");
+             return type != nullptr && type->text.empty() && (state == nullptr || state->text == "Empty");
            });
   }
 
@@ -278,12 +280,17 @@ class Run {
     }
   }
 
+  std::vector<std::string> topic_names(Side side) const {
+    std::vector<std::string> names(kTopicsLookedAt);
+    for (size_t i = 0; i < names.size(); ++i) names[i] = bindings_[side].name(fmt::format("$t{}", i));
+    return names;
+  }
+
   void learn_topic_ids() {
     constexpr int16_t kVersion = 12;
     for (const Side side : kSides) {
       kafka::MetadataRequest request;
-      std::vector<std::string> names;
-      for (int i = 0; i < kTopicsLookedAt; ++i) names.push_back(bindings_[side].name(fmt::format("$t{}", i)));
+      const std::vector<std::string> names = topic_names(side);
       request.topics.emplace();
       for (const std::string& name : names) request.topics->push_back({.name = name});
       request.allow_auto_topic_creation = false;
@@ -324,8 +331,7 @@ class Run {
     constexpr int16_t kVersion = 7;
     kafka::ListOffsetsRequest request;
     request.replica_id = -1;
-    std::vector<std::string> names;
-    for (int i = 0; i < kTopicsLookedAt; ++i) names.push_back(bindings_[side].name(fmt::format("$t{}", i)));
+    const std::vector<std::string> names = topic_names(side);
     for (const std::string& name : names) {
       auto& topic = request.topics.emplace_back();
       topic.name = name;

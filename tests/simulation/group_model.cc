@@ -117,11 +117,13 @@ class Member {
   std::vector<std::pair<std::string, std::vector<std::byte>>> assign(
       const std::vector<net::kafka::JoinGroupResponse::Member>& members) {
     std::vector<std::string> ids;
+    ids.reserve(members.size());
     for (const auto& member : members) ids.emplace_back(member.member_id);
     std::sort(ids.begin(), ids.end());
     std::vector<std::vector<int32_t>> shares(ids.size());
     for (int32_t i = 0; i < models_.topics[0].partitions; ++i) shares[static_cast<size_t>(i) % ids.size()].push_back(i);
     std::vector<std::pair<std::string, std::vector<std::byte>>> result;
+    result.reserve(ids.size());
     for (size_t i = 0; i < ids.size(); ++i) result.emplace_back(ids[i], encode_assignment(shares[i]));
     return result;
   }

@@ -353,8 +353,9 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
     return !there.contains(entry.first);
   });
   reactor::TaskScope scope(core);
-  for (CoreId to = 0; to < core.core_count(); ++to) {
-    scope.spawn(reactor::on_core(core, to, [&work, &host](Core& there) { return drive(there, work, *host); }));
+  for (size_t to = 0; to < core.core_count(); ++to) {
+    scope.spawn(reactor::on_core(core, static_cast<CoreId>(to),
+                                 [&work, &host](Core& there) { return drive(there, work, *host); }));
   }
   co_await scope.join();
   auto closed = co_await host->close(core);
@@ -447,8 +448,8 @@ Task<void> run_reader(Core& core, Reader& reader, std::shared_ptr<EngineHost> ho
     reader.refusal = host->error_text();
   } else {
     reader.report = *report;
-    for (CoreId to = 0; to < core.core_count(); ++to) {
-      co_await reactor::on_core(core, to, [&](Core& there) { return show(there, reader, *host); });
+    for (size_t to = 0; to < core.core_count(); ++to) {
+      co_await reactor::on_core(core, static_cast<CoreId>(to), [&](Core& there) { return show(there, reader, *host); });
     }
   }
   reader.done = true;
