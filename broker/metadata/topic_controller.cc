@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -44,12 +45,15 @@ std::optional<Refusal> check_name(const Deciding& deciding, const std::string& n
 }
 
 std::optional<Refusal> check_configs(const CreateTopic& topic, const ConfigMap& defaults, ConfigMap& configs) {
-  for (const CreateTopic::Config& config : topic.configs) {
-    if (!config.value) return refuse(ErrorCode::kInvalidConfig, "Topic config {} has no value", config.name);
-    if (auto problem = topic_config_problem(config.name, *config.value)) {
+  // Of a key that is named twice the last value counts, and the others may be anything, as in Kafka.
+  std::map<std::string_view, const std::optional<std::string>*> last;
+  for (const CreateTopic::Config& config : topic.configs) last[config.name] = &config.value;
+  for (const auto& [name, value] : last) {
+    if (!*value) return refuse(ErrorCode::kInvalidConfig, "Topic config {} has no value", name);
+    if (auto problem = topic_config_problem(name, **value)) {
       return Refusal{ErrorCode::kInvalidConfig, std::move(*problem)};
     }
-    configs.insert_or_assign(config.name, *config.value);
+    configs.insert_or_assign(std::string(name), **value);
   }
   ConfigMap effective = defaults;
   for (const auto& [name, value] : configs) effective.insert_or_assign(name, value);

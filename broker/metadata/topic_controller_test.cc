@@ -161,6 +161,12 @@ TEST_F(TopicCreate, Configs) {
   EXPECT_NE(create(request).message->find("did you mean retention.ms"), std::string::npos);
   request.configs = {{"retention.ms", std::nullopt}};
   EXPECT_EQ(create_error(request), ErrorCode::kInvalidConfig);
+  request.configs = {{"retention.ms", "7"}, {"retention.ms", "-7"}};
+  EXPECT_EQ(create_error(request), ErrorCode::kInvalidConfig);
+  request = topic("w");
+  request.configs = {{"retention.ms", "-7"}, {"retention.ms", "7"}};
+  EXPECT_EQ(create_error(request), ErrorCode::kNone) << "the last value counts";
+  request = topic("u");
   request.configs = {{"min.compaction.lag.ms", "9"}, {"max.compaction.lag.ms", "8"}};
   EXPECT_EQ(create_error(request), ErrorCode::kInvalidConfig);
   EXPECT_EQ(image.topic("u"), nullptr);

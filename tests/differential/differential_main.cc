@@ -58,6 +58,7 @@ class Campaign {
   void run() {
     std::vector<std::jthread> threads;
     const auto count = static_cast<int>(std::min<uint64_t>(kThreads, seeds_.count));
+    threads.reserve(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) threads.emplace_back([this, i] { work(i); });
   }
   int finish(bool every_row) {

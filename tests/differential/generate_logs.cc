@@ -78,6 +78,9 @@ void Generator::produce_odd() {
     step.traits.insert("no keys");
   }
   if (batch.flaw != Flaw::kNone) step.traits.insert(std::string(to_string(batch.flaw)));
+  if (batch.flaw == Flaw::kMagic3 || batch.flaw == Flaw::kLengthNegative) {
+    step.traits.insert("magic 3 or negative length");
+  }
   data.partition_data.push_back({.index = static_cast<int32_t>(draw(static_cast<uint64_t>(
                                      std::max(topics_[static_cast<size_t>(topic)].partitions, 1)))),
                                  .records = step.records(batch)});
@@ -160,7 +163,10 @@ void Generator::fetch_session() {
     to.topic = name;
     to.partitions.push_back({.partition = partition, .fetch_offset = offset, .partition_max_bytes = kPlentyBytes});
   };
-  const auto version = static_cast<int16_t>(7 + draw(static_cast<uint64_t>(newest(kafka::ApiKey::kFetch) - 7 + 1)));
+  constexpr int kFirstWithSessions = 7;
+  const int later = newest(kafka::ApiKey::kFetch) - kFirstWithSessions;
+  const auto version =
+      static_cast<int16_t>(kFirstWithSessions + static_cast<int>(draw(static_cast<uint64_t>(later) + 1)));
   auto& first = add<kafka::FetchRequest>(version);
   first.message.session_epoch = 0;
   first.message.session_id = chance(90) ? 0 : 12345;
