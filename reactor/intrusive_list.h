@@ -46,7 +46,7 @@ class IntrusiveList {
   }
 
   bool empty() const { return head_.next_ == &head_; }
-  T& front() { return element(head_.next_); }
+  T& front() { return element(head_.next_); }  // NOLINT(clang-analyzer-cplusplus.NewDelete): it does not see unlink()
   void push_back(T& value) { insert_before(head_, value); }
   void push_front(T& value) { insert_before(*head_.next_, value); }
   T& pop_front() {

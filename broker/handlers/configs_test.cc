@@ -276,6 +276,12 @@ TEST_F(ConfigsTest, ListsGrowAndShrink) {
     EXPECT_EQ(co_await policy(), "compact");
     EXPECT_EQ(co_await alter(client, kTopic, "t", {{"retention.ms", Operation::kAppend, "5"}}),
               ErrorCode::kInvalidConfig);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"cleanup.policy", Operation::kAppend, ""}}),
+              ErrorCode::kInvalidConfig);
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"cleanup.policy", Operation::kSubtract, "compact,"}}),
+              ErrorCode::kNone);
+    EXPECT_EQ(co_await policy(), "") << "a list may be empty";
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"cleanup.policy", Operation::kAppend, ""}}), ErrorCode::kNone);
   });
 }
 

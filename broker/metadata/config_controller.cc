@@ -28,16 +28,23 @@ struct Altering {
   ConfigMap inherited;  // what holds where it has none, by the same keys
 };
 
-std::vector<std::string> elements(std::string_view list) {
+// What stands between the commas: of the empty list one element, which is empty.
+std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> parts;
-  while (!list.empty()) {
+  for (;;) {
     const size_t comma = list.find(',');
     std::string_view part = list.substr(0, comma);
-    list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
     while (part.starts_with(' ')) part.remove_prefix(1);
     while (part.ends_with(' ')) part.remove_suffix(1);
-    if (!part.empty()) parts.emplace_back(part);
+    parts.emplace_back(part);
+    if (comma == std::string_view::npos) return parts;
+    list.remove_prefix(comma + 1);
   }
+}
+
+std::vector<std::string> elements(std::string_view list) {
+  std::vector<std::string> parts = split(list);
+  std::erase(parts, "");
   return parts;
 }
 
@@ -61,7 +68,8 @@ std::optional<Refusal> change_list(Altering& altering, const ConfigChange& chang
   } else if (inherited != altering.inherited.end()) {
     values = elements(inherited->second);
   }
-  for (const std::string& element : elements(*change.value)) {
+  // An empty element that is appended makes the list invalid, as in Kafka.
+  for (const std::string& element : split(*change.value)) {
     const auto found = std::ranges::find(values, element);
     if (appends && found == values.end()) values.push_back(element);
     if (!appends && found != values.end()) values.erase(found);

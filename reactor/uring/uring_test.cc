@@ -162,6 +162,7 @@ TEST(UringBackend, ABatchCostsOneSystemCallAndAnIdlePollNone) {
   const UringStats before = host.backend->stats();
   std::deque<TestOp> reads;
   std::vector<Op*> batch;
+  batch.reserve(50);
   for (size_t i = 0; i < 50; ++i) {
     batch.push_back(&reads.emplace_back().as(OpKind::kRead).on(open.file_id()).over(bytes));
   }
@@ -202,7 +203,7 @@ TEST(UringBackendDeathTest, AClosedFileIdIsABugOfOurs) {
   EXPECT_NE(open.file_id(), again.file_id()) << "the same slot, another generation";
   TestOp sync;
   sync.as(OpKind::kSync).on(open.file_id());
-  EXPECT_DEATH(host.run(sync), "is not open");
+  EXPECT_DEATH((void)host.run(sync), "is not open");
 }
 
 TEST(Address, ReadsWhatItWrites) {

@@ -31,7 +31,6 @@ constexpr std::string_view kEmptyId =
     "The id of all zeros is one that no topic has; in Kafka it is an internal error when asked for twice.";
 constexpr std::string_view kGone = "Kafka names a record that was deleted when none is left; here there is none then.";
 constexpr std::string_view kNegativeBytes = "A limit below 0 is taken for 0; in Kafka it is an internal error.";
-constexpr std::string_view kEmptyElement = "Adding nothing to a list changes nothing.";
 constexpr std::string_view kNoKeys = "Records are not looked at: a compacted topic takes one without a key.";
 constexpr std::string_view kClaim =
     "A batch is stored as it was sent; one that claims the broker's clock is refused. Kafka rewrites the claim.";
@@ -141,8 +140,6 @@ constexpr auto kAccepted = std::to_array<AcceptedDifference>({
      kGone},
     {Key::kFetch, 4, 18, "responses.partitions.error_code", "", "UNKNOWN_SERVER_ERROR", "NONE", "negative bytes",
      kNegativeBytes},
-    {Key::kIncrementalAlterConfigs, 0, 1, "responses.error_code", "", "INVALID_CONFIG", "NONE",
-     "empty element appended", kEmptyElement, State::kDiffers},
     {Key::kDescribeConfigs, 1, 4, "results.configs.value", "flush.messages", kLongMax, "1", "", kFlush},
     {Key::kDescribeConfigs, 1, 4, "results.configs.value", "min.insync.replicas", "1", "2", "", kInSync},
     {Key::kDescribeConfigs, 1, 4, "results.configs.synonyms.value", "log.flush.interval.messages", kLongMax, "1", "",

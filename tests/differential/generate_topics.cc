@@ -269,7 +269,6 @@ void Generator::incremental_alter_configs() {
                                       Operation::kSubtract, static_cast<Operation>(9)});
       config.value.reset();
       if (value) config.value = step.keep(*value);
-      if (config.config_operation == Operation::kAppend && value == "") step.traits.insert("empty element appended");
       if (config.config_operation <= Operation::kSubtract) continue;
       // Kafka then refuses all resources of the request, unless it finds something else first.
       const auto only = config;
