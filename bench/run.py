@@ -29,6 +29,7 @@ BIN = ROOT / "build/release/bin"
 BROKER_CPU, CLIENT_CPU = "0", "1"
 TICKS = os.sysconf("SC_CLK_TCK")
 READY_SECONDS = 60
+IDLE_WITHIN_SECONDS = 20
 KAFKA_HEAP = "1G"  # of Kafka's own start script
 
 
@@ -146,8 +147,7 @@ def fresh_topic(broker, partitions=6):
     return name
 
 
-def java_produce(broker, records, size, partitions):
-    topic = fresh_topic(broker, partitions)
+def java_produce(broker, topic, records, size):
     begin = time.monotonic()
     done = subprocess.run(["taskset", "-c", CLIENT_CPU, "java", "-cp", apache_kafka.classpath(), "org.apache.kafka.tools.ProducerPerformance",
                            "--bootstrap-server", broker.address, "--topic", topic, "--num-records", str(records), "--record-size",
@@ -158,7 +158,13 @@ def java_produce(broker, records, size, partitions):
 
 
 def floor_frames(broker, total_bytes, frame_bytes):
-    return load("floor", broker.address, total_bytes // frame_bytes, frame_bytes, 5)
+    return lambda: load("floor", broker.address, total_bytes // frame_bytes, frame_bytes, 5)
+
+
+def on_topic(broker, run, partitions=6):
+    """What run(topic) does with a topic of its own, which is made outside the measurement."""
+    topic = fresh_topic(broker, partitions)
+    return lambda: run(topic)
 
 
 def consume(broker, records, size):
@@ -168,35 +174,50 @@ def consume(broker, records, size):
     return lambda: load("consume", broker.address, topic, records)
 
 
-# name: (what, function(broker, scale) -> result, or a function to measure), which brokers besides posthaste and kafka
+# name: (what, function(broker, scale) that prepares and returns the function to measure, which brokers besides posthaste and kafka)
 WORKLOADS = {
     "produce-1k": ("librdkafka, 1 KiB records, 6 partitions",
-                   lambda b, f: load("produce", b.address, fresh_topic(b), int(1_000_000 * f), 1024), ("floor-1m", "kafka-flush")),
+                   lambda b, f: on_topic(b, lambda t: load("produce", b.address, t, int(1_000_000 * f), 1024)),
+                   ("floor-1m", "kafka-flush")),
     "produce-100": ("librdkafka, 100 B records, 6 partitions",
-                    lambda b, f: load("produce", b.address, fresh_topic(b), int(5_000_000 * f), 100), ("floor-1m", "kafka-flush")),
+                    lambda b, f: on_topic(b, lambda t: load("produce", b.address, t, int(5_000_000 * f), 100)),
+                    ("floor-1m", "kafka-flush")),
     "java-1k": ("Java ProducerPerformance, 1 KiB records, 6 partitions",
-                lambda b, f: java_produce(b, int(1_000_000 * f), 1024, 6), ("floor-16k", "kafka-flush")),
+                lambda b, f: on_topic(b, lambda t: java_produce(b, t, int(1_000_000 * f), 1024)), ("floor-16k", "kafka-flush")),
     "java-100": ("Java ProducerPerformance, 100 B records, 6 partitions",
-                 lambda b, f: java_produce(b, int(5_000_000 * f), 100, 6), ("floor-16k", "kafka-flush")),
+                 lambda b, f: on_topic(b, lambda t: java_produce(b, t, int(5_000_000 * f), 100)), ("floor-16k", "kafka-flush")),
     "consume-1k": ("librdkafka consumer, 1 KiB records", lambda b, f: consume(b, int(1_000_000 * f), 1024), ()),
     "partitions-1000": ("librdkafka, 100 B records over 1,000 partitions, small batches",
-                        lambda b, f: load("produce", b.address, fresh_topic(b, 1000), int(1_000_000 * f), 100,
-                                          "linger.ms=5", "sticky.partitioning.linger.ms=0"), ("kafka-flush",)),
+                        lambda b, f: on_topic(b, lambda t: load("produce", b.address, t, int(1_000_000 * f), 100, "linger.ms=5",
+                                                                "sticky.partitioning.linger.ms=0"), 1000), ("kafka-flush",)),
     "single": ("one record a request, 64 connections",
-               lambda b, f: load("single", b.address, fresh_topic(b), 64, int(1500 * f), 100), ("kafka-flush",)),
+               lambda b, f: on_topic(b, lambda t: load("single", b.address, t, 64, int(1500 * f), 100)), ("kafka-flush",)),
     "latency": ("end to end at 1,000 records/s, 1 KiB",
-                lambda b, f: load("latency", b.address, fresh_topic(b), 1000, max(5, int(30 * f)), 1024), ("kafka-flush",)),
+                lambda b, f: on_topic(b, lambda t: load("latency", b.address, t, 1000, max(5, int(30 * f)), 1024)),
+                ("kafka-flush",)),
 }
 FLOORS = {"floor-1m": 1_000_000, "floor-16k": 16_384}
 BROKERS = {"posthaste": Posthaste, "kafka": Kafka, "kafka-flush": KafkaFlush, "floor": Floor}
 
 
-def measure(broker, run):
+def wait_idle(broker):
+    """Until the broker has done what its preparation left to do: creating 1,000 partitions takes Kafka seconds."""
+    end = time.monotonic() + IDLE_WITHIN_SECONDS
+    before = sum(broker.cpu())
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        now = sum(broker.cpu())
+        if now - before < 0.05:
+            return
+        before = now
+    say(f"{broker.name} is not idle after {IDLE_WITHIN_SECONDS} s")
+
+
+def measure(broker, prepare):
+    run = prepare()
+    wait_idle(broker)
     user, system = broker.cpu()
     result = run()
-    if callable(result):  # it was the preparation
-        user, system = broker.cpu()
-        result = result()
     user_after, system_after = broker.cpu()
     return {**result, "user": user_after - user, "system": system_after - system, "memory_mib": broker.memory_mib()}
 

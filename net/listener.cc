@@ -6,7 +6,6 @@ namespace posthaste::net {
 namespace {
 
 using reactor::CoreId;
-using reactor::Errc;
 using reactor::FileId;
 using reactor::Result;
 using reactor::Socket;

@@ -585,6 +585,7 @@ TEST_P(BackendConformance, AnIdleSelectThatFoundNoBufferDoesNotBlockOneWithData)
   const size_t buffers = rig_->select_buffers();
   auto byte = pattern(1);
   std::vector<Operations::Pair> pairs;
+  pairs.reserve(buffers + 3);
   std::deque<TestOp> holders;
   for (size_t i = 0; i < buffers + 3; ++i) pairs.push_back(ops.connect(listener));
   for (size_t i = 0; i < buffers; ++i) {
@@ -727,7 +728,7 @@ TEST_P(BackendConformance, CancelThatRacesWithDataLosesNoByte) {
       rig_->run_until([&] { return send.done; });
       ops.submit_all({&cancel});
     }
-    ops.wait_for(cancel);
+    (void)ops.wait_for(cancel);
     EXPECT_EQ(ops.wait_for(send), 1U);
     ++in_stream;
     const auto got = ops.wait_for(receive);

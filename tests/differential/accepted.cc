@@ -34,8 +34,7 @@ constexpr std::string_view kNegativeBytes = "A limit below 0 is taken for 0; in 
 constexpr std::string_view kNoKeys = "Records are not looked at: a compacted topic takes one without a key.";
 constexpr std::string_view kClaim =
     "A batch is stored as it was sent; one that claims the broker's clock is refused. Kafka rewrites the claim.";
-constexpr std::string_view kBaseOffset =
-    "The offset that a producer writes is overwritten and not looked at, as it was in Kafka before 4.1.";
+constexpr std::string_view kBaseOffset = "The offset that a producer writes is overwritten, and not looked at before.";
 constexpr std::string_view kCodec =
     "A codec that does not exist is the client's error; in Kafka it is an internal one.";
 constexpr std::string_view kShort = "Bytes behind the batch are found before the checksum is; in Kafka after it.";
