@@ -246,9 +246,9 @@ class BrokerProgram {
   }
 
   static Task<void> stop_others(Core& core) {
-    for (CoreId to = 1; to < core.core_count(); ++to) {
+    for (size_t to = 1; to < core.core_count(); ++to) {
       auto work = [](Core& there) { there.request_stop(); };
-      co_await reactor::on_core(core, to, std::move(work));
+      co_await reactor::on_core(core, static_cast<CoreId>(to), std::move(work));
     }
   }
 
@@ -290,7 +290,9 @@ class BrokerProgram {
 
 reactor::Program make_broker_program(BrokerOptions options, std::shared_ptr<BrokerHost> host) {
   auto shared = std::make_shared<const BrokerOptions>(std::move(options));
-  return [shared, host](Core& core) { return BrokerProgram::run(core, shared, host); };
+  return [shared = std::move(shared), host = std::move(host)](Core& core) {
+    return BrokerProgram::run(core, shared, host);
+  };
 }
 
 }  // namespace posthaste::broker

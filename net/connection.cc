@@ -92,7 +92,8 @@ BufferPool* ConnectionShared::pool_for(size_t length) {
   return length <= pool.buffer_bytes_max() ? &pool : nullptr;
 }
 
-Connection::Connection(ConnectionShared& shared, reactor::Socket socket, ListenerId listener, std::string peer_address)
+Connection::Connection(ConnectionShared& shared, reactor::Socket socket, ListenerId listener,
+                       const std::string& peer_address)
     : shared_(shared),
       core_(shared.core),
       socket_(socket),

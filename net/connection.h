@@ -77,7 +77,7 @@ struct ConnectionShared {
 
 class Connection : public reactor::ListNode<> {
  public:
-  Connection(ConnectionShared& shared, reactor::Socket socket, ListenerId listener, std::string peer_address);
+  Connection(ConnectionShared& shared, reactor::Socket socket, ListenerId listener, const std::string& peer_address);
 
   // Serves until either side ends; then the socket is closed and nothing of this connection runs any more.
   reactor::Task<void> run();
