@@ -12,7 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using kafka::FetchRequest;
-using kafka::FetchResponse;
 using FetchSessionsTest = BrokerTest;
 
 constexpr int16_t kVersion = 12;

@@ -62,6 +62,7 @@ bool is_usable(const DescribeTopicPartitionsRequest& body) {
 // The names to describe, sorted, from the cursor on: those asked for, or all.
 std::vector<std::string_view> names_of_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body) {
   std::vector<std::string_view> names;
+  names.reserve(body.topics.size());
   for (const auto& topic : body.topics) names.push_back(topic.name);
   if (names.empty()) {
     for (const auto& [name, image] : view.image->topics()) names.push_back(name);

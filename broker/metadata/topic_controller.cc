@@ -187,7 +187,8 @@ std::optional<Refusal> create_one(Deciding& deciding, const CreateTopic& topic, 
   auto refusal =
       topic.assignments.empty() ? place_in_turn(deciding, topic, placement) : place_by_hand(deciding, topic, placement);
   if (refusal) return refusal;
-  if ((refusal = check_room(deciding, placement.size()))) return refusal;
+  refusal = check_room(deciding, placement.size());
+  if (refusal) return refusal;
   result.num_partitions = static_cast<int32_t>(placement.size());
   result.replication_factor = static_cast<int16_t>(placement.front().size());
   result.configs = describe_topic_configs(configs, deciding.rules.layers);
