@@ -65,9 +65,18 @@ void encode_table_entry(const TableEntry& entry, Bytes& out) {
 }
 
 namespace {
+// Positions in a segment are 32 bits wide in its index, and segment.bytes has less.
+constexpr uint64_t kSegmentBytesMax = UINT32_MAX;
+
 bool possible(const TableEntry& entry) {
   if (entry.deleted) return true;
   if (entry.segments.empty()) return false;
+  for (const SegmentEntry& segment : entry.segments) {
+    if (segment.size_bytes > kSegmentBytesMax) return false;
+  }
+  for (const SegmentPosition& at : {entry.flushed, entry.released, entry.end}) {
+    if (at.position > kSegmentBytesMax) return false;
+  }
   for (size_t i = 1; i < entry.segments.size(); ++i) {
     if (entry.segments[i].base_offset <= entry.segments[i - 1].base_offset) return false;
   }

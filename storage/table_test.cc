@@ -78,11 +78,22 @@ TEST(Table, NewerVersionIsRefusedAsSuch) {
 }
 
 TEST(Table, ImpossibleEntriesAreCorrupt) {
+  const auto is_corrupt = [](const TableEntry& entry) {
+    Bytes encoded;
+    encode_table_entry(entry, encoded);
+    const auto table = decode_table(encode_table({.streams = {{}}}, encoded, 1));
+    return !table && table.error() == Errc::kCorrupt;
+  };
+  EXPECT_FALSE(is_corrupt(entry_of(1)));
   TableEntry entry = entry_of(1);
   entry.flushed = {40, 301};  // behind the end
-  Bytes encoded;
-  encode_table_entry(entry, encoded);
-  EXPECT_EQ(decode_table(encode_table({.streams = {{}}}, encoded, 1)).error(), Errc::kCorrupt);
+  EXPECT_TRUE(is_corrupt(entry));
+  entry = entry_of(1);
+  entry.segments[0].size_bytes = UINT64_MAX - 133;  // what follows would lie before it
+  EXPECT_TRUE(is_corrupt(entry));
+  entry = entry_of(1);
+  entry.end.position = UINT64_MAX;
+  EXPECT_TRUE(is_corrupt(entry));
 }
 
 TEST(Placement, FewestOfTheTopicThenFewestOfAll) {

@@ -45,9 +45,9 @@ struct Entry {
   RefusedBatch refused;  // words, if there is an error
 };
 
-// The entries of one owner core, and the wait for all of them there.
+// The entries of one owner core.
 struct Share {
-  explicit Share(RecycledVector<Entry*> of) : entries(std::move(of)) {}
+  CoreId owner = 0;
   RecycledVector<Entry*> entries;
 };
 
@@ -179,6 +179,13 @@ void refuse_duplicates(RecycledVector<Entry>& entries) {
   }
 }
 
+void refuse_unknown_acks(int16_t acks, RecycledVector<Entry>& entries) {
+  if (acks == kAcksNone || acks == kAcksLeader || acks == kAcksAll) return;
+  for (Entry& entry : entries) {
+    if (entry.error == ErrorCode::kNone) entry.error = ErrorCode::kInvalidRequiredAcks;
+  }
+}
+
 // Before version 3 a request holds message sets of the older formats, which are not taken, whatever is in it.
 void refuse_old_formats(RecycledVector<Entry>& entries) {
   for (Entry& entry : entries) {
@@ -215,6 +222,26 @@ void refuse_transactional(const ProduceRequest& body, RecycledVector<Entry>& ent
   for (Entry& entry : entries) {
     if (entry.error == ErrorCode::kNone && is_transactional(entry)) entry.error = ErrorCode::kInvalidTxnState;
   }
+}
+
+RecycledVector<Share> shares_of(BrokerCore& core, RecycledVector<Entry>& entries) {
+  RecycledVector<RecycledVector<Entry*>> by_core(core.core().core_count());
+  for (Entry& entry : entries) {
+    if (entry.error == ErrorCode::kNone) by_core[entry.owner].push_back(&entry);
+  }
+  RecycledVector<Share> shares;
+  for (size_t owner = 0; owner < by_core.size(); ++owner) {
+    if (!by_core[owner].empty()) shares.push_back({static_cast<CoreId>(owner), std::move(by_core[owner])});
+  }
+  return shares;
+}
+
+// Until when the records must be safe. The time-out of a request is meant for acks=all; with acks=1 clients expect no
+// such wait, so they may send any number.
+Instant deadline_of(const ProduceRequest& body, Instant now) {
+  constexpr int32_t kLeaderTimeoutMsMin = 30'000;
+  const int32_t timeout_ms = std::max(body.timeout_ms, body.acks == kAcksAll ? 0 : kLeaderTimeoutMsMin);
+  return now + std::chrono::milliseconds(timeout_ms);
 }
 
 // Fills in the words of what was refused (KIP-467).
@@ -273,21 +300,9 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   RecycledVector<Entry> entries = locate_entries(*view, *body, is_by_topic_id(request));
   constexpr int16_t kFirstOfBatches = 3;
   request.header.version < kFirstOfBatches ? refuse_old_formats(entries) : refuse_no_batches(entries);
-  if (body->acks != kAcksNone && body->acks != kAcksLeader && body->acks != kAcksAll) {
-    for (Entry& entry : entries) {
-      if (entry.error == ErrorCode::kNone) entry.error = ErrorCode::kInvalidRequiredAcks;
-    }
-  }
+  refuse_unknown_acks(body->acks, entries);
   refuse_duplicates(entries);
   refuse_transactional(*body, entries);
-  RecycledVector<RecycledVector<Entry*>> by_core(core.core().core_count());
-  for (Entry& entry : entries) {
-    if (entry.error == ErrorCode::kNone) by_core[entry.owner].push_back(&entry);
-  }
-  // The time-out is meant for acks=all. With acks=1 clients expect no such wait, so they may send any number.
-  constexpr int32_t kLeaderTimeoutMsMin = 30'000;
-  const int32_t timeout_ms = std::max(body->timeout_ms, body->acks == kAcksAll ? 0 : kLeaderTimeoutMsMin);
-  const Instant deadline = core.core().now() + std::chrono::milliseconds(timeout_ms);
   struct Work {
     BrokerCore* home;
     Share* share;
@@ -295,16 +310,11 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
     Task<void> operator()(Core& there) { return produce_share(home->there(there), *share, deadline); }
   };
   // Shares and calls may not move once the calls are started.
-  RecycledVector<Share> shares;
-  RecycledVector<CoreId> owners;
-  for (size_t owner = 0; owner < by_core.size(); ++owner) {
-    if (by_core[owner].empty()) continue;
-    shares.emplace_back(std::move(by_core[owner]));
-    owners.push_back(static_cast<CoreId>(owner));
-  }
+  RecycledVector<Share> shares = shares_of(core, entries);
+  const Instant deadline = deadline_of(*body, core.core().now());
   reactor::RecycledDeque<reactor::RemoteCall<Work>> calls;
-  for (size_t i = 0; i < shares.size(); ++i) {
-    calls.emplace_back(core.core(), owners[i], reactor::MessageClass::kRequest, Work{&core, &shares[i], deadline});
+  for (Share& share : shares) {
+    calls.emplace_back(core.core(), share.owner, reactor::MessageClass::kRequest, Work{&core, &share, deadline});
     calls.back().start();
   }
   for (auto& call : calls) co_await call.reply();
