@@ -22,6 +22,10 @@ constexpr uint64_t kConnectionsPartOfMemory = 8;
 // Beside segments and journals: rings, eventfds, listeners, the metadata log, a file that is being made.
 constexpr uint64_t kDescriptorsPerCore = 32;
 constexpr uint64_t kDescriptorsOfProcess = 64;
+// The least to start with: a core that writes, reads and rolls a few dozen partitions at once, and the connections of a
+// small team's clients.
+constexpr uint64_t kOpenFilesPerCoreLeast = 64;
+constexpr uint64_t kConnectionsLeast = 64;
 
 uint64_t core_share(const BrokerConfig& config, const Means& means) {
   if (config.memory_bytes > 0) {
@@ -40,8 +44,13 @@ uint64_t request_bytes(const BrokerConfig& config, const Means& means, uint64_t 
 
 void plan_connections(const Means& means, MemoryPlan& plan) {
   const storage::EngineOptions files;
-  plan.descriptors_for_files =
-      means.cores * (files.open_files_max + files.journal_files + kDescriptorsPerCore) + kDescriptorsOfProcess;
+  const uint64_t always = means.cores * (files.journal_files + kDescriptorsPerCore) + kDescriptorsOfProcess;
+  plan.descriptors_least = always + means.cores * kOpenFilesPerCoreLeast + kConnectionsLeast;
+  // Where there are few, segments get half of what is left: they are opened again when they are needed.
+  const uint64_t left = means.descriptors - std::min(means.descriptors, always);
+  plan.open_files_per_core =
+      static_cast<uint32_t>(std::clamp<uint64_t>(left / 2 / means.cores, kOpenFilesPerCoreLeast, files.open_files_max));
+  plan.descriptors_for_files = always + uint64_t{means.cores} * plan.open_files_per_core;
   const uint64_t by_descriptors = means.descriptors - std::min(means.descriptors, plan.descriptors_for_files);
   const uint64_t by_memory = means.memory_bytes / kConnectionsPartOfMemory / kConnectionBytes;
   plan.descriptors_limit_connections = by_descriptors <= by_memory;

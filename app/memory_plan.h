@@ -35,6 +35,8 @@ struct MemoryPlan {
 
   uint32_t connections_possible = 0;
   uint64_t descriptors_for_files = 0;
+  uint32_t open_files_per_core = 0;            // segment files
+  uint64_t descriptors_least = 0;              // with fewer there is no sense in a start
   bool descriptors_limit_connections = false;  // rather than memory
 };
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/engine.h"
+
 namespace posthaste::app {
 namespace {
 
@@ -52,6 +54,29 @@ TEST(MemoryPlan, DescriptorsAndMemoryBoundConnections) {
   EXPECT_FALSE(rich.descriptors_limit_connections);
   EXPECT_EQ(rich.connection_bytes, 1024 * kMiB);
   EXPECT_EQ(plan_memory({}, {.memory_bytes = 8192 * kMiB, .descriptors = 100, .cores = 2}).connections_possible, 0U);
+}
+
+TEST(MemoryPlan, FewDescriptorsAreSharedByFilesAndConnections) {
+  const Means means = {.memory_bytes = 8192 * kMiB, .descriptors = 1024, .cores = 2};
+  const MemoryPlan plan = plan_memory({}, means);
+  EXPECT_GE(plan.connections_possible, 400U);
+  EXPECT_GE(plan.open_files_per_core, 200U);
+  EXPECT_EQ(plan.descriptors_for_files + plan.connections_possible, means.descriptors);
+  EXPECT_LE(plan.descriptors_least, means.descriptors);
+  EXPECT_EQ(plan_memory({}, kSmall).open_files_per_core, storage::EngineOptions().open_files_max);
+}
+
+TEST(MemoryPlan, TheLeastOfDescriptorsLeavesConnections) {
+  Means means = kSmall;
+  means.descriptors = plan_memory({}, kSmall).descriptors_least;
+  const MemoryPlan plan = plan_memory({}, means);
+  EXPECT_GE(plan.connections_possible, 64U);
+  EXPECT_EQ(plan.descriptors_for_files + plan.connections_possible, means.descriptors);
+}
+
+TEST(MemoryPlan, ThePlanFitsIntoASmallControlGroup) {
+  const Means means = {.memory_bytes = 300 * kMiB, .descriptors = 20'000, .cores = 2};
+  EXPECT_LT(plan_memory({}, means).budget_bytes(), means.memory_bytes * 3 / 4) << "the page cache needs some too";
 }
 
 TEST(MemoryPlan, TheBudgetCountsTheConnectionsThatMayBe) {

@@ -61,7 +61,7 @@ broker::ConfigMap given_settings(const BrokerConfig& config) {
   return given;
 }
 
-uring::UringOptions uring_options(const BrokerConfig& config, uring::LogSink& log) {
+uring::UringOptions uring_options(const BrokerConfig& config, const uring::Machine& machine, uring::LogSink& log) {
   uring::UringOptions options;
   switch (config.io_profile) {
     case IoProfile::kAuto:
@@ -74,7 +74,8 @@ uring::UringOptions uring_options(const BrokerConfig& config, uring::LogSink& lo
       options.ring.profile = uring::Profile::k6_12;
       break;
   }
-  options.pin_threads = config.pin_cores;
+  // Who may use any processor for some of the time shares them with others, who would all sit on the same first ones.
+  options.pin_threads = config.pin_cores && !machine.cpus_by_quota;
   options.log = &log;
   return options;
 }
@@ -98,6 +99,24 @@ int cannot_start(std::string_view why) {
   return kExitCannotStart;
 }
 
+// What the machine has too little of to start at all; empty: nothing.
+std::string why_too_little(const MemoryPlan& plan, const uring::Machine& machine) {
+  if (machine.descriptors < plan.descriptors_least) {
+    return fmt::format(
+        "this process may have {} files and connections open, the least to start with is {}: raise the limit of open "
+        "files (ulimit -n, LimitNOFILE) or set posthaste.cores lower",
+        machine.descriptors, plan.descriptors_least);
+  }
+  if (plan.budget_bytes() > machine.memory_bytes) {
+    return fmt::format(
+        "there are {} MiB of memory ({}) and the broker would take up to {} MiB: lower posthaste.memory.bytes, "
+        "max.connections or posthaste.cores, or raise the limit",
+        machine.memory_bytes >> 20, machine.memory_set_by.empty() ? "of the machine" : machine.memory_set_by,
+        plan.budget_bytes() >> 20);
+  }
+  return {};
+}
+
 }  // namespace
 
 broker::BrokerOptions make_broker_options(const BrokerConfig& config, const MemoryPlan& plan, uint16_t cores,
@@ -119,6 +138,7 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
   options.connection.small_request_memory_bytes = plan.small_request_bytes;
   options.connection.request_memory_bytes = plan.request_bytes;
   options.connection.answer_memory_bytes = plan.answer_bytes;
+  options.engine.open_files_max = plan.open_files_per_core;
   options.engine.tail_bytes_max = plan.tail_bytes;
   options.engine.cache_bytes_max = plan.cache_bytes;
   options.fetch_memory_bytes = plan.fetch_bytes;
@@ -166,10 +186,12 @@ int serve(const BrokerConfig& config) {
       static_cast<CoreId>(std::min<int32_t>(config.cores > 0 ? config.cores : machine.cpus, reactor::kCoresMax));
   const MemoryPlan plan =
       plan_memory(config, {.memory_bytes = machine.memory_bytes, .descriptors = machine.descriptors, .cores = cores});
+  if (const std::string why = why_too_little(plan, machine); !why.empty()) return cannot_start(why);
   uring::LogSink log(log_level(config.log_level));
   const auto say = [&log](std::string_view line) { log.write(reactor::LogLevel::kInfo, 0, line); };
   say(fmt::format("posthaste version={}", version()));
-  say(fmt::format("machine kernel={} cores={} memory_mib={}", machine.kernel, cores, machine.memory_bytes >> 20));
+  say(fmt::format("machine kernel={} cores={} memory_mib={} memory_set_by={}", machine.kernel, cores,
+                  machine.memory_bytes >> 20, machine.memory_set_by.empty() ? "machine" : machine.memory_set_by));
   say(fmt::format("memory {}", describe_memory(plan, cores)));
   say_connections(config, plan, machine.descriptors, log);
   say(fmt::format("data folder={}", config.data_folder));
@@ -186,7 +208,7 @@ int serve(const BrokerConfig& config) {
   };
   const reactor::HostOptions host_options{.cores = cores, .pool_bytes_per_core = plan.pool_bytes};
   auto running =
-      uring::Host::start(host_options, uring_options(config, log),
+      uring::Host::start(host_options, uring_options(config, machine, log),
                          broker::make_broker_program(make_broker_options(config, plan, cores, machine.host_name), host),
                          [&signals] { signals.wake(); });
   if (!running) return cannot_start(running.error());

@@ -10,7 +10,8 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
+
+#include "reactor/uring/control_group.h"
 
 namespace posthaste::reactor::uring {
 namespace {
@@ -27,13 +28,6 @@ sigset_t waited_signals() {
   return set;
 }
 
-uint64_t memory_limit() {
-  // Control group version 2, as seen from inside; "max" or a missing file means no limit.
-  std::ifstream file("/sys/fs/cgroup/memory.max");
-  uint64_t bytes = 0;
-  return file >> bytes ? bytes : UINT64_MAX;
-}
-
 }  // namespace
 
 Machine look_at_machine() {
@@ -45,7 +39,15 @@ Machine look_at_machine() {
   }
   struct sysinfo info{};
   if (::sysinfo(&info) == 0) machine.memory_bytes = uint64_t{info.totalram} * info.mem_unit;
-  machine.memory_bytes = std::min(machine.memory_bytes, memory_limit());
+  const GroupLimits group = read_group_limits();
+  if (group.memory_bytes < machine.memory_bytes) {
+    machine.memory_bytes = group.memory_bytes;
+    machine.memory_set_by = group.memory_set_by;
+  }
+  if (group.cpus() < machine.cpus) {
+    machine.cpus = static_cast<uint16_t>(group.cpus());
+    machine.cpus_by_quota = true;
+  }
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) machine.descriptors = limit.rlim_max;
   utsname names{};

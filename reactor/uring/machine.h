@@ -7,8 +7,11 @@
 namespace posthaste::reactor::uring {
 
 struct Machine {
-  uint16_t cpus = 1;          // that this process may use
-  uint64_t memory_bytes = 0;  // of the machine or of this process' control group, whichever is less
+  uint16_t cpus = 1;  // that this process may use: of the machine, of its set, by its quota, whichever is least
+  // By a quota, not by a set: any processor may be used, for so much time.
+  bool cpus_by_quota = false;
+  uint64_t memory_bytes = 0;  // of the machine or of a control group that this process is in, whichever is least
+  std::string memory_set_by;  // the control group's file; empty: the machine
   uint64_t descriptors = 0;   // that this process may have open; the host raises its limit that far
   std::string kernel;         // "6.12.9-amd64"
   std::string host_name;
