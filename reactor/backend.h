@@ -48,6 +48,7 @@ enum class OpKind : uint8_t {
   kRemoveDirectory,  // path, must be empty
   kListDirectory,    // path, out = std::vector<DirectoryEntry>*, sorted by name
   kStat,             // path, out = FileStat*
+  kSpace,            // path, out = SpaceStat*: of the file system that the path lies in
   kListen,   // path = "ip:port" -> FileId; port 0 picks one; out = std::string* gets the bound "ip:port" (may be null)
   kAccept,   // file -> FileId; out = std::string* gets the peer's "ip:port" (may be null)
   kConnect,  // path = "ip:port" -> FileId
@@ -91,6 +92,13 @@ struct DirectoryEntry {
 struct FileStat {
   uint64_t size_bytes = 0;
   bool is_directory = false;
+  uint64_t identity = 0;  // of the file itself: another file under the same name has another
+};
+
+// What a file system has for this process, in bytes.
+struct SpaceStat {
+  uint64_t total_bytes = 0;
+  uint64_t available_bytes = 0;
 };
 
 // One operation. The caller owns it, and everything it points to, until complete() is called, on the caller's core,

@@ -263,6 +263,40 @@ TEST_P(BackendConformance, FoldersAreMadeListedSortedAndRemoved) {
   EXPECT_EQ(ops.run(stat_gone.as(OpKind::kStat).named(folder).into(&stat)).error(), Errc::kNotFound);
 }
 
+TEST_P(BackendConformance, AFileSystemSaysHowMuchSpaceItHas) {
+  Operations ops(*rig_);
+  SpaceStat space;
+  TestOp look;
+  EXPECT_TRUE(ops.run(look.as(OpKind::kSpace).named(rig_->folder()).into(&space)));
+  EXPECT_GT(space.total_bytes, 0U);
+  EXPECT_LE(space.available_bytes, space.total_bytes);
+  TestOp nowhere;
+  EXPECT_EQ(ops.run(nowhere.as(OpKind::kSpace).named(rig_->folder() + "/x").into(&space)).error(), Errc::kNotFound);
+}
+
+TEST_P(BackendConformance, AFileKeepsItsIdentityAndAnotherHasAnother) {
+  Operations ops(*rig_);
+  const std::string path = rig_->folder() + "/one";
+  const auto file = ops.open(path, kCreateFlags);
+  ASSERT_TRUE(file);
+  FileStat before;
+  TestOp look;
+  EXPECT_TRUE(ops.run(look.as(OpKind::kStat).named(path).into(&before)));
+  EXPECT_TRUE(ops.path_operation(OpKind::kRename, path, path + "-moved"));
+  const auto other = ops.open(path, kCreateFlags);
+  ASSERT_TRUE(other);
+  FileStat moved;
+  FileStat replaced;
+  TestOp look_moved;
+  TestOp look_replaced;
+  EXPECT_TRUE(ops.run(look_moved.as(OpKind::kStat).named(path + "-moved").into(&moved)));
+  EXPECT_TRUE(ops.run(look_replaced.as(OpKind::kStat).named(path).into(&replaced)));
+  EXPECT_EQ(moved.identity, before.identity);
+  EXPECT_NE(replaced.identity, before.identity);
+  ops.close(*file);
+  ops.close(*other);
+}
+
 TEST_P(BackendConformance, ALockExcludesUntilItsFileIsClosed) {
   Operations ops(*rig_);
   const std::string path = rig_->folder() + "/lock";

@@ -120,6 +120,16 @@ Task<Result<FileStat>> stat(Core& core, std::string path) {
   co_return found;
 }
 
+Task<Result<SpaceStat>> space(Core& core, std::string path) {
+  SpaceStat found;
+  OperationAwaiter op(core, OpKind::kSpace, IoClass::kFileSystem);
+  op.path = path.c_str();
+  op.out = &found;
+  Result<uint64_t> done = co_await op;
+  if (!done) co_return failure(done.error());
+  co_return found;
+}
+
 }  // namespace file_system
 
 Task<Result<Socket>> Socket::listen(Core& core, std::string address, std::string* bound) {

@@ -59,6 +59,7 @@ Task<Result<void>> remove_directory(Core& core, std::string path);
 Task<Result<void>> sync_directory(Core& core, std::string path);
 Task<Result<std::vector<DirectoryEntry>>> list_directory(Core& core, std::string path);
 Task<Result<FileStat>> stat(Core& core, std::string path);
+Task<Result<SpaceStat>> space(Core& core, std::string path);
 }  // namespace file_system
 
 // A connected or listening stream socket.

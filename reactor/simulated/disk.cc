@@ -110,7 +110,8 @@ std::string Disk::describe_in_flight() const {
                                     "make_directory",
                                     "remove_directory",
                                     "list_directory",
-                                    "stat"};
+                                    "stat",
+                                    "space"};
   std::string text;
   for (const InFlight& flight : in_flight_) {
     if (flight.op == nullptr) continue;
@@ -174,6 +175,12 @@ int64_t Disk::execute(Op& op, Handle file) {
       const auto found = stat(op.path);
       if (!found) return error(found.error());
       *static_cast<FileStat*>(op.out) = *found;
+      return 0;
+    }
+    case OpKind::kSpace: {
+      if (const auto found = find(op.path); !found) return error(found.error());
+      const uint64_t available = options_.capacity_bytes - std::min(options_.capacity_bytes, bytes_used());
+      *static_cast<SpaceStat*>(op.out) = {options_.capacity_bytes, available};
       return 0;
     }
     default:
@@ -257,9 +264,7 @@ int64_t Disk::write(const Op& op, const OpenFile& file, bool durable) {
   if ((file.flags & kOpenDirect) != 0 && !aligned(op)) return error(Errc::kInvalidArgument);
   const uint64_t bytes = SliceCursor::total(op.slices, op.slice_count);
   if (bytes == 0) return 0;
-  if ((used_pages_ + new_pages_needed(inode, op.offset, bytes)) * kPageBytes > options_.capacity_bytes) {
-    return error(Errc::kNoSpace);
-  }
+  if (!has_room(new_pages_needed(inode, op.offset, bytes))) return error(Errc::kNoSpace);
   if (durable && lied()) durable = false;
   const uint64_t end = op.offset + bytes;
   SliceCursor cursor(op.slices, op.slice_count);
@@ -315,7 +320,7 @@ void Disk::write_page(Inode& inode, size_t page, size_t from, size_t to, const P
 
 int64_t Disk::allocate(Inode& inode, uint64_t offset, uint64_t length) {
   const uint64_t needed = new_pages_needed(inode, offset, length);
-  if ((used_pages_ + needed) * kPageBytes > options_.capacity_bytes) return error(Errc::kNoSpace);
+  if (!has_room(needed)) return error(Errc::kNoSpace);
   const uint64_t end = offset + length;
   for (uint64_t page = offset / kPageBytes; page * kPageBytes < end; ++page) {
     PageRef& slot = page_slot(inode.current, page);

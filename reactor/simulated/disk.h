@@ -55,8 +55,9 @@ struct FaultRule {
 };
 
 struct DiskOptions {
-  uint64_t capacity_bytes = uint64_t{1} << 40;  // beyond: kNoSpace
-  uint32_t open_files_max = 1 << 16;            // beyond: kTooManyFiles
+  // Beyond: kNoSpace, also for what makes a folder or makes one grow. Space that is given back is there at once.
+  uint64_t capacity_bytes = uint64_t{1} << 40;
+  uint32_t open_files_max = 1 << 16;  // beyond: kTooManyFiles
   bool lying_flush = false;  // kSync and kWriteDurable report success and make nothing durable (each is counted)
 };
 
@@ -140,6 +141,7 @@ class Disk {
   using InodeId = uint32_t;
   static constexpr InodeId kRoot = 0;
   static constexpr InodeId kNoInode = UINT32_MAX;
+  static constexpr size_t kNamesPerPage = 64;
   static constexpr uint32_t kSweepAfterOrphans = 32;  // a sweep looks at everything, so it is done now and then
 
   struct Inode {
@@ -191,6 +193,9 @@ class Disk {
   int64_t read(const Op& op, const OpenFile& file);
   int64_t write(const Op& op, const OpenFile& file, bool durable);
   bool aligned(const Op& op) const;
+  bool has_room(uint64_t pages) const {
+    return pages == 0 || (used_pages_ + pages) * kPageBytes <= options_.capacity_bytes;
+  }
   uint64_t new_pages_needed(const Inode& inode, uint64_t offset, uint64_t length) const;
   void write_page(Inode& inode, size_t page, size_t from, size_t to, const PageRef& fresh, bool durable);
   int64_t allocate(Inode& inode, uint64_t offset, uint64_t length);
@@ -204,6 +209,9 @@ class Disk {
   Result<InodeId> find(std::string_view path) const;
   Result<Parent> parent_of(std::string_view path) const;
   InodeId new_inode(bool is_directory);
+  // What a folder of so many names takes; and what one more name in it would.
+  static uint64_t folder_pages(size_t names) { return names / kNamesPerPage; }
+  uint64_t pages_for_name(InodeId folder, const std::string& name) const;
   void link(InodeId folder, const std::string& name, InodeId inode);
   void unlink(InodeId folder, const std::string& name);
   void drop_if_unused(InodeId id);
@@ -217,6 +225,7 @@ class Disk {
   void collect_files(InodeId folder, const std::string& prefix, std::vector<std::string>& out) const;
 
   // disk_crash.cc
+  uint64_t pages_of(InodeId id) const;
   void lose_names(Random& random, Fate fate);
   void lose_bytes(Inode& inode, Random& random, Fate fate);
   void clear_tail(Inode& inode);

@@ -47,6 +47,12 @@ void fill_with_garbage(std::byte* to, size_t bytes, Random& random) {
 
 }  // namespace
 
+uint64_t Disk::pages_of(InodeId id) const {
+  const Inode& inode = inodes_[id];
+  if (inode.is_directory) return folder_pages(inode.entries.size()) + (id == kRoot ? 0 : 1);
+  return static_cast<uint64_t>(std::ranges::count_if(inode.current, [](auto& page) { return !page.is_hole(); }));
+}
+
 Disk Disk::crash_image(Random& random, const CrashPolicy& policy) const {
   Disk image(*this);
   image.random_ = random.fork();
@@ -127,9 +133,8 @@ void Disk::process_died(Random& random) {
   free_tickets_.clear();
   in_flight_count_ = 0;
   used_pages_ = 0;
-  for (const Inode& inode : inodes_) {
-    if (inode.links == 0) continue;
-    used_pages_ += static_cast<uint64_t>(std::ranges::count_if(inode.current, [](auto& p) { return !p.is_hole(); }));
+  for (InodeId id = 0; id < inodes_.size(); ++id) {
+    if (inodes_[id].links > 0) used_pages_ += pages_of(id);
   }
   orphans_ = kSweepAfterOrphans;
   sweep();
@@ -207,9 +212,7 @@ void Disk::land_in_flight(const Op& op, const OpenFile& file, Random& random, co
   if ((file.flags & kOpenDirect) != 0 && !aligned(op)) return;
   uint64_t end = op.offset + SliceCursor::total(op.slices, op.slice_count);
   if (end == op.offset) return;
-  if ((used_pages_ + new_pages_needed(inode, op.offset, end - op.offset)) * kPageBytes > options_.capacity_bytes) {
-    return;  // it would have failed
-  }
+  if (!has_room(new_pages_needed(inode, op.offset, end - op.offset))) return;  // it would have failed
   const Fate fate = draw(random, policy.in_flight);
   // The new size is metadata: it may have made it or not, whatever became of the bytes.
   const bool grows = policy.choose ? random.below(2) == 0 : coin(random, fate);
@@ -287,7 +290,7 @@ void Disk::forget_the_process() {
     inode.opens = 0;
     inode.frozen.clear();
     inode.locked_by = kNoHandle;
-    used_pages_ += static_cast<uint64_t>(std::ranges::count_if(inode.current, [](auto& p) { return !p.is_hole(); }));
+    used_pages_ += pages_of(id);
   }
 }
 

@@ -68,7 +68,13 @@ Disk::InodeId Disk::new_inode(bool is_directory) {
   return id;
 }
 
+uint64_t Disk::pages_for_name(InodeId folder, const std::string& name) const {
+  const auto& entries = inodes_[folder].entries;
+  return entries.contains(name) ? 0 : folder_pages(entries.size() + 1) - folder_pages(entries.size());
+}
+
 void Disk::link(InodeId folder, const std::string& name, InodeId inode) {
+  used_pages_ += pages_for_name(folder, name);
   inodes_[folder].entries[name] = inode;
   ++inodes_[inode].links;
 }
@@ -77,6 +83,7 @@ void Disk::unlink(InodeId folder, const std::string& name) {
   const auto entry = inodes_[folder].entries.find(name);
   const InodeId id = entry->second;
   inodes_[folder].entries.erase(entry);
+  used_pages_ -= pages_for_name(folder, name);
   --inodes_[id].links;
   drop_if_unused(id);
 }
@@ -85,6 +92,7 @@ void Disk::unlink(InodeId folder, const std::string& name) {
 void Disk::drop_if_unused(InodeId id) {
   Inode& inode = inodes_[id];
   if (inode.links > 0 || inode.opens > 0) return;
+  if (inode.is_directory) --used_pages_;
   for (const PageRef& page : inode.current) {
     if (!page.is_hole()) --used_pages_;
   }
@@ -138,6 +146,7 @@ int64_t Disk::open(const Op& op) {
   }
   if (open_.size() - free_handles_.size() >= options_.open_files_max) return error(Errc::kTooManyFiles);
   if (id == kNoInode) {
+    if (!has_room(pages_for_name(parent->folder, parent->name))) return error(Errc::kNoSpace);
     id = new_inode(false);
     link(parent->folder, parent->name, id);
     pending_names_.push_back({{parent->folder, parent->name, id}, {}});
@@ -184,6 +193,8 @@ int64_t Disk::rename(const char* from, const char* to) {
     }
     if (!replaced.entries.empty()) return error(Errc::kExists);
     unlink(target->folder, target->name);
+  } else if (!has_room(pages_for_name(target->folder, target->name))) {
+    return error(Errc::kNoSpace);
   }
   ++inodes_[id].links;  // so that it is not an orphan between the two steps
   unlink(source->folder, source->name);
@@ -212,7 +223,9 @@ int64_t Disk::make_directory(const char* path) {
   const auto parent = parent_of(path);
   if (!parent) return error(parent.error() == Errc::kInvalidArgument ? Errc::kExists : parent.error());
   if (inodes_[parent->folder].entries.contains(parent->name)) return error(Errc::kExists);
+  if (!has_room(1 + pages_for_name(parent->folder, parent->name))) return error(Errc::kNoSpace);
   const InodeId id = new_inode(true);
+  ++used_pages_;
   link(parent->folder, parent->name, id);
   pending_names_.push_back({{parent->folder, parent->name, id}, {}});
   return 0;
@@ -265,6 +278,7 @@ void Disk::make_directories(std::string_view path) {
     InodeId next = entry == inodes_[at].entries.end() ? kNoInode : entry->second;
     if (next == kNoInode) {
       next = new_inode(true);
+      ++used_pages_;
       link(at, name, next);
     }
     inodes_[at].durable_entries[name] = next;
@@ -309,7 +323,7 @@ Result<std::vector<std::byte>> Disk::read_file(std::string_view path) const {
 Result<FileStat> Disk::stat(std::string_view path) const {
   const auto id = find(path);
   if (!id) return failure(id.error());
-  return FileStat{.size_bytes = inodes_[*id].size, .is_directory = inodes_[*id].is_directory};
+  return FileStat{.size_bytes = inodes_[*id].size, .is_directory = inodes_[*id].is_directory, .identity = *id};
 }
 
 Result<std::vector<DirectoryEntry>> Disk::list(std::string_view path) const {

@@ -287,6 +287,37 @@ TEST(SimulatedDisk, CapacityIsHeldAndGivenBack) {
   EXPECT_EQ(d.disk.bytes_used(), kPageBytes);
 }
 
+TEST(SimulatedDisk, FoldersAndNamesNeedRoomToo) {
+  Driver d;
+  constexpr auto kFull = -static_cast<int64_t>(Errc::kNoSpace);
+  d.disk.options().capacity_bytes = 2 * kPageBytes;
+  EXPECT_EQ(d.on_path(OpKind::kMakeDirectory, "/a"), 0);
+  EXPECT_EQ(d.on_path(OpKind::kMakeDirectory, "/b"), 0);
+  EXPECT_EQ(d.on_path(OpKind::kMakeDirectory, "/c"), kFull);
+  int64_t made = 0;
+  std::string name;
+  for (int i = 0; made >= 0; ++i) {
+    name = "/a/" + std::to_string(i);
+    made = d.on_path(OpKind::kOpen, name.c_str(), kOpenWrite | kOpenCreate);
+  }
+  EXPECT_EQ(made, kFull) << "a folder grows";
+  EXPECT_EQ(d.on_path(OpKind::kRename, "/b", 0, "/a/b"), kFull);
+  EXPECT_EQ(d.on_path(OpKind::kRename, "/b", 0, "/c"), 0);
+  SpaceStat space;
+  Op& look = d.path_op(OpKind::kSpace, "/a");
+  look.out = &space;
+  EXPECT_EQ(d.run(look), 0);
+  EXPECT_EQ(space.total_bytes, 2 * kPageBytes);
+  EXPECT_EQ(space.available_bytes, 0U);
+  EXPECT_EQ(d.on_path(OpKind::kRemoveDirectory, "/c"), 0);
+  EXPECT_EQ(d.on_path(OpKind::kOpen, name.c_str(), kOpenWrite | kOpenCreate) >= 0, true);
+  // A death counts them as they are.
+  Random random(1);
+  const uint64_t used = d.disk.bytes_used();
+  EXPECT_EQ(used, 2 * kPageBytes);
+  EXPECT_EQ(d.disk.killed_image(random).bytes_used(), used);
+}
+
 TEST(SimulatedDisk, FaultsFireAndAreCounted) {
   Driver d;
   const auto file = d.open("/dir_less.wal");

@@ -38,6 +38,7 @@ constexpr bool names_a_path(OpKind kind) {
     case OpKind::kRemoveDirectory:
     case OpKind::kListDirectory:
     case OpKind::kStat:
+    case OpKind::kSpace:
     case OpKind::kListen:
     case OpKind::kConnect:
       return true;

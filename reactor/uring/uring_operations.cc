@@ -102,6 +102,7 @@ bool UringBackend::start_at_once(Op& op) {
       return true;
     case OpKind::kListDirectory:
     case OpKind::kStat:
+    case OpKind::kSpace:
       ++stats_.helper_operations;
       helper_.submit(op, -1);
       return true;
@@ -185,6 +186,7 @@ void UringBackend::fill_entry(Op& op, io_uring_sqe& entry) {
       return io_uring_prep_cancel64(&entry, reinterpret_cast<uint64_t>(op.target), 0);
     case OpKind::kListDirectory:
     case OpKind::kStat:
+    case OpKind::kSpace:
     case OpKind::kListen:
     case OpKind::kShutdown:
       break;
