@@ -12,6 +12,8 @@ ErrorCode error_code_of(Errc error) noexcept {
     case Errc::kIoError:
     case Errc::kNoSpace:
     case Errc::kPermission:
+    case Errc::kNoSuchOperation:
+    case Errc::kFileTooLarge:
     case Errc::kTooManyFiles:
     case Errc::kDamaged:
       return ErrorCode::kKafkaStorageError;
@@ -22,6 +24,7 @@ ErrorCode error_code_of(Errc error) noexcept {
     case Errc::kInvalidArgument:
       return ErrorCode::kInvalidRequest;
     case Errc::kAddressInUse:
+    case Errc::kAddressNotAvailable:
     case Errc::kConnectionRefused:
     case Errc::kConnectionClosed:
       return ErrorCode::kNetworkException;

@@ -49,10 +49,16 @@ enum class OpKind : uint8_t {
   kListDirectory,    // path, out = std::vector<DirectoryEntry>*, sorted by name
   kStat,             // path, out = FileStat*
   kSpace,            // path, out = SpaceStat*: of the file system that the path lies in
-  kListen,   // path = "ip:port" -> FileId; port 0 picks one; out = std::string* gets the bound "ip:port" (may be null)
+  // path = "ip:port" -> FileId; port 0 picks one; out = std::string* gets the bound "ip:port" (may be null). An IPv6
+  // address takes no IPv4 peers, so both may listen on one port. kAddressNotAvailable: no interface here has it.
+  kListen,
   kAccept,   // file -> FileId; out = std::string* gets the peer's "ip:port" (may be null)
   kConnect,  // path = "ip:port" -> FileId
-  kReceive,  // file, slices, flags(kReceiveAll) -> bytes; 0 = orderly end
+  // path = a host name or an ip -> how many; out = std::vector<std::string>* gets its ips without port and brackets,
+  // each once, in the resolver's order, never none. kNotFound: there is no such name; kTimedOut: no server knew in time
+  // (that may be minutes: set a time limit with kCancel, which ends it at once). Slow names do not hold up others.
+  kResolve,
+  kReceive,        // file, slices, flags(kReceiveAll) -> bytes; 0 = orderly end
   kReceiveSelect,  // file -> bytes in a small buffer the backend picked: op.slice, give back with recycle()
   kSend,           // file, slices -> bytes, all or an error
   kShutdown,       // file: both directions; pending receives end with 0, sends (and a listener's accepts) with an error
@@ -170,6 +176,8 @@ class Backend {
   // Takes a socket off this core; the number is meaningful to adopt() of any backend of the same host.
   virtual int detach(FileId socket) = 0;
   virtual Result<FileId> adopt(int detached) = 0;
+  // The own side of a connected socket, "ip:port"; empty if the connection is gone.
+  virtual std::string local_address(FileId socket) = 0;
 
   // One line of the log; bounded and non-blocking: a line that does not fit is dropped and counted.
   virtual void log(LogLevel level, std::string_view line) = 0;

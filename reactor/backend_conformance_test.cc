@@ -377,6 +377,75 @@ TEST_P(BackendConformance, ListenPicksAPortAndAcceptNamesThePeer) {
   for (const FileId socket : {pair.client, pair.server, listener.id}) ops.close(socket);
 }
 
+TEST_P(BackendConformance, ListenWhereNoInterfaceIsNamesTheReason) {
+  Operations ops(*rig_);
+  TestOp listen;
+  EXPECT_EQ(ops.run(listen.as(OpKind::kListen).named("192.0.2.1:0")).error(), Errc::kAddressNotAvailable);
+}
+
+TEST_P(BackendConformance, ASocketKnowsItsOwnSide) {
+  Operations ops(*rig_);
+  const auto listener = ops.listen();
+  const auto pair = ops.connect(listener);
+  EXPECT_EQ(rig_->backend(0).local_address(pair.server), listener.address);
+  EXPECT_EQ(rig_->backend(0).local_address(pair.client), pair.peer);
+  const auto adopted = rig_->backend(1).adopt(rig_->backend(0).detach(pair.server));
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(rig_->backend(1).local_address(*adopted), listener.address);
+  ops.close(*adopted, 1);
+  for (const FileId socket : {pair.client, listener.id}) ops.close(socket);
+}
+
+// ---- Names
+
+TEST_P(BackendConformance, ResolveGivesEachAddressOnce) {
+  Operations ops(*rig_);
+  std::vector<std::string> ips{"of before"};
+  TestOp resolve;
+  const auto found = ops.run(resolve.as(OpKind::kResolve).named("localhost").into(&ips));
+  EXPECT_EQ(found, ips.size());
+  EXPECT_EQ(std::ranges::count(ips, "127.0.0.1"), 1);
+  for (const std::string& ip : ips) EXPECT_EQ(ip.find_first_of("[]"), std::string::npos) << ip;
+}
+
+TEST_P(BackendConformance, ResolveOfAnIpIsTheIp) {
+  Operations ops(*rig_);
+  for (const char* ip : {"127.0.0.1", "10.1.2.3", "0.0.0.0", "::1", "::", "fe80::1:2"}) {
+    std::vector<std::string> ips;
+    TestOp resolve;
+    EXPECT_EQ(ops.run(resolve.as(OpKind::kResolve).named(ip).into(&ips)), 1U) << ip;
+    EXPECT_EQ(ips, std::vector<std::string>{ip});
+  }
+}
+
+TEST_P(BackendConformance, ResolveOfWhatIsNoNameIsNotFound) {
+  Operations ops(*rig_);
+  for (const char* name : {"", "a..b"}) {
+    std::vector<std::string> ips;
+    TestOp resolve;
+    EXPECT_EQ(ops.run(resolve.as(OpKind::kResolve).named(name).into(&ips)).error(), Errc::kNotFound) << name;
+  }
+}
+
+TEST_P(BackendConformance, CancelledResolvesEndAtOnceAndOthersGoOn) {
+  Operations ops(*rig_);
+  constexpr size_t kNames = 40;  // more than are looked up at one time
+  std::deque<TestOp> resolves(kNames);
+  std::deque<TestOp> cancels(kNames);
+  std::vector<std::vector<std::string>> ips(kNames);
+  for (size_t i = 0; i < kNames; ++i) {
+    ops.submit(resolves[i].as(OpKind::kResolve).named(i % 2 == 0 ? "a..b" : "localhost").into(&ips[i]));
+    cancels[i].as(OpKind::kCancel).target = &resolves[i];
+    if (i % 4 < 2) ops.submit(cancels[i]);
+  }
+  for (size_t i = 0; i < kNames; ++i) {
+    const auto outcome = ops.wait_for(resolves[i]);
+    const bool cancelled = !outcome && outcome.error() == Errc::kCancelled;
+    EXPECT_TRUE(cancelled ? i % 4 < 2 : outcome.has_value() == (i % 2 == 1)) << i;
+    if (i % 4 < 2) EXPECT_TRUE(ops.wait_for(cancels[i]) || cancels[i].error() == Errc::kNotFound);
+  }
+}
+
 TEST_P(BackendConformance, ConnectIsRefusedWhereNobodyListens) {
   Operations ops(*rig_);
   TestOp connect;

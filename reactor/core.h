@@ -113,6 +113,11 @@ class Core final : private CompletionSink {
   // use Mailroom::request_stop.
   void request_stop();
   bool stopping() const { return stopping_; }
+  // Schedules `runnable` when the core is asked to stop, or now if it was; unlink() forgets it.
+  void on_stop(Runnable& runnable) {
+    if (stopping_) return schedule(runnable);
+    stop_waiters_.push_back(runnable);
+  }
 
   // One turn of the loop.
   void turn();

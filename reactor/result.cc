@@ -18,10 +18,16 @@ std::string_view to_string(Errc error) noexcept {
       return "permission denied";
     case Errc::kInvalidArgument:
       return "invalid argument";
+    case Errc::kNoSuchOperation:
+      return "operation not supported";
+    case Errc::kFileTooLarge:
+      return "file too large";
     case Errc::kTooManyFiles:
       return "too many open files";
     case Errc::kAddressInUse:
       return "address in use";
+    case Errc::kAddressNotAvailable:
+      return "this machine has no such address";
     case Errc::kConnectionRefused:
       return "connection refused";
     case Errc::kConnectionClosed:
@@ -87,11 +93,19 @@ Errc errc_from_errno(int error) noexcept {
       return Errc::kPermission;
     case EINVAL:
       return Errc::kInvalidArgument;
+    case EOPNOTSUPP:
+    case ENOSYS:
+      return Errc::kNoSuchOperation;
+    case EFBIG:
+      return Errc::kFileTooLarge;
     case EMFILE:
     case ENFILE:
       return Errc::kTooManyFiles;
     case EADDRINUSE:
       return Errc::kAddressInUse;
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+      return Errc::kAddressNotAvailable;
     case ECONNREFUSED:
       return Errc::kConnectionRefused;
     case ECONNRESET:

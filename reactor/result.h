@@ -11,19 +11,22 @@ namespace posthaste::reactor {
 
 enum class Errc : uint8_t {
   // The world.
-  kIoError = 1,        // EIO and every errno without a name of its own here
-  kNotFound,           // ENOENT; a thing that was asked for by name or id
-  kExists,             // EEXIST
-  kNoSpace,            // ENOSPC, EDQUOT
-  kPermission,         // EACCES, EPERM, EROFS
-  kInvalidArgument,    // EINVAL: for O_DIRECT, a slice that is not aligned
-  kTooManyFiles,       // EMFILE, ENFILE
-  kAddressInUse,       // EADDRINUSE
-  kConnectionRefused,  // ECONNREFUSED
-  kConnectionClosed,   // orderly end, ECONNRESET, EPIPE
-  kTimedOut,           // a deadline passed
-  kCancelled,          // the operation was cancelled before it took effect
-  kBusy,               // locked by another process; try elsewhere
+  kIoError = 1,          // EIO and every errno without a name of its own here
+  kNotFound,             // ENOENT; a thing that was asked for by name or id
+  kExists,               // EEXIST
+  kNoSpace,              // ENOSPC, EDQUOT
+  kPermission,           // EACCES, EPERM, EROFS
+  kInvalidArgument,      // EINVAL: for O_DIRECT, a slice that is not aligned
+  kNoSuchOperation,      // EOPNOTSUPP, ENOSYS: this file system or kernel does not do that
+  kFileTooLarge,         // EFBIG: more than this file system, or ulimit -f, takes in one file
+  kTooManyFiles,         // EMFILE, ENFILE
+  kAddressInUse,         // EADDRINUSE
+  kAddressNotAvailable,  // EADDRNOTAVAIL, EAFNOSUPPORT: this machine has no such address, or no such kind of them
+  kConnectionRefused,    // ECONNREFUSED
+  kConnectionClosed,     // orderly end, ECONNRESET, EPIPE
+  kTimedOut,             // a deadline passed
+  kCancelled,            // the operation was cancelled before it took effect
+  kBusy,                 // locked by another process; try elsewhere
   // Limits.
   kNoMemory,  // a pool is exhausted: delay or refuse this request
   kLimit,     // a stated limit (count, size) would be exceeded

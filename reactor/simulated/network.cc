@@ -28,6 +28,8 @@ Result<Network::Address> Network::parse(std::string_view text) {
     return value;
   };
   const std::string_view ip = text.substr(0, colon);
+  if (ip.starts_with('[') && ip.ends_with(']'))
+    return failure(Errc::kAddressNotAvailable);  // these machines have no IPv6
   const int64_t port = number(text.substr(colon + 1), 65'535);
   size_t parts = 0;
   for (size_t at = 0; at <= ip.size(); ++parts) {
@@ -166,7 +168,7 @@ void Network::listen(SimulatedBackend& backend, Op& op, SimulatedBackend::Pendin
   auto address = parse(op.path);
   if (!address) return backend.finish(pending, error(address.error()));
   if (!is_loopback(address->ip) && address->ip != host.ip()) {
-    return backend.finish(pending, error(Errc::kInvalidArgument));
+    return backend.finish(pending, error(Errc::kAddressNotAvailable));
   }
   if (address->port == 0) address->port = free_port(host);
   if (find_listener(host, address->ip, address->port) != kNoEndpoint) {

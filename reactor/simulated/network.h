@@ -60,6 +60,7 @@ class Network final : private EventTarget {
   void host_is_back(Host& host);
   void detach(EndpointId endpoint);
   void adopt(EndpointId endpoint, SimulatedBackend& to);
+  std::string local_address(EndpointId endpoint) { return text(at(endpoint).ip, at(endpoint).port); }
 
  private:
   enum EventKind : uint32_t { kSyn, kConnected, kRefused, kPieceDue, kSendDue, kWindowOpened, kReset, kSilence };

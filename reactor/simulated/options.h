@@ -39,10 +39,11 @@ struct WorldOptions {
   // From a send until the network looks at its bytes for the first time: late as for a send that waits for room, or
   // goes without a copy. What does not fit into the window is looked at when there is room.
   DurationRange send_read{};
-  size_t accept_backlog = 1024;    // established but not accepted; beyond: refused
-  Duration connect_timeout = 20s;  // to an address that does not answer
-  Duration silence_timeout = 30s;  // data not acknowledged: the connection breaks with kTimedOut
-  uint32_t select_buffers = 64;    // for kReceiveSelect, per core
+  size_t accept_backlog = 1024;        // established but not accepted; beyond: refused
+  DurationRange resolve{100us, 20ms};  // a host name that has to be asked for
+  Duration connect_timeout = 20s;      // to an address that does not answer
+  Duration silence_timeout = 30s;      // data not acknowledged: the connection breaks with kTimedOut
+  uint32_t select_buffers = 64;        // for kReceiveSelect, per core
   size_t select_buffer_bytes = 512;
 
   // Cores.

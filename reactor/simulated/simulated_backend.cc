@@ -41,6 +41,7 @@ constexpr bool names_a_path(OpKind kind) {
     case OpKind::kSpace:
     case OpKind::kListen:
     case OpKind::kConnect:
+    case OpKind::kResolve:
       return true;
     default:
       return false;
@@ -139,6 +140,7 @@ void SimulatedBackend::start(Op& op) {
   ++in_flight_;
   if (op.kind == OpKind::kCancel) return cancel(op, pending);
   if (op.kind == OpKind::kListen || op.kind == OpKind::kConnect) return network_.start(*this, op, pending, 0);
+  if (op.kind == OpKind::kResolve) return resolve(op, pending);
   if (names_a_path(op.kind)) return start_on_disk(op, pending);
   const FileSlot target = file(op.file);
   if (target.kind == FileKind::kDisk) {
@@ -164,6 +166,17 @@ void SimulatedBackend::start_on_disk(Op& op, Pending pending) {
   event.a = (uint64_t{core_} << 32U) | pending.slot;
   event.b = pending.generation;
   timeline_.schedule(event, timeline_.now() + latency(op));
+}
+
+void SimulatedBackend::resolve(Op& op, Pending pending) {
+  Names::Answer answer = host_.world().names().look_up(op.path);
+  if (answer.silent) return;
+  const DurationRange& range = host_.world().options().resolve;
+  const int64_t delay = answer.asked ? timeline_.random().between(range.least.count(), range.most.count()) : 0;
+  if (!answer.ips) return finish_later(pending, error(answer.ips.error()), delay);
+  const auto count = static_cast<int64_t>(answer.ips->size());
+  *static_cast<std::vector<std::string>*>(op.out) = std::move(*answer.ips);
+  finish_later(pending, count, delay);
 }
 
 int64_t SimulatedBackend::latency(const Op& op) {
@@ -235,6 +248,8 @@ void SimulatedBackend::cancel(Op& op, Pending pending) {
     const Pending target{i, slot.generation};
     if (is_network(slot.op->kind)) {
       network_.cancel(*this, *slot.op, target);
+    } else if (slot.op->kind == OpKind::kResolve) {
+      finish(target, error(Errc::kCancelled));
     } else if (slot.on_disk && slot.op->kind != OpKind::kClose && timeline_.random().below(2) == 0) {
       host_.disk().withdraw(slot.ticket);
       finish(target, error(Errc::kCancelled));
@@ -376,6 +391,8 @@ void SimulatedBackend::recycle(Slice selected) {
   free_select_buffers_.push_back(static_cast<uint32_t>(buffer));
   network_.buffer_recycled(*this);
 }
+
+std::string SimulatedBackend::local_address(FileId socket) { return network_.local_address(file(socket).index); }
 
 void SimulatedBackend::log(LogLevel level, std::string_view line) { host_.world().log(host_, core_, level, line); }
 

@@ -33,6 +33,7 @@ class SimulatedBackend final : public Backend {
   void recycle(Slice selected) override;
   int detach(FileId socket) override;
   Result<FileId> adopt(int detached) override;
+  std::string local_address(FileId socket) override;
   void log(LogLevel level, std::string_view line) override;
 
   // --- For Host and Network.
@@ -80,6 +81,7 @@ class SimulatedBackend final : public Backend {
 
   void start(Op& op);
   void start_on_disk(Op& op, Pending pending);
+  void resolve(Op& op, Pending pending);
   void cancel(Op& op, Pending pending);
   void finish_later(Pending pending, int64_t result, int64_t delay);
   FileId add_file(FileKind kind, uint32_t index);

@@ -12,8 +12,9 @@ constexpr Duration kSendReadMax = 20ms;  // long enough for what is freed meanwh
 
 WorldOptions WorldOptions::instant() {
   WorldOptions options;
-  for (DurationRange* range : {&options.disk_read, &options.disk_write, &options.disk_write_durable, &options.disk_sync,
-                               &options.file_system, &options.network, &options.loopback, &options.wake_up}) {
+  for (DurationRange* range :
+       {&options.disk_read, &options.disk_write, &options.disk_write_durable, &options.disk_sync, &options.file_system,
+        &options.network, &options.loopback, &options.resolve, &options.wake_up}) {
     *range = {};
   }
   options.disk_slow_per_million = 0;

@@ -18,6 +18,7 @@
 #include "reactor/mail.h"
 #include "reactor/program.h"
 #include "reactor/simulated/disk.h"
+#include "reactor/simulated/names.h"
 #include "reactor/simulated/network.h"
 #include "reactor/simulated/options.h"
 #include "reactor/simulated/simulated_backend.h"
@@ -186,6 +187,7 @@ class World final : private EventTarget {
   Random& random() { return timeline_.random(); }
   uint64_t trace_hash() const;
   Network& network() { return network_; }
+  Names& names() { return names_; }
   Timeline& timeline() { return timeline_; }
   WorldOptions& options() { return options_; }
   const WorldOptions& options() const { return options_; }
@@ -202,6 +204,7 @@ class World final : private EventTarget {
   WorldOptions options_;
   Timeline timeline_;
   Network network_;
+  Names names_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::vector<std::function<void()>> actions_;
   std::deque<std::string> log_lines_;

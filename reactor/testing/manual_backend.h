@@ -41,6 +41,7 @@ class ManualBackend final : public Backend {
   void recycle(Slice) override {}
   int detach(FileId socket) override { return socket.value; }
   Result<FileId> adopt(int detached) override { return FileId{detached}; }
+  std::string local_address(FileId) override { return {}; }
   void log(LogLevel, std::string_view line) override { lines.emplace_back(line); }
 
  private:

@@ -39,19 +39,38 @@ Result<Address> parse_address(std::string_view text) {
   return address;
 }
 
-std::string format_address(const Address& address) {
+std::string format_ip(const Address& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.family() == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, &address.storage, sizeof v4);
     ::inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size());
-    return fmt::format("{}:{}", text.data(), ntohs(v4.sin_port));
+  } else if (address.family() == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &address.storage, sizeof v6);
+    ::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
+  }
+  return text.data();
+}
+
+std::string format_address(const Address& address) {
+  const std::string ip = format_ip(address);
+  if (address.family() == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &address.storage, sizeof v4);
+    return fmt::format("{}:{}", ip, ntohs(v4.sin_port));
   }
   if (address.family() == AF_INET6) {
     sockaddr_in6 v6{};
     std::memcpy(&v6, &address.storage, sizeof v6);
-    ::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
-    return fmt::format("[{}]:{}", text.data(), ntohs(v6.sin6_port));
+    return fmt::format("[{}]:{}", ip, ntohs(v6.sin6_port));
+  }
+  return {};
+}
+
+std::string canonical_ip(const std::string& text) {
+  for (const std::string& address : {text + ":0", fmt::format("[{}]:0", text)}) {
+    if (const Result<Address> parsed = parse_address(address)) return format_ip(*parsed);
   }
   return {};
 }

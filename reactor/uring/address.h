@@ -20,5 +20,9 @@ struct Address {
 Result<Address> parse_address(std::string_view text);
 // The inverse; empty for a family that is not IP.
 std::string format_address(const Address& address);
+// The same without port and brackets: "127.0.0.1", "::1".
+std::string format_ip(const Address& address);
+// An ip as format_ip() writes it, from any way to write one; empty if `text` is none.
+std::string canonical_ip(const std::string& text);
 
 }  // namespace posthaste::reactor::uring

@@ -36,7 +36,12 @@ std::expected<std::unique_ptr<UringBackend>, std::string> UringBackend::create(C
 }
 
 UringBackend::UringBackend(CoreId core, WakeBoard& wakes, const UringOptions& options)
-    : core_(core), wakes_(wakes), options_(options), owner_(::pthread_self()), helper_(core, wakes) {}
+    : core_(core),
+      wakes_(wakes),
+      options_(options),
+      owner_(::pthread_self()),
+      helper_(core, wakes),
+      resolver_(core, wakes) {}
 
 UringBackend::~UringBackend() {
   if (ring_ == nullptr) return;
@@ -169,7 +174,10 @@ void UringBackend::handle_operation(Op& op, int32_t result, uint32_t flags) {
   }
 }
 
-void UringBackend::collect_helper() { helper_.collect(done_); }
+void UringBackend::collect_helper() {
+  helper_.collect(done_);
+  resolver_.collect(done_);
+}
 
 void UringBackend::deliver_done() {
   IntrusiveList<Op> now_done;

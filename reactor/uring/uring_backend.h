@@ -1,7 +1,7 @@
 // The real Backend: one io_uring per core. submit() fills entries; wait() hands them to the kernel and collects what is
 // done in one system call, or none when there is nothing to say. Few things are ordinary calls: what does not block and
-// is rare (listen, shutdown, flock on open, the peer's address when asked for), and what the ring does not offer
-// (helper_thread.h). Everything but wake() is called by the thread that made it.
+// is rare (listen, shutdown, flock on open, an address when asked for), and what the ring does not offer
+// (helper_thread.h, resolver.h). Everything but wake() is called by the thread that made it.
 //
 // kCancel completes with 0 if its target was under way, with kNotFound if not. kClose: no other operation of the file
 // may be under way.
@@ -17,6 +17,7 @@
 #include "reactor/uring/helper_thread.h"
 #include "reactor/uring/log_sink.h"
 #include "reactor/uring/receive_buffers.h"
+#include "reactor/uring/resolver.h"
 #include "reactor/uring/ring.h"
 #include "reactor/uring/wake_board.h"
 
@@ -70,6 +71,7 @@ class UringBackend final : public Backend {
   void recycle(Slice selected) override;
   int detach(FileId socket) override;
   Result<FileId> adopt(int detached) override;
+  std::string local_address(FileId socket) override;
   void log(LogLevel level, std::string_view line) override;
 
  private:
@@ -105,6 +107,7 @@ class UringBackend final : public Backend {
   bool start_at_once(Op& op);
   void start_cancel(Op& op);
   void listen(Op& op);
+  void resolve(Op& op);
   void shutdown(Op& op);
   bool prepare_connect(Op& op);
   bool finish_step(Op& op, int32_t result, uint32_t flags);
@@ -125,6 +128,7 @@ class UringBackend final : public Backend {
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<FileTable> files_;
   HelperThread helper_;
+  Resolver resolver_;
   IntrusiveList<Op> in_flight_;  // the kernel has them, or will at the next wait()
   IntrusiveList<Op> backlog_;    // the ring was full
   IntrusiveList<Op> starved_;    // kReceiveSelect without a buffer

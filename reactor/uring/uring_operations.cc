@@ -109,6 +109,9 @@ bool UringBackend::start_at_once(Op& op) {
     case OpKind::kListen:
       listen(op);
       return true;
+    case OpKind::kResolve:
+      resolve(op);
+      return true;
     case OpKind::kShutdown:
       shutdown(op);
       return true;
@@ -188,6 +191,7 @@ void UringBackend::fill_entry(Op& op, io_uring_sqe& entry) {
     case OpKind::kStat:
     case OpKind::kSpace:
     case OpKind::kListen:
+    case OpKind::kResolve:
     case OpKind::kShutdown:
       break;
   }
@@ -271,7 +275,7 @@ void UringBackend::start_cancel(Op& op) {
     if (op.target->kind == OpKind::kClose) return finish_with(op, 0);  // has taken effect: the id is gone
     if (op.target->kind == OpKind::kConnect) ::close(state_of(*op.target).fd);
     op.target->unlink();
-  } else if (!helper_.withdraw(*op.target)) {
+  } else if (!helper_.withdraw(*op.target) && !resolver_.withdraw(*op.target)) {
     return fail(op, Errc::kNotFound);
   }
   fail(*op.target, Errc::kCancelled);
@@ -286,15 +290,29 @@ void UringBackend::listen(Op& op) {
   if (fd < 0) return fail(op, errc_from_errno(errno));
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (address->family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   set_stream_options(fd);  // accepted sockets inherit them
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address->storage), address->size) != 0 ||
       ::listen(fd, kListenBacklog) != 0) {
-    const Errc error = errno == EADDRNOTAVAIL ? Errc::kInvalidArgument : errc_from_errno(errno);
+    const Errc error = errc_from_errno(errno);
     ::close(fd);
     return fail(op, error);
   }
   if (op.out != nullptr) *static_cast<std::string*>(op.out) = socket_name(fd, ::getsockname);
   finish_with(op, files_->add(fd, false).value);
+}
+
+void UringBackend::resolve(Op& op) {
+  if (op.path[0] == '\0') return fail(op, Errc::kNotFound);
+  std::string ip = canonical_ip(op.path);
+  if (ip.empty()) return resolver_.submit(op);
+  *static_cast<std::vector<std::string>*>(op.out) = {std::move(ip)};
+  finish_with(op, 1);
+}
+
+std::string UringBackend::local_address(FileId socket) {
+  ++stats_.plain_calls;
+  return socket_name(files_->at(socket).fd, ::getsockname);
 }
 
 void UringBackend::shutdown(Op& op) {
