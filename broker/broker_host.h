@@ -42,11 +42,21 @@ class BrokerHost {
   // Why the start failed, with what to do about it; empty if it did not. To be read when all cores have ended.
   const std::string& failure() const { return failure_; }
 
-  // For use on that core, between its milestones kOpened and kClosed.
-  BrokerCore& on(reactor::CoreId core) { return *cores_[core].broker; }
-  net::ConnectionSet& connections(reactor::CoreId core) { return *cores_[core].connections; }
-  // Core 0 only.
-  Controller& controller() { return *controller_; }
+  // For use on that core, between its milestones kOpened and kQuiet: whoever sends mail for one of them has joined what
+  // sends it before it reaches kQuiet.
+  BrokerCore& on(reactor::CoreId core) {
+    CHECK(cores_[core].broker != nullptr, "core {} has no broker, or none any more", core);
+    return *cores_[core].broker;
+  }
+  net::ConnectionSet& connections(reactor::CoreId core) {
+    CHECK(cores_[core].connections != nullptr, "core {} has no connections, or none any more", core);
+    return *cores_[core].connections;
+  }
+  // Core 0 only, while there are connections.
+  Controller& controller() {
+    CHECK(controller_ != nullptr, "the controller is not there, or not any more");
+    return *controller_;
+  }
 
  private:
   friend class BrokerProgram;

@@ -191,9 +191,9 @@ class BrokerProgram {
       core.request_stop();
       broker.end_maintenance();
       over.set();
-      co_await connections.drain();
-      core.log(reactor::LogLevel::kInfo, "connections", connections.stats().describe());
+      // Core 0 reaches it when no connection is left on any core.
       co_await reach(core, host, Milestone::kDrained);
+      core.log(reactor::LogLevel::kInfo, "connections", connections.stats().describe());
       co_await background.join();
       co_await broker.stop();
       CHECK(broker.fetch_memory().available() == broker.fetch_memory().total(), "memory of answers is still taken");
@@ -234,13 +234,7 @@ class BrokerProgram {
     over.set();
     co_await background.join();
     core.log(reactor::LogLevel::kInfo, "acceptor", acceptor.stats().describe());
-    // Requests under way may still need the controller: it goes when no connection is left anywhere.
-    core.request_stop();
-    co_await host.connections(core.id()).drain();
-    BrokerHost::Progress& state = progress(host, core);
-    while (state.reached[static_cast<size_t>(Milestone::kDrained)] + 1 < core.core_count()) {
-      co_await state.changed.wait();
-    }
+    // Requests under way needed the controller until now.
     co_await broker.scope().join();
     host.controller_ = nullptr;
   }

@@ -27,27 +27,29 @@ std::string host_of(const std::string& address) {
 
 }  // namespace
 
-void ConnectionSet::adopt(int detached, ListenerId listener, std::string peer_address, std::function<void()> ended) {
+void ConnectionSet::adopt(int detached, ListenerId listener, std::string peer_address, Ended ended) {
+  CHECK(!draining_, "a connection for core {} comes after the last one", shared_.core.id());
   Result<FileId> id = shared_.core.backend().adopt(detached);
   if (!id) {
     shared_.core.log(reactor::LogLevel::kWarning, "connection_not_adopted",
                      fmt::format("peer={} error={}", peer_address, to_string(id.error())));
-    ended();
+    scope_.spawn(tell(std::move(ended)));
     return;
   }
   serve(Socket(shared_.core, *id), listener, std::move(peer_address), std::move(ended));
 }
 
-void ConnectionSet::serve(Socket socket, ListenerId listener, std::string peer_address, std::function<void()> ended) {
+void ConnectionSet::serve(Socket socket, ListenerId listener, std::string peer_address, Ended ended) {
+  CHECK(!draining_, "a connection for core {} comes after the last one", shared_.core.id());
   scope_.spawn(run(*this, socket, listener, std::move(peer_address), std::move(ended)));
 }
 
 Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId listener, std::string peer_address,
-                              std::function<void()> ended) {
+                              Ended ended) {
   {
     Connection connection(set.shared_, socket, listener, peer_address);
     set.connections_.push_back(connection);
-    if (set.draining_) connection.drain();
+    if (set.draining_) connection.drain();  // it came just before the end
     co_await connection.run();
     const CloseReason reason = connection.reason();
     if (!is_ordinary(reason)) {
@@ -55,8 +57,10 @@ Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId list
                            fmt::format("peer={} reason={}", peer_address, to_string(reason)));
     }
   }
-  ended();
+  co_await ended();
 }
+
+Task<void> ConnectionSet::tell(Ended ended) { co_await ended(); }
 
 Task<void> ConnectionSet::drain() {
   draining_ = true;
@@ -71,6 +75,11 @@ Task<void> ConnectionSet::drain() {
 
 Acceptor::Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of)
     : core_(core), limits_(std::move(limits)), set_of_(std::move(set_of)), open_(core.core_count()), scope_(core) {}
+
+Acceptor::~Acceptor() {
+  CHECK(core_.abandoned() || stats_.open == 0, "the end of {} connections will be told to an acceptor that is gone",
+        stats_.open);
+}
 
 Task<Result<std::string>> Acceptor::listen(ListenerOptions options) {
   std::string bound;
@@ -90,6 +99,14 @@ Task<void> Acceptor::stop() {
   co_await scope_.join();
   for (Socket& socket : sockets_) co_await socket.close();
   sockets_.clear();
+  // Every connection is with its set now. All at once: what one still waits for may come from another core.
+  for (size_t on = 0; on < core_.core_count(); ++on) scope_.spawn(drain(static_cast<CoreId>(on)));
+  co_await scope_.join();
+}
+
+Task<void> Acceptor::drain(CoreId on) {
+  auto work = [this](reactor::Core& there) { return set_of_(there).drain(); };
+  co_await reactor::on_core(core_, on, std::move(work));
 }
 
 Task<void> Acceptor::accept_loop(Socket socket, ListenerId listener) {
@@ -123,20 +140,20 @@ Task<void> Acceptor::welcome(Socket socket, ListenerId listener, std::string pee
   const auto to = static_cast<CoreId>(std::min_element(open_.begin(), open_.end()) - open_.begin());
   ++open_[to];
   if (to == core_.id()) {
-    set_of_(core_).serve(socket, listener, std::move(peer), [this, to, address] { ended(to, address); });
+    set_of_(core_).serve(socket, listener, std::move(peer), [this, address] { return tell_ended(core_, address); });
     co_return;
   }
   const int detached = core_.backend().detach(socket.id());
-  // The end comes back as a call of its own, from a task of the other core: the order of the two is not important.
-  co_await reactor::on_core(core_, to, [this, detached, listener, peer, to, address](reactor::Core& there) {
-    set_of_(there).adopt(detached, listener, peer, [this, &there, to, address] {
-      auto tell = [](Acceptor& acceptor, reactor::Core& from, CoreId on, std::string host) -> Task<void> {
-        co_await reactor::on_core(from, acceptor.core_.id(),
-                                  [&acceptor, on, &host](reactor::Core&) { acceptor.ended(on, host); });
-      };
-      there.scope().spawn(tell(*this, there, to, address));
-    });
-  });
+  auto hand_over = [this, detached, listener, &peer, &address](reactor::Core& there) {
+    set_of_(there).adopt(detached, listener, peer, [this, &there, address] { return tell_ended(there, address); });
+  };
+  co_await reactor::on_core(core_, to, std::move(hand_over));
+}
+
+// On the core of the connection, which waits for it.
+Task<void> Acceptor::tell_ended(reactor::Core& from, std::string address) {
+  auto tell = [this, &from, &address](reactor::Core&) { ended(from.id(), address); };
+  co_await reactor::on_core(from, core_.id(), std::move(tell));
 }
 
 uint32_t Acceptor::limit_of(std::string_view address) const {

@@ -1,6 +1,7 @@
 // Listening sockets and the hand-out of what they accept. Core 0 accepts (one queue, so connections spread evenly where
 // SO_REUSEPORT's hashing would not), checks the limits on connections, and gives each connection to the core that has
-// the fewest. From then on the connection belongs to that core; core 0 hears only of its end.
+// the fewest. From then on the connection belongs to that core; core 0 hears only of its end. A set awaits that word of
+// its connections, and the acceptor awaits all sets, so none of them is gone when mail for it arrives.
 #pragma once
 #include <functional>
 #include <map>
@@ -28,15 +29,18 @@ struct AcceptLimits {
 // The connections of one core.
 class ConnectionSet {
  public:
+  // Tells whoever counts that a connection is over; runs on the set's core, and the set is not drained before it is.
+  using Ended = std::function<reactor::Task<void>()>;
   ConnectionSet(reactor::Core& core, RequestHandler& handler, const ConnectionLimits& limits)
       : shared_(core, handler, limits), scope_(core) {}
 
-  // Serves a socket that detach() gave away on another core (or this one). `ended` is called on this core when it is
-  // over, also if the socket could not be adopted.
-  void adopt(int detached, ListenerId listener, std::string peer_address, std::function<void()> ended);
+  // Serves a socket that detach() gave away on another core (or this one). `ended` runs when it is over, also if the
+  // socket could not be adopted.
+  void adopt(int detached, ListenerId listener, std::string peer_address, Ended ended);
   // Serves a socket of this core.
-  void serve(reactor::Socket socket, ListenerId listener, std::string peer_address, std::function<void()> ended);
-  // Lets all connections answer what they have begun, ends them and waits for it. All their memory is back then.
+  void serve(reactor::Socket socket, ListenerId listener, std::string peer_address, Ended ended);
+  // Lets all connections answer what they have begun, ends them and waits for it and for the word of their end. All
+  // their memory is back then. No connection may come any more.
   reactor::Task<void> drain();
   NetStats& stats() { return shared_.stats; }
   // Of answers that are made and not sent, without records.
@@ -44,7 +48,8 @@ class ConnectionSet {
 
  private:
   static reactor::Task<void> run(ConnectionSet& set, reactor::Socket socket, ListenerId listener,
-                                 std::string peer_address, std::function<void()> ended);
+                                 std::string peer_address, Ended ended);
+  static reactor::Task<void> tell(Ended ended);
   ConnectionShared shared_;
   bool draining_ = false;
   reactor::IntrusiveList<Connection> connections_;
@@ -57,13 +62,17 @@ class Acceptor {
  public:
   using SetOf = std::function<ConnectionSet&(reactor::Core&)>;
   Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of);
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+  ~Acceptor();  // after stop()
 
   // Binds one more listener; its id counts up from 0. Who connects meanwhile waits in the kernel's queue. The bound
   // address ("ip:port") or kAddressInUse, kPermission, ...
   reactor::Task<reactor::Result<std::string>> listen(ListenerOptions options);
   // Begins to accept on all listeners.
   void begin();
-  // Accepts no more; returns when all listening sockets are closed.
+  // Accepts no more, closes all listening sockets and drains the sets of all cores, which must be there until it
+  // returns: no connection is left anywhere then.
   reactor::Task<void> stop();
   // Holds from the next connection on; connections that are there stay.
   void set_limits(AcceptLimits limits) { limits_ = std::move(limits); }
@@ -76,7 +85,9 @@ class Acceptor {
   reactor::Task<void> welcome(reactor::Socket socket, ListenerId listener, std::string peer);
   uint32_t limit_of(std::string_view address) const;
   reactor::Task<void> refuse(reactor::Socket socket, std::string peer, CloseReason reason, uint32_t limit);
+  reactor::Task<void> tell_ended(reactor::Core& from, std::string address);
   void ended(reactor::CoreId on, const std::string& address);
+  reactor::Task<void> drain(reactor::CoreId on);
 
   reactor::Core& core_;
   AcceptLimits limits_;

@@ -7,9 +7,12 @@
 // and
 //   the higher class first, even when blocked. So no cycle of waiting can close (WS D).
 // - Order: calls of one class from one core to another run in the order they were started. start() never waits.
+// - Lifetime: the sender's frame stays until the reply (CHECK). What the work touches on the other core is the sender's
+//   business: whoever sends is joined before what the calls act on goes away.
 // Doorbell: one bit per sending core; a wake-up system call only if the target says it sleeps.
 #pragma once
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -34,7 +37,12 @@ class RemoteCallBase : public ListNode<> {
 
  protected:
   RemoteCallBase(Core& home, CoreId to, MessageClass message_class) : home_(home), to_(to), class_(message_class) {}
-  ~RemoteCallBase() = default;
+  // Not while the call is under way: its address lies in a ring or with the work that it began. Only a host that dies
+  // in the simulator (an exception that unwinds its frames, or abandon()) drops calls, and then on all cores.
+  ~RemoteCallBase() {
+    CHECK(!started_ || done_ || home_.abandoned() || std::uncaught_exceptions() > 0,
+          "a call to core {} lost its sender", to_);
+  }
   void start_call();
   // On the target core, when the work is done: sends the reply. Touches this object no more.
   void finish_on(Core& there);

@@ -3,4 +3,5 @@
 . "$(dirname "$0")/../tools/suite.sh"
 must_build release posthaste
 counted python3 tests/process/run.py
+counted python3 tests/process/stops.py
 finish
