@@ -219,24 +219,24 @@ int64_t topic_flush_messages(const ConfigMap& overrides, const ConfigMap& defaul
   return parse_number<int64_t>(value_of("flush.messages", overrides, defaults)).value_or(0);
 }
 
+CompressionType topic_compression_type(const ConfigMap& overrides, const ConfigMap& defaults) {
+  const std::string_view name = trimmed(value_of("compression.type", overrides, defaults));
+  if (name == "uncompressed") return CompressionType::kUncompressed;
+  if (name == "gzip") return CompressionType::kGzip;
+  if (name == "snappy") return CompressionType::kSnappy;
+  if (name == "lz4") return CompressionType::kLz4;
+  return name == "zstd" ? CompressionType::kZstd : CompressionType::kProducer;
+}
+
 TopicConfig typed_topic_config(const ConfigMap& overrides, const ConfigMap& defaults) {
   const auto text = [&](std::string_view name) { return value_of(name, overrides, defaults); };
   const auto as_long = [&](std::string_view name) { return parse_number<int64_t>(text(name)).value_or(0); };
   const auto as_int = [&](std::string_view name) { return static_cast<int32_t>(as_long(name)); };
-  const auto compression = [&] {
-    const std::string_view name = trimmed(text("compression.type"));
-    if (name == "uncompressed") return CompressionType::kUncompressed;
-    if (name == "gzip") return CompressionType::kGzip;
-    if (name == "snappy") return CompressionType::kSnappy;
-    if (name == "lz4") return CompressionType::kLz4;
-    if (name == "zstd") return CompressionType::kZstd;
-    return CompressionType::kProducer;
-  };
   const std::vector<std::string_view> policy = split(text("cleanup.policy"), ',');
   TopicConfig config;
   config.delete_old = std::ranges::find(policy, "delete") != policy.end();
   config.compact = std::ranges::find(policy, "compact") != policy.end();
-  config.compression_type = compression();
+  config.compression_type = topic_compression_type(overrides, defaults);
   config.delete_retention_ms = as_long("delete.retention.ms");
   config.flush_messages = as_long("flush.messages");
   config.flush_ms = as_long("flush.ms");

@@ -84,7 +84,8 @@ struct TopicConfig {
 // The typed form of `overrides` over `defaults` (of topic_config_defaults). Values must have passed
 // topic_config_problem: a record of an older, laxer version falls back to the default of its key. Any core.
 TopicConfig typed_topic_config(const ConfigMap& overrides, const ConfigMap& defaults);
-// Its flush_messages alone, for requests that need no more: one look-up instead of all.
+// Its flush_messages or its compression_type alone, for requests that need no more: one look-up instead of all.
 int64_t topic_flush_messages(const ConfigMap& overrides, const ConfigMap& defaults);
+CompressionType topic_compression_type(const ConfigMap& overrides, const ConfigMap& defaults);
 
 }  // namespace posthaste::broker

@@ -22,6 +22,30 @@ OffsetCommitResponse answer_all(const OffsetCommitRequest& request, ErrorCode er
   return response;
 }
 
+// How many UTF-16 units Java makes of this text: two of a character outside of the basic plane, one of any other and of
+// each byte that is no UTF-8.
+size_t utf16_units(std::string_view text) {
+  const auto follows = [&](size_t at) { return at < text.size() && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80; };
+  size_t units = 0;
+  for (size_t at = 0; at < text.size();) {
+    const auto first = static_cast<uint8_t>(text[at]);
+    const size_t wants = first >= 0xF0 && first < 0xF8 ? 3 : first >= 0xE0 ? 2 : first >= 0xC0 ? 1 : 0;
+    size_t has = 0;
+    while (has < wants && follows(at + 1 + has)) ++has;
+    const bool is_whole = has == wants;
+    units += is_whole && wants == 3 ? 2 : 1;
+    at += is_whole ? 1 + wants : 1;
+  }
+  return units;
+}
+
+// offset.metadata.max.bytes counts characters as Java does, whatever its name says. The record's own length has 16
+// bits.
+bool fits(std::string_view metadata, size_t units_max) {
+  constexpr size_t kRecordBytesMax = 0x7FFF;
+  return metadata.size() <= kRecordBytesMax && (metadata.size() <= units_max || utf16_units(metadata) <= units_max);
+}
+
 bool is_group_empty(const Group& group) { return group.state == GroupState::kEmpty; }
 
 }  // namespace
@@ -61,7 +85,7 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
 
   OffsetCommitResponse response = answer_all(request, ErrorCode::kNone);
   std::vector<GroupLogRecord> records;
-  const auto metadata_limit = static_cast<size_t>(std::clamp(config_.offset_metadata_max_bytes, 0, 0x7FFF));
+  const auto metadata_limit = static_cast<size_t>(std::max(config_.offset_metadata_max_bytes, 0));
   for (size_t t = 0; t < request.topics.size(); ++t) {
     const OffsetCommitRequest::Topic& topic = request.topics[t];
     for (size_t p = 0; p < topic.partitions.size(); ++p) {
@@ -70,7 +94,7 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
         response.topics[t].partitions[p].error = ErrorCode::kUnknownTopicOrPartition;
         continue;
       }
-      if (partition.metadata && partition.metadata->size() > metadata_limit) {
+      if (partition.metadata && !fits(*partition.metadata, metadata_limit)) {
         response.topics[t].partitions[p].error = ErrorCode::kOffsetMetadataTooLarge;
         continue;
       }

@@ -197,6 +197,30 @@ TEST(GroupOffsets, OnePartOfARequestMayBeRefused) {
   EXPECT_EQ(d.coordinator.group_count(), 1U);
 }
 
+// offset.metadata.max.bytes counts what Java's String.length() does.
+TEST(GroupOffsets, MetadataIsMeasuredInCharacters) {
+  GroupTestDriver d;
+  const auto repeated = [](std::string_view text, size_t count) {
+    std::string all;
+    for (size_t i = 0; i < count; ++i) all += text;
+    return all;
+  };
+  const auto refused = [&](const std::string& metadata) {
+    OffsetCommitRequest request = commit_of("s", 10);
+    request.topics[0].partitions[0].metadata = metadata;
+    return commit_error(d, request) == ErrorCode::kOffsetMetadataTooLarge;
+  };
+  EXPECT_FALSE(refused(repeated("a", 4096)));
+  EXPECT_TRUE(refused(repeated("a", 4097)));
+  EXPECT_FALSE(refused(repeated("\u00e4", 4096)));
+  EXPECT_FALSE(refused(repeated("\u20ac", 4096)));
+  EXPECT_TRUE(refused(repeated("\u20ac", 4097)));
+  EXPECT_FALSE(refused(repeated("\U0001F980", 2048))) << "two units each";
+  EXPECT_TRUE(refused(repeated("\U0001F980", 2049)));
+  EXPECT_TRUE(refused(repeated("\x80", 4097))) << "no UTF-8: each byte counts";
+  EXPECT_TRUE(refused(repeated("\xe2\x82", 4097)));
+}
+
 TEST(GroupExpiry, SimpleGroupsAgeFromTheirCommits) {
   GroupTestDriver d;
   d.commit(commit_of("s", 10));

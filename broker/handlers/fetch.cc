@@ -218,6 +218,17 @@ ErrorCode check_isolation_level(const FetchRequest& body, int16_t version, Recyc
   return ErrorCode::kNone;
 }
 
+// A reader of these versions may not know zstd: a topic that is configured for it is not read (KIP-110).
+void refuse_zstd_topics(const ClusterView& view, int16_t version, RecycledDeque<Entry>& entries) {
+  constexpr int16_t kFirstWithZstd = 10;
+  if (version >= kFirstWithZstd) return;
+  for (Entry& entry : entries) {
+    if (entry.where.topic == nullptr || is_unknown(entry.error)) continue;
+    if (topic_compression_type(entry.where.topic->configs, *view.topic_defaults) != CompressionType::kZstd) continue;
+    entry.error = entry.where.error = ErrorCode::kUnsupportedCompressionType;
+  }
+}
+
 using EntriesByCore = RecycledVector<RecycledVector<Entry*>>;
 
 EntriesByCore entries_by_core(BrokerCore& core, RecycledDeque<Entry>& entries) {
@@ -351,6 +362,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
   refuse_replicas(*body, entries);
   const ErrorCode refusal = check_isolation_level(*body, request.header.version, entries);
   if (refusal != ErrorCode::kNone) co_return respond(request, refused(refusal));
+  refuse_zstd_topics(*view, request.header.version, entries);
   const EntriesByCore by_core = entries_by_core(core, entries);
   const Instant deadline = request.received + std::chrono::milliseconds(std::max(body->max_wait_ms, 0));
   const uint64_t asked_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),

@@ -123,6 +123,12 @@ TEST_F(GroupsTest, AMemberJoinsCommitsAndLeaves) {
     }
     const auto listed = co_await client.call(kafka::ListGroupsRequest{}, 4);
     EXPECT_EQ(listed.message.groups.size(), 5U);
+    for (const std::string_view type : {"classic", "Classic", "consumer", "nonsense"}) {
+      const auto of_type = co_await client.call(kafka::ListGroupsRequest{.types_filter = {type}}, 5);
+      EXPECT_EQ(of_type.message.error_code, ErrorCode::kNone);
+      EXPECT_EQ(of_type.message.groups.size(), type.ends_with("lassic") ? 5U : 0U) << type;
+      for (const auto& group : of_type.message.groups) EXPECT_EQ(group.group_type, "classic");
+    }
   });
   stop();
 }

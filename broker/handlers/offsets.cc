@@ -22,10 +22,14 @@ using net::kafka::OffsetForLeaderEpochResponse;
 using reactor::Result;
 using reactor::Task;
 
-// Timestamps with a meaning of their own (KIP-79, KIP-734).
+// Timestamps with a meaning of their own (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023). Without tiered storage all of
+// a log is local, nothing of it is tiered, and nothing waits to be.
 constexpr int64_t kLatest = -1;
 constexpr int64_t kEarliest = -2;
 constexpr int64_t kMaxTimestamp = -3;
+constexpr int64_t kEarliestLocal = -4;
+constexpr int64_t kLatestTiered = -5;
+constexpr int64_t kEarliestPendingUpload = -6;
 
 constexpr int32_t kConsumer = -1;  // as replica id; -2 is a consumer for debugging
 
@@ -73,23 +77,38 @@ Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Quest
       question.epoch = question.where.leader_epoch;
       break;
     case kEarliest:
+    case kEarliestLocal:
       question.offset = partition.log_start_offset();
       question.epoch = partition.epochs().epoch_for(question.offset);
       break;
     case kMaxTimestamp:
       co_await answer_max_timestamp(partition, question);
       break;
+    case kLatestTiered:
+    case kEarliestPendingUpload:
+      break;  // not found
     default:
       take(question, co_await partition.find_timestamp(question.timestamp, end_for(partition, question)));
   }
 }
 
-// Whether `version` gives this time a meaning. Other negative ones (earliest local and the like) have none in an
-// advertised version.
+// Whether `version` gives this time a meaning.
 bool knows_timestamp(int64_t timestamp, int16_t version) {
-  constexpr int16_t kFirstWithMaxTimestamp = 7;
-  if (timestamp == kMaxTimestamp) return version >= kFirstWithMaxTimestamp;
-  return timestamp >= 0 || timestamp == kLatest || timestamp == kEarliest;
+  switch (timestamp) {
+    case kLatest:
+    case kEarliest:
+      return true;
+    case kMaxTimestamp:
+      return version >= 7;
+    case kEarliestLocal:
+      return version >= 8;
+    case kLatestTiered:
+      return version >= 9;
+    case kEarliestPendingUpload:
+      return version >= 11;
+    default:
+      return timestamp >= 0;
+  }
 }
 
 Task<void> answer_epoch_end(BrokerCore&, storage::Partition& partition, Question& question) {

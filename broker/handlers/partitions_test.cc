@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "broker/testing/simulated_broker.h"
+#include "net/kafka/log_admin.h"
 #include "net/kafka/producer_ids.h"
 #include "reactor/scope.h"
+#include "storage/crc32c.h"
 
 namespace posthaste::broker::testing {
 namespace {
@@ -437,6 +439,87 @@ TEST_F(PartitionsTest, OffsetsThatCannotBeAskedForAreRefused) {
     EXPECT_EQ(co_await only(-7, 7), ErrorCode::kUnsupportedVersion);
     EXPECT_EQ(co_await only(-1, 7, -2), ErrorCode::kFencedLeaderEpoch) << "not an epoch, and not none";
     EXPECT_EQ(co_await only(-1, 7, -1, 2), ErrorCode::kInvalidRequest);
+  });
+}
+
+// Nothing of a log is elsewhere: it is local from its first record on, and nothing is tiered or waits to be.
+TEST_F(PartitionsTest, TimesOfTieredStorageAreKnownFromTheirVersionsOn) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    for (int i = 0; i < 3; ++i) (void)co_await client.produce("t", 0, make_batch({"a"}));
+    kafka::DeleteRecordsRequest remove{.timeout_ms = 1'000};
+    remove.topics.push_back({.name = "t", .partitions = {{.partition_index = 0, .offset = 2}}});
+    (void)co_await client.call(remove, 1);
+    kafka::ListOffsetsRequest request{.replica_id = -1};
+    request.topics.push_back({.name = "t", .partitions = {{.partition_index = 0}}});
+    const std::pair<int64_t, int16_t> firsts[] = {{-4, 8}, {-5, 9}, {-6, 11}};
+    for (const auto& [timestamp, first] : firsts) {
+      request.topics[0].partitions[0].timestamp = timestamp;
+      for (int16_t version = 1; version <= 11; ++version) {
+        const auto answer = (co_await client.call(request, version)).message.topics.at(0).partitions.at(0);
+        const bool is_known = version >= first;
+        EXPECT_EQ(answer.error_code, is_known ? ErrorCode::kNone : ErrorCode::kUnsupportedVersion) << timestamp;
+        const bool is_local_start = is_known && timestamp == -4;
+        EXPECT_EQ(answer.offset, is_local_start ? 2 : -1) << timestamp << " v" << version;
+        EXPECT_EQ(answer.timestamp, -1);
+        EXPECT_EQ(answer.leader_epoch, is_local_start ? 0 : -1);
+      }
+    }
+  });
+}
+
+// The clock that a client sets is one for other replicas; the write itself takes as long as it takes.
+TEST_F(PartitionsTest, ProduceWithoutTimeIsAnsweredWhenTheWriteIsDone) {
+  start();
+  broker_->slow_disk(1'000);
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    for (const int32_t timeout_ms : {0, 1, -1}) {
+      const storage::Bytes batch = make_batch({"a"});
+      kafka::ProduceRequest request{.acks = -1, .timeout_ms = timeout_ms};
+      request.topic_data.push_back({.name = "t"});
+      request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
+      const auto answer = co_await client.call(request, 9);
+      const auto& result = answer.message.responses.at(0).partition_responses.at(0);
+      EXPECT_EQ(result.error_code, ErrorCode::kNone) << timeout_ms;
+    }
+    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 3);
+  });
+}
+
+storage::Bytes batch_of_codec(int16_t codec) {
+  storage::Bytes batch = make_batch({"a"});
+  storage::store_be<int16_t>(batch.data() + 21, codec);
+  const storage::ByteView covered = storage::ByteView(batch).subspan(storage::kBatchCrcCoverageStart);
+  storage::store_be<uint32_t>(batch.data() + 17, storage::crc32c(covered));
+  return batch;
+}
+
+// KIP-110: who speaks an older version may not know the codec.
+TEST_F(PartitionsTest, ZstdIsRefusedInVersionsThatDoNotKnowIt) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("z", 1, {{"compression.type", "zstd"}}), ErrorCode::kNone);
+    constexpr int16_t kLz4 = 3;
+    constexpr int16_t kZstd = 4;
+    for (int16_t version = 3; version <= 12; ++version) {
+      const ErrorCode expected = version < 7 ? ErrorCode::kUnsupportedCompressionType : ErrorCode::kNone;
+      EXPECT_EQ((co_await client.produce("t", 0, batch_of_codec(kZstd), -1, version)).error, expected) << version;
+      EXPECT_EQ((co_await client.produce("t", 0, batch_of_codec(kLz4), -1, version)).error, ErrorCode::kNone);
+    }
+    (void)co_await client.produce("z", 0, make_batch({"a"}));
+    for (int16_t version = 4; version <= 12; ++version) {
+      for (const std::string topic : {"t", "z"}) {
+        const auto answer = co_await client.call(Client::fetch_request(topic, 0, 0), version);
+        const auto& read = answer.message.responses.at(0).partitions.at(0);
+        const bool is_refused = topic == "z" && version < 10;
+        EXPECT_EQ(read.error_code, is_refused ? ErrorCode::kUnsupportedCompressionType : ErrorCode::kNone) << version;
+        EXPECT_EQ(read.high_watermark, is_refused ? -1 : topic == "z" ? 1 : 16) << version;
+        EXPECT_EQ(read.records.whole.empty(), is_refused) << version;
+      }
+    }
   });
 }
 

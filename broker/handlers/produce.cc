@@ -209,6 +209,18 @@ void refuse_no_batches(RecycledVector<Entry>& entries) {
   }
 }
 
+// Who produces with an older version may have consumers that never heard of zstd (KIP-110).
+void refuse_newer_codecs(int16_t version, RecycledVector<Entry>& entries) {
+  constexpr int16_t kFirstWithZstd = 7;
+  if (version >= kFirstWithZstd) return;
+  for (Entry& entry : entries) {
+    const auto batch = storage::RecordBatchView::parse(entry.asked->records.whole);
+    const bool is_refused = batch && batch->compression() == storage::Compression::kZstd;
+    const bool is_first = entry.error == ErrorCode::kNone || entry.error == ErrorCode::kInvalidRecord;
+    if (is_refused && is_first) entry.error = ErrorCode::kUnsupportedCompressionType;
+  }
+}
+
 // Transactions have no coordinator yet; a transactional batch would never become visible or be cleaned up. Without a
 // transactional id the whole request is refused, as in Kafka.
 void refuse_transactional(const ProduceRequest& body, RecycledVector<Entry>& entries) {
@@ -236,11 +248,14 @@ RecycledVector<Share> shares_of(BrokerCore& core, RecycledVector<Entry>& entries
   return shares;
 }
 
-// Until when the records must be safe. The time-out of a request is meant for acks=all; with acks=1 clients expect no
-// such wait, so they may send any number.
+// Until when the records must be safe. A client's time-out is for the wait for other replicas: Kafka does not count its
+// own write, so that 0 is answered with success, and with acks=1 clients may send any number. Here the write is waited
+// for, which takes as long as a disk takes: an error after a write that then succeeds would make the client send it
+// again.
 Instant deadline_of(const ProduceRequest& body, Instant now) {
   constexpr int32_t kLeaderTimeoutMsMin = 30'000;
-  const int32_t timeout_ms = std::max(body.timeout_ms, body.acks == kAcksAll ? 0 : kLeaderTimeoutMsMin);
+  constexpr int32_t kAllTimeoutMsMin = 5'000;  // who asks for less does not mean the disk
+  const int32_t timeout_ms = std::max(body.timeout_ms, body.acks == kAcksAll ? kAllTimeoutMsMin : kLeaderTimeoutMsMin);
   return now + std::chrono::milliseconds(timeout_ms);
 }
 
@@ -300,6 +315,7 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
   RecycledVector<Entry> entries = locate_entries(*view, *body, is_by_topic_id(request));
   constexpr int16_t kFirstOfBatches = 3;
   request.header.version < kFirstOfBatches ? refuse_old_formats(entries) : refuse_no_batches(entries);
+  refuse_newer_codecs(request.header.version, entries);
   refuse_unknown_acks(body->acks, entries);
   refuse_duplicates(entries);
   refuse_transactional(*body, entries);

@@ -68,6 +68,8 @@ RefusedBatch explain_refusal(ErrorCode error, storage::ByteView batch, const sto
               .records = {}};
     case ErrorCode::kUnsupportedForMessageFormat:
       return {.message = "Only batches of format version 2 are taken", .records = {}};
+    case ErrorCode::kUnsupportedCompressionType:
+      return {.message = "zstd is taken from version 7 of Produce on", .records = {}};
     case ErrorCode::kInvalidTxnState:
     case ErrorCode::kTransactionalIdAuthorizationFailed:
       return {.message = "Transactions are not served in this version", .records = {}};

@@ -128,7 +128,7 @@ struct ApiInfo {
 inline constexpr ApiInfo kApis[] = {
     {ApiKey::kProduce, "Produce", 0, 13, 0, 13, 9, 13},
     {ApiKey::kFetch, "Fetch", 4, 18, 4, 18, 12, 13},
-    {ApiKey::kListOffsets, "ListOffsets", 1, 11, 1, 7, 6},
+    {ApiKey::kListOffsets, "ListOffsets", 1, 11, 1, 11, 6},
     {ApiKey::kMetadata, "Metadata", 0, 13, 0, 13, 9},
     {ApiKey::kOffsetCommit, "OffsetCommit", 2, 10, 2, 10, 8, 10},
     {ApiKey::kOffsetFetch, "OffsetFetch", 1, 10, 1, 10, 6, 10},
@@ -138,7 +138,7 @@ inline constexpr ApiInfo kApis[] = {
     {ApiKey::kLeaveGroup, "LeaveGroup", 0, 5, 0, 5, 4},
     {ApiKey::kSyncGroup, "SyncGroup", 0, 5, 0, 5, 4},
     {ApiKey::kDescribeGroups, "DescribeGroups", 0, 6, 0, 5, 5},
-    {ApiKey::kListGroups, "ListGroups", 0, 5, 0, 4, 3},
+    {ApiKey::kListGroups, "ListGroups", 0, 5, 0, 5, 3},
     {ApiKey::kApiVersions, "ApiVersions", 0, 4, 0, 4, 3},
     {ApiKey::kCreateTopics, "CreateTopics", 2, 7, 2, 7, 5},
     {ApiKey::kDeleteTopics, "DeleteTopics", 1, 6, 1, 6, 4},

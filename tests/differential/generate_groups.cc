@@ -225,7 +225,8 @@ void Generator::commit() {
       partition.committed_offset = some_offset();
       partition.committed_leader_epoch = some_epoch();
       if (chance(60)) {
-        partition.committed_metadata = step.keep(chance(90) ? pick<std::string>({"", "here"}) : std::string(4096, 'm'));
+        partition.committed_metadata =
+            step.keep(chance(90) ? pick<std::string>({"", "here", "caf\u00e9"}) : std::string(4096, 'm'));
       }
     }
   }
@@ -286,6 +287,12 @@ void Generator::list_groups() {
     for (size_t i = draw(3); i > 0; --i) {
       step.message.states_filter.push_back(
           step.keep(pick<std::string>({"Stable", "Empty", "stable", "PreparingRebalance", "Nonsense", ""})));
+    }
+  }
+  if (step.version >= 5) {
+    for (size_t i = pick<size_t>({0, 0, 1, 2}); i > 0; --i) {
+      step.message.types_filter.push_back(
+          step.keep(pick<std::string>({"classic", "Classic", "consumer", "share", "Nonsense", ""})));
     }
   }
 }

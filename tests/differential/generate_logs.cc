@@ -33,7 +33,7 @@ BatchRecipe Generator::some_batch() {
 void Generator::produce() {
   auto& step = add<kafka::ProduceRequest>();
   step.message.acks = chance(94) ? pick<int16_t>({-1, 1}) : pick<int16_t>({2, -2});
-  step.message.timeout_ms = kTimeoutMs;
+  step.message.timeout_ms = chance(80) ? kTimeoutMs : pick({0, 1, -1});
   if (chance(12)) step.message.acks = 0;
   step.unanswered = step.message.acks == 0;
   constexpr int16_t kFirstThatKafkaTakes = 3;

@@ -51,6 +51,7 @@ std::pair<std::string, std::optional<std::string>> Generator::some_config() {
                        {"segment.bytes", "13"},
                        {"segment.ms", "100000"},
                        {"compression.type", "producer"},
+                       {"compression.type", "zstd"},
                        {"compression.type", "rar"},
                        {"min.cleanable.dirty.ratio", "0.25"},
                        {"min.cleanable.dirty.ratio", "1.5"},
