@@ -31,6 +31,15 @@ void refuse_all(Results& results, const Refusal& refusal) {
   }
 }
 
+// What was committed and could not be made.
+template <class Result>
+void refuse_if(const std::map<Uuid, Errc>& not_made, const Uuid& topic, Result& result) {
+  const auto found = not_made.find(topic);
+  if (found == not_made.end() || result.error != ErrorCode::kNone) return;
+  result.error = ErrorCode::kKafkaStorageError;
+  result.message = fmt::format("the topic is there, its partitions cannot be made yet ({})", to_string(found->second));
+}
+
 std::vector<Uuid> created_by(const CreateTopicsOutcome& outcome) {
   std::vector<Uuid> created;
   for (const CreateTopicResult& result : outcome.results) {
@@ -83,11 +92,11 @@ Task<Result<void>> Controller::load(std::string& why) {
                         placement_.entries().size()));
   follow_broker_configs();
   done = co_await register_broker();
-  if (done) done = co_await reconcile();
   if (!done) {
-    why = fmt::format("cannot bring the partitions in line with the metadata log ({})", to_string(done.error()));
+    why = fmt::format("cannot write the metadata log ({})", to_string(done.error()));
     co_return done;
   }
+  co_await reconcile();
   co_await keep_log_small();
   producer_ids_.emplace(identity_.node_id, image_.brokers().at(identity_.node_id).broker_epoch,
                         image_.next_producer_id(), kProducerIdWaitersMax);
@@ -111,8 +120,9 @@ Task<Result<void>> Controller::register_broker() {
   co_return done;
 }
 
-// Partitions that the log knows and the engine does not were about to be made; the other way round, to be removed.
-Task<Result<void>> Controller::reconcile() {
+// Partitions that the log knows and the engine does not were about to be made; the other way round, to be removed. What
+// cannot be made keeps nothing else from being served; the next change tries again.
+Task<void> Controller::reconcile() {
   std::vector<Placement::Key> unknown;
   for (const auto& [key, core] : placement_.entries()) {
     const TopicImage* topic = image_.topic(Uuid{key.topic_id});
@@ -127,16 +137,14 @@ Task<Result<void>> Controller::reconcile() {
       break;
     }
   }
-  co_return co_await create_partitions(std::move(incomplete));
+  incomplete_ = !(co_await create_partitions(std::move(incomplete))).empty();
 }
 
 // Only one change is decided at a time, and on an image that has all before it.
 Task<void> Controller::begin_change() {
   co_await turn_.acquire(1);
   if (!incomplete_) co_return;
-  incomplete_ = false;
-  const Result<void> done = co_await reconcile();
-  incomplete_ = !done;
+  co_await reconcile();
   co_await publish({}, true);
 }
 
@@ -170,14 +178,11 @@ Task<std::optional<Refusal>> Controller::commit(const std::vector<MetadataRecord
 }
 
 // After a commit: the partitions of these topics that are not there yet, then the snapshot that shows them.
-Task<std::optional<Refusal>> Controller::make_partitions(std::vector<Uuid> topics) {
-  const Result<void> done = co_await create_partitions(topics);
+Task<Controller::NotMade> Controller::make_partitions(std::vector<Uuid> topics) {
+  NotMade not_made = co_await create_partitions(topics);
   co_await publish(std::move(topics), false);
-  if (done) co_return std::nullopt;
-  incomplete_ = true;
-  core_.log(reactor::LogLevel::kError, "partitions_not_made", fmt::format("error={}", to_string(done.error())));
-  co_return Refusal{ErrorCode::kKafkaStorageError,
-                    fmt::format("the topic is there, its partitions cannot be made yet ({})", to_string(done.error()))};
+  incomplete_ = incomplete_ || !not_made.empty();
+  co_return not_made;
 }
 
 Task<void> Controller::keep_log_small() {
@@ -190,7 +195,7 @@ Task<void> Controller::keep_log_small() {
 }
 
 // Places and makes all partitions of these topics that are not placed yet.
-Task<Result<void>> Controller::create_partitions(std::vector<Uuid> topics) {
+Task<Controller::NotMade> Controller::create_partitions(std::vector<Uuid> topics) {
   std::vector<PartitionWork> work(engine_host_.cores());
   std::vector<std::pair<Placement::Key, CoreId>> placed;
   for (const Uuid& id : topics) {
@@ -208,17 +213,23 @@ Task<Result<void>> Controller::create_partitions(std::vector<Uuid> topics) {
           {.topic_id = id.bytes, .topic_name = topic->name, .partition = index, .config = config});
     }
   }
-  Result<void> done = co_await spread_partition_work(broker_, work);
+  co_await spread_partition_work(broker_, work);
+  for (const auto& [key, core] : placed) attempted_.erase(key);
   // What was not made is not placed: Metadata then says LEADER_NOT_AVAILABLE until another attempt succeeds.
-  for (const auto& [key, core] : placed) {
-    if (done) {
-      attempted_.erase(key);
-    } else {
-      attempted_.insert_or_assign(key, core);
-      placement_.remove(key);
+  NotMade not_made;
+  for (CoreId core = 0; core < work.size(); ++core) {
+    for (const PartitionWork::Failed& failed : work[core].failed) {
+      attempted_.insert_or_assign(failed.key, core);
+      placement_.remove(failed.key);
+      not_made.emplace(Uuid{failed.key.topic_id}, failed.error);
     }
   }
-  co_return done;
+  for (const auto& [id, error] : not_made) {
+    core_.log(reactor::LogLevel::kError, "partitions_not_made",
+              fmt::format("topic={} error={} consequence=\"LEADER_NOT_AVAILABLE until they can be made\"",
+                          image_.topic(id)->name, to_string(error)));
+  }
+  co_return not_made;
 }
 
 Task<void> Controller::delete_partitions(std::vector<Placement::Key> partitions) {
@@ -232,10 +243,12 @@ Task<void> Controller::delete_partitions(std::vector<Placement::Key> partitions)
     }
     if (core) work[*core].remove.push_back(key);
   }
-  Result<void> done = co_await spread_partition_work(broker_, work);
-  if (!done) {
+  co_await spread_partition_work(broker_, work);
+  for (const PartitionWork& done : work) {
+    if (done.failed.empty()) continue;
     core_.log(reactor::LogLevel::kWarning, "partition_not_removed",
-              fmt::format("error={} consequence=\"the next start removes it\"", to_string(done.error())));
+              fmt::format("partitions={} error={} consequence=\"the next start removes them\"", done.failed.size(),
+                          to_string(done.failed.front().error)));
   }
 }
 
@@ -256,9 +269,12 @@ Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request)
   co_await begin_change();
   CreateTopicsOutcome outcome = broker::create_topics(image_, rules_, request);
   if (!outcome.records.empty()) {
-    std::optional<Refusal> refusal = co_await commit(outcome.records);
-    if (!refusal) refusal = co_await make_partitions(created_by(outcome));
-    if (refusal) refuse_all(outcome.results, *refusal);
+    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+      refuse_all(outcome.results, *refusal);
+    } else {
+      const NotMade not_made = co_await make_partitions(created_by(outcome));
+      for (CreateTopicResult& result : outcome.results) refuse_if(not_made, result.topic_id, result);
+    }
   }
   co_await end_change();
   co_return outcome;
@@ -286,9 +302,14 @@ Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
   co_await begin_change();
   GrowTopicsOutcome outcome = broker::grow_topics(image_, rules_, request);
   if (!outcome.records.empty()) {
-    std::optional<Refusal> refusal = co_await commit(outcome.records);
-    if (!refusal) refusal = co_await make_partitions(outcome.grown);
-    if (refusal) refuse_all(outcome.results, *refusal);
+    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+      refuse_all(outcome.results, *refusal);
+    } else {
+      const NotMade not_made = co_await make_partitions(outcome.grown);
+      for (GrowTopicResult& result : outcome.results) {
+        if (const TopicImage* topic = image_.topic(result.name)) refuse_if(not_made, topic->id, result);
+      }
+    }
   }
   co_await end_change();
   co_return outcome;

@@ -50,12 +50,14 @@ class Controller {
   };
 
   reactor::Task<reactor::Result<void>> register_broker();
-  reactor::Task<reactor::Result<void>> reconcile();
+  reactor::Task<void> reconcile();
   reactor::Task<void> begin_change();
   reactor::Task<void> end_change();
   reactor::Task<std::optional<Refusal>> commit(const std::vector<MetadataRecord>& records);
-  reactor::Task<std::optional<Refusal>> make_partitions(std::vector<Uuid> topics);
-  reactor::Task<reactor::Result<void>> create_partitions(std::vector<Uuid> topics);
+  // By topic: why partitions of it could not be made.
+  using NotMade = std::map<Uuid, reactor::Errc>;
+  reactor::Task<NotMade> make_partitions(std::vector<Uuid> topics);
+  reactor::Task<NotMade> create_partitions(std::vector<Uuid> topics);
   reactor::Task<void> delete_partitions(std::vector<storage::Placement::Key> partitions);
   reactor::Task<void> publish(std::vector<Uuid> changed, bool all_changed);
   reactor::Task<void> keep_log_small();

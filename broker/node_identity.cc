@@ -1,11 +1,13 @@
 #include "broker/node_identity.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
 #include <vector>
 
 #include "broker/metadata/topic_name.h"
+#include "storage/folder_names.h"
 #include "storage/xxh3.h"
 
 namespace posthaste::broker {
@@ -22,6 +24,7 @@ using reactor::Task;
 constexpr std::string_view kMagic = "posthaste-broker-meta";
 constexpr std::string_view kFileName = "broker.meta";
 constexpr std::string_view kLockName = "broker.lock";
+constexpr std::string_view kNewFileName = "broker.meta.new";
 // More than any identity takes; a larger file is not one.
 constexpr size_t kFileBytesMax = 4096;
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -101,9 +104,9 @@ Task<Result<std::string>> read_file(Core& core, std::string path) {
 }
 
 // The file appears whole and durable, or not at all.
-Task<Result<void>> write_file(Core& core, std::string folder, std::string name, std::string text) {
-  const std::string path = fmt::format("{}/{}", folder, name);
-  const std::string temporary = path + ".new";
+Task<Result<void>> write_identity(Core& core, std::string folder, std::string text) {
+  const std::string path = fmt::format("{}/{}", folder, kFileName);
+  const std::string temporary = fmt::format("{}/{}", folder, kNewFileName);
   Result<File> file = co_await File::open(core, temporary, reactor::kOpenWrite | reactor::kOpenCreate);
   if (!file) co_return failure(file.error());
   Result<void> done = co_await file->truncate(0);
@@ -120,6 +123,34 @@ Task<Result<void>> write_file(Core& core, std::string folder, std::string name, 
   co_return co_await reactor::file_system::sync_directory(core, folder);
 }
 
+// What a folder may hold before the first start: hidden files, the folder of a file system's own, and what a first
+// start that was killed has left.
+bool is_no_content(std::string_view name) {
+  return name.starts_with('.') || name == "lost+found" || name == kLockName || name == kNewFileName;
+}
+
+// Why a folder without an identity is not taken for a new one; nothing when it is empty. Whatever is in there, somebody
+// wants it: nothing was changed.
+std::optional<FolderError> not_empty(const std::string& folder, const std::vector<reactor::DirectoryEntry>& entries) {
+  std::vector<std::string> found;
+  for (const auto& entry : entries) {
+    if (!is_no_content(entry.name)) found.push_back(entry.name);
+  }
+  if (found.empty()) return std::nullopt;
+  std::ranges::sort(found);
+  const auto has = [&](std::string_view name) { return std::ranges::find(found, name) != found.end(); };
+  std::string_view whose = "is not empty and has no broker.meta, so it is not the data folder of a Posthaste broker";
+  std::string_view remedy = "choose an empty folder with --data or log.dirs";
+  if (has("meta.properties")) {
+    whose = "is the data folder of an Apache Kafka broker";
+  } else if (has("table-0.snap") || has("table-1.snap") || has("journal")) {
+    whose = "holds the data of a Posthaste broker, but its broker.meta is missing";
+    remedy = "restore broker.meta from a backup, or choose another folder with --data or log.dirs";
+  }
+  return error(Errc::kExists, fmt::format("{} {}: {}. Found: {}. Nothing was changed.", folder, whose, remedy,
+                                          storage::some_of(found)));
+}
+
 FolderError unreadable(const std::string& folder, Errc code) {
   if (code == Errc::kUnsupported) {
     return error(code, fmt::format("{}/{} is of a newer format than this program knows: start it with the newer "
@@ -132,6 +163,10 @@ FolderError unreadable(const std::string& folder, Errc code) {
 }
 
 }  // namespace
+
+std::vector<std::string> identity_files() {
+  return {std::string(kFileName), std::string(kLockName), std::string(kNewFileName)};
+}
 
 std::array<uint8_t, 16> random_bytes(Core& core) {
   const std::array<uint64_t, 2> random = {core.random(), core.random()};
@@ -167,6 +202,17 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
                                                            std::optional<std::string> cluster_id) {
   // With an identity inside, an earlier start has come past this.
   const auto known = co_await reactor::file_system::stat(core, fmt::format("{}/{}", folder, kFileName));
+  if (!known && known.error() == Errc::kNotFound) {
+    const auto entries = co_await reactor::file_system::list_directory(core, folder);
+    if (entries) {
+      if (auto refused = not_empty(folder, *entries)) co_return std::unexpected(std::move(*refused));
+    } else if (entries.error() != Errc::kNotFound) {
+      co_return std::unexpected(error(
+          entries.error(), fmt::format("the data folder {} cannot be read ({}): make it a folder that this user may "
+                                       "read and write, or pass another one with --data",
+                                       folder, to_string(entries.error()))));
+    }
+  }
   Result<void> made;
   if (!known) made = co_await make_with_parents(core, folder);
   if (!made) {
@@ -200,7 +246,7 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
     opened.identity = {.cluster_id = cluster_id ? *cluster_id : to_string(make_topic_id(random_bytes(core))),
                        .node_id = node_id.value_or(kFirstNodeId),
                        .directory_id = make_topic_id(random_bytes(core))};
-    Result<void> written = co_await write_file(core, folder, std::string(kFileName), encode_identity(opened.identity));
+    Result<void> written = co_await write_identity(core, folder, encode_identity(opened.identity));
     if (!written) {
       co_return co_await refuse(error(
           written.error(), fmt::format("cannot write {}/{} ({})", folder, kFileName, to_string(written.error()))));

@@ -41,8 +41,12 @@ struct FolderError {
   std::string message;
 };
 
+// Names of what open_folder() keeps in the folder.
+std::vector<std::string> identity_files();
+
 // Makes the folder (with its parents) if it is missing, takes the lock, reads broker.meta or writes it. `node_id`, if
-// given, must agree with the folder's. Nothing is changed in a folder of a newer format. Core 0 only.
+// given, must agree with the folder's. Nothing is changed in a folder of a newer format, nor in one that has no
+// broker.meta and holds something. Core 0 only.
 reactor::Task<std::expected<OpenedFolder, FolderError>> open_folder(reactor::Core& core, std::string folder,
                                                                     std::optional<int32_t> node_id,
                                                                     std::optional<std::string> cluster_id);

@@ -8,37 +8,34 @@ namespace {
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
-using reactor::failure;
 using reactor::Result;
 using reactor::Task;
 using storage::Placement;
 
-Task<void> create_one(storage::Engine& engine, storage::PartitionSpec spec, Result<void>& result) {
+Task<void> create_one(storage::Engine& engine, storage::PartitionSpec spec, PartitionWork& work) {
+  const Placement::Key key{spec.topic_id, spec.partition};
   Result<storage::Partition*> created = co_await engine.create_partition(std::move(spec));
-  if (!created && created.error() != Errc::kExists && result) result = failure(created.error());
+  if (!created && created.error() != Errc::kExists) work.failed.push_back({key, created.error()});
 }
 
 // Runs on the owning core. Creations go side by side, so that their journal records share commits.
-Task<Result<void>> do_partition_work(BrokerCore& there, PartitionWork& work) {
-  Result<void> result;
+Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
   reactor::TaskScope scope(there.core());
-  for (storage::PartitionSpec& spec : work.create) scope.spawn(create_one(there.engine(), std::move(spec), result));
+  for (storage::PartitionSpec& spec : work.create) scope.spawn(create_one(there.engine(), std::move(spec), work));
   co_await scope.join();
-  if (work.remove.empty()) co_return result;
+  if (work.remove.empty()) co_return;
   co_await there.operations().drain();
   for (const Placement::Key& key : work.remove) {
     storage::Partition* partition = there.engine().find(key.topic_id, key.partition);
     if (partition == nullptr) continue;
     Result<void> removed = co_await there.engine().delete_partition(*partition);
-    if (!removed && result) result = removed;
+    if (!removed) work.failed.push_back({key, removed.error()});
   }
-  co_return result;
 }
 
-Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work, Result<void>& result) {
+Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work) {
   auto run = [&](Core& there) { return do_partition_work(from.there(there), work); };
-  Result<void> done = co_await reactor::on_core(from.core(), to, std::move(run));
-  if (!done && result) result = done;
+  co_await reactor::on_core(from.core(), to, std::move(run));
 }
 
 Task<void> mail_view(BrokerCore& from, CoreId to, std::shared_ptr<const ClusterView> view) {
@@ -55,15 +52,13 @@ Task<void> mail_deleted_topics(BrokerCore& from, CoreId to, const std::vector<st
 
 }  // namespace
 
-Task<Result<void>> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work) {
-  Result<void> result;
+Task<void> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work) {
   reactor::TaskScope scope(from.core());
   for (size_t to = 0; to < work.size(); ++to) {
     if (work[to].create.empty() && work[to].remove.empty()) continue;
-    scope.spawn(mail_partition_work(from, static_cast<CoreId>(to), work[to], result));
+    scope.spawn(mail_partition_work(from, static_cast<CoreId>(to), work[to]));
   }
   co_await scope.join();
-  co_return result;
 }
 
 Task<void> spread_view(BrokerCore& from, CoreId cores, std::shared_ptr<const ClusterView> view) {

@@ -16,11 +16,17 @@ namespace posthaste::broker {
 struct PartitionWork {
   std::vector<storage::PartitionSpec> create;
   std::vector<storage::Placement::Key> remove;
+  // Out: what could not be made or removed. One that cannot stops no other.
+  struct Failed {
+    storage::Placement::Key key;
+    reactor::Errc error{};
+  };
+  std::vector<Failed> failed;
 };
 
 // Does `work[core]` on each core; durable when it returns. A partition that is there already, or gone already, counts
-// as done. The first error of any; the rest is tried all the same.
-reactor::Task<reactor::Result<void>> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work);
+// as done.
+reactor::Task<void> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work);
 
 // Every core has adopted `view` when it returns.
 reactor::Task<void> spread_view(BrokerCore& from, reactor::CoreId cores, std::shared_ptr<const ClusterView> view);

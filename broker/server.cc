@@ -143,6 +143,7 @@ class BrokerProgram {
     folder = std::move(*opened);
     storage::EngineOptions engine_options = options.engine;
     engine_options.data_directory = options.data_folder;
+    engine_options.owners_entries = identity_files();
     auto engine_host =
         std::make_shared<storage::EngineHost>(std::move(engine_options), static_cast<CoreId>(core.core_count()));
     Result<storage::RecoveryReport> report = co_await engine_host->recover(core);

@@ -245,5 +245,106 @@ TEST(NodeIdentityTest, RoundTripAndEveryDamageIsFound) {
   }
 }
 
+// Legal in Kafka, and once taken into the metadata log without ever getting partitions.
+TEST_F(ServerTest, TopicNamesThatBeginWithADotAreServedAlsoAfterARestart) {
+  const std::vector<std::string> names = {".hidden", "...", ".17.deleted", "journal", "plain-0", "table-0.snap"};
+  start();
+  run([&](Client& client) -> Task<void> {
+    for (const std::string& name : names) {
+      EXPECT_EQ(co_await client.create_topic(name, 2), ErrorCode::kNone) << name;
+      EXPECT_EQ((co_await client.produce(name, 1, make_batch({name}))).error, ErrorCode::kNone) << name;
+    }
+  });
+  broker_->kill();
+  for (int life = 0; life < 2; ++life) {
+    start();
+    ASSERT_TRUE(ready_) << shared_->failure();
+    EXPECT_EQ(report_.notes, std::vector<std::string>()) << "all that is there is the broker's";
+    run([&](Client& client) -> Task<void> {
+      for (const std::string& name : names) {
+        EXPECT_EQ((co_await client.fetch(name, 1, 0)).values, std::vector<std::string>{name});
+      }
+    });
+    stop();
+  }
+}
+
+TEST_F(ServerTest, AFolderOfSomebodyElseIsRefusedUntouched) {
+  broker_ = &world_.add_host({.cores = kCores, .pool_bytes_per_core = size_t{32} << 20}, kBrokerIp, {});
+  const storage::Bytes some(100, std::byte{1});
+  broker_->disk().write_file("/data/meta.properties", some);
+  broker_->disk().write_file("/data/__cluster_metadata-0/00000000000000000000.log", some);
+  broker_->disk().write_file("/data/orders-0/00000000000000000000.log", some);
+  const auto before = broker_->disk().all_files();
+  start();
+  EXPECT_FALSE(ready_);
+  EXPECT_NE(shared_->failure().find("of an Apache Kafka broker"), std::string::npos) << shared_->failure();
+  EXPECT_NE(shared_->failure().find("'orders-0'"), std::string::npos) << shared_->failure();
+  EXPECT_EQ(broker_->disk().all_files(), before);
+}
+
+TEST_F(ServerTest, AnEmptyFolderMayHoldHiddenFilesAndLostAndFound) {
+  broker_ = &world_.add_host({.cores = kCores, .pool_bytes_per_core = size_t{32} << 20}, kBrokerIp, {});
+  const storage::Bytes some(100, std::byte{1});
+  broker_->disk().write_file("/data/.keep", some);
+  broker_->disk().write_file("/data/lost+found/1234", some);
+  start();
+  ASSERT_TRUE(ready_) << shared_->failure();
+  EXPECT_TRUE(broker_->disk().read_file("/data/.keep").has_value());
+  EXPECT_TRUE(broker_->disk().read_file("/data/lost+found/1234").has_value());
+}
+
+TEST_F(ServerTest, WhatIsNotTheBrokersIsNamedOnceAndLeftAlone) {
+  start();
+  run([](Client& client) -> Task<void> { EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone); });
+  stop();
+  const storage::Bytes some(100, std::byte{1});
+  const std::vector<std::string> foreign = {"/data/notes.txt", "/data/.backup.deleted/a", "/data/old-3/b",
+                                            "/data/.x-0.orphan-2/c"};
+  for (const std::string& path : foreign) broker_->disk().write_file(path, some);
+  for (int life = 0; life < 2; ++life) {
+    start();
+    ASSERT_TRUE(ready_) << shared_->failure();
+    ASSERT_EQ(report_.notes.size(), 1U);
+    for (const char* name : {"'notes.txt'", "'.backup.deleted'", "'old-3'", "'.x-0.orphan-2'", "left alone"}) {
+      EXPECT_NE(report_.notes[0].find(name), std::string::npos) << report_.notes[0];
+    }
+    stop();
+  }
+  for (const std::string& path : foreign) EXPECT_TRUE(broker_->disk().read_file(path).has_value()) << path;
+}
+
+// Here a folder that stood under its name before; it could be anything.
+TEST_F(ServerTest, ATopicWhosePartitionsCannotBeMadeHoldsUpNothingElse) {
+  start();
+  stop();
+  const std::string foreign = "/data/bad-1/00000000000000000000.log";
+  broker_->disk().write_file(foreign, storage::Bytes(100, std::byte{1}));
+  start();
+  run([](Client& client) -> Task<void> {
+    kafka::CreateTopicsRequest request;
+    for (const char* name : {"bad", "good"}) {
+      request.topics.push_back({.name = name, .num_partitions = 3, .replication_factor = -1});
+    }
+    const auto answer = co_await client.call(request, 7);
+    EXPECT_EQ(answer.message.topics.at(0).error_code, ErrorCode::kKafkaStorageError);
+    EXPECT_EQ(answer.message.topics.at(1).error_code, ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("good", 1, make_batch({"kept"}))).error, ErrorCode::kNone);
+  });
+  stop();
+  for (int life = 0; life < 2; ++life) {
+    start();
+    ASSERT_TRUE(ready_) << shared_->failure();
+    run([&](Client& client) -> Task<void> {
+      EXPECT_EQ((co_await client.fetch("good", 1, 0)).values, std::vector<std::string>{"kept"});
+      EXPECT_EQ((co_await client.fetch("bad", 1, 0)).error, ErrorCode::kLeaderNotAvailable);
+      EXPECT_EQ((co_await client.fetch("bad", 2, 0)).error, ErrorCode::kNone) << "its other partitions are there";
+      EXPECT_EQ(co_await client.create_topic(fmt::format("more{}", life), 1), ErrorCode::kNone);
+    });
+    stop();
+  }
+  EXPECT_EQ(broker_->disk().read_file(foreign)->size(), 100U);
+}
+
 }  // namespace
 }  // namespace posthaste::broker::testing

@@ -5,6 +5,7 @@
 #include "reactor/mail.h"
 #include "storage/checkpoint.h"
 #include "storage/contributor.h"
+#include "storage/folder_names.h"
 #include "storage/journal_stream.h"
 
 namespace posthaste::storage {
@@ -17,18 +18,8 @@ using reactor::Result;
 using reactor::Task;
 
 namespace {
-// Kafka's limit for topic names; with the partition's number it stays below NAME_MAX.
-constexpr size_t kTopicNameBytesMax = 249;
 // wait_for_room() returns at the latest after this: memory may come back from elsewhere.
 constexpr reactor::Duration kRoomWait = std::chrono::milliseconds(10);
-
-bool fit_for_directory(const std::string& name) {
-  if (name.empty() || name.size() > kTopicNameBytesMax || name.front() == '.') return false;
-  return std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '-';
-  });
-}
 }  // namespace
 
 Engine::Engine(EngineHost& host, Core& core)
@@ -108,8 +99,16 @@ void Engine::for_each(const std::function<void(Partition&)>& visit) {
 
 Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
   if (stopping_) co_return failure(Errc::kStopping);
-  if (!fit_for_directory(spec.topic_name) || spec.partition < 0) co_return failure(Errc::kInvalidArgument);
+  const std::optional<std::string> folder = partition_folder(spec.topic_name, spec.partition);
+  if (!folder) co_return failure(Errc::kInvalidArgument);
   if (find(spec.topic_id, spec.partition) != nullptr) co_return failure(Errc::kExists);
+  if (host_.foreign_folders().contains(*folder)) {
+    core_.log(reactor::LogLevel::kError, "storage.folder_in_the_way",
+              fmt::format("folder={}/{} reason=\"it was there before the partition and is not the broker's\" "
+                          "remedy=\"move it away and start again\"",
+                          host_.options().data_directory, *folder));
+    co_return failure(Errc::kPermission);
+  }
   TableEntry entry{.uid = next_uid_,
                    .topic_id = spec.topic_id,
                    .topic_name = spec.topic_name,

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,8 @@ struct EngineOptions {
   // An idle stream vouches for its last commit after this time.
   reactor::Duration frontier_delay = reactor::Duration(5'000'000);
   uint32_t open_files_max = 512;  // segment files per core
+  // What the owner of the store keeps in its folder beside it, by name.
+  std::vector<std::string> owners_entries;
 };
 
 // What recovery did, for the log and for tests.
@@ -67,7 +70,7 @@ struct RecoveryReport {
   uint64_t torn_commits = 0;        // never acked
   uint64_t damaged_partitions = 0;  // refused from Damage::from_offset on
   uint64_t repaired = 0;            // structures that were rotten and had a whole second copy
-  uint64_t quarantined = 0;         // directories that belong to no known partition
+  uint64_t foreign = 0;             // entries of the folder that are not the engine's: left alone
   std::vector<std::string> notes;   // one line each, for the log
 };
 
@@ -112,6 +115,8 @@ class EngineHost {
     bool damaged = false;
   };
   const std::vector<Known>& known() const { return known_; }
+  // Folders that recovery found under names of partitions and that are not the engine's.
+  const std::set<std::string>& foreign_folders() const { return foreign_folders_; }
 
   // Core 0, after all engines were closed.
   reactor::Task<reactor::Result<void>> close(reactor::Core& core);
@@ -135,6 +140,7 @@ class EngineHost {
   std::string error_text_;
   Placement placement_;
   std::vector<Known> known_;
+  std::set<std::string> foreign_folders_;
   std::vector<std::unique_ptr<Engine>> engines_;
   std::vector<std::unique_ptr<reactor::Event>> opened_;  // by core, made and used by that core; null: nobody waited
   // As recovered and written; each open() takes its core's part.
@@ -162,7 +168,8 @@ class Engine {
   size_t partition_count() const { return by_key_.size(); }
 
   // Makes a partition that this core owns; durable before it returns. kExists: this core has it. The directory follows
-  // in the background. kInvalidArgument: a name that cannot be a directory; kStopping.
+  // in the background. kInvalidArgument: no folder can be called that (folder_names.h); kPermission: a folder that is
+  // not the engine's has that name; kStopping.
   reactor::Task<reactor::Result<Partition*>> create_partition(PartitionSpec spec);
   // Forgets it for good; durable before it returns, files go in the background. Its waiters get kNotFound; `partition`
   // is gone then. The caller sees to it that nobody else uses the pointer.

@@ -4,6 +4,7 @@
 
 #include "reactor/planted_bugs.h"
 #include "storage/engine.h"
+#include "storage/folder_names.h"
 
 namespace posthaste::storage {
 
@@ -79,11 +80,11 @@ SegmentPosition Partition::position_of(uint64_t linear) const {
 }
 
 std::string Partition::directory() const {
-  return fmt::format("{}/{}-{}", engine_.host().options().data_directory, topic_name_, partition_);
+  return fmt::format("{}/{}", engine_.host().options().data_directory, *partition_folder(topic_name_, partition_));
 }
 
 std::string Partition::segment_path(const Segment& segment, std::string_view extension) const {
-  return fmt::format("{}/{:020}.{}", directory(), segment.base_offset(), extension);
+  return fmt::format("{}/{}", directory(), segment_file(segment.base_offset(), extension));
 }
 
 void Partition::set_follows_durable(bool follows) {

@@ -5,6 +5,7 @@
 
 #include "storage/checkpoint.h"
 #include "storage/codec.h"
+#include "storage/folder_names.h"
 
 namespace posthaste::storage {
 
@@ -16,12 +17,26 @@ using reactor::Result;
 using reactor::Task;
 namespace file_system = reactor::file_system;
 
+std::string Recovery::folder_of(const TableEntry& entry) {
+  return *partition_folder(entry.topic_name, entry.partition);
+}
+
 std::string Recovery::directory_of(const TableEntry& entry) const {
-  return fmt::format("{}/{}-{}", host_.options_.data_directory, entry.topic_name, entry.partition);
+  return fmt::format("{}/{}", host_.options_.data_directory, folder_of(entry));
+}
+
+// Names come from disk and become paths. None that could not be a folder was ever taken into a table or a journal.
+bool Recovery::can_have_folder(const std::string& topic_name, int32_t partition) {
+  if (partition_folder(topic_name, partition)) return true;
+  if (host_.error_text_.empty()) {
+    host_.error_text_ = fmt::format("a table or journal names partition {} of {}, for which there can be no folder",
+                                    partition, some_of({topic_name}));
+  }
+  return false;
 }
 
 std::string Recovery::segment_of(const TableEntry& entry, int64_t base, std::string_view extension) const {
-  return fmt::format("{}/{:020}.{}", directory_of(entry), base, extension);
+  return fmt::format("{}/{}", directory_of(entry), segment_file(base, extension));
 }
 
 void Recovery::damage(Replay& replay, std::string reason) {
@@ -110,7 +125,12 @@ Task<Result<void>> Recovery::replay_meta(JournalReader& reader) {
         auto record = cursor.next();
         if (!record) co_return failure(record.error());
         if (!*record) break;
-        if ((*record)->type != RecordType::kDataInline) apply_meta((*commit)->lsn, **record);
+        if ((*record)->type == RecordType::kDataInline) continue;
+        if ((*record)->type == RecordType::kCreate &&
+            !can_have_folder(std::string((*record)->topic_name), (*record)->partition)) {
+          co_return failure(Errc::kCorrupt);
+        }
+        apply_meta((*commit)->lsn, **record);
       }
     }
   }
@@ -233,49 +253,71 @@ void Recovery::apply_meta(uint64_t lsn, const JournalRecord& record) {
   }
 }
 
-// Directories that belong to no partition go aside; those of deleted ones go away. A partition that has flushed nothing
-// as far as the table knows has everything in the journal: what stands under its name is not needed.
+// What the data folder holds. Folders of deleted partitions go away, also what stands under the name of a partition
+// that has flushed nothing as far as the table knows: its CREATE record says that the name was free, and everything is
+// in the journal. All else that is no partition's is somebody else's: it stays as it is and is named once.
 Task<Result<void>> Recovery::clean_directories() {
   const std::string& root = host_.options_.data_directory;
   std::set<std::string> live;
   std::set<std::string> stale;
   for (const auto& [uid, replay] : partitions_) {
     const TableEntry& entry = replay.entry;
-    const std::string name = fmt::format("{}-{}", entry.topic_name, entry.partition);
-    (!entry.deleted && entry.directory_created ? live : stale).insert(name);
+    (!entry.deleted && entry.directory_created ? live : stale).insert(folder_of(entry));
   }
   auto listed = co_await file_system::list_directory(core_, root);
   if (!listed) co_return failure(listed.error());
-  uint64_t renamed = 0;
+  std::vector<std::string> foreign;
   for (const auto& entry : *listed) {
-    if (!entry.is_directory || entry.name == "journal" || live.contains(entry.name)) continue;
-    const std::string path = fmt::format("{}/{}", root, entry.name);
-    if (entry.name.starts_with(".")) {
-      if (entry.name.ends_with(".deleted")) (void)co_await remove_tree(core_, path);
-      continue;
+    if (is_known_name(entry.name) || live.contains(entry.name)) continue;
+    Result<bool> removed = false;
+    if (entry.is_directory && is_deleted_folder(entry.name)) {
+      removed = co_await remove_folder(core_, fmt::format("{}/{}", root, entry.name));
+    } else if (entry.is_directory && stale.contains(entry.name)) {
+      removed = co_await remove_stale(entry.name);
+      if (!removed) co_return failure(removed.error());
     }
-    const bool known = stale.contains(entry.name);
-    const std::string aside = known ? fmt::format("{}/.{}-{}.deleted", root, table_.number + 1, ++renamed)
-                                    : fmt::format("{}/.{}.orphan-{}", root, entry.name, table_.number + 1);
-    auto moved = co_await file_system::rename(core_, path, aside);
-    if (!moved) co_return moved;
-    auto synced = co_await file_system::sync_directory(core_, root);
-    if (!synced) co_return synced;
-    if (known) {
-      (void)co_await remove_tree(core_, aside);
-    } else {
-      ++report_.quarantined;
-      note(fmt::format("directory {} belongs to no partition: moved to {}", path, aside));
-    }
+    if (removed && !*removed) foreign.push_back(entry.name);
+  }
+  report_.foreign = foreign.size();
+  if (!foreign.empty()) {
+    note(fmt::format("{} entries of {} are not of this broker and are left alone: {}", foreign.size(), root,
+                     some_of(foreign)));
+  }
+  for (std::string& name : foreign) {
+    if (is_partition_folder(name) && !stale.contains(name)) host_.foreign_folders_.insert(std::move(name));
   }
   std::erase_if(partitions_, [](const auto& entry) { return entry.second.entry.deleted; });
   co_return Result<void>();
+}
+
+bool Recovery::is_known_name(const std::string& name) const {
+  const std::vector<std::string>& owners = host_.options_.owners_entries;
+  return is_engine_entry(name) || name == "lost+found" || std::ranges::find(owners, name) != owners.end();
+}
+
+// Moved away first, whole: a crash meanwhile must not leave half of it under a partition's name. Not if it holds
+// something that is not ours: then only our files go. True if nothing is left.
+Task<Result<bool>> Recovery::remove_stale(const std::string& name) {
+  const std::string& root = host_.options_.data_directory;
+  const std::string path = fmt::format("{}/{}", root, name);
+  auto listed = co_await file_system::list_directory(core_, path);
+  if (!listed) co_return failure(listed.error());
+  const bool all_ours = std::ranges::all_of(*listed, [](const reactor::DirectoryEntry& entry) {
+    return !entry.is_directory && segment_file_base(entry.name).has_value();
+  });
+  if (!all_ours) co_return co_await remove_folder(core_, path);
+  const std::string aside = fmt::format("{}/{}", root, deleted_folder(table_.number + 1, ++folders_moved_));
+  if (auto moved = co_await file_system::rename(core_, path, aside); !moved) co_return failure(moved.error());
+  if (auto synced = co_await file_system::sync_directory(core_, root); !synced) co_return failure(synced.error());
+  (void)co_await remove_folder(core_, aside);  // what stays goes at the next start
+  co_return true;
 }
 
 Task<Result<RecoveryReport>> Recovery::run() {
   if (auto locked = co_await lock(); !locked) co_return failure(locked.error());
   if (auto read = co_await read_tables(); !read) co_return failure(read.error());
   for (TableEntry& entry : table_.entries) {
+    if (!can_have_folder(entry.topic_name, entry.partition)) co_return failure(Errc::kCorrupt);
     Replay replay;
     replay.from_table = true;
     replay.scan_from = entry.producers_at;

@@ -60,6 +60,10 @@ class Recovery {
   reactor::Task<reactor::Result<reactor::File>> open_segment(Replay& replay, int64_t base, uint64_t bytes);
   reactor::Task<reactor::Result<Bytes>> read_segment(const Replay& replay, int64_t base, uint64_t from, uint64_t to);
   reactor::Task<reactor::Result<void>> clean_directories();
+  reactor::Task<reactor::Result<bool>> remove_stale(const std::string& name);
+  bool is_known_name(const std::string& name) const;
+  bool can_have_folder(const std::string& topic_name, int32_t partition);
+  static std::string folder_of(const TableEntry& entry);
   reactor::Task<reactor::Result<void>> make_journal_directories();
   reactor::Task<reactor::Result<void>> write_tables();
   void damage(Replay& replay, std::string reason);
@@ -72,6 +76,7 @@ class Recovery {
   RecoveryReport report_;
   TableSnapshot table_;
   size_t newest_slot_ = 0;
+  uint64_t folders_moved_ = 0;
   uint64_t lsn_ceiling_ = 0;
   uint64_t file_sequence_ceiling_ = 0;
   Records partitions_;

@@ -1,9 +1,9 @@
 #include "storage/segment_files.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "storage/engine.h"
+#include "storage/folder_names.h"
 #include "storage/journal_scan.h"
 #include "storage/partition.h"
 
@@ -21,8 +21,6 @@ namespace {
 // A segment file grows by doubling between these: few operations for a busy partition, little waste for an idle one.
 constexpr uint64_t kGrowBytesMin = uint64_t{1} << 20;
 constexpr uint64_t kGrowBytesMax = uint64_t{64} << 20;
-// Segment files are named by this many digits of their first offset.
-constexpr ptrdiff_t kBaseDigits = 20;
 
 // Releases a segment's gate at the end of a scope.
 struct GateHold {
@@ -130,11 +128,8 @@ Task<void> SegmentFiles::sweep(Partition& partition) {
   auto listed = co_await file_system::list_directory(engine_.core(), partition.directory());
   if (!listed) co_return;
   for (const auto& entry : *listed) {
-    int64_t base = 0;
-    const char* const begin = entry.name.data();
-    const auto parsed = std::from_chars(begin, begin + entry.name.size(), base);
-    const bool segment_name = parsed.ec == std::errc() && parsed.ptr == begin + kBaseDigits;
-    if (!segment_name || base >= partition.segments_.front()->base_offset()) continue;
+    const auto base = segment_file_base(entry.name);
+    if (!base || *base >= partition.segments_.front()->base_offset()) continue;
     (void)co_await file_system::unlink(engine_.core(), fmt::format("{}/{}", partition.directory(), entry.name));
   }
 }
@@ -142,13 +137,19 @@ Task<void> SegmentFiles::sweep(Partition& partition) {
 Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
   reactor::Core& core = engine_.core();
   const std::string& root = engine_.host().options().data_directory;
-  const std::string aside = fmt::format("{}/.{}.deleted", root, partition.uid());
+  const std::string aside = fmt::format("{}/{}", root, deleted_folder(partition.uid()));
   for (const auto& segment : partition.segments_) co_await close(*segment);
   auto moved = co_await file_system::rename(core, partition.directory(), aside);
   if (!moved && moved.error() != Errc::kNotFound) co_return moved;
   auto synced = co_await file_system::sync_directory(core, root);
   if (!synced) co_return synced;
-  co_return co_await remove_tree(core, aside);
+  auto removed = co_await remove_folder(core, aside);
+  if (!removed) co_return failure(removed.error());
+  if (!*removed) {
+    core.log(reactor::LogLevel::kWarning, "storage.foreign_files_left",
+             fmt::format("folder={} reason=\"it holds what is not the broker's\"", aside));
+  }
+  co_return Result<void>();
 }
 
 Task<void> SegmentFiles::close(Segment& segment) {
@@ -199,15 +200,22 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
   }
 }
 
-Task<Result<void>> remove_tree(reactor::Core& core, std::string path) {
+Task<Result<bool>> remove_folder(reactor::Core& core, std::string path) {
   auto listed = co_await file_system::list_directory(core, path);
-  if (!listed) co_return listed.error() == Errc::kNotFound ? Result<void>() : failure(listed.error());
+  if (!listed) co_return listed.error() == Errc::kNotFound ? Result<bool>(true) : failure(listed.error());
+  bool all_ours = true;
   for (const auto& entry : *listed) {
+    if (entry.is_directory || !segment_file_base(entry.name)) {
+      all_ours = false;
+      continue;
+    }
     auto removed = co_await file_system::unlink(core, fmt::format("{}/{}", path, entry.name));
-    if (!removed && removed.error() != Errc::kNotFound) co_return removed;
+    if (!removed && removed.error() != Errc::kNotFound) co_return failure(removed.error());
   }
+  if (!all_ours) co_return false;
   auto removed = co_await file_system::remove_directory(core, path);
-  co_return !removed && removed.error() == Errc::kNotFound ? Result<void>() : removed;
+  if (!removed && removed.error() != Errc::kNotFound) co_return failure(removed.error());
+  co_return true;
 }
 
 }  // namespace posthaste::storage

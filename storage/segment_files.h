@@ -48,7 +48,7 @@ class SegmentFiles {
   // Unlinks files of segments below the log's first one, which a crash kept from being removed. Best effort. Nothing
   // can come to stand under their names again: the log start never goes back.
   reactor::Task<void> sweep(Partition& partition);
-  // Moves the directory aside and empties it.
+  // Moves the directory aside and removes it with our files; what else it holds stays in it.
   reactor::Task<reactor::Result<void>> remove_directory(Partition& partition);
   // Closes the segment's file if nobody uses it.
   reactor::Task<void> close(Segment& segment);
@@ -65,7 +65,8 @@ class SegmentFiles {
   std::list<std::weak_ptr<Segment>> open_;  // least recently opened first
 };
 
-// Removes a directory of plain files. Nothing there is success.
-reactor::Task<reactor::Result<void>> remove_tree(reactor::Core& core, std::string path);
+// Removes the segment files of a folder, and the folder if nothing else is in it. False: something that is not ours
+// stays there. No folder there is success.
+reactor::Task<reactor::Result<bool>> remove_folder(reactor::Core& core, std::string path);
 
 }  // namespace posthaste::storage

@@ -6,6 +6,7 @@
 
 #include "broker/metadata/refusal.h"
 #include "broker/metadata/topic_name.h"
+#include "storage/folder_names.h"
 
 namespace posthaste::broker {
 namespace {
@@ -30,6 +31,11 @@ std::optional<Refusal> check_count(const Growing& growing, const TopicImage& top
   if (asked.count < now) {
     return refuse(ErrorCode::kInvalidPartitions, "Topic '{}' has {} partition(s); {} would not be an increase",
                   topic.name, now, asked.count);
+  }
+  if (!storage::partition_folder(topic.name, asked.count - 1)) {
+    return refuse(ErrorCode::kInvalidPartitions,
+                  "Topic '{}' cannot have {} partitions: with its number the name would be too long for a folder",
+                  topic.name, asked.count);
   }
   const int64_t in_request = growing.partitions + asked.count - now;
   if (in_request > growing.rules.max_partitions_per_request) {

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "broker/metadata/topic_name.h"
 #include "reactor/check.h"
+#include "storage/folder_names.h"
 
 namespace posthaste::broker {
 namespace {
@@ -344,6 +347,21 @@ TEST(TopicName, InternalOnes) {
   EXPECT_TRUE(is_internal_topic("__consumer_offsets"));
   EXPECT_TRUE(is_internal_topic("__transaction_state"));
   EXPECT_FALSE(is_internal_topic("__mine"));
+}
+
+// The rooms that judge names: what is a topic here must be a folder there, for every partition that one request makes.
+TEST_F(Controller, EveryNameThatATopicMayHaveIsAFolder) {
+  std::mt19937 random(7);
+  constexpr std::string_view kCharacters = "abzAZ019._-/ +";
+  uint64_t legal = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string name(1 + random() % (i % 10 == 0 ? kLongestTopicName : 4), '.');
+    for (char& c : name) c = kCharacters[random() % (i % 10 == 0 ? 11 : kCharacters.size())];
+    if (topic_name_problem(name)) continue;
+    ++legal;
+    EXPECT_TRUE(storage::partition_folder(name, rules.max_partitions_per_request - 1).has_value()) << name;
+  }
+  EXPECT_GT(legal, 1'000U);
 }
 
 }  // namespace
