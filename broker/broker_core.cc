@@ -121,6 +121,12 @@ bool BrokerCore::waits_for_readers() const {
   return fetch_memory_.has_waiters() || core_.now() < readers_pressed_until_;
 }
 
+// The controller makes one change at a time, and what a change asks for is kept until its turn.
+bool BrokerCore::takes_turns(ApiKey api) const {
+  return api == ApiKey::kCreateTopics || api == ApiKey::kDeleteTopics || api == ApiKey::kCreatePartitions ||
+         api == ApiKey::kAlterConfigs || api == ApiKey::kIncrementalAlterConfigs;
+}
+
 void BrokerCore::tell_if_readers_hold_room() {
   // Clean chunks go when their room is wanted: above the cache's limit are only those that answers hold on to.
   if (engine_.stats().clean_bytes <= options_.engine.cache_bytes_max || core_.now() < next_word_on_room_) return;
@@ -161,7 +167,7 @@ void BrokerCore::follow_topic(const TopicImage& topic) {
 }
 
 Task<std::optional<GroupResponse>> BrokerCore::ask_group(ConnectionContext& context, CoreId owner, int32_t index,
-                                                         GroupEvent event) {
+                                                         const std::function<GroupEvent()>& make, Request* waits) {
   const RequestToken token = uint64_t{core_.id()} << kTokenCoreShift | next_group_call_++;
   GroupCall call(core_);
   call.on_close = [](net::CloseWatcher& watcher) {
@@ -174,13 +180,14 @@ Task<std::optional<GroupResponse>> BrokerCore::ask_group(ConnectionContext& cont
   group_calls_.emplace(token, &call);
   // Only handing the request over is a call; the answer is mail of its own. A Join may wait for minutes, and the credit
   // of a call that waits is missing to everybody else.
-  auto hand_over = [this, token, index, &event](Core& there_core) {
+  auto hand_over = [this, token, index, &make](Core& there_core) {
     GroupPartition* partition = there(there_core).groups_.find(index);
     if (partition == nullptr) return false;
-    partition->submit(token, std::move(event));
+    partition->submit(token, make());
     return true;
   };
   const bool accepted = co_await reactor::on_core(core_, owner, std::move(hand_over));
+  if (waits != nullptr) waits->release();
   while (accepted && !call.response && !call.abandoned) co_await call.changed.wait();
   group_calls_.erase(token);
   co_return std::move(call.response);

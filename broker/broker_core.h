@@ -2,6 +2,7 @@
 // Shared-nothing: another core is reached by mail only. What each request means is in broker/handlers.
 #pragma once
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,6 +56,7 @@ class BrokerCore final : public net::RequestHandler {
 
   reactor::Task<net::Response> handle(net::ConnectionContext& context, net::Request& request) override;
   bool waits_for_readers() const override;
+  bool takes_turns(net::kafka::ApiKey api) const override;
 
   reactor::Core& core() { return core_; }
   BrokerHost& host() { return host_; }
@@ -82,10 +84,12 @@ class BrokerCore final : public net::RequestHandler {
   FetchSessions& fetch_sessions() { return fetch_sessions_; }
   uint64_t next_rotation() { return rotation_++; }
 
-  // Asks the coordinator of partition `index` of __consumer_offsets on core `owner`. Nothing if the coordinator is not
-  // there, or the connection ended before it answered.
+  // Asks the coordinator of partition `index` of __consumer_offsets on core `owner`, which calls `make` there. Nothing
+  // if the coordinator is not there, or the connection ended before it answered. `waits` (or null): gives its frame
+  // back when `make` has been called, before the answer is waited for.
   reactor::Task<std::optional<GroupResponse>> ask_group(net::ConnectionContext& context, reactor::CoreId owner,
-                                                        int32_t index, GroupEvent event);
+                                                        int32_t index, const std::function<GroupEvent()>& make,
+                                                        net::Request* waits);
 
   // Background: retention and segment rolls, at every interval until end_maintenance().
   reactor::Task<void> run_maintenance();

@@ -51,6 +51,10 @@ class AnswerMemory {
   // for other clients: only such a request reserves.
   static bool must_reserve(kafka::ApiKey api);
 
+  // Whether reserve() would not wait.
+  bool has_room_for(kafka::ApiKey api) const {
+    return waiters_.empty() && (held_ == 0 || held_ + expected_[slot_of(api)] <= bytes_max_);
+  }
   // Waits until one more answer of this kind has room: `Share share = co_await memory.reserve(api)`. One answer fits
   // always when no other is held.
   auto reserve(kafka::ApiKey api) {

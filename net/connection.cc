@@ -134,14 +134,16 @@ Task<void> Connection::run() {
 Task<CloseReason> Connection::read_frames() {
   Input input(core_);
   for (;;) {
-    size_t length = 0;
-    if (auto end = co_await read_length(input, length)) co_return *end;
-    FrameMemory memory;
-    if (auto end = co_await read_body(input, length, memory)) co_return *end;
+    FrameStart begin;
+    if (auto end = co_await read_start(input, begin)) co_return *end;
+    if (auto end = co_await wait_until_it_may_start(input, begin.api)) co_return *end;
+    Taken taken;
+    if (auto end = co_await reserve(input, begin, taken)) co_return *end;
+    if (auto end = co_await read_body(input, begin, taken.frame)) co_return *end;
     last_activity_ = core_.now();
-    shared_.stats.bytes_in += kafka::kFrameLengthSize + length;
+    shared_.stats.bytes_in += kafka::kFrameLengthSize + begin.length;
     if (!input.empty()) input.keep();
-    if (auto end = co_await start(std::move(memory))) co_return *end;
+    if (auto end = co_await start(std::move(taken))) co_return *end;
   }
 }
 
@@ -153,53 +155,87 @@ Task<std::optional<CloseReason>> Connection::receive_more(Input& input) {
   co_return std::nullopt;
 }
 
-Task<std::optional<CloseReason>> Connection::read_length(Input& input, size_t& length) {
-  std::array<std::byte, kafka::kFrameLengthSize> prefix{};
-  size_t filled = input.take(prefix);
-  while (filled < prefix.size()) {
+Task<std::optional<CloseReason>> Connection::read_exactly(Input& input, std::span<std::byte> into) {
+  size_t filled = input.take(into);
+  while (filled < into.size()) {
     auto end = co_await receive_more(input);
     if (end) co_return end;
-    filled += input.take(std::span(prefix).subspan(filled));
+    filled += input.take(into.subspan(filled));
   }
+  co_return std::nullopt;
+}
+
+Task<std::optional<CloseReason>> Connection::read_start(Input& input, FrameStart& begin) {
+  std::array<std::byte, kafka::kFrameLengthSize> prefix{};
+  if (auto end = co_await read_exactly(input, prefix)) co_return end;
   uint32_t raw = 0;
   std::memcpy(&raw, prefix.data(), sizeof(raw));
   const auto claimed = static_cast<int32_t>(std::byteswap(raw));
   if (claimed < static_cast<int32_t>(kRequestHeaderBytesMin)) co_return CloseReason::kFrameLengthInvalid;
-  length = static_cast<size_t>(claimed);
-  co_return std::nullopt;
+  begin.length = static_cast<size_t>(claimed);
+  if (shared_.pool_for(begin.length) == nullptr) co_return CloseReason::kFrameTooLarge;
+  watch_transfer(body_alarm_, begin.length);
+  auto end = co_await read_exactly(input, begin.bytes);
+  body_alarm_.cancel();
+  uint16_t api = 0;
+  std::memcpy(&api, begin.bytes.data(), sizeof(api));
+  begin.api = static_cast<kafka::ApiKey>(std::byteswap(api));
+  co_return end;
 }
 
-// Room for a frame, waiting for it if need be.
-Task<std::optional<CloseReason>> Connection::reserve(Input& input, size_t length, FrameMemory& memory) {
-  BufferPool* pool = shared_.pool_for(length);
-  if (pool == nullptr) co_return CloseReason::kFrameTooLarge;
-  if (length <= kInlineFrameBytes && !inline_frame_.taken) {
-    memory = FrameMemory(inline_frame_, length);
-    co_return std::nullopt;
-  }
-  // What follows a barrier cannot start before that is answered: until then it takes no memory that others may need.
-  while (!closing_ && unanswered_barriers_ > 0) {
+// What may not overtake waits until the earlier answers are not only made but sent: so a peer that does not read can
+// pin one Fetch answer, not many.
+bool Connection::may_start(kafka::ApiKey api) const {
+  if (kafka::find_api(api) == nullptr) return true;  // to be refused
+  if (draining_ || slots_.size() >= shared_.limits.requests_in_flight_max) return false;
+  return is_pipelined(api) ? unanswered_barriers_ == 0 : slots_.empty();
+}
+
+Task<std::optional<CloseReason>> Connection::wait_until_it_may_start(Input& input, kafka::ApiKey api) {
+  while (!closing_ && !may_start(api)) {
     input.keep();
     co_await changed_.wait();
   }
-  Result<Buffer> buffer = pool->allocate(length);
-  if (!buffer) {
-    input.keep();
-    ++shared_.stats.waited_for_memory;
-    buffer = co_await pool->allocate_waiting(length);
-  }
-  if (!buffer) co_return CloseReason::kFrameTooLarge;
-  memory = FrameMemory(std::move(*buffer));
   if (closing_) co_return reason_;
   co_return std::nullopt;
 }
 
-Task<std::optional<CloseReason>> Connection::read_body(Input& input, size_t length, FrameMemory& memory) {
-  if (auto end = co_await reserve(input, length, memory)) co_return end;
-  const size_t filled = input.take(memory.bytes());
-  if (filled == length) co_return std::nullopt;
-  watch_transfer(body_alarm_, length - filled);
-  const Result<void> received = co_await socket_.receive_all(memory.bytes().subspan(filled));
+// All that a request needs before it is received, its frame last: who waits for something else holds no frame.
+Task<std::optional<CloseReason>> Connection::reserve(Input& input, const FrameStart& begin, Taken& taken) {
+  const bool is_tiny = begin.length <= kInlineFrameBytes && !inline_frame_.taken;
+  if (!is_tiny && shared_.handler.takes_turns(begin.api)) {
+    input.keep();
+    co_await shared_.large_turns.acquire(1);
+    taken.turn = Turn(shared_.large_turns);
+  }
+  if (AnswerMemory::must_reserve(begin.api)) {
+    if (!shared_.answers.has_room_for(begin.api)) input.keep();
+    taken.answer = co_await shared_.answers.reserve(begin.api);
+  }
+  if (is_tiny) {
+    taken.frame = FrameMemory(inline_frame_, begin.length);
+    co_return std::nullopt;
+  }
+  BufferPool& pool = *shared_.pool_for(begin.length);
+  Result<Buffer> buffer = pool.allocate(begin.length);
+  if (!buffer) {
+    input.keep();
+    ++shared_.stats.waited_for_memory;
+    buffer = co_await pool.allocate_waiting(begin.length);
+  }
+  if (!buffer) co_return CloseReason::kFrameTooLarge;
+  taken.frame = FrameMemory(std::move(*buffer));
+  if (closing_) co_return reason_;
+  co_return std::nullopt;
+}
+
+Task<std::optional<CloseReason>> Connection::read_body(Input& input, const FrameStart& begin, FrameMemory& memory) {
+  const std::span<std::byte> body = memory.bytes();
+  std::ranges::copy(begin.bytes, body.begin());
+  const size_t filled = begin.bytes.size() + input.take(body.subspan(begin.bytes.size()));
+  if (filled == begin.length) co_return std::nullopt;
+  watch_transfer(body_alarm_, begin.length - filled);
+  const Result<void> received = co_await socket_.receive_all(body.subspan(filled));
   body_alarm_.cancel();
   if (!received) co_return reason_of(received.error());
   co_return std::nullopt;
@@ -226,9 +262,9 @@ void Connection::look_at_transfer(TransferAlarm& alarm) {
   });
 }
 
-Task<std::optional<CloseReason>> Connection::start(FrameMemory memory) {
+Task<std::optional<CloseReason>> Connection::start(Taken taken) {
   Request request;
-  Result<kafka::ReceivedRequest> header = kafka::decode_request_header(memory.bytes());
+  Result<kafka::ReceivedRequest> header = kafka::decode_request_header(taken.frame.bytes());
   if (!header) co_return CloseReason::kHeaderCorrupt;
   const kafka::ApiInfo* info = kafka::find_api(header->header.api);
   if (info == nullptr) co_return CloseReason::kUnknownApi;
@@ -239,31 +275,25 @@ Task<std::optional<CloseReason>> Connection::start(FrameMemory memory) {
   request.header = header->header;
   request.support = header->support;
   request.body = header->body;
-  request.memory = std::move(memory);
-  const bool pipelined = is_pipelined(info->key);
-  // What may not overtake waits until the earlier answers are not only made but sent: so a peer that does not read can
-  // pin one Fetch answer, not many.
-  while (!closing_ && (draining_ || slots_.size() >= shared_.limits.requests_in_flight_max ||
-                       (pipelined ? unanswered_barriers_ > 0 : !slots_.empty()))) {
-    co_await changed_.wait();
-  }
+  request.memory = std::move(taken.frame);
+  while (!closing_ && draining_) co_await changed_.wait();  // it began to while the frame arrived
   if (closing_) co_return reason_;
+  CHECK(may_start(info->key), "something overtook a frame of its own connection");
   request.received = core_.now();
   ++shared_.stats.requests;
   const uint64_t sequence = first_sequence_ + slots_.size();
   slots_.emplace_back();
   if (is_barrier(info->key)) ++unanswered_barriers_;
-  scope_.spawn(serve(std::move(request), sequence));
+  scope_.spawn(serve(std::move(request), sequence, std::move(taken.answer), std::move(taken.turn)));
   co_return std::nullopt;
 }
 
-Task<void> Connection::serve(Request request, uint64_t sequence) {
+Task<void> Connection::serve(Request request, uint64_t sequence, AnswerMemory::Share memory, Turn turn) {
   const kafka::ApiKey api = request.header.api;
-  AnswerMemory::Share memory;
-  if (AnswerMemory::must_reserve(api)) memory = co_await shared_.answers.reserve(api);
   Response response;
   if (!closing_) response = co_await shared_.handler.handle(context_, request);
   request.memory.release();
+  turn = {};
   memory = shared_.answers.settle(api, std::move(memory), response.frame.owned.capacity());
   answered(sequence, std::move(response), std::move(memory), !is_barrier(api));
   if (!sending_) co_await send_ready();

@@ -6,6 +6,10 @@
 // flight, memory of this core's requests and of their answers: the connection waits until there is room. An answer that
 // the peer does not take in time: the connection ends, so that what it pins is let go. Patience with the slow is long
 // while nobody needs the memory that they hold, and short when somebody waits for it.
+//
+// A frame is received when its request can start, not before: of a frame only the first bytes are read to see what it
+// is, then it waits for its turn on this connection, for room for its answer, and last for its own memory. So nothing
+// that waits for somebody else holds a frame; handlers keep to the same rule (request.h).
 #pragma once
 #include <string>
 
@@ -14,6 +18,7 @@
 #include "reactor/file.h"
 #include "reactor/recycled.h"
 #include "reactor/scope.h"
+#include "reactor/sync.h"
 
 namespace posthaste::net {
 
@@ -50,6 +55,10 @@ inline constexpr size_t kSmallFrameBytesMax = size_t{64} << 10;
 // partitions, single records.
 inline constexpr size_t kInlineFrameBytes = 512;
 
+// Of the requests that take turns (RequestHandler::takes_turns) and are not tiny, how many a core takes in: one is at
+// work, the next arrives.
+inline constexpr uint64_t kLargeTurnsAtOnce = 2;
+
 // What the connections of one core share.
 struct ConnectionShared {
   ConnectionShared(reactor::Core& on, RequestHandler& by, const ConnectionLimits& with)
@@ -58,12 +67,16 @@ struct ConnectionShared {
         limits(with),
         small_frames(on, with.small_request_memory_bytes),
         large_frames(on, with.request_memory_bytes),
-        answers(on, with.answer_memory_bytes) {}
+        answers(on, with.answer_memory_bytes),
+        large_turns(on, kLargeTurnsAtOnce) {}
 
   // The pool for a frame of `length`, or null: it is too large for any.
   reactor::BufferPool* pool_for(size_t length);
-  // Somebody waits for memory that a slow body holds, or a slow reader.
-  bool frames_pressed() const { return small_frames.has_waiters() || large_frames.has_waiters(); }
+  // Somebody waits for what a slow body holds, or a slow reader.
+  bool frames_pressed() const {
+    return small_frames.has_waiters() || large_frames.has_waiters() || large_turns.has_waiters() ||
+           answers.has_waiters();
+  }
   bool answers_pressed() const { return answers.has_waiters() || handler.waits_for_readers(); }
 
   reactor::Core& core;
@@ -72,6 +85,7 @@ struct ConnectionShared {
   reactor::BufferPool small_frames;
   reactor::BufferPool large_frames;
   AnswerMemory answers;
+  reactor::Semaphore large_turns;
   NetStats stats;
 };
 
@@ -103,15 +117,47 @@ class Connection : public reactor::ListNode<> {
     reactor::Instant begin;
     uint64_t bytes = 0;
   };
+  // The place of a large request among those that take turns.
+  class Turn {
+   public:
+    Turn() = default;
+    explicit Turn(reactor::Semaphore& of) : of_(&of) {}
+    Turn(Turn&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
+    Turn& operator=(Turn&& other) noexcept {
+      std::swap(of_, other.of_);
+      return *this;
+    }
+    ~Turn() {
+      if (of_ != nullptr) of_->release(1);
+    }
+
+   private:
+    reactor::Semaphore* of_ = nullptr;
+  };
+  // How a frame begins: its length, and the four bytes that every request has, its api and version.
+  struct FrameStart {
+    size_t length = 0;
+    std::array<std::byte, 4> bytes{};
+    kafka::ApiKey api{};
+  };
+  // What a request takes before it runs, in this order.
+  struct Taken {
+    Turn turn;
+    AnswerMemory::Share answer;
+    FrameMemory frame;
+  };
   class Input;
 
   reactor::Task<CloseReason> read_frames();
-  reactor::Task<std::optional<CloseReason>> read_length(Input& input, size_t& length);
-  reactor::Task<std::optional<CloseReason>> read_body(Input& input, size_t length, FrameMemory& memory);
+  reactor::Task<std::optional<CloseReason>> read_start(Input& input, FrameStart& start);
+  reactor::Task<std::optional<CloseReason>> read_exactly(Input& input, std::span<std::byte> into);
+  reactor::Task<std::optional<CloseReason>> read_body(Input& input, const FrameStart& start, FrameMemory& memory);
   reactor::Task<std::optional<CloseReason>> receive_more(Input& input);
-  reactor::Task<std::optional<CloseReason>> reserve(Input& input, size_t length, FrameMemory& memory);
-  reactor::Task<std::optional<CloseReason>> start(FrameMemory memory);
-  reactor::Task<void> serve(Request request, uint64_t sequence);
+  bool may_start(kafka::ApiKey api) const;
+  reactor::Task<std::optional<CloseReason>> wait_until_it_may_start(Input& input, kafka::ApiKey api);
+  reactor::Task<std::optional<CloseReason>> reserve(Input& input, const FrameStart& start, Taken& taken);
+  reactor::Task<std::optional<CloseReason>> start(Taken taken);
+  reactor::Task<void> serve(Request request, uint64_t sequence, AnswerMemory::Share memory, Turn turn);
   reactor::Task<void> send_ready();
   reactor::Task<bool> send_front(reactor::RecycledVector<reactor::Slice>& slices);
   reactor::Task<void> shut_down();

@@ -10,9 +10,11 @@
 
 #include "net/client_connection.h"
 #include "net/kafka/api_versions.h"
+#include "net/kafka/fetch.h"
 #include "net/kafka/groups.h"
 #include "net/kafka/metadata.h"
 #include "net/kafka/produce.h"
+#include "net/kafka/topics.h"
 #include "net/listener.h"
 #include "reactor/simulated/world.h"
 
@@ -38,8 +40,8 @@ constexpr const char* kServerAddress = "10.0.0.1:9092";
 constexpr int16_t kProduceVersion = 9;
 constexpr int16_t kMetadataVersion = 8;
 
-// Answers Produce with its timeout as base offset, when the test lets it; Metadata at once; Heartbeat when the
-// connection ends.
+// Answers Produce with its timeout as base offset, when the test lets it; Metadata at once; Heartbeat, Fetch and
+// CreateTopics when the connection ends, without their frames.
 class TestHandler final : public RequestHandler {
  public:
   explicit TestHandler(Core& core) : core_(core) {}
@@ -50,7 +52,9 @@ class TestHandler final : public RequestHandler {
       case ApiKey::kProduce:
         return produce(request);
       case ApiKey::kHeartbeat:
-        return wait_for_close(context);
+      case ApiKey::kFetch:
+      case ApiKey::kCreateTopics:
+        return wait_for_close(context, request);
       case ApiKey::kApiVersions:
         return nothing();
       default:
@@ -59,6 +63,7 @@ class TestHandler final : public RequestHandler {
   }
   void release(int32_t id) { released_ids_.push_back(id); }
   bool waits_for_readers() const override { return readers_hold_memory; }
+  bool takes_turns(ApiKey api) const override { return api == ApiKey::kCreateTopics; }
 
   bool hold = false;        // Produce waits for release(id); id is the request's timeout_ms
   size_t answer_bytes = 0;  // of the records' echo in Metadata's cluster id
@@ -101,7 +106,8 @@ class TestHandler final : public RequestHandler {
     response.frame = kafka::encode_response(message, request.header.version, request.header.correlation_id);
     co_return response;
   }
-  Task<Response> wait_for_close(ConnectionContext& context) {
+  Task<Response> wait_for_close(ConnectionContext& context, Request& request) {
+    request.release();
     struct Watcher : CloseWatcher {
       explicit Watcher(Core& core) : told(core) {
         on_close = [](CloseWatcher& self) { static_cast<Watcher&>(self).told.set(); };
@@ -487,6 +493,101 @@ TEST_F(ConnectionTest, AFrameThatCannotStartHoldsNoMemory) {
     EXPECT_TRUE((co_await good.call(request, kProduceVersion)).has_value());
     EXPECT_EQ(stats().waited_for_memory, 0U);
     co_await stuck.close();
+    co_await scope.join();
+    co_await good.close();
+  });
+}
+
+// The same behind a long poll, which is no barrier: what may not overtake it waits outside.
+TEST_F(ConnectionTest, AFrameBehindALongPollHoldsNoMemory) {
+  limits_.small_request_memory_bytes = size_t{64} << 10;
+  start_server();
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection stuck(core, "stuck");
+    ClientConnection good(core, "good");
+    EXPECT_TRUE((co_await stuck.connect(kServerAddress)).has_value());
+    EXPECT_TRUE((co_await good.connect(kServerAddress)).has_value());
+    auto bytes = kafka::encode_request(kafka::FetchRequest{}, 12, 1, "c").flatten();
+    const std::string name(200, 'n');
+    MetadataRequest many;
+    many.topics.emplace();
+    for (int i = 0; i < 300; ++i) many.topics->push_back({.name = name});
+    const auto behind = kafka::encode_request(many, kMetadataVersion, 2, "c").flatten();
+    bytes.insert(bytes.end(), behind.begin(), behind.end());
+    reactor::TaskScope scope(core);
+    auto send = [&]() -> Task<void> { std::ignore = co_await stuck.send_raw(bytes); };
+    scope.spawn(send());
+    co_await core.sleep(1s);
+    EXPECT_EQ(handler().started, 1);
+    EXPECT_TRUE((co_await good.call(many, kMetadataVersion)).has_value());
+    EXPECT_EQ(stats().waited_for_memory, 0U);
+    co_await stuck.close();
+    co_await scope.join();
+    co_await good.close();
+  });
+}
+
+TEST_F(ConnectionTest, ARequestThatWaitsForOthersHoldsNoFrame) {
+  limits_.small_request_memory_bytes = size_t{64} << 10;
+  limits_.request_memory_bytes = size_t{1} << 20;
+  start_server();
+  for (const size_t bytes : {size_t{300}, size_t{60'000}, size_t{600'000}}) {
+    run_client([&](Core& core) -> Task<void> {
+      ClientConnection waiting(core, "waiting");
+      ClientConnection good(core, "good");
+      EXPECT_TRUE((co_await waiting.connect(kServerAddress)).has_value());
+      EXPECT_TRUE((co_await good.connect(kServerAddress)).has_value());
+      const std::string name(200, 'n');
+      kafka::FetchRequest poll;
+      for (size_t i = 0; i < bytes / name.size(); ++i) poll.topics.push_back({.topic = name});
+      reactor::TaskScope scope(core);
+      const auto frame = kafka::encode_request(poll, 12, 1, "c").flatten();
+      auto send = [&]() -> Task<void> { std::ignore = co_await waiting.send_raw(frame); };
+      scope.spawn(send());
+      co_await core.sleep(1s);
+      const std::vector<std::byte> records(bytes, std::byte{1});
+      const ProduceRequest request = produce_request(2, records);
+      EXPECT_TRUE((co_await good.call(request, kProduceVersion)).has_value());
+      EXPECT_EQ(stats().waited_for_memory, 0U) << bytes;
+      co_await waiting.close();
+      co_await scope.join();
+      co_await good.close();
+    });
+  }
+}
+
+// What large requests of a kind that takes turns keep while they wait is bounded, and the others of their kind wait
+// without a frame. Tiny ones and other kinds pass.
+TEST_F(ConnectionTest, LargeRequestsThatTakeTurnsAreTakenInFewAtATime) {
+  start_server();
+  kafka::CreateTopicsRequest large;
+  const std::string name(200, 'n');
+  for (int i = 0; i < 300; ++i) large.topics.push_back({.name = name});
+  run_client([&](Core& core) -> Task<void> {
+    constexpr int kMany = 10;
+    std::vector<std::unique_ptr<ClientConnection>> waiting;
+    const auto frame = kafka::encode_request(large, 5, 1, "c").flatten();
+    reactor::TaskScope scope(core);
+    auto send = [&](ClientConnection& client) -> Task<void> { std::ignore = co_await client.send_raw(frame); };
+    for (int i = 0; i < kMany; ++i) {
+      waiting.push_back(std::make_unique<ClientConnection>(core, "waiting"));
+      EXPECT_TRUE((co_await waiting.back()->connect(kServerAddress)).has_value());
+      scope.spawn(send(*waiting.back()));
+    }
+    co_await core.sleep(1s);
+    EXPECT_EQ(handler().started, static_cast<int>(kLargeTurnsAtOnce));
+    ClientConnection good(core, "good");
+    EXPECT_TRUE((co_await good.connect(kServerAddress)).has_value());
+    EXPECT_TRUE((co_await good.call(MetadataRequest{}, kMetadataVersion)).has_value());
+    const auto tiny = kafka::encode_request(kafka::CreateTopicsRequest{}, 5, 1, "c").flatten();
+    EXPECT_TRUE((co_await good.send_raw(tiny)).has_value());
+    co_await core.sleep(1s);
+    EXPECT_EQ(handler().started, static_cast<int>(kLargeTurnsAtOnce) + 2);
+    for (auto& one : waiting) {
+      co_await one->close();
+      co_await core.sleep(100ms);
+    }
+    EXPECT_EQ(handler().started, kMany + 2) << "each had its turn";
     co_await scope.join();
     co_await good.close();
   });

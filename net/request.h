@@ -2,6 +2,7 @@
 // request is the handler's. The order rule (WS E1): a Produce may be dispatched while earlier Produce and Fetch
 // requests of the same connection are still unanswered; any other request waits until all earlier answers are sent.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -83,6 +84,8 @@ class FrameMemory {
   }
   ~FrameMemory() { release(); }
   std::span<std::byte> bytes() const { return inline_taken_ != nullptr ? inline_bytes_ : buffer_.bytes(); }
+  // Lies in its connection, so that nobody else waits for it.
+  bool is_inline() const { return inline_taken_ != nullptr; }
   void release() {
     if (inline_taken_ != nullptr) *std::exchange(inline_taken_, nullptr) = false;
     if (buffer_ && reactor::planted(reactor::Bug::kMemoryNotReturned)) new reactor::Buffer(std::move(buffer_));
@@ -95,7 +98,7 @@ class FrameMemory {
   std::span<std::byte> inline_bytes_;
 };
 
-// One request, alive until its answer is complete. `header` and `body` are views of `memory`.
+// One request, alive until its answer is complete. `header` and `body` are views of `memory`, until release().
 struct Request {
   kafka::RequestHeader header;
   // kKnown with an advertised version, or ApiVersions of any version. Nothing else reaches a handler.
@@ -103,6 +106,17 @@ struct Request {
   kafka::Bytes body;
   FrameMemory memory;
   reactor::Instant received;
+
+  // Gives the frame back before the answer is made. To be called before waiting for other clients or for time: what is
+  // needed is taken out of the frame first, and nothing that was decoded as a view of it may be looked at afterwards.
+  // Left of the request: api, version, correlation id, time.
+  void release() {
+    header.client_id.reset();
+    body = {};
+    // So that who looks all the same is found out; the simulator does it to the pools' memory.
+    if (memory.is_inline()) std::ranges::fill(memory.bytes(), std::byte{0xdb});
+    memory.release();
+  }
 };
 
 // Keeps bytes that a response refers to (leases on records, encoded strings) until they are sent. Destroyed on the
@@ -130,7 +144,13 @@ class RequestHandler {
   // Answers one request. Requests of a connection are started in the order they arrived, and each runs up to its first
   // suspension before the next one starts: what must keep that order (the append of a Produce) has to be under way by
   // then. `context` and `request` live until the task is done. Must answer soon after context.closing().
+  // While it waits for other clients or for time (not for a disk) it holds no frame: request.release().
   virtual reactor::Task<Response> handle(ConnectionContext& context, Request& request) = 0;
+
+  // True for a kind of request that waits for its turn among its like, for as long as those before it take, and keeps
+  // what it asks for meanwhile: of those that are larger than tiny only a few are taken in at once
+  // (kLargeTurnsAtOnce), so that what they keep is bounded.
+  virtual bool takes_turns(kafka::ApiKey) const { return false; }
 
   // True while a request of this core waits for memory that only the sending of other answers gives back: peers that do
   // not read are then cut off sooner.

@@ -128,7 +128,9 @@ template <class WireRequest>
 HandlerTask handle_alter(BrokerCore& core, Request& request) {
   const auto body = decode_body<WireRequest>(request);
   if (!body) co_return body_corrupt();
-  const AlterConfigsOutcome outcome = co_await alter_configs_on_controller(core, to_alter(*body));
+  AlterConfigsRequest alter = to_alter(*body);
+  request.release();
+  const AlterConfigsOutcome outcome = co_await alter_configs_on_controller(core, std::move(alter));
   typename WireRequest::Response response;
   for (const AlterConfigResult& result : outcome.results) {
     response.responses.push_back({.error_code = result.error,

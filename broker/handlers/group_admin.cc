@@ -59,7 +59,8 @@ HandlerTask handle_delete_groups(BrokerCore& core, ConnectionContext& context, R
     if (place && first) by_coordinator[place->index].emplace_back(group);
   }
   for (const auto& [index, groups] : by_coordinator) {
-    take(deleted, groups, co_await ask_coordinator<DeleteGroupsResponse>(core, context, groups.front(), groups));
+    take(deleted, groups,
+         co_await ask_coordinator<DeleteGroupsResponse>(core, context, groups.front(), [&groups] { return groups; }));
   }
   wire::DeleteGroupsResponse response;
   for (const auto& [group, error] : deleted) response.results.push_back({.group_id = group, .error_code = error});
@@ -70,8 +71,8 @@ HandlerTask handle_offset_delete(BrokerCore& core, ConnectionContext& context, R
   const auto body = decode_body<wire::OffsetDeleteRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
-  const auto answer =
-      co_await ask_coordinator<OffsetDeleteResponse>(core, context, body->group_id, to_delete(*view, *body));
+  const auto answer = co_await ask_coordinator<OffsetDeleteResponse>(core, context, body->group_id,
+                                                                     [&] { return to_delete(*view, *body); });
   wire::OffsetDeleteResponse response;
   response.error_code = answer ? answer->error : answer.error();
   if (response.error_code != ErrorCode::kNone) co_return respond(request, response);

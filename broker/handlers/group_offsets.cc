@@ -203,8 +203,8 @@ HandlerTask handle_offset_commit(BrokerCore& core, ConnectionContext& context, R
     asked.push_back({.name = topic.name, .id = topic.topic_id, .by_id = is_by_topic_id(request)});
     topics.push_back(asked.back().find(*view));
   }
-  const auto answer = co_await ask_coordinator<OffsetCommitResponse>(core, context, body->group_id,
-                                                                     to_commit(*body, topics, request.header.version));
+  const auto answer = co_await ask_coordinator<OffsetCommitResponse>(
+      core, context, body->group_id, [&] { return to_commit(*body, topics, request.header.version); });
   wire::OffsetCommitResponse response;
   for (size_t t = 0; t < body->topics.size(); ++t) {
     const auto& topic = body->topics[t];

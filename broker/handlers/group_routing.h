@@ -1,6 +1,7 @@
 // Finding a group's coordinator among the cores of this broker, and asking it.
 #pragma once
 #include <expected>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -27,12 +28,17 @@ inline std::expected<CoordinatorPlace, ErrorCode> place_of_group(const ClusterVi
 }
 
 // Asks the coordinator of `group`; NOT_COORDINATOR or COORDINATOR_NOT_AVAILABLE (both retriable) if there is no answer.
+// `make` makes the event on the coordinator's core, out of the frame, so that what is refused was never copied twice.
+// `waits`: a request that may wait for other members; once the coordinator has taken what it keeps, its frame is given
+// back, and views of it are dead when this returns.
 template <class Answer>
 reactor::Task<std::expected<Answer, ErrorCode>> ask_coordinator(BrokerCore& core, net::ConnectionContext& context,
-                                                                std::string_view group, GroupEvent event) {
+                                                                std::string_view group,
+                                                                std::function<GroupEvent()> make,
+                                                                net::Request* waits = nullptr) {
   const std::expected<CoordinatorPlace, ErrorCode> place = place_of_group(*core.view(), group);
   if (!place) co_return std::unexpected(place.error());
-  std::optional<GroupResponse> answer = co_await core.ask_group(context, place->owner, place->index, std::move(event));
+  std::optional<GroupResponse> answer = co_await core.ask_group(context, place->owner, place->index, make, waits);
   if (!answer) co_return std::unexpected(ErrorCode::kNotCoordinator);
   co_return std::move(std::get<Answer>(*answer));
 }

@@ -35,8 +35,8 @@ reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core) {
       : ErrorCode::kCoordinatorNotAvailable;  // retriable, unlike most of what creating may say
 }
 
-JoinRequest to_join(BrokerCore& core, const ConnectionContext& context, const Request& request,
-                    const wire::JoinGroupRequest& body) {
+JoinRequest to_join(const ConnectionContext& context, const Request& request, const wire::JoinGroupRequest& body,
+                    const std::array<uint8_t, 16>& random_id) {
   constexpr int16_t kFirstWithKnownMemberIds = 4;  // KIP-394
   constexpr int16_t kFirstToSkipAssignment = 9;    // KIP-814
   JoinRequest join;
@@ -53,8 +53,23 @@ JoinRequest to_join(BrokerCore& core, const ConnectionContext& context, const Re
   join.rebalance_timeout_ms = body.rebalance_timeout_ms;
   join.require_known_member_id = request.header.version >= kFirstWithKnownMemberIds;
   join.supports_skipping_assignment = request.header.version >= kFirstToSkipAssignment;
-  join.random_id = random_bytes(core.core());
+  join.random_id = random_id;
   return join;
+}
+
+SyncRequest to_sync(const wire::SyncGroupRequest& body) {
+  SyncRequest sync;
+  sync.group_id = body.group_id;
+  sync.generation_id = body.generation_id;
+  sync.member_id = body.member_id;
+  sync.group_instance_id = owned(body.group_instance_id);
+  sync.protocol_type = owned(body.protocol_type);
+  sync.protocol_name = owned(body.protocol_name);
+  for (const auto& assignment : body.assignments) {
+    sync.assignments.push_back(
+        {.member_id = std::string(assignment.member_id), .assignment = text(assignment.assignment)});
+  }
+  return sync;
 }
 
 }  // namespace
@@ -101,12 +116,13 @@ HandlerTask handle_find_coordinator(BrokerCore& core, ConnectionContext& context
 HandlerTask handle_join_group(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::JoinGroupRequest>(request);
   if (!body) co_return body_corrupt();
-  const auto answer =
-      co_await ask_coordinator<JoinResponse>(core, context, body->group_id, to_join(core, context, request, *body));
+  const std::string member_id(body->member_id);
+  auto make = [&, random_id = random_bytes(core.core())] { return to_join(context, request, *body, random_id); };
+  const auto answer = co_await ask_coordinator<JoinResponse>(core, context, body->group_id, make, &request);
   wire::JoinGroupResponse response;
   if (!answer) {
     response.error_code = answer.error();
-    response.member_id = body->member_id;
+    response.member_id = member_id;
   } else {
     constexpr int16_t kFirstWithNullProtocol = 7;
     response.error_code = answer->error;
@@ -135,18 +151,8 @@ HandlerTask handle_sync_group(BrokerCore& core, ConnectionContext& context, Requ
     refused.error_code = ErrorCode::kInconsistentGroupProtocol;
     co_return respond(request, refused);
   }
-  SyncRequest sync;
-  sync.group_id = body->group_id;
-  sync.generation_id = body->generation_id;
-  sync.member_id = body->member_id;
-  sync.group_instance_id = owned(body->group_instance_id);
-  sync.protocol_type = owned(body->protocol_type);
-  sync.protocol_name = owned(body->protocol_name);
-  for (const auto& assignment : body->assignments) {
-    sync.assignments.push_back(
-        {.member_id = std::string(assignment.member_id), .assignment = text(assignment.assignment)});
-  }
-  const auto answer = co_await ask_coordinator<SyncResponse>(core, context, body->group_id, std::move(sync));
+  const auto answer =
+      co_await ask_coordinator<SyncResponse>(core, context, body->group_id, [&] { return to_sync(*body); }, &request);
   wire::SyncGroupResponse response;
   response.error_code = answer ? answer->error : answer.error();
   if (answer) {
@@ -160,11 +166,13 @@ HandlerTask handle_sync_group(BrokerCore& core, ConnectionContext& context, Requ
 HandlerTask handle_heartbeat(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::HeartbeatRequest>(request);
   if (!body) co_return body_corrupt();
-  HeartbeatRequest heartbeat{.group_id = std::string(body->group_id),
-                             .generation_id = body->generation_id,
-                             .member_id = std::string(body->member_id),
-                             .group_instance_id = owned(body->group_instance_id)};
-  const auto answer = co_await ask_coordinator<HeartbeatResponse>(core, context, body->group_id, std::move(heartbeat));
+  auto make = [&] {
+    return HeartbeatRequest{.group_id = std::string(body->group_id),
+                            .generation_id = body->generation_id,
+                            .member_id = std::string(body->member_id),
+                            .group_instance_id = owned(body->group_instance_id)};
+  };
+  const auto answer = co_await ask_coordinator<HeartbeatResponse>(core, context, body->group_id, make);
   wire::HeartbeatResponse response;
   response.error_code = answer ? answer->error : answer.error();
   co_return respond(request, response);
@@ -175,14 +183,19 @@ HandlerTask handle_leave_group(BrokerCore& core, ConnectionContext& context, Req
   if (!body) co_return body_corrupt();
   constexpr int16_t kFirstBatched = 3;
   const bool batched = request.header.version >= kFirstBatched;
-  LeaveRequest leave;
-  leave.group_id = body->group_id;
-  if (!batched) leave.members.push_back({.member_id = std::string(body->member_id), .group_instance_id = std::nullopt});
-  for (const auto& member : body->members) {
-    leave.members.push_back(
-        {.member_id = std::string(member.member_id), .group_instance_id = owned(member.group_instance_id)});
-  }
-  const auto answer = co_await ask_coordinator<LeaveResponse>(core, context, body->group_id, std::move(leave));
+  auto make = [&] {
+    LeaveRequest leave;
+    leave.group_id = body->group_id;
+    if (!batched) {
+      leave.members.push_back({.member_id = std::string(body->member_id), .group_instance_id = std::nullopt});
+    }
+    for (const auto& member : body->members) {
+      leave.members.push_back(
+          {.member_id = std::string(member.member_id), .group_instance_id = owned(member.group_instance_id)});
+    }
+    return leave;
+  };
+  const auto answer = co_await ask_coordinator<LeaveResponse>(core, context, body->group_id, make);
   wire::LeaveGroupResponse response;
   response.error_code = answer ? answer->error : answer.error();
   if (answer) {

@@ -117,7 +117,9 @@ Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
 HandlerTask handle_create_partitions(BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<CreatePartitionsRequest>(request);
   if (!body) co_return body_corrupt();
-  const GrowTopicsOutcome outcome = co_await grow_topics_on_controller(core, to_grow(*body));
+  GrowTopicsRequest grow = to_grow(*body);
+  request.release();
+  const GrowTopicsOutcome outcome = co_await grow_topics_on_controller(core, std::move(grow));
   CreatePartitionsResponse response;
   for (const GrowTopicResult& result : outcome.results) {
     response.results.push_back(

@@ -70,7 +70,9 @@ WireCreateResponse to_wire(const CreateTopicsOutcome& outcome) {
 HandlerTask handle_create_topics(BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<WireCreateRequest>(request);
   if (!body) co_return body_corrupt();
-  const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, to_create(core, *body));
+  CreateTopicsRequest create = to_create(core, *body);
+  request.release();
+  const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
   co_return respond(request, to_wire(outcome));
 }
 
@@ -82,6 +84,7 @@ HandlerTask handle_delete_topics(BrokerCore& core, ConnectionContext&, Request& 
   for (const WireDeleteRequest::Topic& topic : body->topics) {
     topics.push_back({.name = owned(topic.name), .topic_id = topic.topic_id});
   }
+  request.release();
   const DeleteTopicsOutcome outcome = co_await delete_topics_on_controller(core, std::move(topics));
   WireDeleteResponse response;
   for (const DeleteTopicResult& result : outcome.results) {
