@@ -24,6 +24,13 @@ namespace {
 constexpr reactor::Duration kAgainDelay = std::chrono::milliseconds(5);
 }  // namespace
 
+// A table makes room in the journal, so no mail of it may queue behind calls that wait for that room: appends come as
+// kRequest and keep their credits until they are durable. What is called here waits for the disk alone.
+template <class Work>
+auto Checkpoint::ask(CoreId core, Work work) {
+  return reactor::on_core(core_, core, std::move(work), reactor::MessageClass::kPush);
+}
+
 Checkpoint::Checkpoint(EngineHost& host, Core& core, uint64_t number, size_t newest_slot)
     : host_(host),
       core_(core),
@@ -70,7 +77,7 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
       views.push_back({true, closed.low_water_lsn, 0, closed});
       continue;
     }
-    const StreamView view = co_await reactor::on_core(core_, owner, [host = &host_, owner](Core&) -> StreamView {
+    const StreamView view = co_await ask(owner, [host = &host_, owner](Core&) -> StreamView {
       if (host->engines_[owner] == nullptr || host->engines_[owner]->own_stream() == nullptr) return {};
       const JournalStream& stream = *host->engines_[owner]->own_stream();
       return {true, stream.bound_lsn(), stream.write_back_below_lsn(), stream.table_stream()};
@@ -93,9 +100,8 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
       part = *closed_[c];
     } else {
       const uint64_t below = write_back ? views[s].write_back_below_lsn : 0;
-      auto answer = co_await reactor::on_core(
-          core_, c,
-          [host = &host_, c, below, bound = views[s].bound_lsn](Core&) -> Task<std::optional<Engine::TablePart>> {
+      auto answer = co_await ask(
+          c, [host = &host_, c, below, bound = views[s].bound_lsn](Core&) -> Task<std::optional<Engine::TablePart>> {
             Engine* engine = host->engines_[c].get();
             if (engine == nullptr || engine->contributor_ == nullptr) co_return std::nullopt;
             if (below > 0) co_await engine->write_back_below(below);
@@ -117,18 +123,17 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
   for (uint16_t s = 0; s < streams; ++s) {
     const CoreId owner = host_.stream_owner(s);
     if (closed_[owner]) continue;
-    const bool again = co_await reactor::on_core(
-        core_, owner, [host = &host_, owner, number = number_, low = low_water[s]](Core&) mutable {
-          JournalStream& stream = *host->engines_[owner]->own_stream();
-          if (planted(Bug::kLowWaterFromMemory)) {
-            low = stream.bound_lsn();
-            for (const auto& [uid, partition] : host->engines_[owner]->by_uid_) {
-              low = partition->oldest_needed_lsn(partition->released_linear(), low);
-            }
-          }
-          stream.table_durable(number, low);
-          return stream.under_pressure();
-        });
+    const bool again = co_await ask(owner, [host = &host_, owner, number = number_, low = low_water[s]](Core&) mutable {
+      JournalStream& stream = *host->engines_[owner]->own_stream();
+      if (planted(Bug::kLowWaterFromMemory)) {
+        low = stream.bound_lsn();
+        for (const auto& [uid, partition] : host->engines_[owner]->by_uid_) {
+          low = partition->oldest_needed_lsn(partition->released_linear(), low);
+        }
+      }
+      stream.table_durable(number, low);
+      return stream.under_pressure();
+    });
     wanted_ |= again;
   }
 }

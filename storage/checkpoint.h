@@ -34,6 +34,8 @@ class Checkpoint {
   reactor::Task<void> write_last();
 
  private:
+  template <class Work>
+  auto ask(reactor::CoreId core, Work work);
   reactor::Task<void> gather_and_write(bool write_back);
   reactor::Task<void> write_slot(const Bytes& file);
 

@@ -7,13 +7,8 @@ namespace posthaste::storage {
 
 using reactor::Task;
 
-Contributor::Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, const EngineOptions& options)
-    : engine_(engine),
-      stream_(stream),
-      owner_(owner),
-      sub_block_bytes_max_(options.commit_bytes_max),
-      staging_bytes_(options.staging_bytes),
-      progress_(engine.core()) {
+Contributor::Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, size_t remote_bytes_max)
+    : engine_(engine), stream_(stream), owner_(owner), remote_bytes_max_(remote_bytes_max), progress_(engine.core()) {
   kick_.self = this;
   kick_.run = [](reactor::Runnable& runnable) { static_cast<Kick&>(runnable).self->send(); };
 }
@@ -25,6 +20,11 @@ Contributor::~Contributor() {
       if (write.detached) delete &write;
     }
   }
+}
+
+reactor::Result<void> Contributor::open() {
+  if (stream_ == nullptr) remote_buffer_ = TRY(engine_.core().pool().allocate(engine_.host().options().staging_bytes));
+  return {};
 }
 
 void Contributor::schedule() {
@@ -82,14 +82,15 @@ size_t Contributor::build(MutableBytes space, size_t phase, size_t bytes_max) {
   while (!metas_.empty() && writer_.add_encoded(metas_.front().record)) metas_in_flight_.push_back(metas_.pop_front());
   // A META record that found no room goes first next time; nobody's data may overtake it.
   const bool room_for_data = metas_.empty();
-  reactor::IntrusiveList<Partition, DirtyTag> later;
   while (room_for_data && !dirty_.empty() && writer_.room() >= Partition::kRecordRoomMin) {
     Partition& partition = dirty_.pop_front();
     const Partition::Submitted submitted = partition.submit(writer_, referred_);
     if (submitted.any) included_.push_back({&partition, submitted});
-    if (submitted.more) later.push_back(partition);
+    if (!submitted.more) continue;
+    // A batch that was begun is ended before others have their turn again: else all large batches would be acked when
+    // the last of them is. What its partition has behind it waits like everybody.
+    partition.in_batch() ? dirty_.push_front(partition) : dirty_.push_back(partition);
   }
-  dirty_.splice_back(later);
   in_flight_ = writer_.used() > 0;
   if (in_flight_) pieces_ = writer_.finish();
   return writer_.used();
@@ -116,27 +117,46 @@ void Contributor::durable(const CommitPlace& place) {
 // Remote streams only.
 void Contributor::send() {
   if (in_flight_ || !has_work()) return;
-  if (!remote_buffer_) {
-    auto buffer = engine_.core().pool().allocate(staging_bytes_);
-    CHECK(buffer.has_value(), "the pool has no room for staging");
-    remote_buffer_ = std::move(*buffer);
-  }
-  const size_t used = build(remote_buffer_.bytes(), 0, sub_block_bytes_max_);
+  if (!has_place_) return ask_for_place();
+  const size_t used = build(remote_buffer_.bytes(), 0, remote_bytes_max_);
   if (used == 0) return;
+  has_place_ = false;
   remote_call_ =
       std::make_unique<Call>(engine_.core(), owner_, reactor::MessageClass::kPush,
                              SendSubBlock{&engine_.host(), engine_.core().id(), pieces_, static_cast<uint32_t>(used)});
   remote_call_->self = this;
   remote_call_->on_reply([](reactor::RemoteCallBase& base) {
     auto& call = static_cast<Call&>(base);
-    call.self->durable(call.take());
+    const RemoteCommit outcome = call.take();
+    call.self->has_place_ = outcome.has_place;
+    call.self->durable(outcome.place);
   });
   remote_call_->start();
 }
 
-Task<CommitPlace> Contributor::SendSubBlock::operator()(reactor::Core& there) {
+void Contributor::ask_for_place() {
+  if (asking_) return;
+  asking_ = true;
+  place_call_ =
+      std::make_unique<PlaceCall>(engine_.core(), owner_, reactor::MessageClass::kPush, AskForPlace{&engine_.host()});
+  place_call_->self = this;
+  place_call_->on_reply([](reactor::RemoteCallBase& base) {
+    Contributor& self = *static_cast<PlaceCall&>(base).self;
+    self.asking_ = false;
+    self.has_place_ = true;
+    self.send();
+  });
+  place_call_->start();
+}
+
+Task<RemoteCommit> Contributor::SendSubBlock::operator()(reactor::Core& there) {
   Engine* owner = co_await host->when_open(there);
   co_return co_await owner->own_stream()->commit_remote(from, pieces, used);
+}
+
+Task<void> Contributor::AskForPlace::operator()(reactor::Core& there) {
+  Engine* owner = co_await host->when_open(there);
+  co_await owner->own_stream()->wait_for_place();
 }
 
 }  // namespace posthaste::storage

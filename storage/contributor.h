@@ -1,7 +1,8 @@
 // What one core has to say to its journal stream: META records and the new bytes of its dirty partitions, gathered into
 // one sub-block per commit. On the stream's own core the sub-block is written in place into the commit; other cores
 // send theirs by mail and are told when it is durable. One sub-block of a core is under way at a time: whatever comes
-// meanwhile goes into the next (group commit). Owned by its core.
+// meanwhile goes into the next (group commit). It is built only when there is a place for it in the journal, which
+// other cores hold in advance and ask for only when room was short. Owned by its core.
 #pragma once
 #include <memory>
 #include <string>
@@ -25,6 +26,12 @@ struct CommitPlace {
   uint64_t file_start_lsn = 0;
 };
 
+// What became of a sub-block that another core had sent.
+struct RemoteCommit {
+  CommitPlace place;
+  bool has_place = false;  // the core holds a place for its next one already
+};
+
 // One META record on its way. Lives in its writer until `done`.
 struct MetaWrite : reactor::ListNode<> {
   Bytes record;
@@ -36,11 +43,15 @@ struct MetaWrite : reactor::ListNode<> {
 
 class Contributor {
  public:
-  // `stream` is null if another core owns the stream: then `owner` says which.
-  Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, const EngineOptions& options);
+  // `stream` is null if another core owns the stream: then `owner` says which, and a sub-block has at most
+  // `remote_bytes_max` bytes.
+  Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, size_t remote_bytes_max);
   Contributor(const Contributor&) = delete;
   Contributor& operator=(const Contributor&) = delete;
   ~Contributor();
+
+  // Takes the memory for sub-blocks to another core. kNoMemory.
+  reactor::Result<void> open();
 
   // The partition has bytes (or a roll) that no commit holds yet.
   void mark_dirty(Partition& partition);
@@ -74,9 +85,17 @@ class Contributor {
     reactor::CoreId from = 0;
     std::span<const reactor::Slice> pieces;
     uint32_t used = 0;
-    reactor::Task<CommitPlace> operator()(reactor::Core& there);
+    reactor::Task<RemoteCommit> operator()(reactor::Core& there);
+  };
+  struct AskForPlace {
+    EngineHost* host = nullptr;
+    reactor::Task<void> operator()(reactor::Core& there);
   };
   struct Call : reactor::RemoteCall<SendSubBlock>, reactor::Recycled {
+    using RemoteCall::RemoteCall;
+    Contributor* self = nullptr;
+  };
+  struct PlaceCall : reactor::RemoteCall<AskForPlace> {
     using RemoteCall::RemoteCall;
     Contributor* self = nullptr;
   };
@@ -85,12 +104,12 @@ class Contributor {
   };
   void schedule();
   void send();
+  void ask_for_place();
 
   Engine& engine_;
   JournalStream* stream_;
   reactor::CoreId owner_;
-  uint32_t sub_block_bytes_max_;
-  uint32_t staging_bytes_;
+  size_t remote_bytes_max_;
   reactor::IntrusiveList<Partition, DirtyTag> dirty_;
   reactor::IntrusiveList<MetaWrite> metas_;
   reactor::IntrusiveList<MetaWrite> metas_in_flight_;
@@ -101,8 +120,12 @@ class Contributor {
   bool in_flight_ = false;
   Kick kick_;
   reactor::Event progress_;
+  // Of a stream on another core.
   reactor::Buffer remote_buffer_;
+  bool has_place_ = true;
+  bool asking_ = false;
   std::unique_ptr<Call> remote_call_;  // the last one stays until the next
+  std::unique_ptr<PlaceCall> place_call_;
 };
 
 }  // namespace posthaste::storage

@@ -30,6 +30,7 @@ Engine::Engine(EngineHost& host, Core& core)
       write_back_(*this, core),
       room_(core),
       read_room_(core, host.options().cache_bytes_max),
+      prefix_room_(core, kPrefixLoads),
       changed_(core) {}
 
 Engine::~Engine() = default;
@@ -39,16 +40,14 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
   const CoreId owner = host_.stream_owner(stream);
   next_uid_ = recovered.next_uid + core_.id();
   if (auto opened = write_back_.open(); !opened) co_return opened;
+  for (reactor::Buffer& block : prefix_blocks_) {
+    auto allocated = core_.pool().allocate(kBlock);
+    if (!allocated) co_return failure(allocated.error());
+    block = std::move(*allocated);
+  }
+  const JournalOptions journal = host_.journal_options(stream);
   if (owner == core_.id()) {
-    stream_ = std::make_unique<JournalStream>(core_,
-                                              JournalOptions{.directory = host_.stream_directory(stream),
-                                                             .file_bytes = host_.options().journal_file_bytes,
-                                                             .files = host_.options().journal_files,
-                                                             .commit_bytes_max = host_.options().commit_bytes_max,
-                                                             .staging_bytes = host_.options().staging_bytes,
-                                                             .cores = host_.cores_of_stream(stream),
-                                                             .frontier_delay = host_.options().frontier_delay},
-                                              recovered.streams[stream]);
+    stream_ = std::make_unique<JournalStream>(core_, journal, recovered.streams[stream]);
     if (auto opened = co_await stream_->open(); !opened) co_return opened;
     stream_->on_pressure(
         [](void* context) {
@@ -60,7 +59,9 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
         this);
     spawn(stream_->grow());
   }
-  contributor_ = std::make_unique<Contributor>(*this, stream_.get(), owner, host_.options());
+  contributor_ = std::make_unique<Contributor>(*this, stream_.get(), owner,
+                                               static_cast<size_t>(journal.remote_sub_block_bytes_max()));
+  if (auto opened = contributor_->open(); !opened) co_return opened;
   if (stream_ != nullptr) stream_->set_local(contributor_.get());
   for (const TableEntry& entry : recovered.entries) {
     if (entry.core != core_.id() || entry.deleted) continue;
@@ -138,13 +139,13 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   partition.mode_ = Partition::Mode::kDeleting;
   partition.changed_.notify_all();
   const std::shared_ptr<Partition> kept = by_uid_.at(partition.uid());
+  ++leaving_[partition.directory()];
   // What is on its way to the journal arrives there first; then nothing refers to the partition any more.
   while (!partition.damage_.damaged &&
          (partition.durable_.linear < partition.end_.linear || partition.metas_pending_ > 0)) {
     co_await partition.changed_.wait();
   }
   by_key_.erase({partition.topic_id(), partition.partition()});
-  ++leaving_[partition.directory()];
   changed_.notify_all();
   co_await contributor_->write(partition, {.type = RecordType::kDelete, .uid = partition.uid()});
   static_cast<reactor::ListNode<DirtyTag>&>(partition).unlink();
@@ -201,6 +202,18 @@ Task<void> Engine::wait_for_name(Partition& partition) {
   }
 }
 
+Task<reactor::Buffer> Engine::take_prefix_block() {
+  co_await prefix_room_.acquire(1);
+  const auto block = std::ranges::find_if(prefix_blocks_, [](const reactor::Buffer& one) { return bool(one); });
+  CHECK(block != prefix_blocks_.end());
+  co_return std::move(*block);
+}
+
+void Engine::give_back_prefix_block(reactor::Buffer block) {
+  *std::ranges::find_if(prefix_blocks_, [](const reactor::Buffer& one) { return !one; }) = std::move(block);
+  prefix_room_.release(1);
+}
+
 void Engine::tidy(Partition& partition, std::shared_ptr<Segment> segment) {
   if (!segment->tidy) spawn(tidy_task(*this, Partition::Use(partition), std::move(segment)));
 }
@@ -220,7 +233,7 @@ void Engine::memory_wanted() {
   for (uint32_t i = 0; i < 2 * WriteBack::kRunners && !unflushed_.empty(); ++i) {
     Partition& partition = unflushed_.pop_front();
     unflushed_.push_back(partition);
-    write_back_.request(partition, partition.durable_.linear, true);
+    write_back_.request(partition, partition.durable_linear_, true);
   }
 }
 
@@ -255,8 +268,8 @@ Task<void> Engine::write_back_below(uint64_t lsn) {
   for (const auto& [uid, partition] : by_uid_) {
     if (partition->live_.empty() || partition->live_.front().file_start_lsn >= lsn) continue;
     if (partition->mode_ == Partition::Mode::kDeleting) continue;
-    wanted.push_back({partition, partition->durable_.linear, partition->generation_});
-    write_back_.request(*partition, partition->durable_.linear, true);
+    wanted.push_back({partition, partition->durable_linear_, partition->generation_});
+    write_back_.request(*partition, partition->durable_linear_, true);
   }
   for (const Wanted& wait : wanted) {
     Partition& partition = *wait.partition;
@@ -279,10 +292,16 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
       const Partition::Use use(*partition);
       while (partition->metas_unapplied_ > 0) co_await partition->changed_.wait();
       if (by_uid_.contains(uid) && partition->created_) {
-        encode_table_entry(partition->table_entry(), part.entries);
+        // One that is being deleted is gone as far as the table is concerned, before its record of that is in the
+        // journal: its bytes must not keep the room that this record waits for.
+        TableEntry entry = partition->table_entry();
+        entry.deleted = partition->mode_ == Partition::Mode::kDeleting;
+        encode_table_entry(entry, part.entries);
         ++part.count;
-        const uint64_t oldest = partition->oldest_needed_lsn(partition->released_linear(), bound_lsn);
-        part.low_water_lsn = std::min(part.low_water_lsn, oldest);
+        if (!entry.deleted) {
+          const uint64_t oldest = partition->oldest_needed_lsn(partition->released_linear(), bound_lsn);
+          part.low_water_lsn = std::min(part.low_water_lsn, oldest);
+        }
       }
     }
     at = by_uid_.upper_bound(uid);

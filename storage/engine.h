@@ -9,6 +9,7 @@
 //
 // A crash instead of close() loses nothing that was acked. The engine knows no leader and no socket.
 #pragma once
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +33,7 @@ namespace posthaste::storage {
 class Checkpoint;
 class Contributor;
 class JournalStream;
+struct JournalOptions;
 
 struct EngineOptions {
   std::string data_directory;
@@ -128,6 +130,7 @@ class EngineHost {
   reactor::CoreId stream_owner(uint16_t stream) const;
   uint16_t cores_of_stream(uint16_t stream) const;
   std::string stream_directory(uint16_t stream) const;
+  JournalOptions journal_options(uint16_t stream) const;
   std::string table_path(size_t slot) const;
 
  private:
@@ -199,6 +202,10 @@ class Engine {
   // Bytes of the cache, for reads from disk that are under way: FIFO, so that many readers of old data take turns
   // instead of pushing each other's chunks out for ever.
   reactor::Semaphore& read_room() { return read_room_; }
+  // Memory to read the start of a block into, for a journal record. It is set aside: what waits for it keeps the tail
+  // full, which may have all other memory. At most kPrefixLoads at a time, FIFO.
+  reactor::Task<reactor::Buffer> take_prefix_block();
+  void give_back_prefix_block(reactor::Buffer block);
   SegmentFiles& files() { return files_; }
   WriteBack& write_back() { return write_back_; }
   Contributor& contributor() { return *contributor_; }
@@ -252,6 +259,9 @@ class Engine {
   uint16_t detached_ = 0;  // feeders of the own stream that are done
   reactor::Event room_;
   reactor::Semaphore read_room_;
+  static constexpr size_t kPrefixLoads = 4;  // enough to keep a disk busy after a start, when every partition needs one
+  std::array<reactor::Buffer, kPrefixLoads> prefix_blocks_;
+  reactor::Semaphore prefix_room_;
   reactor::Event changed_;
 };
 

@@ -1,4 +1,6 @@
 // EngineHost: what the cores of one store share, from recovery to close (engine.h).
+#include <utility>
+
 #include "reactor/mail.h"
 #include "storage/checkpoint.h"
 #include "storage/contributor.h"
@@ -26,6 +28,11 @@ EngineHost::EngineHost(EngineOptions options, CoreId cores)
             uint64_t{options_.commit_bytes_max} + 2 * kBlock <= options_.journal_file_bytes,
         "journal files of {} bytes are too small for commits of {}", options_.journal_file_bytes,
         options_.commit_bytes_max);
+  // In the place of each core there is room for a record with a whole prefix.
+  for (uint16_t stream = 0; stream < options_.streams; ++stream) {
+    CHECK(std::cmp_greater_equal(journal_options(stream).remote_sub_block_bytes_max(), 2 * kBlock),
+          "journal files of {} bytes are too small for {} cores", options_.journal_file_bytes, cores_of_stream(stream));
+  }
 }
 
 EngineHost::~EngineHost() = default;
@@ -46,6 +53,15 @@ uint16_t EngineHost::cores_of_stream(uint16_t stream) const {
 }
 std::string EngineHost::stream_directory(uint16_t stream) const {
   return fmt::format("{}/journal/s{:02}", options_.data_directory, stream);
+}
+JournalOptions EngineHost::journal_options(uint16_t stream) const {
+  return {.directory = stream_directory(stream),
+          .file_bytes = options_.journal_file_bytes,
+          .files = options_.journal_files,
+          .commit_bytes_max = options_.commit_bytes_max,
+          .staging_bytes = options_.staging_bytes,
+          .cores = cores_of_stream(stream),
+          .frontier_delay = options_.frontier_delay};
 }
 std::string EngineHost::table_path(size_t slot) const {
   return fmt::format("{}/table-{}.snap", options_.data_directory, slot);

@@ -1,6 +1,7 @@
 #include "storage/journal_stream.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "reactor/planted_bugs.h"
 
@@ -31,6 +32,7 @@ JournalStream::JournalStream(reactor::Core& core, JournalOptions options, const 
       durable_lsn_(table.low_water_lsn),
       low_water_{table.low_water_lsn, table.low_water_lsn},
       frontier_(core),
+      promised_(options_.cores - 1U),
       idle_(core) {
   run_.self = written_.self = op_.self = frontier_.self = this;
   run_.run = [](reactor::Runnable& runnable) { static_cast<Run&>(runnable).self->run(); };
@@ -123,6 +125,7 @@ Task<void> JournalStream::grow() {
       break;
     }
     offer_files();
+    give_places();
     schedule();
   }
 }
@@ -145,8 +148,8 @@ void JournalStream::schedule() {
   if (busy_ == Busy::kIdle && !run_.is_linked()) core_.schedule(run_);
 }
 
-Task<CommitPlace> JournalStream::commit_remote(reactor::CoreId from, std::span<const reactor::Slice> pieces,
-                                               uint32_t used) {
+Task<RemoteCommit> JournalStream::commit_remote(reactor::CoreId from, std::span<const reactor::Slice> pieces,
+                                                uint32_t used) {
   struct Awaiter {
     JournalStream& stream;
     RemoteSubBlock& block;
@@ -162,38 +165,94 @@ Task<CommitPlace> JournalStream::commit_remote(reactor::CoreId from, std::span<c
   block.pieces = pieces;
   block.used = used;
   block.core = from;
+  CHECK(promised_ > 0 && std::cmp_less_equal(used, options_.remote_sub_block_bytes_max()),
+        "a sub-block of {} bytes without a place", used);
   co_await Awaiter{*this, block};
-  co_return block.place;
+  co_return block.outcome;
+}
+
+Task<void> JournalStream::wait_for_place() {
+  struct Awaiter {
+    JournalStream& stream;
+    PlaceWaiter& waiter;
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<> parent) {
+      waiter.later.frame = parent;
+      stream.place_waiters_.push_back(waiter);
+      stream.give_places();
+    }
+    void await_resume() {}
+  };
+  PlaceWaiter waiter;
+  co_await Awaiter{*this, waiter};
+}
+
+// To those who wait, in order, while there is room; our own contributor takes its turn in start_commit().
+void JournalStream::give_places() {
+  while (!place_waiters_.empty() && &place_waiters_.front() != &local_waiter_) {
+    if (!has_room_beside_places(options_.place_bytes())) return want_table();
+    PlaceWaiter& waiter = place_waiters_.pop_front();
+    ++promised_;
+    core_.schedule(waiter.later);
+  }
+}
+
+// Whether a local sub-block of `bytes` may be built, beside the places that others hold and after those who waited
+// longer. If not, the contributor waits with them.
+bool JournalStream::may_build_local(uint64_t bytes) {
+  if (local_ == nullptr || !local_->has_work()) return false;
+  const bool is_first = place_waiters_.empty() || &place_waiters_.front() == &local_waiter_;
+  if (is_first && has_room_beside_places(bytes)) return true;
+  if (!local_waiter_.is_linked()) place_waiters_.push_back(local_waiter_);
+  want_table();
+  return false;
+}
+
+void JournalStream::want_table() {
+  if (pressure_told_ || pressure_ == nullptr) return;
+  pressure_told_ = true;
+  pressure_(pressure_context_);
 }
 
 void JournalStream::run() {
   if (busy_ != Busy::kIdle || files_.empty()) return;
-  if (!remote_.empty() || (local_ != nullptr && local_->has_work())) start_commit(false);
+  if (!remote_.empty() || (local_ != nullptr && local_->has_work())) {
+    start_commit(false);
+  } else if (frontier_due_) {
+    start_frontier();
+  }
 }
 
-// True if the current file has room; else takes the next one into use, which is a write of its own, or, if there is
-// none, leaves everything waiting until a table lets go of the oldest.
+void JournalStream::start_frontier() {
+  frontier_due_ = !has_room_beside_places(kBlock);
+  frontier_due_ ? want_table() : start_commit(true);
+}
+
+// What the current file has left.
+uint64_t JournalStream::rest_bytes() const {
+  if (live_.empty()) return 0;
+  return live_.back()->file_bytes - offset_ - (busy_ == Busy::kCommit ? commit_bytes_ : 0);
+}
+
+// True if the current file has room; else takes the next one into use, which is a write of its own. There is one:
+// nothing gets here without a place.
 bool JournalStream::make_room(uint64_t bytes) {
-  if (!live_.empty() && offset_ + bytes <= live_.back()->file_bytes) return true;
-  if (!free_.empty()) switch_file();
-  if (busy_ == Busy::kIdle && !pressure_told_ && pressure_ != nullptr) {
-    pressure_told_ = true;
-    pressure_(pressure_context_);
-  }
+  if (rest_bytes() >= bytes) return true;
+  CHECK(!free_.empty(), "no room for {} bytes: {} left, {} places promised", bytes, rest_bytes(), promised_);
+  switch_file();
   return false;
 }
 
 void JournalStream::start_commit(bool frontier) {
   const uint32_t header_bytes = commit_header_bytes(options_.cores);
-  const bool local_work = local_ != nullptr && local_->has_work();
-  const uint64_t capacity = options_.file_bytes - kBlock;
   // Room worth starting a local sub-block for: a commit of a few bytes at the end of a file is no use.
-  const uint64_t local_min = std::min<uint64_t>({options_.commit_bytes_max, 64 * 1024, capacity / 2});
+  const uint64_t local_min = std::min<uint64_t>({options_.commit_bytes_max, 64 * 1024, options_.place_bytes()});
+  const bool local_work = may_build_local(local_min);
   uint64_t wanted = frontier ? kBlock : 0;
   if (local_work) wanted = std::max(wanted, local_min);
-  if (!remote_.empty()) wanted = std::max<uint64_t>(wanted, kBlock + remote_.front().padded_bytes());
-  if (!make_room(wanted)) return;
-  const uint64_t room = live_.back()->file_bytes - offset_;
+  if (!remote_.empty()) wanted = std::max<uint64_t>(wanted, align_up(header_bytes) + remote_.front().padded_bytes());
+  if (wanted == 0 || !make_room(wanted)) return;
+  const uint64_t room = rest_bytes();
 
   CommitHeader header{.stream = id_,
                       .flags = frontier ? kCommitFrontier : uint16_t{0},
@@ -204,10 +263,11 @@ void JournalStream::start_commit(bool frontier) {
                       .table_number = std::max(table_number_[0], table_number_[1])};
   size_t used = 0;
   if (local_work) {
-    // Another core's sub-block that waits is not starved by ours.
+    // Another core's sub-block that waits is not starved by ours, and what was promised is kept.
     const uint64_t waiting = remote_.empty() ? 0 : remote_.front().padded_bytes();
-    const uint64_t most = std::min<uint64_t>(options_.commit_bytes_max, room - waiting);
+    const uint64_t most = std::min<uint64_t>(options_.commit_bytes_max, room - std::max(waiting, promised_bytes()));
     used = local_->build(staging_.bytes().subspan(header_bytes), header_bytes, most - header_bytes);
+    if (used > 0 || most >= local_min) local_waiter_.unlink();
   }
   local_included_ = used > 0;
   add_own(header_bytes, used);
@@ -218,20 +278,24 @@ void JournalStream::start_commit(bool frontier) {
          header.sub_blocks.size() < options_.cores && slices_.size() + remote_.front().pieces.size() <= kSlicesMax) {
     RemoteSubBlock& block = remote_.pop_front();
     remote_in_flight_.push_back(block);
+    --promised_;
     header.sub_blocks.push_back({block.used, block.core, hash_sub_block(id_, block.core, block.pieces, block.used)});
     slices_.insert(slices_.end(), block.pieces.begin(), block.pieces.end());
     total += block.padded_bytes();
   }
   // All that is dirty waits for a disk read.
-  if (!frontier && !local_included_ && header.sub_blocks.size() == 1) return;
+  if (!frontier && !local_included_ && header.sub_blocks.size() == 1) return give_places();
   header.total_bytes = static_cast<uint32_t>(total);
   encode_commit_header(header, staging_.bytes());
   commit_sequence_ = header.sequence;
   commit_bytes_ = total;
   commit_is_frontier_ = frontier;
   frontier_.cancel();
+  frontier_due_ = false;
   busy_ = Busy::kCommit;
+  CHECK(has_room_beside_places(0), "a commit of {} bytes took places that were promised", total);
   write(live_.back()->file, offset_);
+  give_places();
 }
 
 // The commit header's place and the sub-block of this core behind it, in whole blocks.
@@ -257,6 +321,7 @@ void JournalStream::switch_file() {
   encode_file_header({id_, next_sequence_++, next.start_lsn, next.file_bytes}, header_block_.bytes());
   live_.push_back(&next);
   offset_ = kBlock;
+  CHECK(has_room_beside_places(0));
   // Nothing lies between the end of the last commit and the start of this file.
   slices_.assign(1, {header_block_.data(), kBlock});
   busy_ = Busy::kHeader;
@@ -294,7 +359,7 @@ void JournalStream::written() {
   } else if (!commit_is_frontier_ && !stopping_) {
     frontier_.arm(core_.now() + options_.frontier_delay, [](reactor::Timer& timer) {
       JournalStream& self = *static_cast<FrontierTimer&>(timer).self;
-      if (self.busy_ == Busy::kIdle && !self.stopping_) self.start_commit(true);
+      if (self.busy_ == Busy::kIdle && !self.stopping_) self.start_frontier();
     });
   }
 }
@@ -306,7 +371,10 @@ void JournalStream::finish_commit() {
   ++commits_;
   while (!remote_in_flight_.empty()) {
     RemoteSubBlock& block = remote_in_flight_.pop_front();
-    block.place = place;
+    block.outcome.place = place;
+    // The next one as well, unless others wait for room.
+    block.outcome.has_place = place_waiters_.empty() && has_room_beside_places(options_.place_bytes());
+    if (block.outcome.has_place) ++promised_;
     core_.schedule(block.later);
   }
   if (local_included_) {
@@ -339,6 +407,7 @@ void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
     free_.push_back(live_.front());
     live_.pop_front();
   }
+  give_places();
   schedule();
 }
 

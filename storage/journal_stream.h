@@ -1,6 +1,13 @@
 // One journal: a ring of preallocated files, one commit in flight, every commit one aligned direct write that completes
 // when it is on stable storage. A failed write ends the process: what is on disk is unknown then, and nothing of it was
 // acked. Files come free when both tables on disk say that they are not needed (low water). Owned by one core.
+//
+// Room: whoever waits for it must not hold what makes it (docs/architecture.md, "Who waits for room, and who makes
+// it"). Bytes that are part of a sub-block cannot be flushed before it is durable, so a sub-block is only built when
+// its place in the ring is certain. A file is cut into as many places as cores feed the stream; each other core holds
+// one place or none, and takes it along with its sub-block. As long as a file is free there is a place for every core;
+// when none is, the rest of the current file keeps one for each that holds one, and who has none waits for a table,
+// with nothing built.
 #pragma once
 #include <array>
 #include <deque>
@@ -24,6 +31,14 @@ struct JournalOptions {
   uint32_t staging_bytes = 0;  // copied bytes of a commit
   uint16_t cores = 1;          // that feed this stream
   reactor::Duration frontier_delay{};
+
+  // Of a file: what one core's sub-block takes at most, with a commit header of its own.
+  uint64_t place_bytes() const { return align_down((file_bytes - kBlock) / cores); }
+  // The largest sub-block of another core; zero or less if the files are too small for so many cores.
+  int64_t remote_sub_block_bytes_max() const {
+    const auto fits = static_cast<int64_t>(place_bytes() - align_up(commit_header_bytes(cores)));
+    return std::min<int64_t>(fits, commit_bytes_max);
+  }
 };
 
 // A sub-block of another core, waiting for its commit.
@@ -32,8 +47,7 @@ struct RemoteSubBlock : reactor::ListNode<> {
   uint32_t used = 0;
   uint64_t padded_bytes() const { return align_up(used); }
   reactor::CoreId core = 0;
-  CommitPlace place;
-  bool done = false;
+  RemoteCommit outcome;
   reactor::ResumeLater later;
 };
 
@@ -64,8 +78,12 @@ class JournalStream {
 
   // There is something to commit (local contributor).
   void request_commit();
-  // Commits another core's sub-block; returns when it is durable.
-  reactor::Task<CommitPlace> commit_remote(reactor::CoreId from, std::span<const reactor::Slice> pieces, uint32_t used);
+  // Commits another core's sub-block of at most remote_sub_block_bytes_max() bytes, for which the core gives up the
+  // place that it holds; returns when it is durable. Waits for the device alone, never for room.
+  reactor::Task<RemoteCommit> commit_remote(reactor::CoreId from, std::span<const reactor::Slice> pieces,
+                                            uint32_t used);
+  // Returns when the core that asks holds a place. FIFO; each core begins with one.
+  reactor::Task<void> wait_for_place();
 
   // The start of the file that holds the oldest commit that may still be incomplete, or would hold the next.
   uint64_t bound_lsn() const;
@@ -90,6 +108,9 @@ class JournalStream {
   struct Run : reactor::Runnable {
     JournalStream* self = nullptr;
   };
+  struct PlaceWaiter : reactor::ListNode<> {
+    reactor::ResumeLater later;
+  };
   struct WriteOp : reactor::Op {
     JournalStream* self = nullptr;
   };
@@ -105,6 +126,15 @@ class JournalStream {
   void schedule();
   void run();
   void start_commit(bool frontier);
+  void start_frontier();
+  uint64_t rest_bytes() const;
+  uint64_t promised_bytes() const { return free_.empty() ? promised_ * options_.place_bytes() : 0; }
+  bool has_room_beside_places(uint64_t bytes) const {
+    return !free_.empty() || rest_bytes() >= bytes + promised_bytes();
+  }
+  bool may_build_local(uint64_t bytes);
+  void give_places();
+  void want_table();
   bool make_room(uint64_t bytes);
   void switch_file();
   void add_own(size_t header_bytes, size_t used);
@@ -146,6 +176,11 @@ class JournalStream {
   bool stopping_ = false;
   bool growing_ = true;
   bool pressure_told_ = false;  // since the last table
+  bool frontier_due_ = false;   // there was no room for it
+  uint64_t promised_;           // places that other cores hold
+  // Those who wait for a place, other cores and our own contributor, in the order in which they began to.
+  reactor::IntrusiveList<PlaceWaiter> place_waiters_;
+  PlaceWaiter local_waiter_;
   reactor::IntrusiveList<RemoteSubBlock> remote_;
   reactor::IntrusiveList<RemoteSubBlock> remote_in_flight_;
   reactor::Event idle_;

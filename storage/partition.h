@@ -6,6 +6,8 @@
 //   submitted  part of a journal commit that is being written
 //   durable    part of a completed commit: may be acked; never lost again
 //   flushed    also in the segment file
+// Each of the lower three exists twice: as a count of bytes, which may lie inside a batch that one commit could not
+// hold, and (but for flushed) as the last batch boundary at or before it, which is all that anyone is told.
 // It knows no leader, no ISR and no request: who acknowledges what is the broker's matter.
 #pragma once
 #include <algorithm>
@@ -169,7 +171,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   // What one sub-block took from this partition.
   struct Submitted {
     bool any = false;
-    bool more = false;  // there was no room for the rest
+    bool more = false;  // not all was taken: no room, or only the rest of a batch was its turn
     uint32_t rolls = 0;
     uint64_t linear_end = 0;
     Boundary boundary;
@@ -200,11 +202,14 @@ class Partition final : public std::enable_shared_from_this<Partition>,
 
   // partition_commit.cc: between the tail and the journal
   Submitted submit(RecordWriter& writer, std::vector<ChunkLease>& referred);
-  size_t submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted);
+  size_t submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted, uint64_t until);
   size_t referable(const Segment& segment, uint64_t position, uint64_t bytes, const RecordWriter& writer) const;
   void hand_over(const Segment& segment, uint64_t position, size_t bytes, bool aligned, RecordWriter& writer,
                  std::vector<ChunkLease>& referred) const;
-  Boundary last_boundary_at(Boundary from, uint64_t linear) const;
+  // The next commit goes on inside a batch that an earlier one has begun.
+  bool in_batch() const { return submitted_linear_ > submitted_.linear; }
+  Boundary batch_end_at(const Boundary& start) const;
+  void advance_submitted(uint64_t linear);
   // Everything below `offset` is durable: tells those who wait for it.
   void acknowledge(int64_t offset);
   void submitted_is_durable(const Submitted& submitted, const CommitPlace& place);
@@ -275,12 +280,14 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   std::deque<std::shared_ptr<Segment>> segments_;
   std::vector<std::string> doomed_;  // files of removed segments, to be unlinked before their names are used again
 
-  // flushed_ <= durable_linear_ <= submitted_linear_ <= end_.linear; boundaries lie at or below their linear ends.
+  // flushed_linear_ <= durable_linear_ <= submitted_linear_ <= end_.linear; boundaries lie at or below their linear
+  // ends. Write-back goes by bytes, not by boundaries: a journal file must come free whatever batch is half in it.
   uint64_t flushed_linear_;
   uint64_t durable_linear_;
   uint64_t submitted_linear_;
   Boundary durable_;
   Boundary submitted_;
+  Boundary batch_end_;  // if in_batch(): of that batch, whose header may have left memory
   Boundary end_;
   std::shared_ptr<Segment> submitting_;  // holds submitted_linear_, also where two segments touch
   bool prefix_due_ = false;              // full-page rule: the next data record carries its block's earlier bytes

@@ -40,10 +40,16 @@ bool Partition::prefix_in_memory() const {
   return chunk != nullptr && uint64_t{chunk->position} + chunk->begin <= align_down(position);
 }
 
-// Moves what fits into the commit being built. The caller tells when it is durable, and keeps `referred` until then.
+// Moves what fits into the commit being built; of a partition that is inside a batch, the rest of that batch only: then
+// it is somebody else's turn. The caller tells when it is durable, and keeps `referred` until then.
 Partition::Submitted Partition::submit(RecordWriter& writer, std::vector<ChunkLease>& referred) {
   Submitted submitted;
+  const uint64_t until = in_batch() ? batch_end_.linear : UINT64_MAX;
   for (;;) {
+    if (submitted_linear_ == until) {
+      submitted.more = submitted_linear_ < end_.linear || submitting_ != segments_.back();
+      break;
+    }
     if (submitted_linear_ == submitting_->linear_end()) {
       if (submitting_ == segments_.back()) break;
       const auto next = std::ranges::find(segments_, submitting_) + 1;
@@ -66,7 +72,7 @@ Partition::Submitted Partition::submit(RecordWriter& writer, std::vector<ChunkLe
       submitted.more = true;
       break;
     }
-    if (submit_range(writer, referred, submitted) == 0) break;
+    if (submit_range(writer, referred, submitted, until) == 0) break;
   }
   submitted.linear_end = submitted_linear_;
   submitted.boundary = submitted_;
@@ -74,8 +80,10 @@ Partition::Submitted Partition::submit(RecordWriter& writer, std::vector<ChunkLe
   return submitted;
 }
 
-// One data record out of the submitting segment. 0: the prefix it needs is not in memory yet.
-size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted) {
+// One data record out of the submitting segment, which ends at `until` at the latest. 0: the prefix it needs is not in
+// memory yet.
+size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted,
+                               uint64_t until) {
   Segment& segment = *submitting_;
   const uint64_t position = submitted_linear_ - segment.linear_start();
   const size_t prefix_due = prefix_due_ ? position % kBlock : 0;
@@ -87,7 +95,7 @@ size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& re
     return 0;
   }
   const size_t prefix = planted(Bug::kNoFullPagePrefix) ? 0 : prefix_due;
-  const uint64_t pending = segment.linear_end() - submitted_linear_;
+  const uint64_t pending = std::min(segment.linear_end(), until) - submitted_linear_;
   size_t bytes = 0;
   const bool aligned = pending >= engine_.host().options().gather_bytes_min &&
                        (bytes = referable(segment, position - prefix, prefix + pending, writer)) > prefix;
@@ -97,14 +105,7 @@ size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& re
     bytes = std::min<uint64_t>(pending, writer.room() - RecordWriter::data_record_bytes(0) - prefix);
   }
   const uint64_t linear_end = submitted_linear_ + bytes;
-  if (linear_end == end_.linear || planted(Bug::kGapAcked)) {
-    submitted_ = end_;
-  } else if (linear_end == segment.linear_end()) {
-    const auto next = std::ranges::find(segments_, submitting_) + 1;
-    submitted_ = {linear_end, (*next)->base_offset()};
-  } else {
-    submitted_ = last_boundary_at(submitted_, linear_end);
-  }
+  advance_submitted(linear_end);
   // A boundary before this segment is the segment's start: segments begin with a batch.
   const uint64_t boundary = std::max(submitted_.linear, segment.linear_start()) - segment.linear_start();
   writer.begin_data({.type = RecordType::kDataInline,
@@ -118,7 +119,6 @@ size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& re
   hand_over(segment, position - prefix, prefix + bytes, aligned, writer, referred);
   writer.end_data();
   prefix_due_ = false;
-  submitted_linear_ = linear_end;
   submitted.any = true;
   return bytes;
 }
@@ -157,16 +157,31 @@ void Partition::hand_over(const Segment& segment, uint64_t position, size_t byte
   }
 }
 
-// The last batch boundary at or before `linear`; the batches from `from` on are in memory.
-Partition::Boundary Partition::last_boundary_at(Boundary from, uint64_t linear) const {
-  for (;;) {
-    const auto segment = segment_of(from.linear);
-    if (from.linear + kBatchHeaderBytes > linear) return from;
-    std::array<std::byte, kBatchHeaderBytes> header;
-    copy_out(*segment, from.linear - segment->linear_start(), header);
-    const auto size = static_cast<uint64_t>(load_be<int32_t>(header.data() + 8)) + kBatchLengthFieldEnd;
-    if (from.linear + size > linear) return from;
-    from = {from.linear + size, load_be<int64_t>(header.data()) + load_be<int32_t>(header.data() + 23) + 1};
+// Where the batch ends that starts at `start`; its header is in memory.
+Partition::Boundary Partition::batch_end_at(const Boundary& start) const {
+  const auto segment = segment_of(start.linear);
+  std::array<std::byte, kBatchHeaderBytes> header;
+  copy_out(*segment, start.linear - segment->linear_start(), header);
+  const auto size = static_cast<uint64_t>(load_be<int32_t>(header.data() + 8)) + kBatchLengthFieldEnd;
+  return {start.linear + size, load_be<int64_t>(header.data()) + load_be<int32_t>(header.data() + 23) + 1};
+}
+
+// The record that is built now ends at `linear`. Looks at headers of batches that begin in what was not submitted
+// before, which is in memory; of the batch before them, the end is remembered.
+void Partition::advance_submitted(uint64_t linear) {
+  const bool was_in_batch = in_batch();
+  submitted_linear_ = linear;
+  if (linear == end_.linear || planted(Bug::kGapAcked)) {
+    submitted_ = end_;
+  } else if (linear == submitting_->linear_end()) {
+    const auto next = std::ranges::find(segments_, submitting_) + 1;
+    submitted_ = {linear, (*next)->base_offset()};
+  } else {
+    if (!was_in_batch) batch_end_ = batch_end_at(submitted_);
+    while (in_batch() && batch_end_.linear <= linear) {
+      submitted_ = batch_end_;
+      if (in_batch()) batch_end_ = batch_end_at(submitted_);
+    }
   }
 }
 
@@ -176,16 +191,17 @@ Task<void> Partition::load_prefix(Use /*use*/) {
   const uint64_t block = align_down(submitted_linear_ - segment->linear_start());
   ChunkLease chunk(segment->chunk_at(block));
   CHECK(chunk && chunk->position == block && chunk->begin > 0);
-  auto bounce = co_await engine_.core().pool().allocate_waiting(kBlock);
-  Result<uint64_t> got = failure(Errc::kNoMemory);
-  if (bounce) got = co_await engine_.files().read(*this, *segment, block, bounce->bytes(), reactor::IoClass::kLiveRead);
+  reactor::Buffer bounce = co_await engine_.take_prefix_block();
+  const Result<uint64_t> got =
+      co_await engine_.files().read(*this, *segment, block, bounce.bytes(), reactor::IoClass::kLiveRead);
+  if (got && *got >= chunk->begin) std::copy_n(bounce.data(), chunk->begin, chunk->buffer.data());
+  engine_.give_back_prefix_block(std::move(bounce));
   loading_prefix_ = false;
   if (!got || *got < chunk->begin) {
     damage_from(durable_.offset, "the last block of the log cannot be read");
     fail_waiters(Errc::kDamaged);
     co_return;
   }
-  std::copy_n(bounce->data(), chunk->begin, chunk->buffer.data());
   chunk->begin = 0;
   // The prefix is not checked; a read that needs it checks the whole batch.
   changed_.notify_all();
@@ -224,6 +240,7 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
       live_.push_back({place.file_start_lsn, submitted.linear_end});
     }
     durable_linear_ = submitted.linear_end;
+    engine_.note_unflushed(*this);
   }
   for (uint32_t i = 0; i < submitted.rolls; ++i) {
     durable_segment_ = *(std::ranges::find(segments_, durable_segment_) + 1);
@@ -232,12 +249,11 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
   changed_.notify_all();
   if (submitted.boundary.linear > durable_.linear) {
     durable_ = submitted.boundary;
-    engine_.note_unflushed(*this);
     acknowledge(durable_.offset);
   }
-  const bool segment_ended = segment_of(flushed_linear_)->sealed && durable_.linear > flushed_linear_;
-  if (segment_ended || durable_.linear - flushed_linear_ >= kWriteBackBytes) {
-    engine_.write_back().request(*this, durable_.linear, false);
+  const bool segment_ended = segment_of(flushed_linear_)->sealed && durable_linear_ > flushed_linear_;
+  if (segment_ended || durable_linear_ - flushed_linear_ >= kWriteBackBytes) {
+    engine_.write_back().request(*this, durable_linear_, false);
   }
 }
 

@@ -33,8 +33,6 @@ void Recovery::start_replay(Replay& replay) {
   replay.raw_end = entry.flushed;
   replay.boundary = entry.end;
   replay.boundary_offset = entry.end_offset;
-  // An entry's segment may have been sealed since: then its end is not the active one's any more.
-  if (replay.boundary < replay.raw_end) replay.raw_end = replay.boundary;
   replay.overlay_base = entry.flushed.base_offset;
 }
 

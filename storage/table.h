@@ -41,9 +41,9 @@ struct TableEntry {
   bool directory_created = false;  // false: nothing on disk under its name is its own
   int64_t log_start = 0;
   std::vector<SegmentEntry> segments;  // never empty; the last is the active one
-  SegmentPosition flushed;             // in the segment files up to here
-  SegmentPosition released;            // journal records that end at or before this are not needed
-  SegmentPosition end;                 // durable, a batch boundary
+  SegmentPosition flushed;  // in the segment files up to here; may lie behind `end`, inside the batch that begins there
+  SegmentPosition released;  // at or before flushed: journal records that end at or before this are not needed
+  SegmentPosition end;       // durable, a batch boundary
   int64_t end_offset = 0;
   EpochCache epochs;
   // ProducerState::encode() as of a batch boundary at or before the end; -1: none, the headers tell.
@@ -68,7 +68,8 @@ struct TableSnapshot {
   std::vector<TableEntry> entries;
 };
 
-inline constexpr uint16_t kTableVersion = 1;
+// 2: `flushed` and `released` may lie behind `end`. What version 1 says is read as before.
+inline constexpr uint16_t kTableVersion = 2;
 
 // One entry's encoding, so that each core can make those of its own partitions.
 void encode_table_entry(const TableEntry& entry, Bytes& out);

@@ -86,7 +86,7 @@ TEST(Table, ImpossibleEntriesAreCorrupt) {
   };
   EXPECT_FALSE(is_corrupt(entry_of(1)));
   TableEntry entry = entry_of(1);
-  entry.flushed = {40, 301};  // behind the end
+  entry.flushed = {41, 0};  // in a segment behind the end
   EXPECT_TRUE(is_corrupt(entry));
   entry = entry_of(1);
   entry.segments[0].size_bytes = UINT64_MAX - 133;  // what follows would lie before it

@@ -79,9 +79,9 @@ Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes b
   const std::shared_ptr<Segment> segment = partition.segment_of(partition.flushed_linear_);
   const uint64_t start = segment->linear_start();
   const auto limit_now = [&] {
-    return std::min({partition.write_back_goal_, partition.durable_.linear, segment->linear_end()}) - start;
+    return std::min({partition.write_back_goal_, partition.durable_linear_, segment->linear_end()}) - start;
   };
-  if (partition.write_back_goal_ <= start || partition.durable_.linear <= start) co_return Step{};
+  if (partition.write_back_goal_ <= start || partition.durable_linear_ <= start) co_return Step{};
   const uint64_t flushed = std::max(partition.flushed_linear_, start) - start;
   uint64_t limit = limit_now();
   const bool closes = segment->sealed && limit == segment->size;

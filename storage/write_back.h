@@ -22,7 +22,8 @@ class WriteBack {
   // Takes the bounce blocks out of the pool. kNoMemory.
   reactor::Result<void> open();
 
-  // Write back up to `goal` as far as durable; `partial`: also the block that the end lies in.
+  // Write back up to `goal` as far as durable, to the byte: what is durable may end inside a batch that the journal has
+  // not got the rest of. `partial`: also the block that the end lies in.
   void request(Partition& partition, uint64_t goal, bool partial);
   // Returns when nothing runs and nothing is queued.
   reactor::Task<void> drain();

@@ -477,6 +477,9 @@ storage::EngineOptions tiny_options(std::mt19937_64& random, CoreId cores) {
   // In half of the runs most data is referred to by commits, in the other half all of it is copied into them. Not a
   // draw of its own: seeds keep their meaning.
   options.gather_bytes_min = options.journal_file_bytes / 4096 % 2 == 0 ? 4096 : 1 << 20;
+  // The least that a file must have: a header, and three blocks for each core of the stream.
+  const uint64_t cores_of_stream = (cores + options.streams - uint64_t{1}) / options.streams;
+  options.journal_file_bytes = std::max<uint64_t>(options.journal_file_bytes, 4096 * (1 + 3 * cores_of_stream));
   options.staging_bytes = 4 * 4096;
   options.tail_bytes_max = 256 << 10;
   options.cache_bytes_max = 128 << 10;
