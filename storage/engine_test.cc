@@ -8,6 +8,7 @@
 #include "reactor/simulated/world.h"
 #include "storage/journal_stream.h"
 #include "storage/record_batch_builder.h"
+#include "storage/record_reader.h"
 
 namespace posthaste::storage {
 namespace {
@@ -189,6 +190,63 @@ TEST_F(EngineTest, ManyReadersOfOldDataAllGetIt) {
     if (done > kBatches) co_await scope.join();
     EXPECT_EQ(engine.read_room().available(), engine.read_room().total());
     EXPECT_LE(engine.stats().clean_bytes, options_.cache_bytes_max);
+  });
+}
+
+// A reader brought the whole log in, in one chunk as large as all that may be dirty. The tail goes on in it, and an
+// append that needs more than what is left of it must not wait for room that nobody makes.
+TEST_F(EngineTest, ATailThatGoesOnInALargeChunkTakesTheNextBatch) {
+  options_.tail_bytes_max = ChunkCache::kChunkBytesMax;
+  constexpr size_t kValueBytes = 20'000;
+  constexpr int kBefore = 12;  // less than the chunk, more than half of it
+  constexpr int kBatches = 40;
+  TopicId id{};
+  id[0] = std::byte{1};
+  const auto value = [](int i) { return std::string(kValueBytes, static_cast<char>('a' + i % 26)); };
+  const auto fill = [&](Core& core, Engine& engine, Partition& partition, int from, int to) -> Task<void> {
+    for (int i = from; i < to; ++i) {
+      RecordBatchBuilder builder;
+      const std::string bytes = value(i);
+      builder.add({.timestamp = kNow.value, .value = bytes_of(bytes)});
+      Bytes batch = builder.finish();
+      const reactor::Instant patience = core.now() + 5s;
+      auto appended = partition.append(batch, {.leader_epoch = 0}, kNow);
+      while (!appended && appended.error() == reactor::Errc::kNoMemory && core.now() < patience) {
+        co_await engine.wait_for_room();
+        appended = partition.append(batch, {.leader_epoch = 0}, kNow);
+      }
+      if (!appended) co_return ADD_FAILURE() << "batch " << i << ": " << to_string(appended.error());
+      while (partition.durable_offset() <= i) co_await core.sleep(1ms);
+    }
+  };
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    auto created = co_await engine.create_partition({.topic_id = id, .topic_name = "t"});
+    if (!created) co_return ADD_FAILURE() << to_string(created.error());
+    co_await fill(core, engine, **created, 0, kBefore);
+  });
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    Partition& partition = *engine.find(id, 0);
+    auto read = co_await partition.read({.offset = 0, .max_bytes = 1 << 20, .limit_offset = kBefore});
+    EXPECT_TRUE(read.has_value() && read->next_offset == kBefore);
+    read = {};
+    co_await fill(core, engine, partition, kBefore, kBatches);
+  });
+  life([&](Core&, Engine& engine) -> Task<void> {
+    Partition& partition = *engine.find(id, 0);
+    EXPECT_EQ(partition.end_offset(), kBatches);
+    for (int64_t offset = 0; offset < kBatches; ++offset) {
+      auto read = co_await partition.read({.offset = offset, .max_bytes = 1, .limit_offset = kBatches});
+      if (!read) co_return ADD_FAILURE() << to_string(read.error());
+      Bytes whole;
+      for (const LeasedBytes& piece : read->pieces) whole.insert(whole.end(), piece.bytes.begin(), piece.bytes.end());
+      const auto batch = RecordBatchView::parse(whole);
+      if (!batch) co_return ADD_FAILURE() << "no batch";
+      EXPECT_TRUE(batch->crc_matches());
+      const auto walked = walk_records(*batch, [&](const RecordView& record) {
+        EXPECT_EQ(text_of(*record.value), value(static_cast<int>(offset)));
+      });
+      EXPECT_TRUE(walked.has_value());
+    }
   });
 }
 

@@ -195,6 +195,8 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
                                             AppendResult& duplicate) const;
   reactor::Result<void> reserve(uint64_t bytes);
+  bool fills_the_limit(const Chunk& last, uint64_t end) const;
+  reactor::Result<void> move_last_block(Segment& segment, Chunk& last);
   void trim_tail();
   bool copy_to_tail(uint64_t position, ByteView batch);
   void publish(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);

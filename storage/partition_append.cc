@@ -119,6 +119,10 @@ Result<void> Partition::reserve(uint64_t bytes) {
     last = nullptr;
   }
   uint64_t covered = align_down(segment.size);
+  if (last != nullptr && fills_the_limit(*last, end)) {
+    TRY(move_last_block(segment, *last));
+    last = segment.chunk_at(segment.size);
+  }
   if (last != nullptr) {
     if (auto room = cache.make_dirty(*last); !room) {
       engine_.memory_wanted();
@@ -147,6 +151,41 @@ Result<void> Partition::reserve(uint64_t bytes) {
     tail_chunk_bytes_ = std::min(tail_chunk_bytes_ * 4, ChunkCache::kChunkBytesMax);
     segment.insert(std::move(*chunk));
   }
+  return {};
+}
+
+// Whether the last chunk, whose bytes are all in the file, would leave no room under the limit for the rest of what
+// goes up to `end`. That would never change: nobody is to write anything back.
+bool Partition::fills_the_limit(const Chunk& last, uint64_t end) const {
+  const uint64_t last_end = uint64_t{last.position} + last.capacity();
+  if (last.dirty || end <= last_end) return false;
+  return last.capacity() + align_up(end - last_end) > engine_.cache().dirty_bytes_max();
+}
+
+// The tail goes on in a small chunk with a copy of the last block; kNoMemory: nothing is changed.
+Result<void> Partition::move_last_block(Segment& segment, Chunk& last) {
+  const ChunkLease kept(&last);
+  const auto block = static_cast<uint32_t>(align_down(segment.size));
+  const auto bytes = static_cast<uint32_t>(segment.size - block);
+  if (bytes == 0) {
+    segment.remove(last);
+    return {};
+  }
+  const uint32_t offset = block - last.position;
+  auto chunk = engine_.cache().allocate(ChunkCache::kChunkBytesMin, block, true, segment);
+  if (!chunk) {
+    engine_.memory_wanted();
+    return failure(chunk.error());
+  }
+  Chunk& moved = **chunk;
+  moved.begin = last.begin > offset ? last.begin - offset : 0;
+  moved.end = bytes;
+  std::copy_n(last.buffer.data() + offset + moved.begin, bytes - moved.begin, moved.buffer.data() + moved.begin);
+  const bool verified = last.verified_end == last.end;
+  moved.verified_begin = !verified ? bytes : last.verified_begin > offset ? last.verified_begin - offset : 0;
+  moved.verified_end = bytes;
+  segment.remove(last);
+  segment.insert(std::move(*chunk));
   return {};
 }
 
