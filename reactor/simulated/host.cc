@@ -225,6 +225,17 @@ void Host::make_runnable(CoreId core) {
 
 void Host::completion_arrived(CoreId core) { make_runnable(core); }
 
+void Host::heal_disk() {
+  disk_factor_ = 1;
+  if (life_ == nullptr) return;
+  int64_t longest = 0;
+  for (const auto& backend : life_->backends) longest = std::max(longest, backend->hurry_disk());
+  constexpr int64_t kNanosPerMilli = 1'000'000;
+  world_.log(*this, 0, LogLevel::kInfo,
+             fmt::format("simulator: the disk heals; in flight, for {} ms at most otherwise: {}",
+                         longest / kNanosPerMilli, disk_.describe_in_flight()));
+}
+
 void Host::pause(CoreId core, Duration duration) {
   if (core >= cores_.size()) return;
   CoreState& state = cores_[core];

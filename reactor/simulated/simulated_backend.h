@@ -44,6 +44,9 @@ class SimulatedBackend final : public Backend {
   bool has_completions() const { return !done_.empty(); }
   size_t in_flight() const { return in_flight_; }
   void disk_done(uint32_t slot, uint32_t generation);
+  // What is in flight on the disk is given its time anew; it ends no later than it would have. Returns how long the
+  // last of it would have taken, in nanoseconds.
+  int64_t hurry_disk();
   void finish_at(const Event& event);  // a result that was known at submit and waited for its time
 
   // An operation in flight, named so that a late event cannot hit its successor.
@@ -73,6 +76,7 @@ class SimulatedBackend final : public Backend {
     uint32_t generation = 0;
     bool on_disk = false;
     Disk::Ticket ticket = 0;
+    int64_t due = 0;  // of an operation on the disk
   };
   struct GiveBack {
     size_t bytes = 0;
@@ -82,6 +86,7 @@ class SimulatedBackend final : public Backend {
   void start(Op& op);
   void start_on_disk(Op& op, Pending pending);
   void resolve(Op& op, Pending pending);
+  void schedule_disk_done(Pending pending, int64_t at);
   void cancel(Op& op, Pending pending);
   void finish_later(Pending pending, int64_t result, int64_t delay);
   FileId add_file(FileKind kind, uint32_t index);

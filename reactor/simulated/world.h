@@ -73,7 +73,10 @@ class Host final : public EventTarget {
   // Faults.
   void pause(CoreId core, Duration duration);  // that core takes no turn for so long
   void jump_wall_clock(Duration by) { wall_offset_ += by.count(); }
+  // Operations that begin from now on take so many times as long; those in flight take what they were given.
   void slow_disk(uint32_t factor) { disk_factor_ = factor; }
+  // The disk is as fast as ever, also for what is in flight: that ends as if it began now, or earlier.
+  void heal_disk();
 
   // Operations submitted in this life, by all cores. on_submit() is told of each when it is in flight (index from 1);
   // it may take crash images or end the life (kill(), crash_after_operations(index)), nothing else. After operation

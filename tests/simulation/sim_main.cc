@@ -101,7 +101,7 @@ class Run {
       if (auto wrong = check()) return wrong;
       disturb();
     }
-    heal();
+    if (auto wrong = heal()) return wrong;
     models_.load_over = true;
     const bool finished = world_.run_until(
         [&] { return models_.everything_read || models_.oracle.violated() || dead(); }, kFinishPatience);
@@ -235,12 +235,17 @@ class Run {
     }
   }
 
-  void heal() {
+  // The world works again and a broker serves, or is about to. What a stop was asked of must have ended by then.
+  std::optional<std::string> heal() {
     world_.options().reset_per_million = 0;
     world_.options().network_spike_per_million = 0;
-    broker_.slow_disk(1);  // first: what is under way has to end in time
-    if (stop_asked_) world_.run_until([&] { return !broker_.running(); }, kStopPatience);
+    broker_.heal_disk();
+    if (stop_asked_ && !world_.run_until([&] { return !broker_.running(); }, kStopPatience)) {
+      return "the broker does not stop";
+    }
+    if (auto wrong = check()) return wrong;
     if (!broker_.running()) start_broker();
+    return std::nullopt;
   }
 
   World world_;
