@@ -254,7 +254,8 @@ Task<void> Engine::checkpoint() {
 Engine::Stats Engine::stats() const {
   return {.commits = stream_ == nullptr ? 0 : stream_->commits(),
           .dirty_bytes = cache_->dirty_bytes(),
-          .clean_bytes = cache_->clean_bytes()};
+          .clean_bytes = cache_->clean_bytes(),
+          .refused_ranges = refused_ranges_};
 }
 
 // Those with records in old journal files, so that a table can let go of these.

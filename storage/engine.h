@@ -194,8 +194,10 @@ class Engine {
     uint64_t commits = 0;
     uint64_t dirty_bytes = 0;
     uint64_t clean_bytes = 0;
+    uint64_t refused_ranges = 0;  // places of logs that were refused, each named in the log
   };
   Stats stats() const;
+  void count_refused_range() { ++refused_ranges_; }
 
   // For the parts of the engine.
   ChunkCache& cache() { return *cache_; }
@@ -255,6 +257,7 @@ class Engine {
   reactor::IntrusiveList<Partition, UnflushedTag> unflushed_;
   uint64_t next_uid_ = 1;
   uint64_t background_ = 0;
+  uint64_t refused_ranges_ = 0;
   bool stopping_ = false;
   uint16_t detached_ = 0;  // feeders of the own stream that are done
   reactor::Event room_;

@@ -46,6 +46,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
   end_ = durable_ = submitted_ = {linear, entry.end_offset};
   if (planted(Bug::kOffsetReused) && end_.offset > log_start_) --end_.offset;
   submitting_ = durable_segment_ = segments_.back();
+  adopt_proof(proof_behind(entry.producers));
   prefix_due_ = active().size % kBlock != 0;
   high_watermark_ = entry.end_offset;
   if (!entry.producers.empty()) {
@@ -58,6 +59,17 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
 }
 
 Partition::~Partition() = default;
+
+void Partition::adopt_proof(const std::optional<HeaderProof>& proof) {
+  if (active().size > 0) active().headers_known = false;
+  if (!proof) return;
+  const auto of = std::ranges::find(segments_, proof->segment_base, [](const auto& s) { return s->base_offset(); });
+  if (of == segments_.end() || proof->position > (*of)->size) return;
+  (*of)->proof = proof;
+  if (*of != segments_.back() || proof->position < active().size) return;
+  active().headers_hash = proof->hash;
+  active().headers_known = true;
+}
 
 void Partition::set_config(const LogConfig& config) {
   config_ = config;

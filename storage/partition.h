@@ -32,6 +32,7 @@ namespace posthaste::storage {
 class Contributor;
 class Engine;
 struct CommitPlace;
+struct HeaderFields;
 
 // On its core's lists of partitions with bytes for the journal, with bytes to write back, and queued for that.
 class Partition final : public std::enable_shared_from_this<Partition>,
@@ -186,6 +187,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   Segment& active() const { return *segments_.back(); }
   std::shared_ptr<Segment> segment_of(uint64_t linear) const;
   SegmentPosition position_of(uint64_t linear) const;
+  void adopt_proof(const std::optional<HeaderProof>& proof);
   std::string directory() const;
   std::string segment_path(const Segment& segment, std::string_view extension) const;
 
@@ -236,26 +238,39 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   struct Miss {
     std::shared_ptr<Segment> segment;
     bool index = false;
-    uint64_t position = 0;  // of the first byte missing
-    uint64_t bytes = 0;     // how much behind it is wanted
+    std::optional<size_t> run;  // of the index, whose hash was not compared yet
+    uint64_t position = 0;      // of the first byte missing
+    uint64_t bytes = 0;         // how much behind it is wanted
   };
   std::shared_ptr<Segment> segment_with(int64_t offset) const;
   bool peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header, Miss& miss) const;
   std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
   std::optional<reactor::Result<ReadResult>> read_memory(const ReadRequest& request, Miss& miss);
-  bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
-  bool follows(int64_t next_offset, int64_t base_offset) const;
-  bool joins_what_follows(const Segment& segment, uint64_t position, int64_t next_offset) const;
-  bool verify(const Segment& segment, uint64_t position, int64_t expected_offset);
   void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);
   class DiskRead;
   reactor::Task<reactor::Result<Boundary>> load_batch_boundary(int64_t offset);
   reactor::Task<reactor::Result<void>> fill(Miss miss, DiskRead* by);
   reactor::Task<reactor::Result<void>> load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
                                                   DiskRead* by);
+
+  // partition_verify.cc
+  bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
+  bool follows(int64_t next_offset, int64_t base_offset) const;
+  int64_t offset_behind(const Segment& segment) const;
+  std::optional<bool> joins_what_follows(const std::shared_ptr<Segment>& segment, uint64_t position,
+                                         int64_t next_offset, Miss& miss) const;
+  std::optional<bool> verify(const std::shared_ptr<Segment>& of, uint64_t position, int64_t expected_offset,
+                             Miss& miss);
+  static bool crc_matches(const Segment& segment, uint64_t position, const HeaderFields& fields);
+  static void mark_verified(const Segment& segment, uint64_t position, uint64_t end);
+  reactor::Errc refuse(const Segment& segment, uint64_t position, int64_t offset, std::string_view reason);
+  reactor::Result<void> read_failed(Segment& segment, uint64_t position, reactor::Errc error);
   reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
   reactor::Task<reactor::Result<void>> build_index(std::shared_ptr<Segment> segment);
-  reactor::Task<reactor::Result<void>> walk_headers(std::shared_ptr<Segment> segment, uint64_t position,
+  bool fits(const Segment& segment, const SegmentIndex& index) const;
+  reactor::Task<reactor::Result<void>> check_run(std::shared_ptr<Segment> segment, size_t run);
+  reactor::Task<reactor::Result<bool>> matches(std::shared_ptr<Segment> segment, IndexRange range, IndexEntry entry);
+  reactor::Task<reactor::Result<void>> walk_headers(std::shared_ptr<Segment> segment, uint64_t position, uint64_t to,
                                                     std::function<bool(const RecordBatchView&)> visit);
 
   // partition_control.cc

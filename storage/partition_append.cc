@@ -239,6 +239,7 @@ void Partition::publish(MutableBytes batches, const AppendOptions& options, reac
   BatchCursor cursor(batches);
   while (auto batch = cursor.next()) {
     producers_.append(*batch, now);
+    if (segment.headers_known) segment.headers_hash = chain_header_hash(segment.headers_hash, *batch);
     if (segment.index_whole) CHECK(segment.index_builder().add_batch(*batch).has_value());
     segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
     end_.offset = batch->next_offset();

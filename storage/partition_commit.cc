@@ -322,6 +322,8 @@ void Partition::snapshot_producers() {
   if (next_producers_.valid || !producers_known_) return;
   if (stable_producers_.valid && stable_producers_.at.linear == end_.linear) return;
   ProducerSnapshot taken{producers_.encode(end_.offset), end_, true};
+  const Segment& last = active();
+  if (last.headers_known) append_proof(taken.bytes, {last.base_offset(), last.size, last.headers_hash});
   (durable_.linear == end_.linear ? stable_producers_ : next_producers_) = std::move(taken);
 }
 

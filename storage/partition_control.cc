@@ -137,6 +137,8 @@ void Partition::cut_memory(const Boundary& to) {
   last->producer_snapshot.clear();
   last->allocated = 0;
   last->index_whole = false;
+  last->headers_known = false;
+  if (last->proof && last->proof->position > last->size) last->proof.reset();
   end_ = durable_ = submitted_ = to;
   flushed_linear_ = durable_linear_ = submitted_linear_ = to.linear;
   write_back_goal_ = to.linear;
@@ -180,7 +182,7 @@ Task<Result<void>> Partition::rebuild_producers() {
     break;
   }
   for (size_t i = first; i < segments.size(); ++i) {
-    auto walked = co_await walk_headers(segments[i], 0, [this](const RecordBatchView& batch) {
+    auto walked = co_await walk_headers(segments[i], 0, UINT64_MAX, [this](const RecordBatchView& batch) {
       producers_.append(batch, {batch.max_timestamp()});
       return true;
     });

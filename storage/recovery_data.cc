@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "reactor/planted_bugs.h"
+#include "storage/header_proof.h"
 #include "storage/recovery.h"
+#include "storage/segment_index.h"
 
 namespace posthaste::storage {
 
@@ -273,10 +275,22 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
     if (snapshot) producers = std::move(snapshot->state);
   }
   int64_t offset = replay.scan_offset;
+  HeaderProof proof{replay.scan_from.base_offset, replay.scan_from.position, 0};
+  bool proof_known = proof.position == 0;
+  if (const auto kept = proof_behind(entry.producers)) {
+    if (kept->segment_base == proof.segment_base && kept->position == proof.position) {
+      proof = *kept;
+      proof_known = true;
+    }
+  }
   for (SegmentEntry& segment : entry.segments) {
     if (segment.base_offset < replay.scan_from.base_offset) continue;
     uint64_t at = segment.base_offset == replay.scan_from.base_offset ? replay.scan_from.position : 0;
     uint64_t window = kScanBytes;
+    if (segment.base_offset != proof.segment_base) {
+      proof = {segment.base_offset, 0, 0};
+      proof_known = true;
+    }
     while (at < segment.size_bytes) {
       const uint64_t to = std::min(at + window, segment.size_bytes);
       auto bytes = co_await read_segment(replay, segment.base_offset, at, to);
@@ -293,6 +307,7 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
           break;
         }
         producers.append(*batch, {batch->max_timestamp()});
+        proof.hash = chain_header_hash(proof.hash, *batch);
         segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
         offset = batch->next_offset();
         taken = cursor.position();
@@ -308,6 +323,7 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
         break;
       }
       at += taken;
+      proof.position = at;
       segment.last_append = core_.wall_now();
     }
     if (entry.damage.damaged) break;
@@ -316,6 +332,7 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
     entry.damage = {true, offset, "the last batch does not end where the log does"};
   }
   entry.producers = producers.encode(entry.end_offset);
+  if (proof_known) append_proof(entry.producers, proof);
   entry.producers_at = entry.end;
   entry.producers_offset = entry.end_offset;
   co_return Result<void>();

@@ -1,5 +1,6 @@
 #include "storage/segment.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace posthaste::storage {
@@ -20,6 +21,36 @@ uint64_t Segment::next_chunk_position(uint64_t position) const {
   const auto after = chunks_.upper_bound(static_cast<uint32_t>(position));
   return after == chunks_.end() ? UINT64_MAX : after->first;
 }
+
+uint64_t Segment::first_missing(uint64_t from, uint64_t to) const {
+  while (from < to) {
+    const Chunk* chunk = chunk_at(from);
+    if (chunk == nullptr || from < uint64_t{chunk->position} + chunk->begin || from >= chunk->segment_end()) {
+      return from;
+    }
+    from = std::min(to, chunk->segment_end());
+  }
+  return to;
+}
+
+void Segment::set_index(SegmentIndexBuilder index, bool vouches) {
+  index_ = std::move(index);
+  index_vouches_ = vouches;
+  run_states_.clear();
+}
+
+Segment::RunState Segment::run_state(size_t run) const {
+  const RunState known = run < run_states_.size() ? run_states_[run] : RunState::kUnknown;
+  if (known != RunState::kUnknown) return known;
+  return index_vouches_ ? RunState::kUnknown : RunState::kGood;
+}
+
+void Segment::set_run_state(size_t run, RunState state) {
+  if (run >= run_states_.size()) run_states_.resize(run + 1, RunState::kUnknown);
+  run_states_[run] = state;
+}
+
+bool Segment::has_bad_run() const { return std::ranges::find(run_states_, RunState::kBad) != run_states_.end(); }
 
 void Segment::insert(ChunkLease chunk) {
   const uint32_t position = chunk->position;

@@ -2,12 +2,14 @@
 // (docs/storage-format.md). Belongs to the partition's core. It does not decide when to write or what is durable.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "reactor/file.h"
 #include "reactor/sync.h"
 #include "storage/chunk_cache.h"
+#include "storage/header_proof.h"
 #include "storage/segment_index.h"
 
 namespace posthaste::storage {
@@ -40,13 +42,26 @@ class Segment final : public ChunkOwner {
 
   const SegmentIndex& index() const { return index_.index(); }
   SegmentIndexBuilder& index_builder() { return index_; }
-  void set_index(SegmentIndexBuilder index) { index_ = std::move(index); }
+  // `vouches`: it was made when the batches were appended, not from what stands in the file.
+  void set_index(SegmentIndexBuilder index, bool vouches);
+
+  // Whether a run's header hash was compared with what the file holds. A run that the index does not vouch for counts
+  // as compared.
+  enum class RunState : uint8_t { kUnknown, kGood, kBad };
+  RunState run_state(size_t run) const;
+  void set_run_state(size_t run, RunState state);
+  bool has_bad_run() const;
+
+  // Position of the first byte in [from, to) that is not in memory; `to` if all are.
+  uint64_t first_missing(uint64_t from, uint64_t to) const;
 
  private:
   int64_t base_offset_;
   uint64_t linear_start_;
   Chunks chunks_;
   SegmentIndexBuilder index_;
+  bool index_vouches_ = true;  // one that grows with appends does
+  std::vector<RunState> run_states_;
 
  public:
   uint64_t size = 0;                     // bytes, as appended
@@ -54,11 +69,16 @@ class Segment final : public ChunkOwner {
   reactor::WallMillis first_append;      // 0: nothing yet
   reactor::WallMillis last_append;
   bool sealed = false;
-  bool removed = false;     // no longer part of the log
-  bool index_whole = true;  // false: the index lacks what was there before a restart
-  bool indexing = false;    // somebody builds the index
-  Bytes producer_snapshot;  // of the state at its end, until it is on disk
-  bool tidy = false;        // sealed, and file truncated, index and producer snapshot written
+  bool removed = false;                   // no longer part of the log
+  uint64_t headers_hash = 0;              // of all batches, as appended (chain_header_hash)
+  bool headers_known = true;              // false: of what was there before a restart that is not known
+  std::optional<HeaderProof> proof;       // what it began with before a restart
+  bool index_whole = true;                // false: the index lacks what was there before a restart
+  bool indexing = false;                  // somebody builds the index, or compares a run with it
+  bool read_failing = false;              // the last read of the file failed, and that was said
+  mutable std::vector<uint64_t> refused;  // positions that were refused, and that was said
+  Bytes producer_snapshot;                // of the state at its end, until it is on disk
+  bool tidy = false;                      // sealed, and file truncated, index and producer snapshot written
 
   // The file; opened when needed, closed again when too many are open.
   reactor::Semaphore gate;  // one opener or sizer at a time

@@ -193,7 +193,11 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
     (void)co_await file->write(0, content, 0, IoClass::kFileSystem);
     (void)co_await file->close();
   };
-  if (segment->index_whole) co_await write_beside(partition.segment_path(*segment, "index"), segment->index().encode());
+  // Without one each life to come would walk over all headers again, and nothing would vouch for them.
+  if (!segment->index_whole && partition.mode_ == Partition::Mode::kOpen)
+    (void)co_await partition.ensure_index(segment);
+  const bool keep_index = segment->index_whole && !segment->has_bad_run() && !segment->removed;
+  if (keep_index) co_await write_beside(partition.segment_path(*segment, "index"), segment->index().encode());
   if (!segment->producer_snapshot.empty()) {
     co_await write_beside(partition.segment_path(*segment, "snapshot"), std::move(segment->producer_snapshot));
     segment->producer_snapshot.clear();

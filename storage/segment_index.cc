@@ -18,10 +18,6 @@ constexpr uint16_t kIndexVersion = 1;
 constexpr size_t kEntryBytes = 40;
 constexpr size_t kPayloadHeaderBytes = 40;
 
-uint64_t chain_hash(uint64_t hash, const RecordBatchView& batch) {
-  return xxh3_64(batch.bytes().first(kBatchHeaderBytes), hash);
-}
-
 // Entries must ascend, start at 0 and stay inside the segment; maxima must not fall.
 bool in_order(const std::vector<IndexEntry>& entries, int64_t base_offset, int64_t next_offset, uint32_t size_bytes) {
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -37,6 +33,15 @@ bool in_order(const std::vector<IndexEntry>& entries, int64_t base_offset, int64
 }
 
 }  // namespace
+
+uint64_t chain_header_hash(uint64_t hash, const RecordBatchView& batch) {
+  return xxh3_64(batch.bytes().first(kBatchHeaderBytes), hash);
+}
+
+size_t SegmentIndex::run_at(uint32_t position) const {
+  const auto behind = std::ranges::upper_bound(entries_, position, {}, &IndexEntry::position);
+  return static_cast<size_t>(behind - entries_.begin()) - 1;
+}
 
 IndexRange SegmentIndex::range_of(size_t entry) const {
   const uint32_t end = entry + 1 < entries_.size() ? entries_[entry + 1].position : size_bytes_;
@@ -122,7 +127,7 @@ Result<void> SegmentIndexBuilder::add_batch(const RecordBatchView& batch) {
                        .max_timestamp_offset = index_.max_timestamp_offset()});
   }
   IndexEntry& run = entries.back();
-  run.header_hash = chain_hash(run.header_hash, batch);
+  run.header_hash = chain_header_hash(run.header_hash, batch);
   if (batch.max_timestamp() > run.max_timestamp_so_far) {
     run.max_timestamp_so_far = batch.max_timestamp();
     run.max_timestamp_offset = batch.last_offset();
@@ -148,7 +153,7 @@ uint32_t SegmentIndexBuilder::truncate(uint32_t position) {
 Result<uint64_t> hash_of_run(ByteView run) {
   uint64_t hash = 0;
   BatchCursor cursor(run);
-  while (const auto batch = cursor.next()) hash = chain_hash(hash, *batch);
+  while (const auto batch = cursor.next()) hash = chain_header_hash(hash, *batch);
   if (cursor.error()) return failure(*cursor.error());
   return hash;
 }

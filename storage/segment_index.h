@@ -57,6 +57,8 @@ class SegmentIndex {
   std::optional<IndexRange> find_offset(int64_t offset) const;
   // The first run that holds a batch with max timestamp >= `timestamp`; empty if the segment has none.
   std::optional<IndexRange> find_timestamp(int64_t timestamp) const;
+  // The run that holds this position; there is one.
+  size_t run_at(uint32_t position) const;
   // The run with this position, for scrub: its bytes and the hash they must have.
   IndexRange range_of(size_t entry) const;
 
@@ -98,6 +100,9 @@ class SegmentIndexBuilder {
  private:
   SegmentIndex index_;
 };
+
+// The header hash of a run one batch further on; 0 before its first.
+uint64_t chain_header_hash(uint64_t hash, const RecordBatchView& batch);
 
 // The hash that a run with these bytes must have; bytes end exactly at a batch boundary, else kTruncated or kCorrupt.
 reactor::Result<uint64_t> hash_of_run(ByteView run);
