@@ -16,6 +16,8 @@ enum class FatalReason : uint8_t {
   kJournalFull = 71,         // ENOSPC on a preallocated journal
   kOutOfMemoryAtStart = 72,  // the pools did not fit
   kRingBroken = 73,          // io_uring itself returned an error that has no recovery
+  kDiskFullAtStop = 74,      // a stop found no room for what is safe in the journal; a start goes on with it
+  kFolderLost = 75,          // the data folder was removed or replaced while it was served
 };
 
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, std::string_view message) noexcept;

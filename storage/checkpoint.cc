@@ -7,6 +7,7 @@
 #include "reactor/planted_bugs.h"
 #include "storage/journal_format.h"
 #include "storage/journal_stream.h"
+#include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
@@ -22,6 +23,22 @@ using reactor::Task;
 namespace {
 // Between two tables that follow each other because the first freed too little.
 constexpr reactor::Duration kAgainDelay = std::chrono::milliseconds(5);
+// A table's file is made so much larger than the table, or half of it if that is more: it grows while there is room.
+constexpr uint64_t kTableHeadroomMin = uint64_t{64} << 10;
+// Between two tries to write a table on a full disk, and how many of them a stop waits for.
+constexpr reactor::Duration kRoomDelay = std::chrono::milliseconds(500);
+constexpr uint32_t kTriesAtStop = 4;
+
+// Room for `bytes` in a table's file, before any of them is written.
+Task<Result<void>> make_table_room(Core& core, const std::string& path, File& file, uint64_t bytes) {
+  const auto found = co_await reactor::file_system::stat(core, path);
+  if (!found) co_return failure(found.error());
+  if (found->size_bytes >= bytes) co_return Result<void>();
+  auto allocated = co_await file.allocate(0, align_up(bytes + std::max(bytes / 2, kTableHeadroomMin)));
+  if (allocated || allocated.error() != reactor::Errc::kNoSpace) co_return allocated;
+  (void)co_await file.truncate(found->size_bytes);
+  co_return co_await file.allocate(0, align_up(bytes));
+}
 }  // namespace
 
 // A table makes room in the journal, so no mail of it may queue behind calls that wait for that room: appends come as
@@ -142,6 +159,21 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
 Task<void> Checkpoint::write_slot(const Bytes& file) {
   const size_t slot = 1 - newest_slot_;
   Result<void> done = co_await write_table_file(core_, host_.table_path(slot), file);
+  bool told = false;
+  for (uint32_t tries_at_stop = 0; !done && done.error() == reactor::Errc::kNoSpace;) {
+    if (!co_await host_.reserve_->give_up_for_table(file.size())) {
+      if (!std::exchange(told, true)) {
+        core_.log(reactor::LogLevel::kError, "storage.table_waits", fmt::format("error={}", to_string(done.error())));
+      }
+      if (core_.stopping() && ++tries_at_stop > kTriesAtStop) {
+        reactor::fatal(reactor::FatalReason::kDiskFullAtStop,
+                       "the disk is full: the last table cannot be written, the next start makes it from the journal. "
+                       "Make room first");
+      }
+      co_await core_.sleep(kRoomDelay);
+    }
+    done = co_await write_table_file(core_, host_.table_path(slot), file);
+  }
   if (!done) {
     reactor::fatal(reactor::FatalReason::kDurableWriteFailed,
                    fmt::format("writing {} failed: {}", host_.table_path(slot), to_string(done.error())));
@@ -184,11 +216,14 @@ Task<Result<void>> write_table_file(Core& core, std::string path, const Bytes& f
   auto opened = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
   if (!opened) co_return failure(opened.error());
   // One flush makes data and size durable; the file may be new, so data alone would not be enough.
-  Result<uint64_t> written = co_await opened->write(0, file, 0, reactor::IoClass::kWriteBack);
-  Result<void> synced = co_await opened->sync();
+  Result<void> done = co_await make_table_room(core, path, *opened, file.size());
+  if (done) {
+    const Result<uint64_t> written = co_await opened->write(0, file, 0, reactor::IoClass::kWriteBack);
+    if (!written) done = failure(written.error());
+  }
+  if (done) done = co_await opened->sync();
   Result<void> closed = co_await opened->close();
-  if (!written) co_return failure(written.error());
-  co_return synced ? closed : synced;
+  co_return done ? closed : done;
 }
 
 }  // namespace posthaste::storage

@@ -50,7 +50,8 @@ class Checkpoint {
   std::vector<std::optional<Engine::TablePart>> closed_;
 };
 
-// Writes a table's file image, durably. The file is made if missing; its directory is not synced.
+// Writes a table's file image, durably. The file is made if missing, and larger than it need be; its directory is not
+// synced. kNoSpace: the file holds what it held.
 reactor::Task<reactor::Result<void>> write_table_file(reactor::Core& core, std::string path, const Bytes& file);
 
 }  // namespace posthaste::storage

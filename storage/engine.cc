@@ -7,6 +7,7 @@
 #include "storage/contributor.h"
 #include "storage/folder_names.h"
 #include "storage/journal_stream.h"
+#include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
@@ -110,6 +111,15 @@ Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
                           host_.options().data_directory, *folder));
     co_return failure(Errc::kPermission);
   }
+  for (;;) {
+    const Result<void> admitted = space_.admit(SpaceAccount::kPartitionBytes, false);
+    if (admitted) break;
+    if (admitted.error() != Errc::kNoMemory) co_return failure(admitted.error());
+    co_await wait_for_room();
+    if (stopping_) co_return failure(Errc::kStopping);
+    if (find(spec.topic_id, spec.partition) != nullptr) co_return failure(Errc::kExists);
+  }
+  table_grows(SpaceAccount::kPartitionBytes);
   TableEntry entry{.uid = next_uid_,
                    .topic_id = spec.topic_id,
                    .topic_name = spec.topic_name,
@@ -181,7 +191,9 @@ Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> parti
   for (const auto& segment : partition->segments_) {
     segment->removed = true;
     segment->drop_chunks();
+    engine.space_.follow(*segment);
   }
+  engine.room_made();
   Result<void> removed;
   if (partition->directory_created_) removed = co_await engine.files_.remove_directory(*partition);
   if (removed) {
@@ -240,6 +252,40 @@ void Engine::memory_wanted() {
 void Engine::room_made() {
   room_.notify_all();
   if (cache_->dirty_bytes() > cache_->dirty_bytes_max() / 2) memory_wanted();
+}
+
+void Engine::take_credit(const SpaceAccount::Credit& credit) {
+  space_.take(credit);
+  room_made();
+}
+
+Task<bool> Engine::take_from_reserve(uint64_t bytes) {
+  const SpaceReserve::Given given = co_await reactor::on_core(
+      core_, 0, [host = &host_, core = core_.id(), bytes](Core&) { return host->reserve_->give_up(core, bytes); },
+      reactor::MessageClass::kPush);
+  space_.take(given.credit);
+  co_return given.bytes > 0;
+}
+
+// Once the debt of the tables is a good part of the credit a table is written, which pays it.
+void Engine::table_grows(uint64_t bytes) {
+  space_.table_grows(bytes);
+  if (table_asked_for_ || space_.table_growth() < space_.credit() / 4) return;
+  table_asked_for_ = true;
+  spawn(reactor::on_core(
+      core_, 0, [host = &host_](Core&) { host->checkpoint_->request(); }, reactor::MessageClass::kPush));
+}
+
+void Engine::grow_ahead(Partition& partition, std::shared_ptr<Segment> segment, uint64_t bytes) {
+  if (segment->growing) return;
+  segment->growing = true;
+  spawn(grow_task(*this, Partition::Use(partition), std::move(segment), bytes));
+}
+
+Task<void> Engine::grow_task(Engine& engine, Partition::Use use, std::shared_ptr<Segment> segment, uint64_t bytes) {
+  if (!segment->removed) (void)co_await engine.files_.for_write(use.partition(), segment, bytes);
+  segment->growing = false;
+  engine.room_made();
 }
 
 Task<void> Engine::wait_for_room() {
@@ -312,6 +358,8 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
     ++part.count;
   }
   part.next_uid = next_uid_;
+  space_.table_made();
+  table_asked_for_ = false;
   co_return part;
 }
 

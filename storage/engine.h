@@ -25,6 +25,7 @@
 #include "storage/partition.h"
 #include "storage/placement.h"
 #include "storage/segment_files.h"
+#include "storage/space_account.h"
 #include "storage/table.h"
 #include "storage/write_back.h"
 
@@ -32,7 +33,9 @@ namespace posthaste::storage {
 
 class Checkpoint;
 class Contributor;
+class FolderWatch;
 class JournalStream;
+class SpaceReserve;
 struct JournalOptions;
 
 struct EngineOptions {
@@ -61,6 +64,9 @@ struct EngineOptions {
   uint32_t open_files_max = 512;  // segment files per core
   // What the owner of the store keeps in its folder beside it, by name.
   std::vector<std::string> owners_entries;
+  // Disk space that is kept back for what each core has accepted and not written to its place (space_reserve.h), at
+  // most twice its tail, a sixteenth of the file system in all.
+  uint64_t reserve_bytes_max = uint64_t{32} << 20;
 };
 
 // What recovery did, for the log and for tests.
@@ -101,6 +107,8 @@ class EngineHost {
   // The engine of `core`; only for use on that core.
   Engine& engine(reactor::CoreId core) { return *engines_[core]; }
 
+  // Null before it has opened. Only on that core.
+  Engine* engine_if_open(reactor::CoreId core) { return engines_[core].get(); }
   // The engine of `there`, once it has opened: cores open on their own, so mail may arrive before. Only on `there`
   // itself.
   reactor::Task<Engine*> when_open(reactor::Core& there);
@@ -137,6 +145,7 @@ class EngineHost {
   friend class Checkpoint;
   friend class Engine;
   friend class Recovery;
+  friend class SpaceReserve;
 
   EngineOptions options_;
   reactor::CoreId cores_;
@@ -150,6 +159,8 @@ class EngineHost {
   TableSnapshot recovered_;
   size_t newest_slot_ = 0;
   reactor::File lock_;
+  std::unique_ptr<SpaceReserve> reserve_;
+  std::unique_ptr<FolderWatch> watch_;
   std::unique_ptr<Checkpoint> checkpoint_;
 };
 
@@ -172,7 +183,7 @@ class Engine {
 
   // Makes a partition that this core owns; durable before it returns. kExists: this core has it. The directory follows
   // in the background. kInvalidArgument: no folder can be called that (folder_names.h); kPermission: a folder that is
-  // not the engine's has that name; kStopping.
+  // not the engine's has that name; kNoSpace: the disk is full and the reserve used up; kStopping.
   reactor::Task<reactor::Result<Partition*>> create_partition(PartitionSpec spec);
   // Forgets it for good; durable before it returns, files go in the background. Its waiters get kNotFound; `partition`
   // is gone then. The caller sees to it that nobody else uses the pointer.
@@ -199,6 +210,9 @@ class Engine {
   Stats stats() const;
   void count_refused_range() { ++refused_ranges_; }
 
+  // The disk was found full: clients' records are refused until there is room again.
+  bool disk_full() const { return space_.disk_full(); }
+
   // For the parts of the engine.
   ChunkCache& cache() { return *cache_; }
   // Bytes of the cache, for reads from disk that are under way: FIFO, so that many readers of old data take turns
@@ -217,6 +231,15 @@ class Engine {
   void memory_wanted();
   void room_made();
   void note_unflushed(Partition& partition);
+  SpaceAccount& space() { return space_; }
+  bool stopping() const { return stopping_; }
+  void take_credit(const SpaceAccount::Credit& credit);
+  // The disk was found full: the reserve gives up `bytes` for what was accepted here (0: what could not be allocated
+  // was not owed). False: nothing is left of it.
+  reactor::Task<bool> take_from_reserve(uint64_t bytes);
+  void table_grows(uint64_t bytes);
+  // In the background: a place for the first `bytes` of the segment, more than the credit is good for.
+  void grow_ahead(Partition& partition, std::shared_ptr<Segment> segment, uint64_t bytes);
   void tidy(Partition& partition, std::shared_ptr<Segment> segment);
   // Until no earlier incarnation's directory stands under the partition's name.
   reactor::Task<void> wait_for_name(Partition& partition);
@@ -238,6 +261,8 @@ class Engine {
   reactor::Task<reactor::Result<void>> open(const TableSnapshot& recovered);
   static reactor::Task<void> run_background(Engine& engine, reactor::Task<void> task);
   static reactor::Task<void> tidy_task(Engine& engine, Partition::Use use, std::shared_ptr<Segment> segment);
+  static reactor::Task<void> grow_task(Engine& engine, Partition::Use use, std::shared_ptr<Segment> segment,
+                                       uint64_t bytes);
   static reactor::Task<void> sweep(Engine& engine);
   static reactor::Task<void> remove_files(Engine& engine, std::shared_ptr<Partition> partition);
   reactor::Task<void> write_back_below(uint64_t lsn);
@@ -255,6 +280,8 @@ class Engine {
   std::map<Uid, TableEntry> tombstones_;     // deleted, directory not gone yet
   std::map<std::string, uint32_t> leaving_;  // directories on their way out, by path
   reactor::IntrusiveList<Partition, UnflushedTag> unflushed_;
+  SpaceAccount space_;
+  bool table_asked_for_ = false;
   uint64_t next_uid_ = 1;
   uint64_t background_ = 0;
   uint64_t refused_ranges_ = 0;

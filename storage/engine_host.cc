@@ -5,8 +5,10 @@
 #include "storage/checkpoint.h"
 #include "storage/contributor.h"
 #include "storage/engine.h"
+#include "storage/folder_watch.h"
 #include "storage/journal_stream.h"
 #include "storage/recovery.h"
+#include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
@@ -69,9 +71,17 @@ std::string EngineHost::table_path(size_t slot) const {
 
 Task<Result<RecoveryReport>> EngineHost::recover(Core& core) {
   CHECK(core.id() == 0 && checkpoint_ == nullptr);
+  reserve_ = std::make_unique<SpaceReserve>(*this, core);
   Recovery recovery(*this, core);
   Result<RecoveryReport> report = co_await recovery.run();
+  if (report) {
+    if (auto opened = co_await reserve_->open(); !opened) {
+      error_text_ = fmt::format("no space can be reserved in {}", options_.data_directory);
+      report = failure(opened.error());
+    }
+  }
   if (!report) {
+    co_await reserve_->close();
     if (lock_.valid()) (void)co_await lock_.close();
     co_return report;
   }
@@ -86,7 +96,16 @@ Task<Result<Engine*>> EngineHost::open(Core& core) {
   if (!opened) co_return failure(opened.error());
   engines_[core.id()] = std::move(engine);
   if (opened_[core.id()] != nullptr) opened_[core.id()]->set();
-  if (core.id() == 0) core.scope().spawn(checkpoint_->run());
+  const auto credit = co_await reactor::on_core(
+      core, 0, [host = this, id = core.id()](Core&) { return host->reserve_->credit(id); },
+      reactor::MessageClass::kPush);
+  engines_[core.id()]->take_credit(credit);
+  if (core.id() == 0) {
+    reserve_->begin();
+    watch_ = std::make_unique<FolderWatch>(*this, core);
+    watch_->begin();
+    core.scope().spawn(checkpoint_->run());
+  }
   co_return engines_[core.id()].get();
 }
 
@@ -104,6 +123,8 @@ Task<Result<void>> EngineHost::close(Core& core) {
   co_await checkpoint_->wait_until_closed();
   checkpoint_->stop();
   co_await checkpoint_->write_last();
+  if (watch_ != nullptr) co_await watch_->close();
+  co_await reserve_->close();
   co_return co_await lock_.close();
 }
 

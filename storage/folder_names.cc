@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kNameBytesMax = 255;
 constexpr size_t kBaseDigits = 20;
 constexpr std::string_view kDeleted = ".deleted";
-constexpr std::array<std::string_view, 4> kEngineEntries = {"journal", "table-0.snap", "table-1.snap", ".lock"};
+constexpr std::array<std::string_view, 5> kEngineEntries = {"journal", "table-0.snap", "table-1.snap", ".lock",
+                                                            ".reserve"};
 constexpr size_t kNamesListed = 8;
 constexpr size_t kNameBytesListed = 64;
 constexpr std::array<std::string_view, 3> kExtensions = {".log", ".index", ".snapshot"};

@@ -69,7 +69,10 @@ Task<Result<void>> JournalStream::open() {
 }
 
 Task<void> JournalStream::add_file_to(JournalStream& self, size_t slot, Result<void>& outcome) {
-  if (auto added = co_await self.add_file(slot); !added) outcome = added;
+  const auto added = co_await self.add_file(slot);
+  // Without room for more than the first files the stream serves with these; grow() says so.
+  const bool must_be = slot < kFilesAtStart || (!added && added.error() != Errc::kNoSpace);
+  if (!added && must_be) outcome = added;
 }
 
 // Files whose names are durable may be written to, in the order of their slots.
@@ -96,7 +99,12 @@ Task<Result<void>> JournalStream::add_file(size_t slot) {
     auto truncated = co_await added->file.truncate(0);
     if (!truncated) co_return truncated;
     auto allocated = co_await added->file.allocate(0, options_.file_bytes);
-    if (!allocated) co_return allocated;
+    if (!allocated) {
+      // A file system may have given a part of it, which others can use.
+      (void)co_await added->file.truncate(0);
+      (void)co_await added->file.close();
+      co_return allocated;
+    }
     const size_t piece = std::min<size_t>(kZeroWriteBytes, options_.file_bytes);
     auto zeroes = co_await core_.pool().allocate_waiting(piece);
     if (!zeroes) co_return failure(zeroes.error());

@@ -38,7 +38,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
     segment->sealed = segments_.size() + 1 < entry.segments.size();
     segment->index_whole = known.size_bytes == 0;
     segment->created = known.size_bytes > 0;
-    segment->allocated = known.size_bytes;
+    segment->allocated = align_up(known.size_bytes);
     linear += known.size_bytes;
     segments_.push_back(std::move(segment));
   }

@@ -78,7 +78,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   // Errors: kCorrupt (CRC, structure), kInvalidRecord, kInvalidTimestamp, kRecordTooLarge, kUnsupported (magic 0, 1),
   // kOutOfOrder, kFenced, kLimit (producers), as the leaves say; kStale: options.leader_epoch is older than the
   // log's; kNoMemory: no room in the tail or the journal just now, try again after Engine::wait_for_room(), `batches`
-  // is unchanged then; kBusy: being truncated; kNotFound: being deleted; kDamaged.
+  // is unchanged then; kNoSpace: the disk is full; kBusy: being truncated; kNotFound: being deleted; kDamaged.
   reactor::Result<AppendResult> append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
 
   // Calls waiter.done when the durable end, or the high watermark, is >= waiter.offset. At once if it is already.
@@ -196,6 +196,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   using BatchViews = reactor::RecycledVector<RecordBatchView>;
   reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
                                             AppendResult& duplicate) const;
+  reactor::Result<void> admit(uint64_t bytes, bool from_client);
   reactor::Result<void> reserve(uint64_t bytes);
   bool fills_the_limit(const Chunk& last, uint64_t end) const;
   reactor::Result<void> move_last_block(Segment& segment, Chunk& last);

@@ -81,7 +81,9 @@ Result<AppendResult> Partition::append(MutableBytes batches, const AppendOptions
   const BatchViews views = TRY(check_batches(batches, options, now, result));
   if (result.duplicate) return result;
   if (batches.size() > engine_.cache().dirty_bytes_max() / 2) return failure(Errc::kRecordTooLarge);
+  if (options.from_client && engine_.disk_full()) return failure(Errc::kNoSpace);
   if (roll_is_due(batches.size(), now)) roll();
+  TRY(admit(batches.size(), options.from_client));
   TRY(reserve(batches.size()));
 
   const bool stamp = config_.batch.timestamp_type == TimestampType::kLogAppendTime && options.from_client;
@@ -104,6 +106,21 @@ Result<AppendResult> Partition::append(MutableBytes batches, const AppendOptions
   publish(batches, options, now);
   CHECK(end_.offset == result.last_offset + 1);
   return result;
+}
+
+// Whether `bytes` more will have a place on disk, however full it gets. Changes no log state.
+Result<void> Partition::admit(uint64_t bytes, bool from_client) {
+  const Segment& segment = active();
+  const SpaceAccount& space = engine_.space();
+  const uint64_t wanted = SpaceAccount::place_wanted(segment, segment.size + bytes) - segment.owed;
+  const Result<void> admitted = space.admit(wanted, from_client);
+  if (admitted || admitted.error() != Errc::kNoMemory) return admitted;
+  if (wanted > space.limit(from_client) / 2) {
+    engine_.grow_ahead(*this, segments_.back(), segment.size + bytes);
+  } else {
+    engine_.memory_wanted();
+  }
+  return admitted;
 }
 
 // Makes sure that the tail has room for `bytes` behind the end. Changes no log state; kNoMemory leaves it as it was.
@@ -236,6 +253,7 @@ void Partition::publish(MutableBytes batches, const AppendOptions& options, reac
     at = chunk_end;
   }
   start_epoch(options.leader_epoch);
+  const size_t producers_before = producers_.size();
   BatchCursor cursor(batches);
   while (auto batch = cursor.next()) {
     producers_.append(*batch, now);
@@ -248,6 +266,10 @@ void Partition::publish(MutableBytes batches, const AppendOptions& options, reac
   segment.last_append = now;
   segment.size = new_size;
   end_.linear += batches.size();
+  engine_.space().follow(segment);
+  if (producers_.size() > producers_before) {
+    engine_.table_grows((producers_.size() - producers_before) * SpaceAccount::kProducerBytes);
+  }
   engine_.contributor().mark_dirty(*this);
   end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
 }
@@ -269,6 +291,7 @@ void Partition::roll() {
   if (producers_.size() > 0) old.producer_snapshot = producers_.encode(end_.offset);
   segments_.push_back(std::make_shared<Segment>(engine_.core(), end_.offset, end_.linear));
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  engine_.table_grows(SpaceAccount::kSegmentBytes);
   meta_queued();  // the ROLL record follows the old segment's last bytes: submit()
   engine_.contributor().mark_dirty(*this);
 }

@@ -30,6 +30,7 @@ Task<Result<void>> Partition::set_log_start(int64_t offset) {
 void Partition::doom(Segment& segment) {
   segment.removed = true;
   segment.drop_chunks();
+  engine_.space().follow(segment);
   for (const std::string_view extension : {"log", "index", "snapshot"}) {
     doomed_.push_back(segment_path(segment, extension));
   }
@@ -135,7 +136,8 @@ void Partition::cut_memory(const Boundary& to) {
   last->sealed = false;
   last->tidy = false;
   last->producer_snapshot.clear();
-  last->allocated = 0;
+  last->allocated = align_up(last->size);  // what was flushed has its place
+  engine_.space().follow(*last);
   last->index_whole = false;
   last->headers_known = false;
   if (last->proof && last->proof->position > last->size) last->proof.reset();

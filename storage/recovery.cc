@@ -6,6 +6,7 @@
 #include "storage/checkpoint.h"
 #include "storage/codec.h"
 #include "storage/folder_names.h"
+#include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
@@ -316,6 +317,7 @@ Task<Result<bool>> Recovery::remove_stale(const std::string& name) {
 Task<Result<RecoveryReport>> Recovery::run() {
   if (auto locked = co_await lock(); !locked) co_return failure(locked.error());
   if (auto read = co_await read_tables(); !read) co_return failure(read.error());
+  if (auto room = co_await host_.reserve_->make_way(); !room) co_return failure(room.error());
   for (TableEntry& entry : table_.entries) {
     if (!can_have_folder(entry.topic_name, entry.partition)) co_return failure(Errc::kCorrupt);
     Replay replay;

@@ -85,6 +85,8 @@ class Segment final : public ChunkOwner {
   reactor::File file;
   bool created = false;    // the file and its directory entry are durable
   uint64_t allocated = 0;  // bytes reserved in the file
+  uint64_t owed = 0;       // SpaceAccount
+  bool growing = false;    // Engine::grow_ahead
   uint32_t file_users = 0;
   reactor::Event loaded;  // a disk read into a chunk has ended
   struct Load {

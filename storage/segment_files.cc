@@ -21,6 +21,8 @@ namespace {
 // A segment file grows by doubling between these: few operations for a busy partition, little waste for an idle one.
 constexpr uint64_t kGrowBytesMin = uint64_t{1} << 20;
 constexpr uint64_t kGrowBytesMax = uint64_t{64} << 20;
+// What the reserve gave up may be taken by somebody else, or not be enough for what the file system needs beside it.
+constexpr uint32_t kTriesWithReserve = 4;
 
 // Releases a segment's gate at the end of a scope.
 struct GateHold {
@@ -64,39 +66,58 @@ Task<Result<void>> SegmentFiles::open(Partition& partition, Segment& segment, ui
   co_return Result<void>();
 }
 
+// A full disk is met with what was kept back for it: what the segment owes comes out of the reserve.
 Task<Result<SegmentFiles::Pin>> SegmentFiles::for_write(Partition& partition, std::shared_ptr<Segment> segment,
                                                         uint64_t bytes) {
   co_await segment->gate.acquire(1);
   const GateHold hold(segment->gate);
-  Pin pin(*segment);
+  for (uint32_t tries = 1;; ++tries) {
+    auto done = co_await make_place(partition, *segment, bytes);
+    engine_.space().follow(*segment);
+    if (done || done.error() != Errc::kNoSpace || segment->removed || tries == kTriesWithReserve) co_return done;
+    const uint64_t wanted = SpaceAccount::place_wanted(*segment, bytes);
+    if (!co_await engine_.take_from_reserve(wanted <= segment->owed ? wanted : 0)) co_return done;
+  }
+}
+
+Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, Segment& segment, uint64_t bytes) {
+  Pin pin(segment);
   if (!partition.directory_created_) {
     if (auto made = co_await create_directory(partition); !made) co_return failure(made.error());
   }
-  if (!segment->created) {
+  if (!segment.created) {
     if (auto removed = co_await remove_doomed(partition); !removed) co_return failure(removed.error());
-    if (auto opened = co_await open(partition, *segment, reactor::kOpenCreate); !opened) {
+    if (auto opened = co_await open(partition, segment, reactor::kOpenCreate); !opened) {
       co_return failure(opened.error());
     }
     // Whatever an earlier life left under this name is not ours.
-    if (auto emptied = co_await segment->file.truncate(0); !emptied) co_return failure(emptied.error());
-    segment->allocated = 0;
-  } else if (auto opened = co_await open(partition, *segment, 0); !opened) {
+    if (auto emptied = co_await segment.file.truncate(0); !emptied) co_return failure(emptied.error());
+    segment.allocated = 0;
+  } else if (auto opened = co_await open(partition, segment, 0); !opened) {
     co_return failure(opened.error());
   }
   bytes = align_up(bytes);
-  if (segment->allocated < bytes) {
-    const uint64_t step = std::clamp(segment->allocated, kGrowBytesMin, kGrowBytesMax);
+  if (segment.allocated < bytes) {
+    const uint64_t step = std::clamp(segment.allocated, kGrowBytesMin, kGrowBytesMax);
     const uint64_t whole = std::max(bytes, align_up(partition.config().segment_bytes));
-    const uint64_t target = segment->sealed ? bytes : std::min(std::max(bytes, segment->allocated + step), whole);
-    auto allocated = co_await segment->file.allocate(0, target);
+    uint64_t target = segment.sealed ? bytes : std::min(std::max(bytes, segment.allocated + step), whole);
+    auto allocated = co_await segment.file.allocate(0, target);
+    if (!allocated && allocated.error() == Errc::kNoSpace) {
+      // A part of it may have been given; a file that is larger than it needs to be would keep it from others.
+      (void)co_await segment.file.truncate(segment.allocated);
+      if (target > bytes) {
+        target = bytes;
+        allocated = co_await segment.file.allocate(0, target);
+      }
+    }
     if (!allocated) co_return failure(allocated.error());
-    if (auto synced = co_await segment->file.sync(); !synced) co_return failure(synced.error());
-    segment->allocated = target;
+    if (auto synced = co_await segment.file.sync(); !synced) co_return failure(synced.error());
+    segment.allocated = target;
   }
-  if (!segment->created) {
+  if (!segment.created) {
     auto synced = co_await file_system::sync_directory(engine_.core(), partition.directory());
     if (!synced) co_return failure(synced.error());
-    segment->created = true;
+    segment.created = true;
   }
   co_return pin;
 }
@@ -137,10 +158,13 @@ Task<void> SegmentFiles::sweep(Partition& partition) {
 Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
   reactor::Core& core = engine_.core();
   const std::string& root = engine_.host().options().data_directory;
-  const std::string aside = fmt::format("{}/{}", root, deleted_folder(partition.uid()));
+  std::string aside = fmt::format("{}/{}", root, deleted_folder(partition.uid()));
   for (const auto& segment : partition.segments_) co_await close(*segment);
   auto moved = co_await file_system::rename(core, partition.directory(), aside);
-  if (!moved && moved.error() != Errc::kNotFound) co_return moved;
+  const bool no_room = !moved && moved.error() == Errc::kNoSpace;
+  // No room for another name: it is emptied where it stands, and its name stays taken until it has gone.
+  if (no_room) aside = partition.directory();
+  if (!moved && !no_room && moved.error() != Errc::kNotFound) co_return moved;
   auto synced = co_await file_system::sync_directory(core, root);
   if (!synced) co_return synced;
   auto removed = co_await remove_folder(core, aside);
@@ -185,13 +209,14 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
   reactor::Core& core = engine_.core();
   auto pin = co_await for_write(partition, segment, segment->size);
   if (!pin || segment->removed) co_return;
-  (void)co_await segment->file.truncate(segment->size);
+  if ((co_await segment->file.truncate(segment->size)).has_value()) segment->allocated = align_up(segment->size);
   const auto write_beside = [&core](std::string path, Bytes content) -> Task<void> {
     auto file = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
     if (!file) co_return;
     (void)co_await file->truncate(0);
-    (void)co_await file->write(0, content, 0, IoClass::kFileSystem);
+    const auto written = co_await file->write(0, content, 0, IoClass::kFileSystem);
     (void)co_await file->close();
+    if (!written) (void)co_await file_system::unlink(core, path);  // a full disk: nothing is better than a part
   };
   // Without one each life to come would walk over all headers again, and nothing would vouch for them.
   if (!segment->index_whole && partition.mode_ == Partition::Mode::kOpen)

@@ -35,8 +35,8 @@ class SegmentFiles {
     Segment* segment_ = nullptr;
   };
 
-  // The file, made durable with its directory if it is not there yet, and with room for `bytes`. kNoSpace and others:
-  // nothing is lost, try again later.
+  // The file, made durable with its directory if it is not there yet, and with room for `bytes`. What the segment owes
+  // comes out of the reserve if the disk is full. kNoSpace and others: nothing is lost, try again later.
   reactor::Task<reactor::Result<Pin>> for_write(Partition& partition, std::shared_ptr<Segment> segment, uint64_t bytes);
   // Reads whole blocks; short at the end of the file.
   reactor::Task<reactor::Result<uint64_t>> read(Partition& partition, Segment& segment, uint64_t position,
@@ -56,6 +56,7 @@ class SegmentFiles {
   reactor::Task<void> tidy(Partition& partition, std::shared_ptr<Segment> segment);
 
  private:
+  reactor::Task<reactor::Result<Pin>> make_place(Partition& partition, Segment& segment, uint64_t bytes);
   reactor::Task<reactor::Result<void>> open(Partition& partition, Segment& segment, uint16_t flags);
   reactor::Task<reactor::Result<void>> create_directory(Partition& partition);
   reactor::Task<void> shrink();

@@ -15,8 +15,10 @@ using reactor::Task;
 namespace {
 constexpr size_t kSlicesMax = 16;
 constexpr uint64_t kWriteBytesMax = 1024 * 1024;
-// After a full disk or the like: nothing is lost by waiting, appends are refused when the tail is full.
+// After an error that may pass: nothing is lost by waiting, appends are refused when the tail is full.
 constexpr reactor::Duration kRetryDelay = std::chrono::milliseconds(500);
+// A stop does not wait longer for room on a disk that is full: the journal has all that was acknowledged.
+constexpr uint32_t kTriesAtStop = 4;
 
 struct GatheredWrite : reactor::OperationAwaiter {
   using OperationAwaiter::OperationAwaiter;
@@ -62,13 +64,22 @@ Task<void> WriteBack::drain() {
 }
 
 Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce) {
-  for (;;) {
+  Errc told{};
+  for (uint32_t tries_at_stop = 0;;) {
     const Step step = co_await write_once(partition, bounce);
     if (step.progress) continue;
     if (step.error == Errc{} || partition.mode_ == Partition::Mode::kDeleting) break;
-    engine_.core().log(
-        reactor::LogLevel::kError, "storage.write_back_waits",
-        fmt::format("partition={}-{} error={}", partition.topic_name(), partition.partition(), to_string(step.error)));
+    if (std::exchange(told, step.error) != step.error) {
+      engine_.core().log(reactor::LogLevel::kError, "storage.write_back_waits",
+                         fmt::format("partition={}-{} error={}", partition.topic_name(), partition.partition(),
+                                     to_string(step.error)));
+    }
+    if (step.error == Errc::kNoSpace && engine_.stopping() && ++tries_at_stop > kTriesAtStop) {
+      reactor::fatal(
+          reactor::FatalReason::kDiskFullAtStop,
+          "the disk is full: what was acknowledged and is not in its place yet stays in the journal, and the "
+          "next start puts it there. Make room first");
+    }
     co_await engine_.core().sleep(kRetryDelay);
   }
   partition.write_back_partial_ = false;
@@ -120,6 +131,11 @@ Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes b
   op.flags = reactor::kWriteDurable;
   op.slices = op.pieces.data();
   const Result<uint64_t> written = co_await op;
+  // A file with holes, as a copy may have: no byte was written that is not in the journal too.
+  if (!written && written.error() == Errc::kNoSpace) {
+    (void)co_await engine_.take_from_reserve(0);
+    co_return Step{.error = Errc::kNoSpace};
+  }
   if (!written) {
     reactor::fatal(reactor::FatalReason::kDurableWriteFailed,
                    fmt::format("write-back of {}-{} failed: {}", partition.topic_name(), partition.partition(),

@@ -1,6 +1,7 @@
 // Moves durable bytes from memory to segment files, a few partitions at a time and one write per partition at a time:
 // when enough has gathered, when the tail's memory runs short, or when the journal wants its files back. A failed write
-// ends the process: the journal would be let go of for bytes that are nowhere. Owned by one core.
+// ends the process: the journal would be let go of for bytes that are nowhere. A full disk is waited for, but not by a
+// stop. Owned by one core.
 #pragma once
 #include <array>
 

@@ -38,6 +38,10 @@ constexpr uint64_t kOperationsPerLifeMax = 500;
 constexpr uint32_t kDeathsMax = 3;               // of one recovery after another
 constexpr uint64_t kRecoveriesAfterSigkill = 2;  // what is not durable then can be lost in more ways
 constexpr size_t kPoolBytes = size_t{1} << 20;
+// A disk that may be filled has room for the journals of a start, and up to so much more.
+constexpr uint64_t kNeverFull = uint64_t{1} << 40;
+constexpr uint64_t kJournalRoom = uint64_t{1} << 20;
+constexpr uint64_t kRoomMost = uint64_t{256} << 10;
 constexpr reactor::Duration kSettle = 2s;       // of simulated time
 constexpr reactor::Duration kPatience = 3600s;  // of simulated time: a life or recovery that takes longer hangs
 
@@ -48,6 +52,7 @@ struct Counts {
   uint64_t recrashes = 0;  // deaths inside a recovery
   uint64_t appends = 0;
   uint64_t truncations = 0;
+  uint64_t refused_on_full_disk = 0;
   uint64_t flips = 0;
   uint64_t repaired = 0;
   uint64_t refused = 0;
@@ -109,6 +114,13 @@ Moment draw_moment(std::mt19937_64& random, const Deaths& deaths) {
   return {.operation = 1 + below(random, deaths.operations)};
 }
 
+// Every fourth life has a disk that it may fill. Not a draw of the life's own: seeds keep their meaning.
+uint64_t draw_capacity(const Disk& disk, uint64_t seed) {
+  std::mt19937_64 random(~seed);
+  if (below(random, 4) != 0) return kNeverFull;
+  return disk.bytes_used() + kJournalRoom + below(random, kRoomMost);
+}
+
 // Ends the life of a host at operation `index`. What comes later in the same batch is not submitted before a power
 // loss.
 void end_life(Host& host, End end, uint64_t index) {
@@ -124,6 +136,8 @@ Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   const auto cores = static_cast<CoreId>(1 + below(random, kCoresMax));
   Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
   host.disk() = disk;
+  // A start with larger or more journals than before needs room for these.
+  if (host.disk().options().capacity_bytes < kNeverFull) host.disk().options().capacity_bytes += kJournalRoom;
   recovery.reader.options = tiny_options(random, cores);
   host.set_program(recovery.reader.program());
   Moment death;
@@ -214,6 +228,7 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   const auto cores = static_cast<CoreId>(1 + below(random, kCoresMax));
   Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
   host.disk() = disk;
+  host.disk().options().capacity_bytes = draw_capacity(host.disk(), seed);
   work.options = tiny_options(random, cores);
   work.steps_left = 20 + below(random, 300);
   work.closed = false;
@@ -270,6 +285,7 @@ std::optional<std::string> run_seed(uint64_t seed, const Settings& settings, Cou
   }
   counts.appends += work.appends;
   counts.truncations += work.truncations;
+  counts.refused_on_full_disk += work.refused_on_full_disk;
   return std::nullopt;
 }
 
@@ -297,6 +313,7 @@ std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Coun
   if (whole.failure) return whole.failure;
   if (auto wrong = compare(work.model, whole.reader.image, false)) return wrong;
   for (const std::string& path : host.disk().all_files()) {
+    if (path.ends_with("/.reserve")) continue;  // its bytes have no meaning
     const auto stat = host.disk().stat(path);
     for (uint64_t block = 0; stat && block < stat->size_bytes; block += reactor::kBlockBytes) {
       Disk rotten(host.disk());
@@ -344,8 +361,12 @@ int run(const Settings& settings, uint64_t first, uint64_t count) {
         "{} seeds: {} bits flipped: {} unaffected, {} repaired, {} partitions damaged and said so, {} stores refused\n",
         counts.seeds, counts.flips, counts.unaffected, counts.repaired, counts.damaged, counts.refused);
   } else {
-    fmt::print("{} seeds: {} lives, {} appends, {} truncations, {} crashes recovered, {} deaths inside recovery\n",
-               counts.seeds, counts.lives, counts.appends, counts.truncations, counts.crashes, counts.recrashes);
+    fmt::print(
+        "{} seeds: {} lives, {} appends, {} truncations, {} refused on a full disk, {} crashes recovered, {} deaths "
+        "inside "
+        "recovery\n",
+        counts.seeds, counts.lives, counts.appends, counts.truncations, counts.refused_on_full_disk, counts.crashes,
+        counts.recrashes);
   }
   fmt::print("{} passed, {} failed\n", counts.seeds - failed, failed);
   return failed == 0 ? 0 : 1;

@@ -125,7 +125,10 @@ class Driver {
     expected.topic_name = fmt::format("t{}", work_.next_id);
     storage::PartitionSpec spec{.topic_id = id, .topic_name = expected.topic_name, .config = tiny_log(work_.random)};
     auto created = co_await engine_.create_partition(std::move(spec));
-    if (!created) {
+    if (!created && created.error() == Errc::kNoSpace) {
+      ++work_.refused_on_full_disk;
+      work_.model.erase(id);
+    } else if (!created) {
       work_.fail(fmt::format("create: {}", to_string(created.error())));
     } else {
       expected.life = Life::kAlive;
@@ -178,7 +181,9 @@ class Driver {
     const int32_t last_epoch = partition.epochs().latest() ? partition.epochs().latest()->epoch : 0;
     const storage::AppendOptions options{.leader_epoch = std::max(epoch_, last_epoch), .from_client = true};
     auto appended = partition.append(bytes, options, {kWallClockMs});
-    if (!appended && appended.error() == Errc::kNoMemory) {
+    const bool no_room = !appended && (appended.error() == Errc::kNoMemory || appended.error() == Errc::kNoSpace);
+    if (no_room) {
+      if (appended.error() == Errc::kNoSpace) ++work_.refused_on_full_disk;
       co_await engine_.wait_for_room();
       co_return;
     }

@@ -27,6 +27,7 @@ struct Workload {
   std::optional<std::string> failure;
   uint64_t appends = 0;
   uint64_t truncations = 0;
+  uint64_t refused_on_full_disk = 0;
 
   void fail(std::string what) {
     if (!failure) failure = std::move(what);
