@@ -21,6 +21,9 @@ using storage::Placement;
 // Requests for a producer id that wait for the next block; a thousand ids per block, so more means that disk is stuck.
 constexpr size_t kProducerIdWaitersMax = 10'000;
 
+// How long a change waits for those before it. Clients wait for 30 s by default.
+constexpr reactor::Duration kTurnPatience = std::chrono::seconds(15);
+
 // What the rules let pass and the log did not.
 template <class Results>
 void refuse_all(Results& results, const Refusal& refusal) {
@@ -140,12 +143,21 @@ Task<void> Controller::reconcile() {
   incomplete_ = !(co_await create_partitions(std::move(incomplete))).empty();
 }
 
-// Only one change is decided at a time, and on an image that has all before it.
-Task<void> Controller::begin_change() {
-  co_await turn_.acquire(1);
-  if (!incomplete_) co_return;
+// Only one change is decided at a time, and on an image that has all before it. Refused: its turn did not come.
+Task<std::optional<Refusal>> Controller::begin_change() {
+  if (!co_await turn_.acquire_until(1, core_.now() + kTurnPatience)) {
+    co_return Refusal{ErrorCode::kRequestTimedOut, "changes before this one take too long: nothing was changed"};
+  }
+  if (!incomplete_) co_return std::nullopt;
   co_await reconcile();
   co_await publish({}, true);
+  co_return std::nullopt;
+}
+
+std::optional<Refusal> Controller::refuse_on_full_disk() const {
+  if (!broker_.engine().disk_full()) return std::nullopt;
+  return Refusal{ErrorCode::kKafkaStorageError,
+                 "the disk is full: delete topics, shorten their retention or make room on it"};
 }
 
 Task<void> Controller::end_change() {
@@ -162,6 +174,9 @@ Task<std::optional<Refusal>> Controller::commit(const std::vector<MetadataRecord
         ErrorCode::kPolicyViolation,
         fmt::format("the request changes too much at once ({} records, at most {} bytes of them): split it",
                     records.size(), kMetadataChangeBytesMax)};
+  }
+  if (!appended && appended.error() == Errc::kNoMemory) {
+    co_return Refusal{ErrorCode::kRequestTimedOut, "there was no room for the change in time: nothing was changed"};
   }
   if (!appended) {
     core_.log(reactor::LogLevel::kError, "metadata_change_failed",
@@ -266,27 +281,32 @@ Task<void> Controller::publish(std::vector<Uuid> changed, bool all_changed) {
 }
 
 Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request) {
-  co_await begin_change();
+  std::optional<Refusal> refusal = co_await begin_change();
+  const bool has_turn = !refusal;
   CreateTopicsOutcome outcome = broker::create_topics(image_, rules_, request);
   if (!outcome.records.empty()) {
-    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+    if (!refusal) refusal = refuse_on_full_disk();
+    if (!refusal) refusal = co_await commit(outcome.records);
+    if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
       const NotMade not_made = co_await make_partitions(created_by(outcome));
       for (CreateTopicResult& result : outcome.results) refuse_if(not_made, result.topic_id, result);
     }
   }
-  co_await end_change();
+  if (has_turn) co_await end_change();
   co_return outcome;
 }
 
 Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> topics) {
-  co_await begin_change();
+  std::optional<Refusal> refusal = co_await begin_change();
+  const bool has_turn = !refusal;
   DeleteTopicsOutcome outcome = broker::delete_topics(image_, rules_, topics);
   if (!outcome.records.empty()) {
     std::vector<Uuid> changed;
     std::vector<Placement::Key> partitions = partitions_of(image_, outcome, changed);
-    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+    if (!refusal) refusal = co_await commit(outcome.records);
+    if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
       co_await publish(std::move(changed), false);  // nobody is routed there any more
@@ -294,15 +314,18 @@ Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> top
       co_await spread_deleted_topics(broker_, engine_host_.cores(), outcome.deleted);
     }
   }
-  co_await end_change();
+  if (has_turn) co_await end_change();
   co_return outcome;
 }
 
 Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
-  co_await begin_change();
+  std::optional<Refusal> refusal = co_await begin_change();
+  const bool has_turn = !refusal;
   GrowTopicsOutcome outcome = broker::grow_topics(image_, rules_, request);
   if (!outcome.records.empty()) {
-    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+    if (!refusal) refusal = refuse_on_full_disk();
+    if (!refusal) refusal = co_await commit(outcome.records);
+    if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
       const NotMade not_made = co_await make_partitions(outcome.grown);
@@ -311,15 +334,17 @@ Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
       }
     }
   }
-  co_await end_change();
+  if (has_turn) co_await end_change();
   co_return outcome;
 }
 
 Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request) {
-  co_await begin_change();
+  std::optional<Refusal> refusal = co_await begin_change();
+  const bool has_turn = !refusal;
   AlterConfigsOutcome outcome = broker::alter_configs(image_, identity_.node_id, broker_.options().given, request);
   if (!outcome.records.empty()) {
-    if (const std::optional<Refusal> refusal = co_await commit(outcome.records)) {
+    if (!refusal) refusal = co_await commit(outcome.records);
+    if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
       if (outcome.brokers) {
@@ -329,7 +354,7 @@ Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request)
       co_await publish(outcome.topics, outcome.brokers);  // the settings of every topic hang on the broker's
     }
   }
-  co_await end_change();
+  if (has_turn) co_await end_change();
   co_return outcome;
 }
 
@@ -365,9 +390,11 @@ void Controller::take_answers(ProducerIdAllocator::Output& out) {
 }
 
 Task<void> Controller::persist_producer_ids(ProducerIdsRecord record) {
-  co_await begin_change();
-  const std::optional<Refusal> refusal = co_await commit({record});
-  co_await end_change();
+  std::optional<Refusal> refusal = co_await begin_change();
+  if (!refusal) {
+    refusal = co_await commit({record});
+    co_await end_change();
+  }
   ProducerIdAllocator::Output out;
   refusal ? producer_ids_->persist_failed(out) : producer_ids_->persisted(out);
   take_answers(out);

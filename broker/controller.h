@@ -32,7 +32,9 @@ class Controller {
   // between the two) and publishes the first snapshot. On error `failure` says what is wrong.
   reactor::Task<reactor::Result<void>> load(std::string& failure);
 
-  // Durable, on all cores, and usable when these return. One change at a time, in order of call.
+  // Durable, on all cores, and usable when these return. One change at a time, in order of call; one whose turn does
+  // not come in time is refused (REQUEST_TIMED_OUT). On a full disk nothing is made or grown (KAFKA_STORAGE_ERROR);
+  // all else goes on.
   reactor::Task<CreateTopicsOutcome> create_topics(CreateTopicsRequest request);
   reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics);
   reactor::Task<GrowTopicsOutcome> grow_topics(GrowTopicsRequest request);
@@ -51,7 +53,8 @@ class Controller {
 
   reactor::Task<reactor::Result<void>> register_broker();
   reactor::Task<void> reconcile();
-  reactor::Task<void> begin_change();
+  reactor::Task<std::optional<Refusal>> begin_change();
+  std::optional<Refusal> refuse_on_full_disk() const;
   reactor::Task<void> end_change();
   reactor::Task<std::optional<Refusal>> commit(const std::vector<MetadataRecord>& records);
   // By topic: why partitions of it could not be made.

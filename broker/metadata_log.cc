@@ -119,10 +119,11 @@ Task<Result<void>> MetadataLog::append(const std::vector<MetadataRecord>& record
 
 // Returns the batch's first offset.
 Task<Result<int64_t>> MetadataLog::append_batch(storage::Bytes batch) {
+  const reactor::Instant deadline = engine_.core().now() + kMetadataRoomPatience;
   for (;;) {
     Result<storage::AppendResult> appended =
         partition_->append(batch, {.leader_epoch = 0, .from_client = false}, engine_.core().wall_now());
-    if (!appended && appended.error() == Errc::kNoMemory) {
+    if (!appended && appended.error() == Errc::kNoMemory && engine_.core().now() < deadline) {
       co_await engine_.wait_for_room();
       continue;
     }
@@ -145,7 +146,8 @@ Task<Result<int64_t>> MetadataLog::append_batch(storage::Bytes batch) {
 }
 
 bool MetadataLog::wants_snapshot() const {
-  return trusted_ && partition_->size_bytes() > kMetadataLogBytesKept + 4 * snapshot_bytes_;
+  // It frees space in the end, but takes some first.
+  return trusted_ && !engine_.disk_full() && partition_->size_bytes() > kMetadataLogBytesKept + 4 * snapshot_bytes_;
 }
 
 Task<Result<void>> MetadataLog::write_snapshot(const MetadataImage& image) {

@@ -17,6 +17,9 @@ inline constexpr size_t kMetadataChangeBytesMax = size_t{8} << 20;
 // The log is replaced by a snapshot of the image when it holds this much, and four times the last snapshot.
 inline constexpr uint64_t kMetadataLogBytesKept = uint64_t{1} << 20;
 
+// How long an append waits for room in the memory of logs. Clients wait for 30 s by default.
+inline constexpr reactor::Duration kMetadataRoomPatience = std::chrono::seconds(10);
+
 // Core 0. One append at a time: the caller takes turns.
 class MetadataLog {
  public:
@@ -31,9 +34,10 @@ class MetadataLog {
   reactor::Task<reactor::Result<void>> replay(MetadataImage& image, std::string& why);
 
   // Appends one change and returns when it is durable. kRecordTooLarge: above kMetadataChangeBytesMax, or above half of
-  // the engine's tail; nothing was written. Any error after which trusted() is false: whether the change will be in the
-  // log after a restart is not known, and no later append is taken (kDamaged), for it would be decided on an image that
-  // may lack this one: a topic created twice, say, which no replay accepts.
+  // the engine's tail; kNoMemory: there was no room within kMetadataRoomPatience; kNoSpace: the disk is full and what
+  // is kept back for changes is used up; nothing was written. Any error after which trusted() is false: whether the
+  // change will be in the log after a restart is not known, and no later append is taken (kDamaged), for it would be
+  // decided on an image that may lack this one: a topic created twice, say, which no replay accepts.
   reactor::Task<reactor::Result<void>> append(const std::vector<MetadataRecord>& records);
   bool trusted() const { return trusted_; }
 

@@ -228,6 +228,44 @@ TEST(Semaphore, LargeRequestIsNotOvertaken) {
   semaphore.release(9);
 }
 
+TEST(Semaphore, WhoWaitedLongEnoughLeavesAndLetsOthersPass) {
+  OneCore host;
+  Semaphore semaphore(host.core, 10);
+  std::vector<std::pair<int, bool>> got;
+  auto take = [&](int id, uint64_t units, Duration patience) -> Task<void> {
+    const bool had = co_await semaphore.acquire_until(units, host.core.now() + patience);
+    got.emplace_back(id, had);
+  };
+  ASSERT_TRUE(semaphore.try_acquire(6));
+  host.core.scope().spawn(take(1, 8, 10ms));
+  host.core.scope().spawn(take(2, 4, 1s));
+  host.turns();
+  EXPECT_TRUE(got.empty()) << "the large one stands in front";
+  host.advance(20ms);
+  host.turns();
+  EXPECT_EQ(got, (std::vector<std::pair<int, bool>>{{1, false}, {2, true}}));
+  EXPECT_EQ(semaphore.available(), 0U);
+  host.advance(2s);
+  EXPECT_EQ(got.size(), 2U) << "a deadline after that changes nothing";
+  semaphore.release(10);
+}
+
+TEST(Semaphore, UnitsThatComeWithTheDeadlineAreNotLost) {
+  OneCore host;
+  Semaphore semaphore(host.core, 1);
+  std::vector<bool> got;
+  auto take = [&]() -> Task<void> { got.push_back(co_await semaphore.acquire_until(1, host.core.now() + 10ms)); };
+  ASSERT_TRUE(semaphore.try_acquire(1));
+  host.core.scope().spawn(take());
+  host.turns();
+  semaphore.release(1);  // it has them, and runs with the turn in which its time is up
+  host.advance(10ms);
+  host.turns();
+  EXPECT_EQ(got, (std::vector{true}));
+  EXPECT_EQ(semaphore.available(), 0U);
+  semaphore.release(1);
+}
+
 TEST(Queue, BoundedAndDrainsAfterClose) {
   OneCore host;
   Queue<int> queue(host.core, 2);

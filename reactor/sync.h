@@ -62,6 +62,18 @@ class Event {
 
 // Counts units of something limited (bytes, slots). acquire() is FIFO: a large request is not overtaken by small ones.
 class Semaphore {
+  struct Waiter : ResumeLater {
+    explicit Waiter(uint64_t wanted) : units(wanted) {}
+    uint64_t units;
+    bool granted = false;  // it has them and is about to run
+  };
+  struct Deadline : Timer {
+    using Timer::Timer;
+    Semaphore* semaphore = nullptr;
+    Waiter* waiter = nullptr;
+    bool fired = false;
+  };
+
  public:
   Semaphore(Core& core, uint64_t units) : core_(core), free_(units), total_(units) {}
   uint64_t available() const { return free_; }
@@ -75,34 +87,64 @@ class Semaphore {
   }
   // `units` must not exceed total(): it would wait for ever.
   auto acquire(uint64_t units) {
-    struct Awaiter : ResumeLater {
+    struct Awaiter : Waiter {
       Semaphore& semaphore;
-      uint64_t units;
-      Awaiter(Semaphore& of, uint64_t count) : semaphore(of), units(count) {}
+      Awaiter(Semaphore& of, uint64_t count) : Waiter(count), semaphore(of) {}
       bool await_ready() { return semaphore.try_acquire(units); }
-      void await_suspend(std::coroutine_handle<> parent) {
-        CHECK(units <= semaphore.total_);
-        frame = parent;
-        semaphore.waiters_.push_back(*this);
-      }
+      void await_suspend(std::coroutine_handle<> parent) { semaphore.enqueue(*this, parent); }
       void await_resume() {}
     };
     return Awaiter(*this, units);
   }
+  // The same until `deadline`: false if it came first, and nothing was acquired.
+  auto acquire_until(uint64_t units, Instant deadline) {
+    struct Awaiter : Waiter {
+      Semaphore& semaphore;
+      Instant at;
+      Deadline timer;
+      Awaiter(Semaphore& of, uint64_t count, Instant until)
+          : Waiter(count), semaphore(of), at(until), timer(of.core_) {}
+      bool await_ready() { return semaphore.try_acquire(units); }
+      void await_suspend(std::coroutine_handle<> parent) {
+        semaphore.enqueue(*this, parent);
+        timer.semaphore = &semaphore;
+        timer.waiter = this;
+        timer.arm(at, [](Timer& ended) {
+          auto& self = static_cast<Deadline&>(ended);
+          if (self.waiter->granted) return;
+          self.fired = true;
+          self.waiter->unlink();
+          self.semaphore->serve();  // who stood behind it may want less
+          self.waiter->frame.resume();
+        });
+      }
+      bool await_resume() { return !timer.fired; }
+    };
+    return Awaiter(*this, units, deadline);
+  }
   void release(uint64_t units) {
     free_ += units;
     CHECK(free_ <= total_);
-    using Waiter = decltype(acquire(0));
+    serve();
+  }
+
+ private:
+  void enqueue(Waiter& waiter, std::coroutine_handle<> parent) {
+    CHECK(waiter.units <= total_);
+    waiter.frame = parent;
+    waiters_.push_back(waiter);
+  }
+  void serve() {
     while (!waiters_.empty()) {
       auto& waiter = static_cast<Waiter&>(static_cast<ResumeLater&>(waiters_.front()));
       if (waiter.units > free_) return;
       free_ -= waiter.units;
+      waiter.granted = true;
       waiter.unlink();
       core_.schedule(waiter);
     }
   }
 
- private:
   Core& core_;
   uint64_t free_;
   uint64_t total_;

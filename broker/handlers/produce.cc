@@ -94,7 +94,10 @@ Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& par
 Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   OperationGate::Use use(there.operations());
   RecycledVector<storage::Partition*> partitions(share.entries.size(), nullptr);
-  co_await there.append_turn().acquire(1);
+  if (!co_await there.append_turn().acquire_until(1, deadline)) {
+    for (Entry* entry : share.entries) entry->error = ErrorCode::kRequestTimedOut;
+    co_return;
+  }
   for (size_t i = 0; i < share.entries.size(); ++i) {
     Entry& entry = *share.entries[i];
     partitions[i] = there.engine().find(entry.topic->id.bytes, entry.asked->index);

@@ -62,15 +62,14 @@ void stat_path(Op& op) {
   out.identity = status.st_ino ^ (uint64_t{status.st_dev} << 48);
 }
 
-// What a file system keeps back for the superuser is there for a process of the superuser.
+// Without what the file system keeps back for the superuser and for itself.
 void stat_space(Op& op) {
   struct statvfs status{};
   finish(op, ::statvfs(op.path, &status));
   if (op.result < 0) return;
-  const uint64_t blocks = ::geteuid() == 0 ? status.f_bfree : status.f_bavail;
   auto& out = *static_cast<SpaceStat*>(op.out);
   out.total_bytes = uint64_t{status.f_blocks} * status.f_frsize;
-  out.available_bytes = blocks * status.f_frsize;
+  out.available_bytes = uint64_t{status.f_bavail} * status.f_frsize;
 }
 
 }  // namespace
