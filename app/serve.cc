@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 
 #include "app/cli/cli.h"
 #include "app/memory_plan.h"
@@ -20,6 +21,11 @@ namespace uring = reactor::uring;
 
 constexpr int kExitStopped = 0;
 constexpr int kExitCannotStart = 2;
+constexpr int kExitEndedAtOnce = 3;
+
+// Of each core's share of the disk space that is kept back: what it may accept before new files are made for it, which
+// takes some milliseconds each. A small file system has less (storage/space_reserve.h).
+constexpr uint64_t kReserveBytesPerCore = uint64_t{128} << 20;
 
 // A broker that cannot take this many connections is set up wrongly.
 constexpr uint32_t kConnectionsLeast = 1000;
@@ -141,6 +147,7 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
   options.engine.open_files_max = plan.open_files_per_core;
   options.engine.tail_bytes_max = plan.tail_bytes;
   options.engine.cache_bytes_max = plan.cache_bytes;
+  options.engine.reserve_bytes_max = kReserveBytesPerCore;
   options.fetch_memory_bytes = plan.fetch_bytes;
   options.connection.frame_bytes_max = static_cast<size_t>(config.max_request_bytes);
   options.connection.idle_timeout = milliseconds(config.connection_idle_milliseconds);
@@ -213,8 +220,14 @@ int serve(const BrokerConfig& config) {
                          [&signals] { signals.wake(); });
   if (!running) return cannot_start(running.error());
   say(fmt::format("io io_uring profile={}", uring::to_string((*running)->profile())));
-  const std::string signal = signals.wait();
-  if (!signal.empty()) {
+  bool stopping = false;
+  for (std::string signal = signals.wait(); !signal.empty(); signal = signals.wait()) {
+    if (stopping) {
+      // No less safe than SIGKILL: what was acknowledged is in the journal.
+      fmt::print(stderr, "posthaste: {} again: ended at once\n", signal);
+      std::_Exit(kExitEndedAtOnce);
+    }
+    stopping = true;
     say(fmt::format("stopping signal={}", signal));
     (*running)->request_stop();
   }

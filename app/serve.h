@@ -10,8 +10,9 @@ namespace posthaste::app {
 broker::BrokerOptions make_broker_options(const BrokerConfig& config, const MemoryPlan& plan, uint16_t cores,
                                           const std::string& host_name);
 
-// Runs until SIGTERM or SIGINT, then stops in order. Exit codes: 0 stopped as asked; 2 it cannot start (one line on
-// standard error says why and what to do); those of reactor::FatalReason.
+// Runs until SIGTERM or SIGINT, then stops in order; a second one ends it at once, as SIGKILL would. Exit codes: 0
+// stopped as asked; 2 it cannot start (one line on standard error says why and what to do); 3 ended at once; those of
+// reactor::FatalReason.
 int serve(const BrokerConfig& config);
 
 }  // namespace posthaste::app

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -81,6 +82,20 @@ def on_one_folder(folder):
             finally:
                 member.terminate()
                 member.wait(TIMEOUT_SECONDS)
+        with step("a second signal ends it at once"):
+            broker.process.send_signal(signal.SIGSTOP)  # so that both are there before it acts on the first
+            broker.process.send_signal(signal.SIGTERM)
+            broker.process.send_signal(signal.SIGINT)
+            broker.process.send_signal(signal.SIGCONT)
+            expect_equal(broker.process.wait(TIMEOUT_SECONDS), 3, "exit code")
+            broker.start()
+        with step("a data folder that is removed while it is served ends the process"):
+            moved = folder.with_name(folder.name + "-moved")
+            folder.rename(moved)
+            expect_equal(broker.process.wait(TIMEOUT_SECONDS), 75, "exit code")
+            expect(str(folder) in broker.log_path.read_text(), "the folder is not named")
+            moved.rename(folder)
+            broker.start()
         with step("SIGKILL and restart"):
             broker.kill()
             broker.start()
