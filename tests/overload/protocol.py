@@ -40,11 +40,11 @@ def _string(text):
     return struct.pack(">h", len(text)) + text.encode()
 
 
-def batch(value):
-    """A batch with one record of this value."""
+def batch(value, time_ms=1000):
+    """A batch with one record of this value and time."""
     record = b"\0" + _varint(0) + _varint(0) + _varint(-1) + _varint(len(value)) + value + _varint(0)
     record = _varint(len(record)) + record
-    rest = struct.pack(">hiqqqhii", 0, 0, 1000, 1000, -1, -1, -1, 1) + record
+    rest = struct.pack(">hiqqqhii", 0, 0, time_ms, time_ms, -1, -1, -1, 1) + record
     return struct.pack(">qiibI", 0, 9 + len(rest), -1, 2, crc32c(rest)) + rest
 
 
