@@ -42,6 +42,16 @@ uint64_t request_bytes(const BrokerConfig& config, const Means& means, uint64_t 
   return std::min(most, std::max(static_cast<uint64_t>(config.queued_request_bytes) / means.cores, largest));
 }
 
+// What is created grows until somebody deletes it, so each kind has its own part and never takes from load.
+void plan_created(const Means& means, uint64_t share, MemoryPlan& plan) {
+  plan.group_bytes = share / 2;
+  plan.wait_bytes = share / 16;
+  plan.session_bytes = share / 16;
+  plan.topic_bytes = share / 2 * means.cores;
+  plan.created_bytes = plan.topic_bytes + means.cores * (plan.group_bytes + plan.wait_bytes + plan.session_bytes);
+  plan.partitions_max = plan.topic_bytes / kPartitionBytes;
+}
+
 void plan_connections(const Means& means, MemoryPlan& plan) {
   const storage::EngineOptions files;
   const uint64_t always = means.cores * (files.journal_files + kDescriptorsPerCore) + kDescriptorsOfProcess;
@@ -72,6 +82,7 @@ MemoryPlan plan_memory(const BrokerConfig& config, const Means& means) {
   plan.fetch_bytes = share / 4;
   plan.core_bytes = share * means.cores;
   plan.fixed_bytes = kFixedBytes + kFixedBytesPerCore * means.cores;
+  plan_created(means, share, plan);
   plan_connections(means, plan);
   const uint64_t connections =
       std::min<uint64_t>(plan.connections_possible, static_cast<uint64_t>(config.max_connections));
@@ -82,10 +93,13 @@ MemoryPlan plan_memory(const BrokerConfig& config, const Means& means) {
 std::string describe_memory(const MemoryPlan& plan, uint16_t cores) {
   const auto mib = [](uint64_t bytes) { return bytes / kMiB; };
   return fmt::format(
-      "budget_mib={} cores_mib={} connections_mib={} fixed_mib={} of_each_core: pool_mib={} requests_mib={} "
-      "small_requests_mib={} answers_mib={} cores={}",
-      mib(plan.budget_bytes()), mib(plan.core_bytes), mib(plan.connection_bytes), mib(plan.fixed_bytes),
-      mib(plan.pool_bytes), mib(plan.request_bytes), mib(plan.small_request_bytes), mib(plan.answer_bytes), cores);
+      "budget_mib={} cores_mib={} connections_mib={} topics_mib={} groups_mib={} waiting_mib={} sessions_mib={} "
+      "fixed_mib={} of_each_core: pool_mib={} requests_mib={} small_requests_mib={} answers_mib={} cores={} "
+      "partitions_max={}",
+      mib(plan.budget_bytes()), mib(plan.core_bytes), mib(plan.connection_bytes), mib(plan.topic_bytes),
+      mib(plan.group_bytes * cores), mib(plan.wait_bytes * cores), mib(plan.session_bytes * cores),
+      mib(plan.fixed_bytes), mib(plan.pool_bytes), mib(plan.request_bytes), mib(plan.small_request_bytes),
+      mib(plan.answer_bytes), cores, plan.partitions_max);
 }
 
 }  // namespace posthaste::app

@@ -1,6 +1,6 @@
 // How the memory and the file descriptors of a broker are dealt out at its start: every term of the sum that its memory
-// stays under. A pure computation; serve.cc asks the machine and applies it. What is not in it: what the cluster holds
-// (topics, partitions, groups, fetch sessions), which grows with what is created, not with load.
+// stays under: what load takes, and what is created (topics, groups, fetch sessions). A pure computation; serve.cc asks
+// the machine and applies it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -26,12 +26,20 @@ struct MemoryPlan {
   uint64_t tail_bytes = 0;
   uint64_t cache_bytes = 0;
   uint64_t fetch_bytes = 0;  // of tails and cache, what answers may lease
+  // Of each core, too, beside what load takes:
+  uint64_t group_bytes = 0;    // groups, members, committed offsets
+  uint64_t wait_bytes = 0;     // what requests keep while they wait
+  uint64_t session_bytes = 0;  // fetch sessions
 
   // Of the process.
   uint64_t core_bytes = 0;        // of all cores together
   uint64_t fixed_bytes = 0;       // code, rings, receive buffers, stacks, the allocator's slack
   uint64_t connection_bytes = 0;  // all connections that are possible, at what a busy one takes
-  uint64_t budget_bytes() const { return core_bytes + fixed_bytes + connection_bytes; }
+  uint64_t topic_bytes = 0;       // topics and partitions, on all cores
+  uint64_t created_bytes = 0;     // topics, and of all cores groups, waiting requests and sessions
+  uint64_t budget_bytes() const { return core_bytes + fixed_bytes + connection_bytes + created_bytes; }
+  // Above this many partitions a topic is refused.
+  size_t partitions_max = 0;
 
   uint32_t connections_possible = 0;
   uint64_t descriptors_for_files = 0;
@@ -43,6 +51,10 @@ struct MemoryPlan {
 // What a connection takes when it is busy: its coroutines, bytes that arrived too early, lists of pieces to send. An
 // idle one takes about half (docs/performance.md).
 inline constexpr uint64_t kConnectionBytes = uint64_t{8} << 10;
+
+// What a topic of one partition takes, measured with 50,000 of them: its image, which several snapshots have, its
+// place, its log and what that log knows of its producers.
+inline constexpr uint64_t kPartitionBytes = uint64_t{5} << 10;
 
 MemoryPlan plan_memory(const BrokerConfig& config, const Means& means);
 

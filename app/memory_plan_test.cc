@@ -84,7 +84,17 @@ TEST(MemoryPlan, TheBudgetCountsTheConnectionsThatMayBe) {
   config.max_connections = 1000;
   const MemoryPlan plan = plan_memory(config, kSmall);
   EXPECT_EQ(plan.connection_bytes, 1000 * kConnectionBytes);
-  EXPECT_EQ(plan.budget_bytes(), plan.core_bytes + plan.fixed_bytes + plan.connection_bytes);
+  EXPECT_EQ(plan.budget_bytes(), plan.core_bytes + plan.fixed_bytes + plan.connection_bytes + plan.created_bytes);
+}
+
+TEST(MemoryPlan, AMachineOfAFewGigabytesHoldsWhatIsAskedOfIt) {
+  const Means means = {.memory_bytes = 4096 * kMiB, .descriptors = 20'000, .cores = 2};
+  const MemoryPlan plan = plan_memory({}, means);
+  EXPECT_GE(plan.partitions_max, 50'000U);
+  constexpr uint64_t kOffset = 144;  // broker/groups: an offset without metadata
+  constexpr uint64_t kGroup = 900;   // and a group without members, with one topic
+  EXPECT_GE(plan.group_bytes * means.cores, 1'000'000 * kOffset + 100'000 * kGroup);
+  EXPECT_LT(plan.budget_bytes(), means.memory_bytes / 2) << "the page cache is the reader's";
 }
 
 }  // namespace

@@ -149,6 +149,12 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
   options.engine.cache_bytes_max = plan.cache_bytes;
   options.engine.reserve_bytes_max = kReserveBytesPerCore;
   options.fetch_memory_bytes = plan.fetch_bytes;
+  options.wait_memory_bytes = plan.wait_bytes;
+  options.fetch_session_bytes = plan.session_bytes;
+  options.group_memory_bytes = plan.group_bytes;
+  // What one member may say is a small part of what all may.
+  options.group.max_request_bytes = plan.group_bytes / 16;
+  options.topics.max_partitions = plan.partitions_max;
   options.connection.frame_bytes_max = static_cast<size_t>(config.max_request_bytes);
   options.connection.idle_timeout = milliseconds(config.connection_idle_milliseconds);
   options.connections_possible = plan.connections_possible;

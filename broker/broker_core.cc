@@ -24,6 +24,11 @@ constexpr reactor::Duration kRoomWordInterval = std::chrono::seconds(1);
 
 CoreId core_of(RequestToken token) { return static_cast<CoreId>(token >> kTokenCoreShift); }
 
+FetchSessionLimits session_limits(Core& core, const BrokerOptions& options) {
+  return {.sessions = options.fetch_sessions / static_cast<uint32_t>(core.core_count()),
+          .partitions = static_cast<uint32_t>(options.fetch_session_bytes / kFetchSessionPartitionBytes)};
+}
+
 Task<Response> refuse(net::CloseReason reason) { co_return Response::closing(reason); }
 
 }  // namespace
@@ -39,14 +44,15 @@ BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& option
       host_(host),
       options_(options),
       engine_(engine),
-      groups_(core, options.group,
+      groups_(core, options.group, options.group_memory_bytes,
               [this](RequestToken token, GroupResponse response) { send_group_answer(token, std::move(response)); }),
       append_turn_(core, 1),
       fetch_memory_(core, options.fetch_memory_bytes),
       operations_(core),
       fetch_waits_(*this),
-      fetch_sessions_({.sessions = options.fetch_sessions / static_cast<uint32_t>(core.core_count())}, core.id(),
-                      static_cast<uint32_t>(core.core_count())),
+      fetch_sessions_(session_limits(core, options), core.id(), static_cast<uint32_t>(core.core_count())),
+      wait_memory_(options.wait_memory_bytes),
+      auto_creation_turn_(core, 1),
       maintenance_over_(core),
       scope_(core) {}
 

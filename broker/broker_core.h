@@ -12,6 +12,7 @@
 #include "broker/fetch_waits.h"
 #include "broker/group_service.h"
 #include "broker/options.h"
+#include "broker/wait_memory.h"
 #include "net/request.h"
 #include "storage/engine.h"
 
@@ -82,6 +83,10 @@ class BrokerCore final : public net::RequestHandler {
   OperationGate& operations() { return operations_; }
   FetchWaits& fetch_waits() { return fetch_waits_; }
   FetchSessions& fetch_sessions() { return fetch_sessions_; }
+  WaitMemory& wait_memory() { return wait_memory_; }
+  // Topics that questions of this core's clients create, one question at a time (handlers/cluster.cc).
+  reactor::Semaphore& auto_creation_turn() { return auto_creation_turn_; }
+  uint32_t& auto_creations() { return auto_creations_; }
   uint64_t next_rotation() { return rotation_++; }
 
   // Asks the coordinator of partition `index` of __consumer_offsets on core `owner`, which calls `make` there. Nothing
@@ -125,6 +130,9 @@ class BrokerCore final : public net::RequestHandler {
   OperationGate operations_;
   FetchWaits fetch_waits_;
   FetchSessions fetch_sessions_;
+  WaitMemory wait_memory_;
+  reactor::Semaphore auto_creation_turn_;
+  uint32_t auto_creations_ = 0;  // that have the turn or wait for it
   uint64_t rotation_ = 0;
   uint64_t next_group_call_ = 1;
   std::map<RequestToken, GroupCall*> group_calls_;

@@ -14,13 +14,13 @@ namespace {
 constexpr int32_t kInitialEpoch = 0;  // start a session
 constexpr int32_t kFinalEpoch = -1;   // no session, or the end of one
 
+}  // namespace
+
 size_t partitions_of(const FetchRequest& request) {
   size_t count = 0;
   for (const auto& topic : request.topics) count += topic.partitions.size();
   return count;
 }
-
-}  // namespace
 
 void FetchSession::update(const FetchRequest& request) {
   for (const auto& topic : request.topics) {

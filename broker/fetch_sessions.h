@@ -75,8 +75,13 @@ class FetchSession {
 
 struct FetchSessionLimits {
   uint32_t sessions = 1000;         // max.incremental.fetch.session.cache.slots
-  uint32_t partitions = 1'000'000;  // ours: of all sessions together, some 200 bytes each
+  uint32_t partitions = 1'000'000;  // ours: of all sessions together, kFetchSessionPartitionBytes each
 };
+// An entry of a session with its node and a name that is not short.
+inline constexpr uint64_t kFetchSessionPartitionBytes = 256;
+
+// That a request names, as often as it does.
+size_t partitions_of(const net::kafka::FetchRequest& request);
 
 // What a request is to read, and what it left behind.
 struct FetchContext {

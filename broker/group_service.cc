@@ -35,13 +35,15 @@ storage::Bytes flatten(const storage::ReadResult& read) {
 }  // namespace
 
 GroupPartition::GroupPartition(reactor::Core& core, storage::Engine& engine, storage::Partition& log,
-                               int32_t leader_epoch, const GroupConfig& config, const AnswerSink& answer)
+                               int32_t leader_epoch, const GroupConfig& config, GroupMemory& memory,
+                               const AnswerSink& answer)
     : core_(core),
       engine_(engine),
       log_(log),
       leader_epoch_(leader_epoch),
       answer_(answer),
-      coordinator_(config),
+      memory_(memory),
+      coordinator_(config, memory),
       tick_(core),
       scope_(core) {
   report_.owner = this;
@@ -93,6 +95,12 @@ Task<void> GroupPartition::load() {
     co_return;
   }
   if (resigned_) co_return;
+  if (memory_.held() > memory_.limit()) {
+    core_.log(reactor::LogLevel::kWarning, "groups_above_their_memory",
+              fmt::format("held_mib={} limit_mib={} consequence=\"no new groups, members and offsets\" remedy=\"delete "
+                          "groups, or set posthaste.memory.bytes higher\"",
+                          memory_.held() >> 20, memory_.limit() >> 20));
+  }
   GroupOutput out;
   coordinator_.finish_load(now(), out);
   drive(out);
@@ -138,6 +146,11 @@ void GroupPartition::drive(GroupOutput& out) {
     scope_.spawn(write_queued());
   }
   for (GroupMessage& message : out.messages) answer_(message.token, std::move(message.response));
+  if (const auto refused = memory_.refused_to_tell(core_.now())) {
+    core_.log(
+        reactor::LogLevel::kWarning, "group_memory_full",
+        fmt::format("refused={} held_mib={} limit_mib={}", *refused, memory_.held() >> 20, memory_.limit() >> 20));
+  }
   rearm();
 }
 
@@ -217,13 +230,13 @@ Task<void> GroupPartition::stop() {
   report_.unlink();
 }
 
-GroupService::GroupService(reactor::Core& core, const GroupConfig& config, AnswerSink answer)
-    : core_(core), config_(config), answer_(std::move(answer)), scope_(core) {}
+GroupService::GroupService(reactor::Core& core, const GroupConfig& config, uint64_t memory_bytes, AnswerSink answer)
+    : core_(core), config_(config), memory_(memory_bytes), answer_(std::move(answer)), scope_(core) {}
 
 void GroupService::add(int32_t index, storage::Engine& engine, storage::Partition& log, int32_t leader_epoch) {
   auto& slot = partitions_[index];
   if (slot != nullptr) return;
-  slot = std::make_unique<GroupPartition>(core_, engine, log, leader_epoch, config_, answer_);
+  slot = std::make_unique<GroupPartition>(core_, engine, log, leader_epoch, config_, memory_, answer_);
   scope_.spawn(slot->load());
 }
 

@@ -26,7 +26,7 @@ using AnswerSink = std::function<void(RequestToken token, GroupResponse response
 class GroupPartition {
  public:
   GroupPartition(reactor::Core& core, storage::Engine& engine, storage::Partition& log, int32_t leader_epoch,
-                 const GroupConfig& config, const AnswerSink& answer);
+                 const GroupConfig& config, GroupMemory& memory, const AnswerSink& answer);
   GroupPartition(const GroupPartition&) = delete;
   GroupPartition& operator=(const GroupPartition&) = delete;
 
@@ -69,6 +69,7 @@ class GroupPartition {
   storage::Partition& log_;
   int32_t leader_epoch_;
   const AnswerSink& answer_;
+  GroupMemory& memory_;
   GroupCoordinator coordinator_;
   std::list<GroupPersist> queued_;
   std::list<InFlight> in_flight_;
@@ -82,12 +83,14 @@ class GroupPartition {
 // The coordinators of one core, by partition of __consumer_offsets.
 class GroupService {
  public:
-  GroupService(reactor::Core& core, const GroupConfig& config, AnswerSink answer);
+  // `memory_bytes`: of all coordinators of this core together.
+  GroupService(reactor::Core& core, const GroupConfig& config, uint64_t memory_bytes, AnswerSink answer);
 
   // Starts the coordinator of partition `index`, whose log this core owns; it loads in the background.
   void add(int32_t index, storage::Engine& engine, storage::Partition& log, int32_t leader_epoch);
   // Null if this core does not coordinate that partition.
   GroupPartition* find(int32_t index);
+  const GroupMemory& memory() const { return memory_; }
   void for_each(const std::function<void(int32_t index, GroupPartition&)>& visit);
   // Nobody waits afterwards; must be awaited before the service goes away.
   reactor::Task<void> stop();
@@ -95,6 +98,7 @@ class GroupService {
  private:
   reactor::Core& core_;
   GroupConfig config_;
+  GroupMemory memory_;
   AnswerSink answer_;
   std::map<int32_t, std::unique_ptr<GroupPartition>> partitions_;
   reactor::TaskScope scope_;

@@ -44,6 +44,11 @@ struct BrokerOptions {
   // Of answers to Fetch that are being made or sent by one core. One answer takes at most a quarter of it (but always
   // its first batch), so that a few readers of old data cannot pin all memory (WS D).
   uint64_t fetch_memory_bytes = uint64_t{16} << 20;
+  // Of each core, what requests keep while they wait (long polls of many partitions), and sessions of fetches.
+  uint64_t wait_memory_bytes = uint64_t{8} << 20;
+  uint64_t fetch_session_bytes = uint64_t{8} << 20;
+  // Of each core: groups, their members and committed offsets.
+  uint64_t group_memory_bytes = uint64_t{64} << 20;
   reactor::Duration retention_check_interval = std::chrono::minutes(5);  // log.retention.check.interval.ms
 };
 

@@ -67,14 +67,44 @@ JoinResponse failed_join(const JoinResponse& planned, ErrorCode error) {
 
 }  // namespace
 
-GroupCoordinator::GroupCoordinator(const GroupConfig& config) : config_(config) {}
+GroupCoordinator::GroupCoordinator(const GroupConfig& config, GroupMemory& memory) : config_(config), memory_(memory) {}
+
+GroupCoordinator::~GroupCoordinator() { forget_all(); }
+
+void GroupCoordinator::forget_all() {
+  for (auto& [id, group] : groups_) memory_.change(group.charged_bytes, 0);
+  for (InFlight& flight : in_flight_) memory_.change(flight.charged_bytes, 0);
+  groups_.clear();
+  timers_.clear();
+  in_flight_.clear();
+  waiting_deletes_.clear();
+}
+
+void GroupCoordinator::recharge(Group& group) { memory_.change(group.charged_bytes, group.bytes()); }
+
+uint64_t GroupCoordinator::bytes() const {
+  uint64_t bytes = 0;
+  for (const InFlight& flight : in_flight_) bytes += flight.charged_bytes;
+  for (const auto& [id, group] : groups_) {
+    bytes += bytes_of_new_group(id);
+    for (const auto& [member_id, member] : group.members) bytes += bytes_of_member(member);
+    for (const auto& [member_id, deadline] : group.pending_members) bytes += bytes_of_pending_member(member_id);
+    for (const auto& [topic, partitions] : group.offsets) {
+      bytes += bytes_of_new_topic(topic) + partitions.size() * bytes_of_new_offset();
+      for (const auto& [index, slot] : partitions) {
+        if (slot.committed) bytes += bytes_of_text(slot.committed->metadata);
+      }
+    }
+  }
+  return bytes;
+}
 
 // --- Loading and resigning -------------------------------------------------------------------------------------------
 
 void GroupCoordinator::begin_load() {
   CHECK(phase_ != Phase::kActive, "resign before loading again");
   CHECK(groups_.empty() || phase_ == Phase::kLoading, "groups left over");
-  groups_.clear();
+  forget_all();
   phase_ = Phase::kLoading;
 }
 
@@ -84,9 +114,11 @@ Result<void> GroupCoordinator::replay(std::string_view key, std::optional<std::s
   if (const auto* group_key = std::get_if<GroupMetadataKey>(&decoded)) {
     if (value) return replay_group(group_key->group, *value);
     if (Group* group = find(group_key->group)) {
-      auto offsets = std::move(group->offsets);
-      *group = Group(group_key->group);
-      group->offsets = std::move(offsets);
+      Group bare(group_key->group);
+      bare.take_offsets(*group);
+      bare.charged_bytes = group->charged_bytes;
+      *group = std::move(bare);
+      recharge(*group);
     }
     return {};
   }
@@ -136,8 +168,10 @@ Result<void> GroupCoordinator::replay_group(const std::string& group_id, std::st
   loaded.state_since_known = record.current_state_timestamp >= 0;
   loaded.persisted = true;
   Group& group = groups_.try_emplace(group_id, group_id).first->second;
-  loaded.offsets = std::move(group.offsets);
+  loaded.take_offsets(group);
+  loaded.charged_bytes = group.charged_bytes;
   group = std::move(loaded);
+  recharge(group);
   return {};
 }
 
@@ -192,10 +226,7 @@ void GroupCoordinator::resign(GroupOutput& out) {
     }
     out.messages.push_back({token, kNoPersist, std::move(waiting.response)});
   }
-  groups_.clear();
-  timers_.clear();
-  in_flight_.clear();
-  waiting_deletes_.clear();
+  forget_all();
   next_expiry_check_ = Instant::never();
   phase_ = Phase::kResigned;
 }
@@ -204,6 +235,7 @@ void GroupCoordinator::erase(Group& group) {
   if (group.scheduled != Instant::never()) timers_.erase({group.scheduled, group.id});
   const auto found = groups_.find(group.id);
   CHECK(found != groups_.end() && &found->second == &group, "group {} is not ours", group.id);
+  memory_.change(group.charged_bytes, 0);
   groups_.erase(found);
 }
 
@@ -225,6 +257,7 @@ void GroupCoordinator::tick(GroupTime now, GroupOutput& out) {
     CHECK(group != nullptr, "a timer of a group that is gone");
     expire(*group, now, out);
     rearm(*group);
+    recharge(*group);
   }
 }
 
@@ -232,9 +265,15 @@ void GroupCoordinator::tick(GroupTime now, GroupOutput& out) {
 
 PersistId GroupCoordinator::persist(std::vector<GroupLogRecord> records, Continuation then, GroupOutput& out) {
   const PersistId id = next_persist_id_++;
-  for (const GroupLogRecord& record : records) note_write(record, true);
+  uint64_t bytes = 0;
+  for (const GroupLogRecord& record : records) {
+    note_write(record, true);
+    bytes += sizeof(record) + bytes_of_text(record.key) + (record.value ? bytes_of_text(*record.value) : 0);
+  }
   out.persists.push_back({id, records});
   in_flight_.push_back({id, std::move(records), std::move(then)});
+  // Once here, once with the writer, and about as much in what is done then.
+  memory_.change(in_flight_.back().charged_bytes, 3 * bytes);
   return id;
 }
 
@@ -260,19 +299,17 @@ void GroupCoordinator::note_write(const GroupLogRecord& record, bool begins) {
   if (key == nullptr) return;
   Group* group = find(key->group);
   CHECK(group != nullptr, "group {} went away under a write", key->group);
-  auto& partitions = group->offsets[key->topic];
-  OffsetSlot& slot = partitions[key->partition];
+  OffsetSlot& slot = group->slot(key->topic, key->partition);
   if (begins) {
     ++slot.writes_in_flight;
     ++group->offset_writes_in_flight;
-    return;
+  } else {
+    CHECK(slot.writes_in_flight > 0, "write of {} {}-{} was not noted", key->group, key->topic, key->partition);
+    --slot.writes_in_flight;
+    --group->offset_writes_in_flight;
+    group->drop_if_unused(key->topic, key->partition);
   }
-  CHECK(slot.writes_in_flight > 0, "write of {} {}-{} was not noted", key->group, key->topic, key->partition);
-  --slot.writes_in_flight;
-  --group->offset_writes_in_flight;
-  if (slot.committed || slot.writes_in_flight > 0) return;
-  partitions.erase(key->partition);
-  if (partitions.empty()) group->offsets.erase(key->topic);
+  recharge(*group);
 }
 
 void GroupCoordinator::apply(const GroupLogRecord& record) {
@@ -294,18 +331,10 @@ void GroupCoordinator::apply(const GroupLogRecord& record) {
 }
 
 void GroupCoordinator::apply_offset(Group& group, const OffsetCommitKey& key, std::optional<OffsetCommitValue> value) {
-  if (value) {
-    group.offsets[key.topic][key.partition].committed = std::move(value);
-    return;
-  }
-  const auto topic = group.offsets.find(key.topic);
-  if (topic == group.offsets.end()) return;
-  const auto slot = topic->second.find(key.partition);
-  if (slot == topic->second.end()) return;
-  slot->second.committed.reset();
-  if (slot->second.writes_in_flight > 0) return;
-  topic->second.erase(slot);
-  if (topic->second.empty()) group.offsets.erase(topic);
+  const bool is_offset = value.has_value();
+  group.set_offset(group.slot(key.topic, key.partition), std::move(value));
+  if (!is_offset) group.drop_if_unused(key.topic, key.partition);
+  recharge(group);
 }
 
 void GroupCoordinator::persisted(PersistId id, GroupTime now, GroupOutput& out) {
@@ -323,6 +352,7 @@ void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupT
   CHECK(id == in_flight_.front().id, "persist {} reported before {}", id, in_flight_.front().id);
   InFlight done = std::move(in_flight_.front());
   in_flight_.pop_front();
+  memory_.change(done.charged_bytes, 0);
   for (const GroupLogRecord& record : done.records) {
     if (!failed) apply(record);
     note_write(record, false);
@@ -331,6 +361,7 @@ void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupT
   const PersistId waited_for = failed ? kNoPersist : id;
   if (auto* stored = std::get_if<AssignmentStored>(&done.then)) {
     assignment_stored(*stored, id, error, now, out);
+    if (Group* group = find(stored->group_id)) recharge(*group);
   } else if (auto* replaced = std::get_if<StaticMemberStored>(&done.then)) {
     JoinResponse response = failed ? failed_join(replaced->response, error) : std::move(replaced->response);
     out.messages.push_back({replaced->token, waited_for, std::move(response)});
@@ -359,7 +390,7 @@ void GroupCoordinator::delete_group(Group& group, std::optional<RequestToken> to
   }
   tombstones.push_back({encode(GroupMetadataKey{group.id}), std::nullopt});
   group.state = GroupState::kDead;  // not transition(): state_since must survive a failed write
-  group.pending_members.clear();
+  group.clear_pending();
   persist_in_pieces(std::move(tombstones), GroupDeleted{group.id, token}, out);
 }
 

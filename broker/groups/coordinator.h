@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "broker/groups/group.h"
+#include "broker/groups/group_memory.h"
 #include "broker/groups/records.h"
 #include "broker/groups/types.h"
 #include "reactor/result.h"
@@ -30,7 +31,11 @@ namespace posthaste::broker {
 // this call or a later one. No function fails; what is wrong with a request is in its answer.
 class GroupCoordinator {
  public:
-  explicit GroupCoordinator(const GroupConfig& config);
+  // `memory`: of all coordinators of the core; outlives this.
+  GroupCoordinator(const GroupConfig& config, GroupMemory& memory);
+  GroupCoordinator(const GroupCoordinator&) = delete;
+  GroupCoordinator& operator=(const GroupCoordinator&) = delete;
+  ~GroupCoordinator();
 
   // --- Loading -------------------------------------------------------------------------------------------------------
 
@@ -89,6 +94,8 @@ class GroupCoordinator {
   size_t waiting_count() const;
   // Persists not reported yet.
   size_t persists_in_flight() const { return in_flight_.size(); }
+  // What all of this should have counted in the memory, counted anew; slow.
+  uint64_t bytes() const;
 
  private:
   enum class Phase : uint8_t { kLoading, kActive, kResigned };
@@ -122,6 +129,7 @@ class GroupCoordinator {
     PersistId id = kNoPersist;
     std::vector<GroupLogRecord> records;
     Continuation then;
+    uint64_t charged_bytes = 0;
   };
 
   using Groups = std::map<std::string, Group, std::less<>>;
@@ -131,6 +139,8 @@ class GroupCoordinator {
   Group* find(std::string_view group_id);
   const Group* find(std::string_view group_id) const;
   Group* find_or_create(const std::string& group_id);
+  void recharge(Group& group);
+  bool admits(const Group* group, const JoinRequest& request);
   void join_unknown(Group& group, RequestToken token, JoinRequest& request, GroupTime now, GroupOutput& out);
   void join_known(Group& group, RequestToken token, JoinRequest& request, GroupTime now, GroupOutput& out);
   void add_member(Group& group, std::string member_id, RequestToken token, JoinRequest& request, GroupTime now,
@@ -154,7 +164,7 @@ class GroupCoordinator {
   void join_phase_timed_out(Group& group, GroupTime now, GroupOutput& out);
   void complete_join(Group& group, GroupTime now, GroupOutput& out);
   void fail_waiting_syncs(Group& group, ErrorCode error, GroupTime now, GroupOutput& out);
-  void store_assignment(Group& group, const SyncRequest& request, GroupOutput& out);
+  void store_assignment(Group& group, const SyncRequest& request, GroupTime now, GroupOutput& out);
   void assignment_stored(const AssignmentStored& done, PersistId id, ErrorCode error, GroupTime now, GroupOutput& out);
   void restart_session(Group& group, Member& member, GroupTime now);
   void arm(Group& group, reactor::Instant at);
@@ -162,6 +172,7 @@ class GroupCoordinator {
   void expire(Group& group, GroupTime now, GroupOutput& out);
 
   // Offsets (coordinator_offsets.cc).
+  class NewBytes;
   ErrorCode check_commit(const Group* group, const OffsetCommitRequest& request) const;
   ErrorCode check_offset_delete(std::string_view group_id) const;
   void expire_offsets(GroupTime now, GroupOutput& out);
@@ -186,7 +197,10 @@ class GroupCoordinator {
     size_t missing = 0;
   };
 
+  void forget_all();
+
   GroupConfig config_;
+  GroupMemory& memory_;
   Phase phase_ = Phase::kLoading;
   Groups groups_;
   // (when, group id): at most one entry per group, at Group::scheduled.

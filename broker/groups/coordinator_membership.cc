@@ -89,7 +89,20 @@ const Group* GroupCoordinator::find(std::string_view group_id) const {
 Group* GroupCoordinator::find_or_create(const std::string& group_id) {
   if (Group* group = find(group_id)) return group;
   if (groups_.size() >= config_.max_groups) return nullptr;
-  return &groups_.try_emplace(group_id, group_id).first->second;
+  Group& group = groups_.try_emplace(group_id, group_id).first->second;
+  recharge(group);
+  return &group;
+}
+
+// Whether there is room for what a join adds: a group, a member, or more metadata of one that is there. Who joins again
+// and says no more than before always has it.
+bool GroupCoordinator::admits(const Group* group, const JoinRequest& request) {
+  const uint64_t bytes = bytes_of_member(request);
+  if (bytes > config_.max_request_bytes) return memory_.refuse();
+  const Member* before = group == nullptr ? nullptr : group->find_member(request.member_id);
+  const uint64_t has = before == nullptr ? 0 : bytes_of_member(*before) - bytes_of_text(before->assignment);
+  const uint64_t more = bytes > has ? bytes - has : 0;
+  return memory_.admits(more + (group == nullptr ? bytes_of_new_group(request.group_id) : 0));
 }
 
 void GroupCoordinator::join(RequestToken token, JoinRequest request, GroupTime now, GroupOutput& out) {
@@ -109,13 +122,15 @@ void GroupCoordinator::join(RequestToken token, JoinRequest request, GroupTime n
   if (group == nullptr && (request.protocol_type.empty() || request.protocols.empty())) {
     return refuse(ErrorCode::kInconsistentGroupProtocol, request.member_id);
   }
+  if (!admits(group, request)) return refuse(ErrorCode::kGroupMaxSizeReached, request.member_id);
   if (group == nullptr) group = find_or_create(request.group_id);
   if (group == nullptr || group->state == GroupState::kDead) {
     return refuse(ErrorCode::kCoordinatorNotAvailable, request.member_id);
   }
   if (!accepts_one_more(*group, request.member_id, static_cast<size_t>(std::max(config_.max_group_size, 1)),
                         config_.max_pending_members)) {
-    group->pending_members.erase(request.member_id);
+    group->erase_pending(request.member_id);
+    recharge(*group);
     return refuse(ErrorCode::kGroupMaxSizeReached, "");
   }
   if (!group->supports(request.protocol_type, request.protocols)) {
@@ -126,6 +141,7 @@ void GroupCoordinator::join(RequestToken token, JoinRequest request, GroupTime n
   } else {
     join_known(*group, token, request, now, out);
   }
+  recharge(*group);
 }
 
 void GroupCoordinator::join_unknown(Group& group, RequestToken token, JoinRequest& request, GroupTime now,
@@ -147,7 +163,7 @@ void GroupCoordinator::join_unknown(Group& group, RequestToken token, JoinReques
   }
   if (!request.require_known_member_id) return add_member(group, std::move(member_id), token, request, now, out);
   const reactor::Instant deadline = now.monotonic + milliseconds(request.session_timeout_ms);
-  group.pending_members[member_id] = deadline;
+  group.add_pending(member_id, deadline);
   arm(group, deadline);
   out.messages.push_back({token, kNoPersist, join_error(ErrorCode::kMemberIdRequired, std::move(member_id))});
 }
@@ -246,8 +262,7 @@ void GroupCoordinator::replace_static_member(Group& group, Member& old, const st
   }
   Member& member = group.replace_id(old_id, member_id);
   group.update_protocols(member, std::move(request.protocols));
-  member.client_id = request.client_id;
-  member.client_host = request.client_host;
+  group.set_client(member, request.client_id, request.client_host);
   member.session_timeout_ms = request.session_timeout_ms;
   member.rebalance_timeout_ms = request.rebalance_timeout_ms;
   restart_session(group, member, now);
@@ -348,7 +363,7 @@ void GroupCoordinator::leave(RequestToken token, const LeaveRequest& request, Gr
     }
     if (group != nullptr && group->pending_members.contains(member_id)) {
       error = leaving.group_instance_id ? ErrorCode::kUnknownMemberId : ErrorCode::kNone;
-      if (error == ErrorCode::kNone) forgotten = group->pending_members.erase(member_id) > 0;
+      if (error == ErrorCode::kNone) forgotten = group->erase_pending(member_id);
     } else if (group != nullptr && !member_id.empty()) {
       error = check_member(*group, member_id, leaving.group_instance_id);
       if (error == ErrorCode::kNone) {
@@ -364,6 +379,7 @@ void GroupCoordinator::leave(RequestToken token, const LeaveRequest& request, Gr
   } else if (forgotten) {
     try_complete_join(*group, now, out);
   }
+  if (group != nullptr) recharge(*group);
   out.messages.push_back({token, kNoPersist, std::move(response)});
 }
 
@@ -401,7 +417,7 @@ void GroupCoordinator::members_left(Group& group, GroupTime now, GroupOutput& ou
 
 void GroupCoordinator::remove_pending_member(Group& group, const std::string& member_id, GroupTime now,
                                              GroupOutput& out) {
-  group.pending_members.erase(member_id);
+  group.erase_pending(member_id);
   if (group.state == GroupState::kPreparingRebalance) try_complete_join(group, now, out);
 }
 

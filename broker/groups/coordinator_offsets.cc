@@ -72,6 +72,35 @@ ErrorCode GroupCoordinator::check_commit(const Group* group, const OffsetCommitR
   return ErrorCode::kNone;
 }
 
+// What offsets of one topic take that are not there yet, or whose metadata grows.
+class GroupCoordinator::NewBytes {
+ public:
+  NewBytes(const Group* group, const std::string& topic) {
+    const auto found = group == nullptr ? Topics::const_iterator() : group->offsets.find(topic);
+    if (group != nullptr && found != group->offsets.end()) known_ = &found->second;
+    if (known_ == nullptr) bytes_ = bytes_of_new_topic(topic);
+  }
+  void add(int32_t partition, const OffsetCommitValue& value) {
+    const uint64_t text = bytes_of_text(value.metadata);
+    const auto slot = known_ == nullptr ? Partitions::const_iterator() : known_->find(partition);
+    if (known_ == nullptr || slot == known_->end()) {
+      bytes_ += bytes_of_new_offset() + text;
+    } else {
+      const uint64_t before = slot->second.committed ? bytes_of_text(slot->second.committed->metadata) : 0;
+      bytes_ += text > before ? text - before : 0;
+    }
+    ++offsets_;
+  }
+  uint64_t bytes() const { return offsets_ == 0 ? 0 : bytes_; }
+
+ private:
+  using Topics = decltype(Group::offsets);
+  using Partitions = Topics::mapped_type;
+  const Partitions* known_ = nullptr;
+  uint64_t bytes_ = 0;
+  size_t offsets_ = 0;
+};
+
 void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequest& request, GroupTime now,
                                       GroupOutput& out) {
   const auto refuse = [&](ErrorCode error) { out.messages.push_back({token, kNoPersist, answer_all(request, error)}); };
@@ -85,9 +114,11 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
 
   OffsetCommitResponse response = answer_all(request, ErrorCode::kNone);
   std::vector<GroupLogRecord> records;
+  uint64_t more = group == nullptr ? bytes_of_new_group(request.group_id) : 0;
   const auto metadata_limit = static_cast<size_t>(std::max(config_.offset_metadata_max_bytes, 0));
   for (size_t t = 0; t < request.topics.size(); ++t) {
     const OffsetCommitRequest::Topic& topic = request.topics[t];
+    NewBytes new_bytes(group, topic.name);
     for (size_t p = 0; p < topic.partitions.size(); ++p) {
       const OffsetCommitRequest::Partition& partition = topic.partitions[p];
       if (topic.name.size() > kLongestTopicName) {
@@ -107,14 +138,18 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
         value.expire_timestamp =
             request.retention_ms > INT64_MAX - now.wall.value ? INT64_MAX : now.wall.value + request.retention_ms;
       }
+      new_bytes.add(partition.index, value);
       records.push_back({encode(OffsetCommitKey{request.group_id, topic.name, partition.index}), encode(value)});
     }
+    more += new_bytes.bytes();
   }
   if (reactor::planted(reactor::Bug::kCommittedOffsetLost) && records.size() > 1) records.pop_back();
   if (records.empty()) {
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
   }
+  // Only what is new is refused: who read on can always say how far.
+  if (!memory_.admits(more)) return refuse(ErrorCode::kCoordinatorNotAvailable);
   if (find_or_create(request.group_id) == nullptr) return refuse(ErrorCode::kCoordinatorNotAvailable);
   persist(std::move(records), CommitStored{token, std::move(response)}, out);
 }

@@ -456,7 +456,8 @@ TEST(GroupLoad, AnswersWhileLoadingAndAfterResigning) {
 }
 
 TEST(GroupLoad, SkipsWhatItCannotRead) {
-  GroupCoordinator coordinator{GroupConfig{}};
+  GroupMemory memory;
+  GroupCoordinator coordinator{GroupConfig{}, memory};
   EXPECT_EQ(coordinator.replay(std::string("\x00\x03\x00\x01g", 5), "x").error(), Errc::kUnsupported);
   EXPECT_EQ(coordinator.replay("", "x").error(), Errc::kTruncated);
   const std::string key = encode(OffsetCommitKey{"g", "t", 0});

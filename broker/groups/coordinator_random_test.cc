@@ -265,6 +265,7 @@ class RandomRun {
   }
 
   void check() {
+    EXPECT_EQ(driver_.memory.held(), driver_.coordinator.bytes());
     for (; seen_ < driver_.next_token; ++seen_) unanswered_.insert(seen_);
     std::vector<RequestToken> done;
     for (const RequestToken token : unanswered_) {

@@ -212,15 +212,25 @@ void GroupCoordinator::sync(RequestToken token, const SyncRequest& request, Grou
       // A repeated request of the leader waits for the first one's record: two assignments of one generation would
       // leave it to chance which of them the log and which the members have.
       if (group->is_leader(member.member_id) && !group->assignment_in_flight) {
-        store_assignment(*group, request, out);
+        store_assignment(*group, request, now, out);
       }
       break;
   }
   group->pending_sync.erase(request.member_id);
   if (group->pending_sync.empty()) group->sync_deadline = Instant::never();
+  recharge(*group);
 }
 
-void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request, GroupOutput& out) {
+void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request, GroupTime now, GroupOutput& out) {
+  uint64_t bytes = 0;
+  for (const SyncRequest::Assignment& entry : request.assignments) bytes += bytes_of_text(entry.assignment);
+  const bool too_large = bytes > config_.max_request_bytes;
+  if (too_large || !memory_.admits(bytes)) {
+    // As when the record could not be written: everybody joins again.
+    const ErrorCode error = too_large ? ErrorCode::kUnknownServerError : ErrorCode::kCoordinatorNotAvailable;
+    fail_waiting_syncs(group, error, now, out);
+    return prepare_rebalance(group, now, out);
+  }
   std::map<std::string, std::string> assignments;
   for (const SyncRequest::Assignment& entry : request.assignments) {
     if (group.find_member(entry.member_id) != nullptr) assignments[entry.member_id] = entry.assignment;
@@ -246,9 +256,9 @@ void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId
   group->transition(GroupState::kStable, now.wall);
   for (auto& [member_id, member] : group->members) {
     const auto assigned = done.assignments.find(member_id);
-    member.assignment = assigned == done.assignments.end() ? std::string() : assigned->second;
+    group->assign(member, assigned == done.assignments.end() ? std::string() : assigned->second);
     if (reactor::planted(reactor::Bug::kPartitionHandedTwice) && !done.assignments.empty()) {
-      member.assignment = done.assignments.begin()->second;
+      group->assign(member, done.assignments.begin()->second);
     }
     if (const auto waiting = std::exchange(member.waiting_sync, std::nullopt)) {
       out.messages.push_back({*waiting, id, sync_answer(*group, member)});
@@ -259,7 +269,7 @@ void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId
 
 void GroupCoordinator::fail_waiting_syncs(Group& group, ErrorCode error, GroupTime now, GroupOutput& out) {
   for (auto& [member_id, member] : group.members) {
-    member.assignment.clear();
+    group.assign(member, {});
     if (const auto waiting = std::exchange(member.waiting_sync, std::nullopt)) {
       out.messages.push_back({*waiting, kNoPersist, sync_error(error)});
       restart_session(group, member, now);

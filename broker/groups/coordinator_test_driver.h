@@ -16,7 +16,8 @@ namespace posthaste::broker {
 
 class GroupTestDriver {
  public:
-  explicit GroupTestDriver(const GroupConfig& config = {}) : coordinator(config) {
+  explicit GroupTestDriver(const GroupConfig& config = {}, uint64_t memory_bytes = UINT64_MAX)
+      : memory(memory_bytes), coordinator(config, memory) {
     now.monotonic = {1'000'000'000};
     now.wall = {1'700'000'000'000};
     GroupOutput out;
@@ -24,6 +25,7 @@ class GroupTestDriver {
     take(std::move(out));
   }
 
+  GroupMemory memory;
   GroupCoordinator coordinator;
   GroupTime now;
   std::vector<GroupLogRecord> log;     // what is durable

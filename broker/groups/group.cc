@@ -24,6 +24,67 @@ std::string_view to_string(GroupState state) noexcept {
   return "Unknown";
 }
 
+namespace {
+
+// What the allocator adds to a block, and what a node of a map or set has besides its value.
+constexpr uint64_t kBlockBytes = 16;
+constexpr uint64_t kNodeBytes = 32 + kBlockBytes;
+
+template <class Map>
+constexpr uint64_t node_bytes() {
+  return kNodeBytes + sizeof(typename Map::value_type);
+}
+
+uint64_t member_bytes(std::string_view member_id, const std::optional<std::string>& instance_id,
+                      std::string_view client_id, std::string_view client_host,
+                      std::span<const GroupProtocol> protocols) {
+  uint64_t bytes = node_bytes<decltype(Group::members)>() + node_bytes<decltype(Group::pending_sync)>() +
+                   3 * bytes_of_text(member_id) + bytes_of_text(client_id) + bytes_of_text(client_host);
+  if (instance_id) {
+    bytes += node_bytes<decltype(Group::static_members)>() + 2 * bytes_of_text(*instance_id) + bytes_of_text(member_id);
+  }
+  for (const GroupProtocol& protocol : protocols) {
+    bytes += sizeof(GroupProtocol) + bytes_of_text(protocol.name) + bytes_of_text(protocol.metadata);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+uint64_t bytes_of_text(std::string_view text) {
+  constexpr size_t kInside = 15;  // of a std::string object
+  return text.size() <= kInside ? 0 : text.size() + 1 + kBlockBytes;
+}
+
+// The id stands in the member, as the key, and among those that have not synced.
+uint64_t bytes_of_member(const Member& member) {
+  return member_bytes(member.member_id, member.group_instance_id, member.client_id, member.client_host,
+                      member.protocols) +
+         bytes_of_text(member.assignment);
+}
+
+uint64_t bytes_of_member(const JoinRequest& request) {
+  return member_bytes(request.member_id, request.group_instance_id, request.client_id, request.client_host,
+                      request.protocols);
+}
+
+// Its id stands in it, as the key, and at its timer.
+uint64_t bytes_of_new_group(std::string_view group_id) {
+  using Groups = std::map<std::string, Group>;
+  using Timers = std::set<std::pair<reactor::Instant, std::string>>;
+  return node_bytes<Groups>() + node_bytes<Timers>() + 3 * bytes_of_text(group_id);
+}
+
+uint64_t bytes_of_pending_member(std::string_view member_id) {
+  return node_bytes<decltype(Group::pending_members)>() + bytes_of_text(member_id);
+}
+
+uint64_t bytes_of_new_offset() { return node_bytes<decltype(Group::offsets)::mapped_type>(); }
+
+uint64_t bytes_of_new_topic(std::string_view topic) {
+  return node_bytes<decltype(Group::offsets)>() + bytes_of_text(topic);
+}
+
 std::string_view Member::metadata_for(std::string_view protocol) const {
   const auto found = std::ranges::find(protocols, protocol, &GroupProtocol::name);
   return found == protocols.end() ? std::string_view() : found->metadata;
@@ -65,7 +126,8 @@ Member& Group::add(Member member, const std::string& type) {
   member.join_order = next_join_order_++;
   if (!leader) leader = member.member_id;
   if (member.group_instance_id) static_members[*member.group_instance_id] = member.member_id;
-  pending_members.erase(member.member_id);
+  erase_pending(member.member_id);
+  member_bytes_ += bytes_of_member(member);
   count_protocols(member, 1);
   const std::string key = member.member_id;
   const auto [at, inserted] = members.emplace(key, std::move(member));
@@ -78,6 +140,7 @@ void Group::remove(const std::string& member_id) {
   const auto found = members.find(member_id);
   CHECK(found != members.end(), "no member {} in group {}", member_id, id);
   Member& member = found->second;
+  member_bytes_ -= bytes_of_member(member);
   count_protocols(member, -1);
   if (member.waiting_join) --joins_waiting_;
   if (member.group_instance_id) {
@@ -93,15 +156,81 @@ void Group::remove(const std::string& member_id) {
 
 void Group::update_protocols(Member& member, std::vector<GroupProtocol> protocols) {
   count_protocols(member, -1);
+  member_bytes_ -= bytes_of_member(member);
   member.protocols = std::move(protocols);
+  member_bytes_ += bytes_of_member(member);
   count_protocols(member, 1);
 }
+
+void Group::assign(Member& member, std::string assignment) {
+  member_bytes_ -= bytes_of_member(member);
+  member.assignment = std::move(assignment);
+  member_bytes_ += bytes_of_member(member);
+}
+
+void Group::set_client(Member& member, std::string client_id, std::string client_host) {
+  member_bytes_ -= bytes_of_member(member);
+  member.client_id = std::move(client_id);
+  member.client_host = std::move(client_host);
+  member_bytes_ += bytes_of_member(member);
+}
+
+void Group::add_pending(const std::string& member_id, reactor::Instant deadline) {
+  const bool added = pending_members.insert_or_assign(member_id, deadline).second;
+  if (added) member_bytes_ += bytes_of_pending_member(member_id);
+}
+
+bool Group::erase_pending(const std::string& member_id) {
+  if (pending_members.erase(member_id) == 0) return false;
+  member_bytes_ -= bytes_of_pending_member(member_id);
+  return true;
+}
+
+void Group::clear_pending() {
+  for (const auto& [member_id, deadline] : pending_members) member_bytes_ -= bytes_of_pending_member(member_id);
+  pending_members.clear();
+}
+
+OffsetSlot& Group::slot(const std::string& topic, int32_t partition) {
+  const auto [at, is_new_topic] = offsets.try_emplace(topic);
+  if (is_new_topic) offset_bytes_ += bytes_of_new_topic(topic);
+  const auto [found, is_new] = at->second.try_emplace(partition);
+  if (is_new) offset_bytes_ += bytes_of_new_offset();
+  return found->second;
+}
+
+void Group::set_offset(OffsetSlot& slot, std::optional<OffsetCommitValue> value) {
+  if (slot.committed) offset_bytes_ -= bytes_of_text(slot.committed->metadata);
+  slot.committed = std::move(value);
+  if (slot.committed) offset_bytes_ += bytes_of_text(slot.committed->metadata);
+}
+
+void Group::drop_if_unused(const std::string& topic, int32_t partition) {
+  const auto at = offsets.find(topic);
+  if (at == offsets.end()) return;
+  const auto found = at->second.find(partition);
+  if (found == at->second.end() || found->second.committed || found->second.writes_in_flight > 0) return;
+  at->second.erase(found);
+  offset_bytes_ -= bytes_of_new_offset();
+  if (!at->second.empty()) return;
+  offset_bytes_ -= bytes_of_new_topic(topic);
+  offsets.erase(at);
+}
+
+void Group::take_offsets(Group& other) {
+  offsets = std::exchange(other.offsets, {});
+  offset_bytes_ = std::exchange(other.offset_bytes_, 0);
+}
+
+uint64_t Group::bytes() const { return bytes_of_new_group(id) + member_bytes_ + offset_bytes_; }
 
 Member& Group::replace_id(const std::string& old_id, const std::string& new_id) {
   auto node = members.extract(old_id);
   CHECK(!node.empty(), "no member {} in group {}", old_id, id);
+  member_bytes_ -= bytes_of_member(node.mapped());
   node.key() = new_id;
   node.mapped().member_id = new_id;
+  member_bytes_ += bytes_of_member(node.mapped());
   if (is_leader(old_id)) leader = new_id;
   if (node.mapped().group_instance_id) static_members[*node.mapped().group_instance_id] = new_id;
   if (pending_sync.erase(old_id) > 0) pending_sync.insert(new_id);

@@ -49,8 +49,20 @@ struct OffsetSlot {
   uint32_t writes_in_flight = 0;
 };
 
-// Plain data with consistent helpers. Touch `members` only through add/remove/update/replace: they keep the protocol
-// counts, the leader, the static index and the count of waiting joins right.
+// Of one group, member and so on: what it takes in memory, with the nodes and blocks of the containers that hold it.
+uint64_t bytes_of_member(const Member& member);
+// The same of one that is not there yet: without an assignment, and with the id that it asks for.
+uint64_t bytes_of_member(const JoinRequest& request);
+uint64_t bytes_of_new_group(std::string_view group_id);
+uint64_t bytes_of_pending_member(std::string_view member_id);
+uint64_t bytes_of_new_offset();
+uint64_t bytes_of_new_topic(std::string_view topic);
+// Of text behind its string object.
+uint64_t bytes_of_text(std::string_view text);
+
+// Plain data with consistent helpers. Touch `members` only through add/remove/update/replace/assign, `offsets` only
+// through slot/set_offset/drop_if_unused, `pending_members` through its own: they keep the protocol counts, the leader,
+// the static index, the count of waiting joins and bytes() right.
 class Group {
  public:
   explicit Group(std::string group_id) : id(std::move(group_id)) {}
@@ -79,6 +91,7 @@ class Group {
   bool persisted = false;             // the log holds a GroupMetadata record for it
   std::map<std::string, std::map<int32_t, OffsetSlot>, std::less<>> offsets;
   uint32_t offset_writes_in_flight = 0;
+  uint64_t charged_bytes = 0;                              // of bytes(), what the coordinator has counted
   reactor::Instant scheduled = reactor::Instant::never();  // its entry in the coordinator's timers
 
   void transition(GroupState to, reactor::WallMillis at);
@@ -91,6 +104,22 @@ class Group {
   Member& add(Member member, const std::string& type);
   void remove(const std::string& member_id);
   void update_protocols(Member& member, std::vector<GroupProtocol> protocols);
+  void assign(Member& member, std::string assignment);
+  void set_client(Member& member, std::string client_id, std::string client_host);
+  void add_pending(const std::string& member_id, reactor::Instant deadline);
+  bool erase_pending(const std::string& member_id);
+  void clear_pending();
+
+  // The place of a committed offset, made if there is none.
+  OffsetSlot& slot(const std::string& topic, int32_t partition);
+  void set_offset(OffsetSlot& slot, std::optional<OffsetCommitValue> value);
+  // A place without an offset and without a write on its way is no more.
+  void drop_if_unused(const std::string& topic, int32_t partition);
+  // The offsets of `other`, which has none afterwards.
+  void take_offsets(Group& other);
+
+  // All that this group takes in memory.
+  uint64_t bytes() const;
   // Gives the static member `old_id` the id `new_id` (leadership, static index and pending sync follow).
   Member& replace_id(const std::string& old_id, const std::string& new_id);
 
@@ -125,6 +154,8 @@ class Group {
 
   std::map<std::string, size_t, std::less<>> protocol_counts_;
   size_t joins_waiting_ = 0;
+  uint64_t member_bytes_ = 0;  // pending ones, too
+  uint64_t offset_bytes_ = 0;
   uint64_t next_join_order_ = 0;
 };
 

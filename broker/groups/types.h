@@ -45,11 +45,14 @@ struct GroupConfig {
   int64_t offsets_retention_ms = 10'080LL * 60'000;  // offsets.retention.minutes
   int64_t offsets_retention_check_interval_ms = 600'000;
   // Ours: groups held by one coordinator object. At the limit a new group gets COORDINATOR_NOT_AVAILABLE, old ones work
-  // on.
+  // on. What they take in memory is bounded for all coordinators of a core together (group_memory.h).
   size_t max_groups = 100'000;
   // Ours: member ids of one group that were given out (MEMBER_ID_REQUIRED) and not used yet. Above:
   // GROUP_MAX_SIZE_REACHED.
   size_t max_pending_members = 10'000;
+  // Ours: what one member may say of itself in a JoinGroup, and a leader assign in a SyncGroup. Above:
+  // GROUP_MAX_SIZE_REACHED, UNKNOWN_SERVER_ERROR. More than a record of __consumer_offsets takes by default.
+  uint64_t max_request_bytes = uint64_t{4} << 20;
 };
 
 // --- JoinGroup -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/kept_names.h"
 #include "broker/metadata/topic_name.h"
 #include "broker/node_identity.h"
 #include "net/kafka/api_versions.h"
@@ -63,12 +64,21 @@ Topic describe_topic(const ClusterView& view, const TopicImage& image) {
   return topic;
 }
 
-// Names that a Metadata request makes into topics, in order, once each.
+// Of the topics that one question creates: about a tenth of a second of the controller's time, in which nobody else's
+// change is made. The client is told LEADER_NOT_AVAILABLE of the others and asks again, as it does for every topic that
+// it waits for.
+constexpr size_t kTopicsCreatedAtOnce = 50;
+// Of the questions of one core that create topics, each of which may have to wait for those before it. The topics of
+// any more are LEADER_NOT_AVAILABLE at once.
+constexpr uint32_t kAutoCreationsAtOnce = 16;
+
+// Names, each once, that a Metadata request makes into topics, in order.
 std::vector<std::string> topics_to_create(const ClusterView& view, const MetadataRequest& body) {
   std::vector<std::string> names;
   for (const MetadataRequest::Topic& topic : *body.topics) {
     if (!topic.name || view.image->topic(*topic.name) != nullptr || topic_name_problem(*topic.name)) continue;
-    if (std::ranges::find(names, *topic.name) == names.end()) names.emplace_back(*topic.name);
+    names.emplace_back(*topic.name);
+    if (names.size() == kTopicsCreatedAtOnce) break;
   }
   return names;
 }
@@ -125,9 +135,8 @@ Topic topic_by_id(const ClusterView& view, const Uuid& id) {
 // What creating said of the names that still are not there.
 using CreateErrors = std::map<std::string, ErrorCode, std::less<>>;
 
-reactor::Task<CreateErrors> create_missing(BrokerCore& core, std::vector<std::string> names) {
+reactor::Task<CreateErrors> create_topics(BrokerCore& core, std::vector<std::string> names) {
   CreateErrors errors;
-  if (names.empty()) co_return errors;
   CreateTopicsRequest create;
   for (std::string& name : names) {
     // The broker's own topic has settings of its own, whoever asks for it first.
@@ -143,6 +152,38 @@ reactor::Task<CreateErrors> create_missing(BrokerCore& core, std::vector<std::st
   for (const CreateTopicResult& result : outcome.results) {
     if (result.error != ErrorCode::kNone) errors.emplace(result.name, result.error);
   }
+  co_return errors;
+}
+
+// Gives the frame back before the wait for the controller. False: what is needed of it does not fit into the memory of
+// those who wait, and the frame is still there. Then one question of a core may create all the same, so that one that
+// never fits gets on.
+bool keep_names(BrokerCore& core, Request& request, MetadataRequest& body, WaitMemory::Share& memory,
+                std::optional<KeptNames>& names) {
+  if (request.memory.is_inline()) return true;
+  size_t text = 0;
+  for (const MetadataRequest::Topic& topic : *body.topics) text += topic.name.value_or("").size();
+  memory = core.wait_memory().try_take(text + body.topics->size() * sizeof(MetadataRequest::Topic));
+  if (!memory) return false;
+  names.emplace(text);
+  for (MetadataRequest::Topic& topic : *body.topics) {
+    if (topic.name) topic.name = names->keep(*topic.name);
+  }
+  request.release();
+  return true;
+}
+
+// Makes topics of the first names that are none yet, if it is this question's turn soon.
+reactor::Task<CreateErrors> create_missing(BrokerCore& core, const MetadataRequest& body) {
+  if (core.auto_creations() >= kAutoCreationsAtOnce) co_return CreateErrors();
+  ++core.auto_creations();
+  co_await core.auto_creation_turn().acquire(1);
+  // Another question may have made them meanwhile.
+  std::vector<std::string> missing = topics_to_create(*core.view(), body);
+  CreateErrors errors;
+  if (!missing.empty()) errors = co_await create_topics(core, std::move(missing));
+  core.auto_creation_turn().release(1);
+  --core.auto_creations();
   co_return errors;
 }
 
@@ -181,8 +222,11 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
   if (body->topics) body->topics = topics_asked(*body);
   const bool create = core.options().auto_create_topics && (version < 4 || body->allow_auto_topic_creation);
   CreateErrors errors;
-  if (body->topics && create) {
-    errors = co_await create_missing(core, topics_to_create(*core.view(), *body));
+  WaitMemory::Share memory;
+  std::optional<KeptNames> names;
+  if (body->topics && create && !topics_to_create(*core.view(), *body).empty() &&
+      (keep_names(core, request, *body, memory, names) || core.auto_creations() == 0)) {
+    errors = co_await create_missing(core, *body);
   }
   const std::shared_ptr<const ClusterView> view = core.view();
   MetadataResponse response;
@@ -204,7 +248,11 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
       response.topics.push_back(describe_topic(*view, *image));
     } else {
       Topic& missing = response.topics.emplace_back(missing_topic(*asked.name));
-      if (const auto error = errors.find(*asked.name); error != errors.end()) missing.error_code = error->second;
+      if (const auto error = errors.find(*asked.name); error != errors.end()) {
+        missing.error_code = error->second;
+      } else if (create && missing.error_code == ErrorCode::kUnknownTopicOrPartition) {
+        missing.error_code = ErrorCode::kLeaderNotAvailable;  // it is made when it is asked for again
+      }
     }
   }
   if (body->include_cluster_authorized_operations) response.cluster_authorized_operations = kAllClusterOperations;

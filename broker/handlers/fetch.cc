@@ -4,11 +4,16 @@
 // Order of filling: the cores one after the other, and the partitions of each, both beginning one further every time,
 // so that no partition is starved by those before it (KIP-74). The first batch of the answer comes whole whatever its
 // size.
+//
+// Who waits, for records or for memory that other readers hold, has given the frame back and keeps what it needs out of
+// a budget of its own (wait_memory.h). Who does not fit in there does not wait: it is answered at once with what there
+// is.
 #include <algorithm>
 
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/kept_names.h"
 #include "broker/handlers/named_partitions.h"
 #include "net/kafka/fetch.h"
 #include "reactor/planted_bugs.h"
@@ -98,6 +103,7 @@ struct Budget {
   uint64_t bytes_left = 0;
   bool first = true;  // nothing was read yet: the next batch comes whole
 };
+constexpr Budget kReadNothing = {.bytes_left = 0, .first = false};
 
 Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& entry, Budget& budget) {
   entry.high_watermark = partition.high_watermark();
@@ -244,10 +250,8 @@ struct Round {
   bool has_error = false;  // or another reason to answer at once
 };
 
-Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core,
-                       uint64_t max_bytes) {
+Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core, Budget budget) {
   for (Entry& entry : entries) entry.forget();
-  Budget budget{.bytes_left = max_bytes};
   const uint64_t rotation = core.next_rotation();
   for (size_t i = 0; i < by_core.size(); ++i) {
     const size_t owner = (rotation + i) % by_core.size();
@@ -342,6 +346,45 @@ FetchWaits::WatchedList watched(const RecycledDeque<Entry>& entries) {
   return list;
 }
 
+// What a request keeps while it waits, and may wait at all.
+struct Kept {
+  explicit Kept(size_t name_bytes) : names(name_bytes) {}
+  WaitMemory::Share memory;
+  KeptNames names;
+  bool may_wait = false;
+};
+
+// A few partitions are no more than what counts for every busy connection (app/memory_plan.h).
+constexpr size_t kPartitionsOfAnyConnection = 8;
+// Of one partition: what was asked, where it is, and what listens for more of it at its owner.
+constexpr size_t kWaitingPartitionBytes =
+    sizeof(Entry) + sizeof(FetchRequest::Topic::Partition) + 3 * sizeof(FetchWaits::Watched) + 128;
+
+size_t name_bytes(const FetchRequest& body) {
+  size_t bytes = 0;
+  for (const FetchRequest::Topic& topic : body.topics) bytes += topic.topic.size();
+  return bytes;
+}
+
+// Gives the frame back if what is needed of it fits into the memory of those who wait. Tiny ones lie in their
+// connection.
+void give_frame_back(BrokerCore& core, Request& request, const FetchContext& fetch, FetchRequest& body, Kept& kept) {
+  const size_t partitions = fetch.session ? fetch.session->entries().size() : partitions_of(body);
+  const bool is_small = partitions <= kPartitionsOfAnyConnection;
+  if (!is_small) {
+    kept.memory = core.wait_memory().try_take(partitions * kWaitingPartitionBytes + name_bytes(body));
+    if (!kept.memory) return;
+  }
+  kept.may_wait = true;
+  if (request.memory.is_inline()) return;
+  if (fetch.session) {
+    body.topics = {};  // the session has them
+  } else {
+    for (FetchRequest::Topic& topic : body.topics) topic.topic = kept.names.keep(topic.topic);
+  }
+  request.release();
+}
+
 FetchResponse refused(ErrorCode error) {
   FetchResponse response;
   response.error_code = error;
@@ -351,12 +394,14 @@ FetchResponse refused(ErrorCode error) {
 }  // namespace
 
 HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& request) {
-  const auto body = decode_body<FetchRequest>(request);
+  auto body = decode_body<FetchRequest>(request);
   if (!body) co_return body_corrupt();
   const bool by_id = is_by_topic_id(request);
   // The next Fetch of this connection begins when this one is answered: until then the session's entries stay.
   const FetchContext fetch = core.fetch_sessions().begin(context, *body, by_id);
   if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
+  Kept kept(fetch.session || request.memory.is_inline() ? 0 : name_bytes(*body));
+  give_frame_back(core, request, fetch, *body, kept);
   const std::shared_ptr<const ClusterView> view = core.view();
   RecycledDeque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
   refuse_replicas(*body, entries);
@@ -368,15 +413,21 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
   const uint64_t asked_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),
                                          uint64_t{core.options().fetch_max_bytes}, core.fetch_memory().total() / 4});
   for (;;) {
-    const uint64_t max_bytes = share_of_memory(core, asked_bytes);
-    co_await core.fetch_memory().acquire(max_bytes);
+    uint64_t max_bytes = share_of_memory(core, asked_bytes);
+    if (kept.may_wait) {
+      co_await core.fetch_memory().acquire(max_bytes);
+    } else if (!core.fetch_memory().try_acquire(max_bytes)) {
+      max_bytes = 0;
+    }
+    const bool reads = max_bytes > 0 || asked_bytes == 0;
     auto hold = std::make_unique<FetchHold>(core, max_bytes);
-    const Round round = co_await read_round(core, entries, by_core, max_bytes);
+    const Round round =
+        co_await read_round(core, entries, by_core, reads ? Budget{.bytes_left = max_bytes} : kReadNothing);
     // More than an answer may hold would never come together.
     const uint64_t min_bytes =
         std::min(static_cast<uint64_t>(std::max(body->min_bytes, 0)), std::max<uint64_t>(max_bytes, 1));
-    const bool waits = round.bytes < min_bytes && !round.has_error && !entries.empty() && !context.closing() &&
-                       core.core().now() < deadline;
+    const bool waits = kept.may_wait && round.bytes < min_bytes && !round.has_error && !entries.empty() &&
+                       !context.closing() && core.core().now() < deadline;
     if (!waits) {
       hold->shrink(round.bytes);
       Response answer = respond(request, to_wire(*body, request.header.version, fetch, entries));

@@ -117,6 +117,15 @@ HandlerTask handle_join_group(BrokerCore& core, ConnectionContext& context, Requ
   const auto body = decode_body<wire::JoinGroupRequest>(request);
   if (!body) co_return body_corrupt();
   const std::string member_id(body->member_id);
+  uint64_t said = 0;
+  for (const auto& protocol : body->protocols) said += protocol.metadata.size();
+  if (said > core.options().group.max_request_bytes) {
+    // As the coordinator would say, which is not to copy so much first.
+    wire::JoinGroupResponse refused;
+    refused.error_code = ErrorCode::kGroupMaxSizeReached;
+    refused.member_id = member_id;
+    co_return respond(request, refused);
+  }
   auto make = [&, random_id = random_bytes(core.core())] { return to_join(context, request, *body, random_id); };
   const auto answer = co_await ask_coordinator<JoinResponse>(core, context, body->group_id, make, &request);
   wire::JoinGroupResponse response;
@@ -149,6 +158,14 @@ HandlerTask handle_sync_group(BrokerCore& core, ConnectionContext& context, Requ
   if (request.header.version >= kFirstWithProtocol && (!body->protocol_type || !body->protocol_name)) {
     wire::SyncGroupResponse refused;
     refused.error_code = ErrorCode::kInconsistentGroupProtocol;
+    co_return respond(request, refused);
+  }
+  uint64_t assigned = 0;
+  for (const auto& assignment : body->assignments) assigned += assignment.assignment.size();
+  if (assigned > core.options().group.max_request_bytes) {
+    // More than a record of __consumer_offsets can hold, which is what Kafka calls it.
+    wire::SyncGroupResponse refused;
+    refused.error_code = ErrorCode::kUnknownServerError;
     co_return respond(request, refused);
   }
   const auto answer =

@@ -150,6 +150,34 @@ constexpr auto kAccepted = std::to_array<AcceptedDifference>({
     {Key::kDescribeConfigs, 1, 4, "results.configs.config_source", "min.insync.replicas", "3", "5", "", kInSync},
 });
 
+// What two brokers with room enough never show.
+constexpr std::string_view kNoRoom =
+    "\n"
+    "## No room\n"
+    "\n"
+    "What is created and what waits is bounded by the memory that the start states (`memory budget_mib=...`). Kafka "
+    "takes it until\n"
+    "its heap is full. What there is no room for:\n"
+    "\n"
+    "| request | what | answer |\n"
+    "| --- | --- | --- |\n"
+    "| JoinGroup | a new member, or more metadata of one that is there, above the memory for groups; or more of one "
+    "member than a sixteenth of a core's memory for groups | GROUP_MAX_SIZE_REACHED |\n"
+    "| SyncGroup | assignments above the memory for groups | COORDINATOR_NOT_AVAILABLE, and everybody joins again |\n"
+    "| SyncGroup | assignments above a sixteenth of a core's memory for groups | UNKNOWN_SERVER_ERROR, as when they do "
+    "not fit into a record |\n"
+    "| OffsetCommit | offsets of partitions that the group has not committed before, or longer metadata, above the "
+    "memory for groups | COORDINATOR_NOT_AVAILABLE |\n"
+    "| CreateTopics, CreatePartitions | more partitions than `partitions_max` of the start | POLICY_VIOLATION |\n"
+    "| Metadata | creates the first 50 of the topics that are not there; they are in the answer with their partitions "
+    "| LEADER_NOT_AVAILABLE for the others, until it is asked again |\n"
+    "| Fetch | a long poll of many partitions above the memory for those who wait | answered at once with what there "
+    "is |\n"
+    "| Fetch | a session above the memory for sessions | no session (id 0) |\n"
+    "\n"
+    "Whoever was there before goes on: members may join again, offsets may be committed again, and what the log holds "
+    "is loaded.\n";
+
 }  // namespace
 
 std::span<const AcceptedDifference> accepted_differences() { return kAccepted; }
@@ -207,6 +235,7 @@ std::string accepted_as_markdown() {
       "\nNot asked, because Apache Kafka does not answer: Produce with null records, AlterConfigs that names a "
       "resource twice,\n"
       "JoinGroup that names a protocol twice. Posthaste answers these; unit tests look at it.\n";
+  text += kNoRoom;
   return text;
 }
 

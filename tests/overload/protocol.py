@@ -2,7 +2,8 @@
 It opens no socket."""
 import struct
 
-PRODUCE, FETCH, METADATA, API_VERSIONS, INCREMENTAL_ALTER_CONFIGS = 0, 1, 3, 18, 44
+PRODUCE, FETCH, METADATA, OFFSET_COMMIT, FIND_COORDINATOR, JOIN_GROUP = 0, 1, 3, 8, 10, 11
+API_VERSIONS, INCREMENTAL_ALTER_CONFIGS = 18, 44
 BATCH_HEADER_BYTES = 61
 BROKER_RESOURCE = 4
 
@@ -123,3 +124,74 @@ def set_broker_config(name, value):
 
 def set_broker_config_error(answer):
     return struct.unpack_from(">h", answer, 4 + 4 + 4)[0]
+
+
+def _bytes(data):
+    return struct.pack(">i", len(data)) + data
+
+
+def metadata_of(names, create=True):
+    """Asks for topics by name, and so creates them."""
+    return request(METADATA, 4, struct.pack(">i", len(names)) + b"".join(_string(name) for name in names) + bytes([create]))
+
+
+def metadata_errors(answer):
+    """Error of each topic out of a METADATA 4 answer behind its length."""
+    at = 4 + 4  # correlation, throttle
+    (brokers,) = struct.unpack_from(">i", answer, at)
+    at += 4
+    for _ in range(brokers):
+        at += 4
+        at += 2 + struct.unpack_from(">h", answer, at)[0] + 4
+        (rack,) = struct.unpack_from(">h", answer, at)
+        at += 2 + max(rack, 0)
+    (cluster,) = struct.unpack_from(">h", answer, at)
+    at += 2 + max(cluster, 0) + 4  # and the controller
+    (topics,) = struct.unpack_from(">i", answer, at)
+    at += 4
+    errors = {}
+    for _ in range(topics):
+        error, length = struct.unpack_from(">hh", answer, at)
+        name = bytes(answer[at + 4:at + 4 + length]).decode()
+        errors[name] = error
+        at += 4 + length + 1
+        (partitions,) = struct.unpack_from(">i", answer, at)
+        at += 4
+        for _ in range(partitions):
+            at += 2 + 4 + 4
+            for _ in range(2):  # replicas, in sync
+                at += 4 + 4 * struct.unpack_from(">i", answer, at)[0]
+    return errors
+
+
+def find_coordinator(group):
+    return request(FIND_COORDINATOR, 0, _string(group))
+
+
+def join_group(group, metadata, session_ms=30_000, rebalance_ms=300_000):
+    return request(JOIN_GROUP, 3, _string(group) + struct.pack(">ii", session_ms, rebalance_ms) + _string("") + _string("consumer")
+                   + struct.pack(">i", 1) + _string("range") + _bytes(metadata))
+
+
+def join_error(answer):
+    return struct.unpack_from(">h", answer, 4 + 4)[0]
+
+
+def long_poll(topic, bytes_wanted, max_wait_ms):
+    """A Fetch of about so many bytes: one partition by many names, of which the last counts. At its end, so that it waits."""
+    partition = struct.pack(">iqi", 0, 0, 1 << 20)
+    count = bytes_wanted // len(partition)
+    return request(FETCH, 4, struct.pack(">iiiibi", -1, max_wait_ms, 1 << 30, 1 << 20, 0, 1) + _string(topic) + struct.pack(">i", count)
+                   + partition * count)
+
+
+def commit(group, topic, partitions, metadata=""):
+    """Offset 1 for each of the first partitions of a topic, from outside of the group."""
+    one = struct.pack(">q", 1) + _string(metadata)
+    return request(OFFSET_COMMIT, 2, _string(group) + struct.pack(">i", -1) + _string("") + struct.pack(">q", -1) + struct.pack(">i", 1)
+                   + _string(topic) + struct.pack(">i", partitions) + b"".join(struct.pack(">i", number) + one for number in range(partitions)))
+
+
+def commit_error(answer, topic):
+    """Of the first partition."""
+    return struct.unpack_from(">h", answer, 4 + 4 + 2 + len(topic) + 4 + 4)[0]
