@@ -203,6 +203,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   void trim_tail();
   bool copy_to_tail(uint64_t position, ByteView batch);
   void publish(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  void tell_if_producers_were_pushed_out();
   bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
 
   // partition_commit.cc: between the tail and the journal
@@ -327,6 +328,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   ProducerSnapshot stable_producers_;
   ProducerSnapshot next_producers_;
   bool producers_known_ = true;  // false while they are rebuilt
+  uint64_t pushed_out_to_tell_ = 1;
   uint64_t last_meta_lsn_ = 0;
   uint32_t users_ = 0;
   std::vector<LiveRecords> live_;

@@ -1,4 +1,6 @@
 // Partition: from a request's bytes to the tail. Nothing here waits.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -44,7 +46,7 @@ Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, con
     return views;
   }
   const RecordBatchView batch = TRY(parse_produced(batches, config_.batch, now));
-  const ProducerVerdict verdict = producers_.check(batch, now);
+  const ProducerVerdict verdict = producers_.check(batch);
   switch (verdict.kind) {
     case ProducerVerdict::Kind::kAccepted:
       break;
@@ -59,8 +61,6 @@ Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, con
       return failure(Errc::kOutOfOrder);
     case ProducerVerdict::Kind::kFenced:
       return failure(Errc::kFenced);
-    case ProducerVerdict::Kind::kTooManyProducers:
-      return failure(Errc::kLimit);
   }
   views.push_back(batch);
   return views;
@@ -262,6 +262,7 @@ void Partition::publish(MutableBytes batches, const AppendOptions& options, reac
     segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
     end_.offset = batch->next_offset();
   }
+  tell_if_producers_were_pushed_out();
   if (segment.size == 0) segment.first_append = now;
   segment.last_append = now;
   segment.size = new_size;
@@ -272,6 +273,17 @@ void Partition::publish(MutableBytes batches, const AppendOptions& options, reac
   }
   engine_.contributor().mark_dirty(*this);
   end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+}
+
+// Once, and at each tenfold: every batch may push one out.
+void Partition::tell_if_producers_were_pushed_out() {
+  if (producers_.pushed_out() < pushed_out_to_tell_) return;
+  pushed_out_to_tell_ = producers_.pushed_out() * 10;
+  engine_.core().log(
+      reactor::LogLevel::kWarning, "storage.producers_pushed_out",
+      fmt::format("partition={}-{} remembered={} pushed_out={} meaning=\"new producers take the place of "
+                  "those silent longest, whose repeated batches are no longer known\"",
+                  topic_name_, partition_, producers_.size(), producers_.pushed_out()));
 }
 
 void Partition::start_epoch(int32_t epoch) {

@@ -24,7 +24,8 @@ ProducerState::ProducerState(ProducerState&& other) noexcept
     : limits_(other.limits_),
       producers_(std::move(other.producers_)),
       oldest_(std::exchange(other.oldest_, nullptr)),
-      newest_(std::exchange(other.newest_, nullptr)) {
+      newest_(std::exchange(other.newest_, nullptr)),
+      pushed_out_(std::exchange(other.pushed_out_, 0)) {
   other.producers_.clear();
 }
 
@@ -34,6 +35,7 @@ ProducerState& ProducerState::operator=(ProducerState&& other) noexcept {
   producers_ = std::move(other.producers_);
   oldest_ = std::exchange(other.oldest_, nullptr);
   newest_ = std::exchange(other.newest_, nullptr);
+  pushed_out_ = std::exchange(other.pushed_out_, 0);
   other.producers_.clear();
   return *this;
 }
@@ -46,10 +48,10 @@ void ProducerState::Producer::remember(const StoredBatch& batch) {
   batches[batch_count++] = batch;
 }
 
-ProducerVerdict ProducerState::check(const RecordBatchView& batch, reactor::WallMillis now) const {
+ProducerVerdict ProducerState::check(const RecordBatchView& batch) const {
   if (!batch.has_producer_id()) return {};
   const auto found = producers_.find(batch.producer_id());
-  if (found == producers_.end()) return {.kind = can_admit(now.value) ? Kind::kAccepted : Kind::kTooManyProducers};
+  if (found == producers_.end()) return {};
   const Producer& producer = found->second;
   if (batch.producer_epoch() < producer.epoch) return {.kind = Kind::kFenced};
   // Markers and a coordinator's own writes are fenced by epoch only.
@@ -112,16 +114,10 @@ void ProducerState::clear() {
   oldest_ = newest_ = nullptr;
 }
 
-bool ProducerState::can_admit(int64_t now_ms) const {
-  if (producers_.size() < limits_.max_producers) return true;
-  const int64_t age = std::min(limits_.min_evict_age_ms, limits_.expiration_ms);
-  return oldest_ != nullptr && now_ms - oldest_->last_seen_ms >= age;
-}
-
 ProducerState::Producer& ProducerState::touch(int64_t id, int64_t now_ms) {
   auto found = producers_.find(id);
   if (found == producers_.end()) {
-    while (!producers_.empty() && producers_.size() >= limits_.max_producers) forget_oldest();
+    for (; !producers_.empty() && producers_.size() >= limits_.max_producers; ++pushed_out_) forget_oldest();
     found = producers_.try_emplace(id).first;
     found->second.id = id;
   } else {

@@ -24,20 +24,19 @@ inline constexpr size_t kRememberedBatches = 5;
 
 struct ProducerLimits {
   int64_t expiration_ms = 86'400'000;  // producer.id.expiration.ms
-  // Per partition. When full, the producer that was silent longest goes, if it was for min_evict_age_ms; otherwise the
-  // new one is refused (kTooManyProducers), since forgetting an active one would let its retries through as new data.
+  // Per partition. When full, a new producer takes the place of the one that was silent longest. Each run of a client
+  // is a new producer, so to refuse it would lock everybody out; who is forgotten may go on as if expired, but what it
+  // repeats of its last batches is stored again.
   uint32_t max_producers = 10'000;
-  int64_t min_evict_age_ms = 300'000;  // longer than delivery.timeout.ms of a client at its default
 };
 
 // The answer to a batch. Only kAccepted may be appended.
 struct ProducerVerdict {
   enum class Kind : uint8_t {
     kAccepted,
-    kDuplicate,         // stored before, as the fields below say; answer when the high watermark passes last_offset
-    kOutOfOrder,        // OUT_OF_ORDER_SEQUENCE_NUMBER
-    kFenced,            // INVALID_PRODUCER_EPOCH: a newer epoch was seen
-    kTooManyProducers,  // the table is full of active producers: refuse, the client may retry
+    kDuplicate,   // stored before, as the fields below say; answer when the high watermark passes last_offset
+    kOutOfOrder,  // OUT_OF_ORDER_SEQUENCE_NUMBER
+    kFenced,      // INVALID_PRODUCER_EPOCH: a newer epoch was seen
   };
   Kind kind = Kind::kAccepted;
   int64_t base_offset = -1;
@@ -57,7 +56,7 @@ class ProducerState {
   void set_limits(const ProducerLimits& limits) { limits_ = limits; }
 
   // What to do with a client's batch. Changes nothing. A batch without a producer id is kAccepted.
-  ProducerVerdict check(const RecordBatchView& batch, reactor::WallMillis now) const;
+  ProducerVerdict check(const RecordBatchView& batch) const;
 
   // Takes a batch into account that has been appended, offsets as stored: after kAccepted, on a follower, or when
   // headers are replayed after a restart or truncation (no check there: the leader has done it). May evict the longest
@@ -73,6 +72,8 @@ class ProducerState {
   bool reaches(int64_t offset) const;
 
   size_t size() const { return producers_.size(); }
+  // How many were pushed out by new ones, by append(), since this state was made.
+  uint64_t pushed_out() const { return pushed_out_; }
 
   // One remembered producer, as DescribeProducers shows it. -1 where no batch of its epoch is remembered.
   struct Described {
@@ -118,13 +119,13 @@ class ProducerState {
   void link_newest(Producer& producer);
   void unlink(Producer& producer);
   void forget_oldest();
-  bool can_admit(int64_t now_ms) const;
   static reactor::Result<void> decode_producers(ByteView payload, uint32_t count, Snapshot& snapshot);
 
   ProducerLimits limits_;
   std::map<int64_t, Producer> producers_;
   Producer* oldest_ = nullptr;
   Producer* newest_ = nullptr;
+  uint64_t pushed_out_ = 0;
 };
 
 // A decoded snapshot.

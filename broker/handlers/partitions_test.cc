@@ -488,6 +488,30 @@ TEST_F(PartitionsTest, ProduceWithoutTimeIsAnsweredWhenTheWriteIsDone) {
   });
 }
 
+// Each run of a client is a new producer; the log says once that it remembers no more of them.
+TEST_F(PartitionsTest, ANewProducerIsWelcomeHoweverManyThereAre) {
+  options_.producers.max_producers = 20;
+  start();
+  int64_t next_id = 1'000;
+  const auto produce_as_many = [&](Client& client) -> Task<void> {
+    for (int i = 0; i < 50; ++i) {
+      const storage::BatchToWrite header{.producer_id = next_id++, .producer_epoch = 0, .base_sequence = 0};
+      EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, header))).error, ErrorCode::kNone);
+    }
+  };
+  run([&](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    co_await produce_as_many(client);
+    const storage::BatchToWrite last{.producer_id = next_id - 1, .producer_epoch = 0, .base_sequence = 0};
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, last))).base_offset, 49) << "still known";
+  });
+  const std::string log = world_.log_tail();
+  EXPECT_NE(log.find("storage.producers_pushed_out"), std::string::npos) << log;
+  broker_->kill();
+  start();
+  run(produce_as_many);
+}
+
 storage::Bytes batch_of_codec(int16_t codec) {
   storage::Bytes batch = make_batch({"a"});
   storage::store_be<int16_t>(batch.data() + 21, codec);

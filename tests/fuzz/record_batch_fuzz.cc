@@ -65,7 +65,7 @@ void check_segment(ByteView bytes) {
     (void)validate_header(*batch, {}, kNow);
     check_records(*batch);
     if (!valid || !index.add_batch(*batch)) continue;
-    (void)producers.check(*batch, kNow);
+    (void)producers.check(*batch);
     producers.append(*batch, kNow);
   }
   require(cursor.position() <= bytes.size(), "a cursor stays within its bytes");
