@@ -208,6 +208,9 @@ int serve(const BrokerConfig& config) {
   say(fmt::format("memory {}", describe_memory(plan, cores)));
   say_connections(config, plan, machine.descriptors, log);
   say(fmt::format("data folder={}", config.data_folder));
+  if (!config.without_effect.empty()) {
+    say(fmt::format("settings without_effect=\"{}\" explained_by=\"posthaste config check\"", config.without_effect));
+  }
   for (const std::string& warning : config.warnings) log.write(reactor::LogLevel::kWarning, 0, warning);
 
   auto host = std::make_shared<broker::BrokerHost>();

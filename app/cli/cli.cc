@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli/admin_client.h"
+#include "app/cli/config_command.h"
 #include "app/cli/consume_command.h"
 #include "app/cli/group_commands.h"
 #include "app/cli/output.h"
@@ -217,11 +218,15 @@ void print_settings(const BrokerConfig& config) {
   }
 }
 
+void take_configuration(Parsed& parsed) {
+  if (!parsed.data_folder.empty()) parsed.serve.data_folder = parsed.data_folder;
+  if (!parsed.listen.empty()) parsed.serve.listen = parsed.listen;
+}
+
 int serve_command(Parsed& parsed, ServeFunction serve) {
   const auto properties = gather_properties(parsed);
   if (!properties) return fail(properties.error());
-  if (!parsed.data_folder.empty()) parsed.serve.data_folder = parsed.data_folder;
-  if (!parsed.listen.empty()) parsed.serve.listen = parsed.listen;
+  take_configuration(parsed);
   const auto config = make_broker_config(*properties, parsed.serve);
   if (!config) {
     for (const std::string& error : config.error()) static_cast<void>(fail({ExitCode::kUsage, error}));
@@ -234,14 +239,37 @@ int serve_command(Parsed& parsed, ServeFunction serve) {
   return serve(*config);
 }
 
+// What configures a broker.
+void add_configuration(CLI::App& command, Parsed& parsed) {
+  command.add_option("--override", parsed.overrides, "KEY=VALUE, counts more than the file; may be repeated")
+      ->expected(1)
+      ->take_all();
+  command.add_option("--data", parsed.data_folder, "data folder (log.dirs)");
+  command.add_option("--listen", parsed.listen, "HOST:PORT, one listener in place of the configured ones");
+}
+
+int config_check_command(Parsed& parsed) {
+  const auto properties = gather_properties(parsed);
+  if (!properties) return fail(properties.error());
+  take_configuration(parsed);
+  return run_config_check(*properties, parsed.serve, parsed.common.json);
+}
+
+void add_config_command(CLI::App& app, Parsed& parsed) {
+  CLI::App* config = app.add_subcommand("config", "look at the configuration of a broker");
+  config->require_subcommand(1);
+  CLI::App* check =
+      config->add_subcommand("check", "say what a broker would make of each line; 1 if it would not start");
+  check->add_option("config", parsed.config_file, "a server.properties with Kafka's broker keys")->required();
+  add_configuration(*check, parsed);
+  check->add_flag("--json", parsed.common.json, "print JSON");
+  check->callback([&parsed] { parsed.run = [&parsed] { return config_check_command(parsed); }; });
+}
+
 void add_serve_command(CLI::App& app, Parsed& parsed, ServeFunction serve) {
   CLI::App* command = app.add_subcommand("serve", "run a broker in the foreground until SIGTERM or SIGINT");
   command->add_option("config", parsed.config_file, "a server.properties with Kafka's broker keys (none is needed)");
-  command->add_option("--override", parsed.overrides, "KEY=VALUE, counts more than the file; may be repeated")
-      ->expected(1)
-      ->take_all();
-  command->add_option("--data", parsed.data_folder, "data folder (log.dirs)");
-  command->add_option("--listen", parsed.listen, "HOST:PORT, one listener in place of the configured ones");
+  add_configuration(*command, parsed);
   command->add_flag("--print-config", parsed.print_config,
                     "print every key with its value (defaults as comments) and end");
   command->callback([&parsed, serve] { parsed.run = [&parsed, serve] { return serve_command(parsed, serve); }; });
@@ -257,6 +285,7 @@ int run_cli(int argc, char** argv, ServeFunction serve) {
   app.footer(std::string(kExitCodes));
   Parsed parsed;
   if (serve != nullptr) add_serve_command(app, parsed, serve);
+  add_config_command(app, parsed);
   add_topic_commands(app, parsed);
   add_record_commands(app, parsed);
   add_group_commands(app, parsed);

@@ -1,8 +1,10 @@
 #include "app/config/broker_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <span>
 
 #include "app/config/setting_values.h"
 #include "broker/config/broker_keys.h"
@@ -212,6 +214,15 @@ void check_connection_limits(const SettingValues& values, Errors& errors) {
   }
 }
 
+// As in Kafka, whatever unit it is given in: no limit, or at least a millisecond.
+void check_times(const SettingValues& values, const TopicDefaults& topic, Errors& errors) {
+  if (topic.retention_milliseconds != 0) return;
+  const auto units = {"log.retention.ms", "log.retention.minutes", "log.retention.hours"};
+  const auto given = std::ranges::find_if(units, [&](std::string_view key) { return values.has(key); });
+  errors.push_back(
+      fmt::format("{}: {}=0 is out of range, must be -1 (no limit) or 1 or more", values.source(*given), *given));
+}
+
 void check_together(const SettingValues& values, BrokerConfig& config, Errors& errors) {
   const GroupSettings& group = config.group;
   if (group.min_session_timeout_milliseconds > group.max_session_timeout_milliseconds) {
@@ -224,6 +235,7 @@ void check_together(const SettingValues& values, BrokerConfig& config, Errors& e
     errors.push_back(fmt::format("{}: default.replication.factor={} is out of range, must be 1 or more",
                                  values.source("default.replication.factor"), config.topic.replication_factor));
   }
+  check_times(values, config.topic, errors);
   check_connection_limits(values, errors);
   if (config.queued_request_bytes > 0 && config.queued_request_bytes < config.max_request_bytes) {
     errors.push_back(fmt::format("{}: queued.max.request.bytes={} must not be below socket.request.max.bytes={}",
@@ -243,14 +255,24 @@ void check_together(const SettingValues& values, BrokerConfig& config, Errors& e
   }
 }
 
+// A start says which lines are ignored; `posthaste config check` says why.
+std::string names_of(const SettingValues& values, SettingUse use) {
+  constexpr size_t kNamesMax = 30;
+  std::vector<std::string_view> names;
+  for (const JudgedSetting& setting : values.judged()) {
+    if (setting.use == use) names.push_back(setting.property.key);
+  }
+  std::ranges::sort(names);
+  const auto again = std::ranges::unique(names);
+  names.erase(again.begin(), again.end());
+  if (names.size() <= kNamesMax) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} and {} more", fmt::join(std::span(names).first(kNamesMax), ", "), names.size() - kNamesMax);
+}
+
 void list_settings(const SettingValues& values, BrokerConfig& config) {
-  for (const auto& [name, property] : values.given()) {
-    const BrokerKey* key = find_broker_key(name);
-    const KeyEffect effect = key == nullptr ? KeyEffect::kNoSecurity : key->effect;
-    if (key == nullptr && !name.starts_with("listener.name."))
-      continue;  // a plug-in's key: its plug-in's key is listed
-    if (!reason(effect).empty() && effect != KeyEffect::kRefusedUnlessDefault)
-      config.without_effect.push_back({name, reason(effect)});
+  config.without_effect = names_of(values, SettingUse::kNoEffect);
+  if (const std::string unknown = names_of(values, SettingUse::kUnknown); !unknown.empty()) {
+    config.warnings.push_back(fmt::format("unknown keys are ignored: {} (posthaste config check says more)", unknown));
   }
   for (const BrokerKey& key : broker_keys()) {
     if (key.type == KeyType::kPassword) continue;
@@ -263,7 +285,11 @@ void list_settings(const SettingValues& values, BrokerConfig& config) {
 std::expected<BrokerConfig, std::vector<std::string>> make_broker_config(std::span<const Property> properties,
                                                                          const ServeOptions& options) {
   Errors errors;
-  const SettingValues values(properties, errors);
+  const SettingValues values(properties);
+  for (const JudgedSetting& setting : values.judged()) {
+    if (setting.use != SettingUse::kWrong) continue;
+    errors.push_back(fmt::format("{}: {}", setting.property.source, setting.why));
+  }
   BrokerConfig config;
   read_plain_values(values, config);
   read_identity(values, config, errors);

@@ -55,12 +55,6 @@ enum class IoProfile : uint8_t { kAuto, kKernel61, kKernel612 };
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 
-// A setting that was given, is valid and changes nothing. Shown once at start.
-struct IneffectiveSetting {
-  std::string key;
-  std::string_view reason;
-};
-
 // Every key with its value in text form, for DescribeConfigs and `--print-config`. Passwords are not in it.
 struct EffectiveSetting {
   std::string_view key;
@@ -95,7 +89,7 @@ struct BrokerConfig {
   IoProfile io_profile = IoProfile::kAuto;
   LogLevel log_level = LogLevel::kInfo;
 
-  std::vector<IneffectiveSetting> without_effect;
+  std::string without_effect;  // names of keys that were given, are valid and change nothing
   std::vector<std::string> warnings;
   std::vector<EffectiveSetting> settings;  // sorted by key
 };

@@ -7,8 +7,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "app/config/foreign_keys.h"
 #include "app/config/listeners.h"
-#include "broker/config/nearest.h"
 #include "reactor/check.h"
 
 namespace posthaste::app {
@@ -87,79 +87,98 @@ std::string complaint(const BrokerKey& key, std::string_view value) {
   return {};
 }
 
-// Old and misplaced names that deserve a better answer than their nearest neighbour.
-struct Hint {
-  std::string_view name;
-  std::string_view answer;
-};
-constexpr auto kHints = std::to_array<Hint>({
-    {"zookeeper.connect", "Kafka 4 and Posthaste have no ZooKeeper; delete the line"},
-    {"zookeeper.connection.timeout.ms", "Kafka 4 and Posthaste have no ZooKeeper; delete the line"},
-    {"zookeeper.session.timeout.ms", "Kafka 4 and Posthaste have no ZooKeeper; delete the line"},
-    {"inter.broker.protocol.version", "it is gone from Kafka 4; delete the line"},
-    {"log.message.format.version", "it is gone from Kafka 4; delete the line"},
-    {"port", "it is gone from Kafka; set listeners=PLAINTEXT://:PORT"},
-    {"host.name", "it is gone from Kafka; set listeners=PLAINTEXT://HOST:9092"},
-    {"advertised.host.name", "it is gone from Kafka; set advertised.listeners"},
-    {"retention.ms", "that is a topic's key; the broker's is log.retention.ms"},
-    {"retention.bytes", "that is a topic's key; the broker's is log.retention.bytes"},
-    {"segment.bytes", "that is a topic's key; the broker's is log.segment.bytes"},
-    {"segment.ms", "that is a topic's key; the broker's is log.roll.ms"},
-    {"cleanup.policy", "that is a topic's key; the broker's is log.cleanup.policy"},
-    {"flush.messages", "that is a topic's key; the broker's is log.flush.interval.messages"},
-    {"flush.ms", "that is a topic's key; the broker's is log.flush.interval.ms"},
-    {"max.message.bytes", "that is a topic's key; the broker's is message.max.bytes"},
-    {"bootstrap.servers", "that is a client's key; a broker has listeners"},
-});
-
-std::string unknown_key_answer(std::string_view name) {
-  for (const Hint& hint : kHints) {
-    if (hint.name == name) return std::string(hint.answer);
+// Why the few keys that are refused cannot be left out in silence.
+std::string_view refusal(std::string_view key) {
+  if (key == "authorizer.class.name") {
+    return "access control comes with a later version; until then whoever can connect may do everything";
   }
-  std::vector<std::string_view> names;
-  for (const BrokerKey& key : broker_keys()) names.push_back(key.name);
-  const std::optional<std::string_view> near = broker::nearest(name, names);
-  return near ? fmt::format("did you mean {}?", *near) : "no key of Kafka or Posthaste looks like it";
+  if (key == "config.providers") return "values from providers are not filled in by this version";
+  return reason(KeyEffect::kRefusedUnlessDefault);
 }
 
-// `listener.name.NAME.KEY` sets KEY for one listener, and these two prefixes pass settings on to plug-ins.
-std::string_view without_listener_prefix(std::string_view name) {
+// What KEY is in `listener.name.NAME.KEY`, which sets it for one listener; any other name as it is.
+std::string_view without_listener(std::string_view name) {
   constexpr std::string_view kPrefix = "listener.name.";
   if (!name.starts_with(kPrefix)) return name;
   const size_t dot = name.find('.', kPrefix.size());
   return dot == std::string_view::npos ? name : name.substr(dot + 1);
 }
-bool is_plug_in_key(std::string_view name) {
-  return name.starts_with("rlmm.config.") || name.starts_with("rsm.config.") || name.starts_with("config.providers.");
+
+// The row of a key, also of one that is set for a listener or for a mechanism of a listener
+// (`listener.name.NAME.MECHANISM.KEY`).
+const BrokerKey* find_row(std::string_view name) {
+  const std::string_view key = without_listener(name);
+  if (const BrokerKey* row = find_broker_key(key); row != nullptr || key == name) return row;
+  return key.contains('.') ? find_broker_key(key.substr(key.find('.') + 1)) : nullptr;
 }
+
+JudgedSetting judge(const Property& property) {
+  JudgedSetting judged{.property = {property.key, std::string(trimmed(property.value)), property.source}, .why = {}};
+  const std::string& value = judged.property.value;
+  const auto is = [&](SettingUse use, std::string why) {
+    judged.use = use;
+    judged.why = std::move(why);
+    return judged;
+  };
+  const BrokerKey* key = find_row(property.key);
+  if (key == nullptr) {
+    ForeignKey foreign = judge_foreign_key(without_listener(property.key));
+    if (!foreign.is_slip) return is(SettingUse::kUnknown, std::move(foreign.why));
+    return is(SettingUse::kWrong, fmt::format("unknown key {}: {}", property.key, foreign.why));
+  }
+  const bool cleared = value.empty() && (key->default_value.empty() || !is_number(key->type));
+  const std::string wrong = cleared && key->type != KeyType::kBoolean ? std::string{} : complaint(*key, value);
+  if (!wrong.empty()) return is(SettingUse::kWrong, fmt::format("{}={} {}", property.key, value, wrong));
+  if (key->effect == KeyEffect::kRefusedUnlessDefault) {
+    if (equals_ignoring_case(value, key->default_value)) return judged;
+    return is(SettingUse::kWrong, fmt::format("{}={} is refused: {}; delete the line to start without it", property.key,
+                                              value, refusal(key->name)));
+  }
+  if (property.key != key->name) {
+    return is(SettingUse::kNoEffect,
+              std::string(reason(reason(key->effect).empty() ? KeyEffect::kPerListener : key->effect)));
+  }
+  if (!reason(key->effect).empty()) return is(SettingUse::kNoEffect, std::string(reason(key->effect)));
+  return judged;
+}
+
+// Keys that mean the same; the first of them that is given counts.
+constexpr auto kAlternatives = std::to_array<std::array<std::string_view, 3>>({
+    {"log.dirs", "log.dir", ""},
+    {"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
+    {"log.roll.ms", "log.roll.hours", ""},
+    {"log.roll.jitter.ms", "log.roll.jitter.hours", ""},
+});
 
 }  // namespace
 
-SettingValues::SettingValues(std::span<const Property> properties, std::vector<std::string>& errors) {
+SettingValues::SettingValues(std::span<const Property> properties) {
   for (const Property& property : properties) {
-    if (is_plug_in_key(property.key)) {
-      given_.insert_or_assign(property.key, property);
+    const JudgedSetting& judged = judged_.emplace_back(judge(property));
+    const bool is_valid = judged.use == SettingUse::kUsed || judged.use == SettingUse::kNoEffect;
+    if (is_valid) given_.insert_or_assign(judged.property.key, judged.property);
+  }
+  note_overruled();
+}
+
+// What another line says again, or in a finer unit, has no effect.
+void SettingValues::note_overruled() {
+  for (JudgedSetting& setting : judged_) {
+    if (setting.use != SettingUse::kUsed) continue;
+    const auto overrule = [&](std::string why) {
+      setting.use = SettingUse::kNoEffect;
+      setting.why = std::move(why);
+    };
+    const auto last = given_.find(setting.property.key);
+    if (last != given_.end() && last->second.source != setting.property.source) {
+      overrule(fmt::format("set again at {}", last->second.source));
       continue;
     }
-    const BrokerKey* key = find_broker_key(without_listener_prefix(property.key));
-    const std::string_view value = trimmed(property.value);
-    if (key == nullptr) {
-      errors.push_back(
-          fmt::format("{}: unknown key {}: {}", property.source, property.key, unknown_key_answer(property.key)));
-      continue;
+    for (const auto& alternatives : kAlternatives) {
+      const auto own = std::ranges::find(alternatives, setting.property.key);
+      const auto counts = std::find_if(alternatives.begin(), own, [&](std::string_view key) { return has(key); });
+      if (own != alternatives.end() && counts != own) overrule(fmt::format("{} is given and counts", *counts));
     }
-    const bool cleared = value.empty() && (key->default_value.empty() || !is_number(key->type));
-    const std::string wrong = cleared && key->type != KeyType::kBoolean ? std::string{} : complaint(*key, value);
-    if (!wrong.empty()) {
-      errors.push_back(fmt::format("{}: {}={} {}", property.source, property.key, value, wrong));
-      continue;
-    }
-    if (key->effect == KeyEffect::kRefusedUnlessDefault && !equals_ignoring_case(value, key->default_value)) {
-      errors.push_back(fmt::format("{}: {}={} is refused: {}; delete the line to start without it", property.source,
-                                   property.key, value, reason(key->effect)));
-      continue;
-    }
-    given_.insert_or_assign(property.key, Property{property.key, std::string(value), property.source});
   }
 }
 

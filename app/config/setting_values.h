@@ -1,5 +1,6 @@
-// The settings of one start by key, each checked against its row of broker_keys.h. Reading a checked value cannot fail.
-// What values mean together is not decided here (broker_config.cc).
+// The settings of one start by key, each judged: against its row of broker_keys.h, or as a key that is not ours
+// (foreign_keys.h). Reading a checked value cannot fail. What values mean together is not decided here
+// (broker_config.cc).
 #pragma once
 #include <cstdint>
 #include <map>
@@ -21,10 +22,27 @@ using broker::KeyEffect;
 using broker::KeyRange;
 using broker::KeyType;
 
+// What became of one line of a configuration.
+enum class SettingUse : uint8_t {
+  kUsed,
+  kNoEffect,  // a key that there is, and that changes nothing
+  kUnknown,   // ignored, as in Kafka
+  kWrong,     // the broker does not start
+};
+
+struct JudgedSetting {
+  Property property;
+  SettingUse use = SettingUse::kUsed;
+  std::string why;  // half a sentence; empty for kUsed
+};
+
 class SettingValues {
  public:
-  // Checks key, type and range of each property and keeps the valid ones; adds one line per mistake to `errors`.
-  SettingValues(std::span<const Property> properties, std::vector<std::string>& errors);
+  // Judges each property and keeps the valid ones.
+  explicit SettingValues(std::span<const Property> properties);
+
+  // Every property in the order in which it was given.
+  const std::vector<JudgedSetting>& judged() const { return judged_; }
 
   // Was the key given (with a valid, non-empty value)?
   bool has(std::string_view key) const;
@@ -42,6 +60,9 @@ class SettingValues {
   const std::map<std::string, Property, std::less<>>& given() const { return given_; }
 
  private:
+  void note_overruled();
+
+  std::vector<JudgedSetting> judged_;
   std::map<std::string, Property, std::less<>> given_;
 };
 

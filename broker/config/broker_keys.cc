@@ -165,8 +165,8 @@ constexpr auto kKeys = std::to_array<BrokerKey>({
   {"log.retention.ms", kLong, "", kUsed},
   {"log.roll.hours", kInt, "168", kUsed, {1, INT32_MAX}},
   {"log.roll.jitter.hours", kInt, "0", kUsed, {0, INT32_MAX}},
-  {"log.roll.jitter.ms", kLong, "", kUsed},
-  {"log.roll.ms", kLong, "", kUsed},
+  {"log.roll.jitter.ms", kLong, "", kUsed, {0, INT64_MAX}},
+  {"log.roll.ms", kLong, "", kUsed, {1, INT64_MAX}},
   {"log.segment.bytes", kInt, "1073741824", kUsed, {1048576, INT32_MAX}},
   {"log.segment.delete.delay.ms", kLong, "60000", kUsed, {0, INT64_MAX}},
   {"max.connection.creation.rate", kInt, "2147483647", kNoQuotas, {0, INT32_MAX}},
@@ -432,6 +432,8 @@ std::string_view reason(KeyEffect effect) {
       return "the kernel sizes socket buffers by itself";
     case kOwnStorage:
       return "the journal and its own segments replace what it tunes";
+    case kPerListener:
+      return "it is set for one listener, and this version has it for all of them only";
   }
   return "";
 }

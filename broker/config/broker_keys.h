@@ -32,6 +32,7 @@ enum class KeyEffect : uint8_t {
   kNoJavaMetrics,
   kKernelBuffers,
   kOwnStorage,
+  kPerListener,  // of no row: what a setting for one listener is that has a meaning for the whole broker
 };
 
 // Why a key with this effect changes nothing, as half a sentence ("... has no effect: <reason>"). Empty for kUsed.

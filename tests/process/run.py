@@ -25,9 +25,41 @@ IDLE_MIB = 128
 TIMEOUT_SECONDS = 30
 
 
+# The keys that are found in the files of others, with values of our own: name, text, whether it starts, what is said of it.
+STRANGERS = [
+    ("kafka-combined", "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=localhost:9093\n"
+     "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\nadvertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n"
+     "controller.listener.names=CONTROLLER\nlistener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+     "num.network.threads=3\nlog.dirs=/tmp/stranger\n", True, ["one thread per core", "would start"]),
+    ("kafka-controller", "process.roles=controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"
+     "listener.security.protocol.map=CONTROLLER:PLAINTEXT\nlisteners=CONTROLLER://:9093\n", False, ["must hold broker", "would not start"]),
+    ("compose", "node.id=0\nprocess.roles=controller,broker\ncontroller.quorum.voters=0@kafka:9093\n"
+     "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\nlistener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+     "controller.listener.names=CONTROLLER\nadvertised.host.name=localhost\nport.9092.tcp.proto=tcp\nmax.request.size=1048576\n"
+     "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256\nzookeeper.metadata.migration.enable=false\n", True,
+     ["set advertised.listeners", "unknown, ignored", "have no ZooKeeper"]),
+    ("vendor", "broker.id=2\nlisteners=PLAINTEXT://:9092\nlog.dirs=/tmp/stranger\nconfluent.license.topic.replication.factor=1\n"
+     "confluent.metrics.reporter.sasl.jaas.config=hunter2\nmetric.reporters=io.example.Reporter\nldap.user.name.attribute=name\n"
+     "zookeeper.connect=a:2181\nzookeeper.connection.timeout.ms=18000\nsuper.users=User:admin\n"
+     "listener.name.plaintext.gssapi.sasl.jaas.config=hunter2\n", True, ["another vendor's broker", "an authorizer reads it"]),
+    ("vendor-secured", "broker.id=2\nlisteners=INTERNAL://:9092\nlistener.security.protocol.map=INTERNAL:SASL_SSL\n"
+     "authorizer.class.name=io.example.Authorizer\nssl.keystore.password=hunter2\n", False,
+     ["PLAINTEXT only", "access control comes with a later version"]),
+    ("operator", "node.id=0\nprocess.roles=broker\nconfig.providers=strimzienv\nconfig.providers.strimzienv.class=io.example.Provider\n"
+     "listeners=PLAIN-9092://:9092\nlistener.security.protocol.map=PLAIN-9092:PLAINTEXT\nadvertised.listeners=PLAIN-9092://broker:9092\n"
+     "inter.broker.listener.name=PLAIN-9092\n", False, ["values from providers are not filled in"]),
+    ("slips", "num.partition=3\nlog_retention_hours=5\nretention.ms=7\nlog.retention.ms=0\n", False,
+     ["did you mean num.partitions?", "did you mean log.retention.hours?", "the broker's is log.retention.ms", "-1 (no limit) or 1 or more"]),
+]
+
+
 def serve(*arguments, **options):
     """Runs `posthaste serve` that is expected to end by itself."""
     return subprocess.run([binary(), "serve", *arguments], text=True, capture_output=True, timeout=TIMEOUT_SECONDS, check=False, **options)
+
+
+def config_check(*arguments):
+    return subprocess.run([binary(), "config", "check", *arguments], text=True, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
 
 
 def refused(done, *words):
@@ -134,6 +166,20 @@ def main():
         refused(serve("--data", str(base / "none"), "--override", "num.partitions=0"), "1 to 2147483647")
         refused(serve(str(base / "no.properties")), "no.properties")
         expect(not (base / "none").exists(), "it made a data folder")
+    with step("strangers' files: what starts, what does not, and each line is explained"):
+        for name, text, starts, words in STRANGERS:
+            file = base / f"{name}.properties"
+            file.write_text(text)
+            checked = config_check(str(file))
+            expect_equal(checked.returncode, 0 if starts else 1, f"{name}: exit code\n{checked.stdout}{checked.stderr}")
+            told = json.loads(config_check("--json", str(file)).stdout)
+            expect_equal(told["would_start"], starts, f"{name} in JSON")
+            expect_equal(len(told["settings"]), text.count("\n"), f"{name}: lines explained")
+            for word in words:
+                expect(word in checked.stdout, f"{name}: '{word}' is not in\n{checked.stdout}")
+            expect("hunter2" not in checked.stdout, f"{name}: a password is printed")
+            served = serve(str(file), "--print-config")
+            expect_equal(served.returncode, 0 if starts else 2, f"{name}: serve\n{served.stderr}")
     with step("a data folder that cannot be made or written is named"):
         (base / "file").write_text("not a folder")
         refused(serve("--data", str(base / "file" / "data"), "--listen", f"127.0.0.1:{free_port()}"), str(base / "file"))
