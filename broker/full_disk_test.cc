@@ -41,7 +41,7 @@ class FullDiskTest : public BrokerTest {
 
   static Task<ErrorCode> grow(Client& client, std::string topic, int32_t partitions) {
     kafka::CreatePartitionsRequest request;
-    request.topics.push_back({.name = topic, .count = partitions});
+    request.topics.push_back({.name = topic, .count = partitions, .assignments = std::nullopt});
     const auto answer = co_await client.call(request, 3);
     co_return answer.message.results.at(0).error_code;
   }
@@ -79,6 +79,7 @@ TEST_F(FullDiskTest, RecordsAndNewTopicsAreRefusedAllElseGoesOnAndADeletionBring
   start();
   run([&](Client& client) -> Task<void> {
     EXPECT_EQ((co_await client.list_offset("bulk", 0, -1)).offset, taken);
+    (void)co_await fill(client, "bulk");  // what the stop and the other topic's deletion have made free
     EXPECT_EQ(co_await client.create_topic("new", 1), ErrorCode::kKafkaStorageError);
     EXPECT_EQ(co_await delete_topic(client, "bulk"), ErrorCode::kNone);
     for (int i = 0; i < 50 && co_await client.create_topic("new", 1) != ErrorCode::kNone; ++i) {
