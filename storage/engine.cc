@@ -304,6 +304,23 @@ Engine::Stats Engine::stats() const {
           .refused_ranges = refused_ranges_};
 }
 
+std::string Engine::describe_room() const {
+  std::string text = stream_ == nullptr ? std::string("journal on another core") : stream_->describe_room();
+  text += fmt::format("; tail: {} of {} bytes", cache_->dirty_bytes(), cache_->dirty_bytes_max());
+  for (const auto& [uid, partition] : by_uid_) {
+    const Partition& one = *partition;
+    if (one.flushed_linear_ == one.end_.linear && one.metas_pending_ == 0) continue;
+    text +=
+        fmt::format("; {}-{}: flushed {} durable {} submitted {} end {}, {} metas, journal from {}{}{}{}{}",
+                    one.topic_name(), one.partition(), one.flushed_linear_, one.durable_linear_, one.submitted_linear_,
+                    one.end_.linear, one.metas_pending_, one.live_.empty() ? 0 : one.live_.front().file_start_lsn,
+                    one.write_back_running_ ? ", write-back runs" : "",
+                    one.loading_prefix_ ? ", waits for its prefix" : "", one.prefix_due_ ? ", prefix due" : "",
+                    one.mode_ == Partition::Mode::kOpen ? "" : ", being cut, deleted or stopped");
+  }
+  return text;
+}
+
 // Those with records in old journal files, so that a table can let go of these.
 Task<void> Engine::write_back_below(uint64_t lsn) {
   struct Wanted {
@@ -366,6 +383,12 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
 Task<void> Engine::close() {
   stopping_ = true;
   if (stream_ != nullptr) stream_->stop_growing();
+  // All of it side by side; below, each is waited for.
+  for (const auto& [uid, partition] : by_uid_) {
+    if (partition->flushed_linear_ < partition->durable_linear_) {
+      write_back_.request(*partition, partition->durable_linear_, true);
+    }
+  }
   // Deletions and truncations under way end first.
   for (auto at = by_uid_.begin(); at != by_uid_.end();) {
     const Uid uid = at->first;

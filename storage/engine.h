@@ -208,6 +208,8 @@ class Engine {
     uint64_t refused_ranges = 0;  // places of logs that were refused, each named in the log
   };
   Stats stats() const;
+  // Who waits for room in the journal here, and for what: one line for a log or a test.
+  std::string describe_room() const;
   void count_refused_range() { ++refused_ranges_; }
 
   // The disk was found full: clients' records are refused until there is room again.

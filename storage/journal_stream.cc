@@ -395,10 +395,23 @@ uint64_t JournalStream::bound_lsn() const { return live_.empty() ? next_start_ls
 
 uint64_t JournalStream::write_back_below_lsn() const {
   if (live_.size() < 2) return bound_lsn();
-  return live_[live_.size() / 2]->start_lsn;
+  // While files are free, many at once, for each table costs two flushes. When none is, the oldest ones alone: those
+  // who wait for them go on soon, and not in bursts of half a journal.
+  const size_t wanted = free_.empty() ? std::max<size_t>(1, live_.size() / 8) : live_.size() / 2;
+  return live_[wanted]->start_lsn;
 }
 
 bool JournalStream::under_pressure() const { return live_.size() > 1 && free_.size() <= files_.size() / 2; }
+
+std::string JournalStream::describe_room() const {
+  return fmt::format(
+      "journal: {} files live from {}, {} free, {} bytes left, {} places of {} bytes held, {} wait for one, low water "
+      "{} "
+      "and {}, {}",
+      live_.size(), live_.empty() ? 0 : live_.front()->start_lsn, free_.size(), rest_bytes(), promised_,
+      options_.place_bytes(), place_waiters_.count(), low_water_[0], low_water_[1],
+      busy_ == Busy::kIdle ? "idle" : "writing");
+}
 
 void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
   pressure_told_ = false;

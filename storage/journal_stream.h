@@ -96,6 +96,8 @@ class JournalStream {
   // After close(): nothing that was written lies at or above it.
   uint64_t closed_lsn() const { return next_start_lsn_; }
   uint64_t commits() const { return commits_; }
+  // One line for a log or a test.
+  std::string describe_room() const;
 
  private:
   struct JournalFile {

@@ -8,7 +8,8 @@
 // has just been submitted (at some drawn ones, or after every single one), with any subset of the 512-byte sectors of
 // the writes in flight kept, lost or garbage. Each image is recovered on another number of cores and compared with the
 // model; then that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and
-// streams each time), and what the last one finds must be equal. The next life goes on from there. --rot instead flips
+// streams each time), and what the last one finds must be equal. The next life goes on from there. One life in four has
+// large batches and a tiny journal; whatever the sizes, every append must be answered in time. --rot instead flips
 // one bit in each 4 KiB block of every file of a store in turn. --bug plants a bug (preset `planted`) and stops at the
 // first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
@@ -230,6 +231,8 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   host.disk() = disk;
   host.disk().options().capacity_bytes = draw_capacity(host.disk(), seed);
   work.options = tiny_options(random, cores);
+  work.large = LargeBatches::draw(seed);
+  if (work.large) work.large->change(work.options, cores);
   work.steps_left = 20 + below(random, 300);
   work.closed = false;
   const End end = below(random, 3) == 0 ? End::kSigkill : End::kPowerLoss;
@@ -252,7 +255,8 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   host.start();
   world.run_until([&] { return work.closed || work.failure || !host.running(); }, kPatience);
   auto explain = [&](const std::string& what) {
-    return fmt::format("{} cores, {} streams: {}\n{}", cores, work.options.streams, what, world.log_tail());
+    return fmt::format("{} cores, {} streams{}: {}\n{}", cores, work.options.streams, work.large ? ", large" : "", what,
+                       world.log_tail());
   };
   if (work.failure) return explain(*work.failure);
   if (host.state() == reactor::simulated::HostState::kFatal) return explain("fatal: " + host.fatal_message());

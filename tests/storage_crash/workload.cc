@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <list>
 #include <map>
 #include <set>
@@ -24,8 +25,13 @@ using storage::TopicId;
 namespace {
 
 constexpr uint64_t kPartitionsPerCoreMax = 3;
-constexpr int64_t kProducers = 2;  // per partition; producer id 0 stands for "none"
+constexpr uint64_t kTailBytes = uint64_t{256} << 10;
+constexpr uint64_t kLargeBatchBytes = kTailBytes / 2 - 1024;  // a batch may have half of the tail
+constexpr int64_t kProducers = 2;                             // per partition; producer id 0 stands for "none"
 constexpr int64_t kWallClockMs = 1'700'000'000'000;
+// Until when an append must be answered, whatever the journal's size: all that a store this small can hold takes a slow
+// disk of the simulator less.
+constexpr reactor::Duration kAnswerWithin = std::chrono::seconds(20);
 
 uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
 
@@ -67,17 +73,32 @@ class Driver {
       }
     }
     co_await scope_.join();
+    // The stop would hide who waits for whom.
+    while (work_.large && !work_.failure && std::ranges::any_of(acks_, [](const Ack& ack) { return !ack.over; })) {
+      check_answers();
+      co_await core_.sleep(std::chrono::milliseconds(10));
+    }
   }
 
  private:
   struct Ack : storage::OffsetWaiter {
     Workload* work = nullptr;
+    reactor::Instant since;
     TopicId id{};
     bool over = false;
   };
 
+  // Liveness: the disk always works, so every append is answered soon.
+  void check_answers() {
+    for (const Ack& ack : acks_) {
+      if (ack.over || core_.now() - ack.since < kAnswerWithin) continue;
+      return work_.fail(fmt::format("core {}: an append is not answered: {}", core_.id(), engine_.describe_room()));
+    }
+  }
+
   Task<void> step() {
     std::erase_if(acks_, [](const Ack& ack) { return ack.over; });
+    check_answers();
     const uint64_t dice = below(work_.random, 100);
     if (engine_.partition_count() == 0 || (dice < 4 && engine_.partition_count() < kPartitionsPerCoreMax)) {
       co_await create();
@@ -144,9 +165,10 @@ class Driver {
     }
     storage::RecordBatchBuilder builder(header);
     const uint64_t kind = below(work_.random, 10);
-    const uint64_t size = kind == 0  ? below(work_.random, 9000)
-                          : kind < 4 ? below(work_.random, 1200)
-                                     : below(work_.random, 120);
+    uint64_t size = kind == 0  ? below(work_.random, 9000)
+                    : kind < 4 ? below(work_.random, 1200)
+                               : below(work_.random, 120);
+    if (work_.large && below(work_.large->random, 3) == 0) size = below(work_.large->random, kLargeBatchBytes);
     const uint64_t records = 1 + below(work_.random, 3);
     for (uint64_t i = 0; i < records; ++i) {
       const std::string value = fmt::format("{}:", work_.next_id++) +
@@ -203,6 +225,7 @@ class Driver {
     expected.end = appended->last_offset + 1;
     Ack& ack = acks_.emplace_back();
     ack.work = &work_;
+    ack.since = core_.now();
     ack.id = id;
     ack.offset = expected.end;
     ack.done = [](storage::OffsetWaiter& waiter, Result<void> result) {
@@ -486,10 +509,28 @@ storage::EngineOptions tiny_options(std::mt19937_64& random, CoreId cores) {
   const uint64_t cores_of_stream = (cores + options.streams - uint64_t{1}) / options.streams;
   options.journal_file_bytes = std::max<uint64_t>(options.journal_file_bytes, 4096 * (1 + 3 * cores_of_stream));
   options.staging_bytes = 4 * 4096;
-  options.tail_bytes_max = 256 << 10;
+  options.tail_bytes_max = kTailBytes;
   options.cache_bytes_max = 128 << 10;
   options.read_ahead_bytes = static_cast<uint32_t>(4096 << below(random, 4));
   return options;
+}
+
+std::optional<LargeBatches> LargeBatches::draw(uint64_t life_seed) {
+  LargeBatches large{std::mt19937_64(life_seed ^ 0x6c61726765)};
+  if (below(large.random, 4) > 0) return std::nullopt;
+  return large;
+}
+
+void LargeBatches::change(storage::EngineOptions& options, CoreId cores) {
+  const uint64_t cores_of_stream = (cores + options.streams - uint64_t{1}) / options.streams;
+  options.journal_files = static_cast<uint16_t>(2 + below(random, 2));
+  const bool large_commits = below(random, 3) == 0;
+  const uint64_t blocks = large_commits ? 32 + below(random, 16) : 1 + 3 * cores_of_stream + below(random, 4);
+  const uint64_t commit = large_commits ? 10 + below(random, 20) : 2 + below(random, blocks - 3);
+  options.journal_file_bytes = 4096 * blocks;
+  options.commit_bytes_max = static_cast<uint32_t>(4096 * commit);
+  options.staging_bytes = static_cast<uint32_t>(4096 * (2 + below(random, 8)));
+  options.gather_bytes_min = below(random, 2) == 0 ? 4096 : 1 << 20;
 }
 
 reactor::Program Workload::program() {

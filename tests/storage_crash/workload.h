@@ -2,6 +2,7 @@
 // that shows what is there after recovery. Both are programs of a simulated host; the model is kept outside of it.
 #pragma once
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -14,10 +15,21 @@ namespace posthaste::storage_crash {
 // The sizes of a store so small that every boundary is met within some hundred operations.
 storage::EngineOptions tiny_options(std::mt19937_64& random, reactor::CoreId cores);
 
+// A life of large batches: up to half of the tail, several times what the journal holds. Its choices come from a
+// generator of their own, so that seeds without it keep their meaning.
+struct LargeBatches {
+  // One life in four.
+  static std::optional<LargeBatches> draw(uint64_t life_seed);
+  // Two or three files of nearly the least size, or commits of more than all batches of other lives.
+  void change(storage::EngineOptions& options, reactor::CoreId cores);
+  std::mt19937_64 random;
+};
+
 // One life of the store: recover, then random operations on every core until over().
 struct Workload {
   explicit Workload(uint64_t seed) : random(seed) {}
   std::mt19937_64 random;
+  std::optional<LargeBatches> large;
   storage::EngineOptions options;
   Model model;
   uint64_t steps_left = 0;  // of all cores together; 0: close in an orderly way
