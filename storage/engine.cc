@@ -21,6 +21,8 @@ using reactor::Task;
 namespace {
 // wait_for_room() returns at the latest after this: memory may come back from elsewhere.
 constexpr reactor::Duration kRoomWait = std::chrono::milliseconds(10);
+// How long a creation waits until tables have caught up with those before it.
+constexpr reactor::Duration kCreateWait = std::chrono::seconds(10);
 }  // namespace
 
 Engine::Engine(EngineHost& host, Core& core)
@@ -111,10 +113,10 @@ Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
                           host_.options().data_directory, *folder));
     co_return failure(Errc::kPermission);
   }
-  for (;;) {
+  for (const reactor::Instant deadline = core_.now() + kCreateWait;;) {
     const Result<void> admitted = space_.admit(SpaceAccount::kPartitionBytes, false);
     if (admitted) break;
-    if (admitted.error() != Errc::kNoMemory) co_return failure(admitted.error());
+    if (admitted.error() != Errc::kNoMemory || core_.now() >= deadline) co_return failure(admitted.error());
     co_await wait_for_room();
     if (stopping_) co_return failure(Errc::kStopping);
     if (find(spec.topic_id, spec.partition) != nullptr) co_return failure(Errc::kExists);

@@ -1,9 +1,9 @@
 // Notices that the data folder was removed, moved away or replaced under the process: what is written and acknowledged
-// after that would be in files that no start finds. The lock file must be the one that this process holds, and no name
-// of a journal file may vanish. Belongs to core 0.
+// after that would be in files that no start finds. The names of the lock, of the journals' folders and of the journal
+// files must go on leading to the same files. Belongs to core 0. A look allocates nothing.
 #pragma once
-#include <set>
 #include <string>
+#include <vector>
 
 #include "reactor/scope.h"
 #include "reactor/sync.h"
@@ -14,25 +14,29 @@ class EngineHost;
 
 class FolderWatch {
  public:
-  FolderWatch(EngineHost& host, reactor::Core& core) : host_(host), core_(core), wake_(core), scope_(core) {}
+  // With the folder locked and its journals' folders there.
+  FolderWatch(const EngineHost& host, reactor::Core& core);
   FolderWatch(const FolderWatch&) = delete;
   FolderWatch& operator=(const FolderWatch&) = delete;
 
-  // Looks every kInterval until close(); a folder that was lost ends the process (kFolderLost).
+  // Looks at regular intervals until close(); a folder that was lost ends the process (kFolderLost).
   void begin() { scope_.spawn(run(*this)); }
   reactor::Task<void> close();
 
  private:
+  struct Watched {
+    std::string path;
+    uint64_t identity = 0;  // 0: not there yet
+  };
   static reactor::Task<void> run(FolderWatch& self);
-  reactor::Task<void> look_at_lock();
-  reactor::Task<void> look_at_journal(uint16_t stream);
+  static void check(Watched& watched, const reactor::Result<uint64_t>& done, const reactor::FileStat& found);
 
-  EngineHost& host_;
   reactor::Core& core_;
   reactor::Event wake_;
   reactor::TaskScope scope_;
-  uint64_t lock_identity_ = 0;
-  std::set<std::string> journal_files_;  // seen so far, as paths
+  std::vector<Watched> folders_;  // and the lock
+  std::vector<Watched> files_;    // of the journals
+  size_t next_file_ = 0;
   bool closing_ = false;
 };
 

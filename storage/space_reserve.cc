@@ -19,6 +19,8 @@ namespace file_system = reactor::file_system;
 namespace {
 // The reserve takes no more than this part of a file system.
 constexpr uint64_t kPartOfDisk = 16;
+// But for this: with less a core could hardly accept anything.
+constexpr uint64_t kCoreBytesMin = uint64_t{64} << 10;
 // Of a reserve that is not whole this much and more is added at a time; so much is also left to others.
 constexpr uint64_t kStepBytes = uint64_t{256} << 10;
 // How often a full disk is looked at: service resumes within this time.
@@ -37,12 +39,20 @@ uint64_t SpaceReserve::core_share(uint64_t of_bytes) const {
 // it again.
 uint64_t SpaceReserve::spare_bytes() const { return std::max(target_ / 4, 2 * kStepBytes); }
 
+// A file system that does not tell (some of those in user space) has room until it says otherwise.
+Task<Result<reactor::SpaceStat>> SpaceReserve::measure() {
+  auto space = co_await file_system::space(core_, host_.options().data_directory);
+  if (space && space->total_bytes == 0) space->total_bytes = space->available_bytes = UINT64_MAX;
+  co_return space;
+}
+
 Task<Result<void>> SpaceReserve::make_way() {
   const EngineOptions& options = host_.options();
-  const auto space = co_await file_system::space(core_, options.data_directory);
+  const auto space = co_await measure();
   if (!space) co_return failure(space.error());
   const uint64_t per_core = std::min(2 * options.tail_bytes_max, options.reserve_bytes_max);
-  target_ = align_down(std::min(space->total_bytes / kPartOfDisk, host_.cores() * (per_core + per_core / 3)));
+  const uint64_t part = std::max(space->total_bytes / kPartOfDisk, host_.cores() * kCoreBytesMin);
+  target_ = align_down(std::min(part, host_.cores() * (per_core + per_core / 3)));
   const std::string path = options.data_directory + "/.reserve";
   auto opened = co_await File::open(core_, path, reactor::kOpenWrite | reactor::kOpenCreate);
   if (!opened) co_return failure(opened.error());
@@ -84,7 +94,7 @@ Task<Result<uint64_t>> SpaceReserve::affordable() {
   }
   const uint64_t missing = target_ - size_;
   if (journal_bytes == 0) co_return missing;
-  const auto space = co_await file_system::space(core_, options.data_directory);
+  const auto space = co_await measure();
   if (!space) co_return failure(space.error());
   co_return std::min(missing, align_down(space->available_bytes - std::min(space->available_bytes, journal_bytes)));
 }
@@ -98,8 +108,8 @@ Task<void> SpaceReserve::close() {
   if (file_.valid()) (void)co_await file_.close();
 }
 
-// A reserve that was made by this start is made durable here, not before the broker is ready: file systems keep the
-// order of such changes, so it is on disk before whatever is synced after it.
+// What this start has allocated is made durable here, not before the broker is ready: file systems keep the order of
+// such changes, so it is on disk before whatever is synced after it. The name is durable with those of the tables.
 Task<void> SpaceReserve::run(SpaceReserve& self) {
   while (!self.closing_) {
     (void)co_await self.wake_.wait_until(self.core_.now() + kLookInterval);
@@ -107,9 +117,9 @@ Task<void> SpaceReserve::run(SpaceReserve& self) {
     co_await self.one_at_a_time_.acquire(1);
     if (self.full_) (void)co_await self.look();
     if (!self.durable_) {
-      self.durable_ =
-          (co_await self.file_.sync()).has_value() &&
-          (co_await file_system::sync_directory(self.core_, self.host_.options().data_directory)).has_value();
+      reactor::OperationAwaiter sync(self.core_, reactor::OpKind::kSync, reactor::IoClass::kFileSystem);
+      sync.file = self.file_.id();
+      self.durable_ = (co_await sync).has_value();
     }
     self.one_at_a_time_.release(1);
   }
@@ -117,7 +127,7 @@ Task<void> SpaceReserve::run(SpaceReserve& self) {
 
 // Fills the reserve with what there is, and decides whether the disk is still full.
 Task<Result<void>> SpaceReserve::look() {
-  const auto space = co_await file_system::space(core_, host_.options().data_directory);
+  const auto space = co_await measure();
   if (!space) co_return failure(space.error());
   const uint64_t missing = target_ - size_;
   uint64_t available = space->available_bytes;

@@ -47,6 +47,7 @@ class SpaceReserve {
   static reactor::Task<void> run(SpaceReserve& self);
   static reactor::Task<void> tell(SpaceReserve& self, reactor::CoreId core);
   void tell_all();
+  reactor::Task<reactor::Result<reactor::SpaceStat>> measure();
   reactor::Task<reactor::Result<uint64_t>> affordable();
   reactor::Task<reactor::Result<void>> look();
   reactor::Task<reactor::Result<void>> grow(uint64_t bytes);
@@ -69,7 +70,7 @@ class SpaceReserve {
   uint64_t version_ = 1;
   bool full_ = false;
   bool gave_way_ = false;  // to recovery
-  bool durable_ = false;   // name and size
+  bool durable_ = false;   // as large as it is
   bool closing_ = false;
 };
 

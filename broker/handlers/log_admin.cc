@@ -10,6 +10,7 @@
 #include "broker/handlers/named_partitions.h"
 #include "broker/metadata/topic_name.h"
 #include "net/kafka/log_admin.h"
+#include "reactor/file.h"
 
 namespace posthaste::broker {
 namespace {
@@ -132,7 +133,7 @@ HandlerTask handle_delete_records(BrokerCore& core, ConnectionContext&, Request&
   co_return respond(request, response);
 }
 
-// The sizes of the volume stay -1, "not known": the backend has no such operation.
+// The volume is that of the data folder, as it is for this process; -1, "not known", if it cannot be asked.
 HandlerTask handle_describe_log_dirs(BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeLogDirsRequest>(request);
   if (!body) co_return body_corrupt();
@@ -148,6 +149,10 @@ HandlerTask handle_describe_log_dirs(BrokerCore& core, ConnectionContext&, Reque
   DescribeLogDirsResponse response;
   auto& directory = response.results.emplace_back();
   directory.log_dir = core.options().data_folder;
+  if (const auto space = co_await reactor::file_system::space(core.core(), core.options().data_folder)) {
+    directory.total_bytes = static_cast<int64_t>(space->total_bytes);
+    directory.usable_bytes = static_cast<int64_t>(space->available_bytes);
+  }
   for (const auto& [name, partitions] : sizes) {
     auto& topic = directory.topics.emplace_back();
     topic.name = name;

@@ -90,9 +90,10 @@ TEST_F(LogAdminTest, RecordsOfCompactedAndInternalTopicsStay) {
   });
 }
 
-TEST_F(LogAdminTest, LogDirsShowTheSizeOfEachPartition) {
+TEST_F(LogAdminTest, LogDirsShowTheSizeOfEachPartitionAndOfTheVolume) {
   start();
-  run([](Client& client) -> Task<void> {
+  const auto capacity = static_cast<int64_t>(broker_->disk().options().capacity_bytes);
+  run([capacity](Client& client) -> Task<void> {
     EXPECT_EQ(co_await client.create_topic("a", 2), ErrorCode::kNone);
     EXPECT_EQ(co_await client.create_topic("b", 1), ErrorCode::kNone);
     const storage::Bytes batch = make_batch({"some bytes"});
@@ -109,7 +110,8 @@ TEST_F(LogAdminTest, LogDirsShowTheSizeOfEachPartition) {
       EXPECT_EQ(directory.topics.at(0).partitions.size(), 2U);
       EXPECT_EQ(directory.topics.at(0).partitions.at(1).partition_size, static_cast<int64_t>(batch.size()));
       EXPECT_EQ(directory.topics.at(0).partitions.at(0).partition_size, 0);
-      EXPECT_EQ(directory.total_bytes, -1);
+      EXPECT_EQ(directory.total_bytes, version < 4 ? -1 : capacity) << version;
+      EXPECT_EQ(directory.usable_bytes > 0 && directory.usable_bytes < capacity, version >= 4) << version;
     }
     DescribeLogDirsRequest some;
     some.topics->push_back({.topic = "a", .partitions = {1, 5}});
