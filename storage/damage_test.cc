@@ -90,15 +90,36 @@ class DamageTest : public testing::Test {
     }
     co_await core.sleep(1s);
   }
+  static reactor::Result<AppendResult> append_one(Partition& partition, const std::string& topic,
+                                                  size_t value_bytes = 40) {
+    RecordBatchBuilder builder;
+    const std::string value = value_of(topic, partition.end_offset(), value_bytes);
+    builder.add({.timestamp = kNow.value, .value = bytes_of(value)});
+    Bytes bytes = builder.finish();
+    return partition.append(bytes, {.leader_epoch = 0}, kNow);
+  }
+  // Removes files of this path, and the folder if it is one.
+  void remove_files(const std::string& path) {
+    host_.set_program([path, this](Core& core) { return remove(core, path, host_.disk().all_files()); });
+    host_.start();
+    ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 60s));
+  }
+  static Task<void> remove(Core& core, std::string path, std::vector<std::string> files) {
+    for (const std::string& file : files) {
+      if (file.starts_with(path)) EXPECT_TRUE((co_await reactor::file_system::unlink(core, file)).has_value());
+    }
+    if (!path.ends_with('/')) co_return;
+    EXPECT_TRUE((co_await reactor::file_system::remove_directory(core, path.substr(0, path.size() - 1))).has_value());
+  }
   // Reads from every offset on: what is served must be what was written. Returns offsets that were refused.
   Task<std::vector<int64_t>> read_all(Engine& engine, std::string topic, size_t value_bytes = 40) {
     Partition& partition = *engine.find(id_of(topic), 0);
-    EXPECT_EQ(partition.end_offset(), kSegments * kOffsets);
+    EXPECT_EQ(partition.end_offset(), kSegments * kOffsets + extra_);
     std::vector<int64_t> refused;
     for (int64_t offset = partition.log_start_offset(); offset < partition.end_offset(); ++offset) {
       auto read = co_await partition.read({.offset = offset, .max_bytes = 1, .limit_offset = partition.end_offset()});
       if (!read) {
-        EXPECT_EQ(read.error(), Errc::kDamaged) << offset;
+        EXPECT_EQ(read.error(), Errc::kDamaged) << offset << " " << to_string(read.error());
         refused.push_back(offset);
         continue;
       }
@@ -159,6 +180,7 @@ class DamageTest : public testing::Test {
   Host& host_ = world_.add_host({.cores = 1, .pool_bytes_per_core = 32 << 20}, "10.0.0.1", nullptr);
   RecoveryReport report_;
   bool worked_ = false;
+  int extra_ = 0;  // records behind what fill() has written
 };
 
 TEST_F(DamageTest, NothingIsRefusedOfAWholeFolder) {
@@ -254,6 +276,167 @@ TEST_F(DamageTest, ASegmentThatIsGoneIsRefusedAndNamed) {
     EXPECT_EQ(co_await read_all(engine, "a"), offsets(2, 3));
   });
   EXPECT_TRUE(logged("reason=\"the file is missing\"")) << world_.log_tail();
+}
+
+// Whatever has brought its last bytes into the file before.
+TEST_F(DamageTest, ASegmentThatIsRolledAfterAllOfItWasFlushedGetsItsIndexToo) {
+  make();
+  life(
+      [&](Core& core, Engine& engine) -> Task<void> {
+        for (const char* topic : {"a", "b"}) {
+          Partition& partition = *engine.find(id_of(topic), 0);
+          partition.roll();
+          EXPECT_TRUE(append_one(partition, topic).has_value());
+        }
+        co_await core.sleep(1s);
+      },
+      true);
+  extra_ = 1;
+  EXPECT_TRUE(host_.disk().read_file(path_of("a", kSegments - 1, "index")).has_value());
+  exchange(path_of("a", kSegments - 1), path_of("b", kSegments - 1));
+  EXPECT_EQ(refused_of("a"), offsets(kSegments - 1, kSegments));
+}
+
+// The last block's first bytes are wanted when something is appended after a restart.
+TEST_F(DamageTest, AnErrorThatPassesIsWaitedOutAndNotWrittenDown) {
+  for (const auto kind : {reactor::OpKind::kOpen, reactor::OpKind::kRead}) {
+    host_.disk() = reactor::simulated::Disk();
+    make();
+    host_.disk().add_fault({.kind = kind,
+                            .path_contains = path_of("a", kSegments - 1),
+                            .error = kind == reactor::OpKind::kOpen ? Errc::kPermission : Errc::kIoError,
+                            .count = 4});
+    const int64_t before = kSegments * kOffsets;
+    life([&](Core& core, Engine& engine) -> Task<void> {
+      Partition& partition = *engine.find(id_of("a"), 0);
+      EXPECT_TRUE(append_one(partition, "a").has_value());
+      co_await core.sleep(5ms);
+      EXPECT_EQ(partition.durable_offset(), before);
+      EXPECT_EQ(append_one(partition, "a").error(), Errc::kIoError) << "an error that may pass";
+      EXPECT_FALSE(partition.damage().damaged);
+      EXPECT_TRUE(append_one(*engine.find(id_of("b"), 0), "b").has_value()) << "the others go on";
+      co_await core.sleep(1s);
+      EXPECT_EQ(partition.durable_offset(), before + 1) << "what was taken has arrived";
+      EXPECT_TRUE(append_one(partition, "a").has_value());
+      co_await core.sleep(1s);
+      EXPECT_EQ(partition.durable_offset(), before + 2);
+    });
+    extra_ = 2;
+    EXPECT_EQ(refused_of("a"), std::vector<int64_t>());
+    extra_ = 0;
+    EXPECT_TRUE(logged("storage.read_failed")) << world_.log_tail();
+    EXPECT_FALSE(logged("storage.damaged")) << world_.log_tail();
+  }
+}
+
+TEST_F(DamageTest, AStopAndADeletionDoNotWaitForALastBlockThatCannotBeRead) {
+  make();
+  for (const char* topic : {"a", "b"}) {
+    host_.disk().add_fault({.kind = reactor::OpKind::kOpen,
+                            .path_contains = path_of(topic, kSegments - 1),
+                            .error = Errc::kPermission,
+                            .count = UINT32_MAX});
+  }
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    Partition* partition = engine.find(id_of("a"), 0);
+    EXPECT_TRUE(append_one(*partition, "a").has_value());
+    EXPECT_TRUE(append_one(*engine.find(id_of("b"), 0), "b").has_value());
+    co_await core.sleep(100ms);
+    EXPECT_TRUE((co_await engine.delete_partition(*partition)).has_value());
+  });
+  host_.disk().clear_faults();
+  EXPECT_EQ(refused_of("b"), std::vector<int64_t>());
+}
+
+TEST_F(DamageTest, AnErrorOfReadingIsToldAndTriedAgain) {
+  make();
+  life([&](Core&, Engine& engine) -> Task<void> {
+    Partition& partition = *engine.find(id_of("a"), 0);
+    host_.disk().add_fault({.kind = reactor::OpKind::kRead, .path_contains = path_of("a", 1), .count = 3});
+    const ReadRequest request{.offset = kOffsets, .max_bytes = 1, .limit_offset = 2 * kOffsets};
+    for (int i = 0; i < 3; ++i) EXPECT_EQ((co_await partition.read(request)).error(), Errc::kIoError);
+    EXPECT_TRUE((co_await partition.read(request)).has_value());
+    EXPECT_EQ(engine.stats().refused_ranges, 0U);
+  });
+  EXPECT_EQ(std::ranges::count_if(world_.log_lines(),
+                                  [](const std::string& line) { return line.contains("storage.read_failed"); }),
+            1);
+}
+
+// SIGKILL, so that the journal holds what belongs into the damaged files.
+TEST_F(DamageTest, AfterSigkillALostOrCutFileStopsNothingButItsOwnReads) {
+  for (const std::string how : {"cut", "gone", "folder gone"}) {
+    SCOPED_TRACE(how);
+    host_.disk() = reactor::simulated::Disk();
+    constexpr size_t kLarge = 400;  // segments of several blocks: the journal holds the last one as a whole
+    make(kLarge);
+    life(
+        [&](Core& core, Engine& engine) -> Task<void> {
+          for (const char* topic : {"a", "b"}) {
+            for (int i = 0; i < 3; ++i)
+              EXPECT_TRUE(append_one(*engine.find(id_of(topic), 0), topic, kLarge).has_value());
+          }
+          co_await core.sleep(1s);
+          EXPECT_EQ(engine.find(id_of("a"), 0)->durable_offset(), kSegments * kOffsets + 3);
+        },
+        true);
+    const std::string active = path_of("a", kSegments - 1);
+    if (how == "cut") {
+      const auto bytes = host_.disk().read_file(active);
+      host_.disk().write_file(active, ByteView(*bytes).first(1000));
+    } else {
+      remove_files(how == "gone" ? active : "/data/a-0/");
+    }
+    extra_ = 3;
+    EXPECT_EQ(refused_of("b", kLarge), std::vector<int64_t>());
+    EXPECT_TRUE(how == "cut" || std::ranges::any_of(report_.notes,
+                                                    [&](const std::string& note) {
+                                                      return note.contains(how == "gone" ? active : "/data/a-0");
+                                                    }))
+        << fmt::format("{}", fmt::join(report_.notes, "\n"));
+    const auto refused = refused_of("a", kLarge);
+    ASSERT_FALSE(refused.empty());
+    // What the journal held is there, but in a segment that has no index yet nothing can be found behind a hole.
+    EXPECT_GE(refused.front(), how == "folder gone" ? 0 : (kSegments - 1) * kOffsets);
+    life([&](Core& core, Engine& engine) -> Task<void> {
+      Partition& partition = *engine.find(id_of("a"), 0);
+      EXPECT_FALSE(partition.damage().damaged) << partition.damage().reason;
+      EXPECT_TRUE(append_one(partition, "a", kLarge).has_value());
+      co_await core.sleep(1s);
+      EXPECT_EQ(partition.durable_offset(), kSegments * kOffsets + 4);
+    });
+    extra_ = 0;
+  }
+}
+
+// Producers are known from batches that a table has not seen: those are read at the start.
+TEST_F(DamageTest, DamageThatAStartSeesInAFileGoesWhenTheFileIsPutBack) {
+  make();
+  life(
+      [&](Core& core, Engine& engine) -> Task<void> {
+        Partition& partition = *engine.find(id_of("a"), 0);
+        for (int i = 0; i < 3; ++i) EXPECT_TRUE(append_one(partition, "a").has_value());
+        co_await core.sleep(10s);  // written back
+        EXPECT_EQ(partition.durable_offset(), kSegments * kOffsets + 3);
+      },
+      true);
+  extra_ = 3;
+  const std::string active = path_of("a", kSegments - 1);
+  life([&](Core&, Engine& engine) -> Task<void> { EXPECT_EQ(co_await read_all(engine, "a"), std::vector<int64_t>()); },
+       true);
+  const auto whole = host_.disk().read_file(active);
+  host_.disk().add_fault(
+      {.kind = reactor::OpKind::kOpen, .path_contains = active, .error = Errc::kPermission, .count = 100});
+  life(
+      [&](Core&, Engine& engine) -> Task<void> {
+        auto read =
+            co_await engine.find(id_of("a"), 0)
+                ->read({.offset = kSegments * kOffsets, .max_bytes = 1, .limit_offset = kSegments * kOffsets + 3});
+        EXPECT_FALSE(read.has_value());
+      },
+      true);
+  host_.disk().clear_faults();
+  EXPECT_EQ(refused_of("a"), std::vector<int64_t>());
 }
 
 }  // namespace

@@ -153,7 +153,7 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   const std::shared_ptr<Partition> kept = by_uid_.at(partition.uid());
   ++leaving_[partition.directory()];
   // What is on its way to the journal arrives there first; then nothing refers to the partition any more.
-  while (!partition.damage_.damaged &&
+  while (!partition.damage_.damaged && !partition.prefix_failing_ &&
          (partition.durable_.linear < partition.end_.linear || partition.metas_pending_ > 0)) {
     co_await partition.changed_.wait();
   }

@@ -96,6 +96,9 @@ struct Damage {
   bool damaged = false;
   int64_t from_offset = 0;
   std::string reason;
+  // True: bytes that only the journal held are lost; tables say so from now on. False: seen in a file, which may be put
+  // back or become readable; whoever opens the partition next looks again.
+  bool lasting = true;
 };
 
 }  // namespace posthaste::storage

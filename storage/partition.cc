@@ -49,11 +49,17 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
   adopt_proof(proof_behind(entry.producers));
   prefix_due_ = active().size % kBlock != 0;
   high_watermark_ = entry.end_offset;
+  producers_known_ = !damage_.damaged;
   if (!entry.producers.empty()) {
     // Rotten producer state is not the log's end: recovery has built it anew, so this only fails on a bug.
     if (auto snapshot = ProducerState::decode(entry.producers, config.producers)) {
       producers_ = std::move(snapshot->state);
-      stable_producers_ = {entry.producers, end_, true};
+      const auto of =
+          std::ranges::find(segments_, entry.producers_at.base_offset, [](const auto& s) { return s->base_offset(); });
+      if (of != segments_.end()) {
+        const Boundary at{(*of)->linear_start() + entry.producers_at.position, entry.producers_offset};
+        stable_producers_ = {entry.producers, at, true};
+      }
     }
   }
 }
@@ -65,7 +71,7 @@ void Partition::adopt_proof(const std::optional<HeaderProof>& proof) {
   if (!proof) return;
   const auto of = std::ranges::find(segments_, proof->segment_base, [](const auto& s) { return s->base_offset(); });
   if (of == segments_.end() || proof->position > (*of)->size) return;
-  (*of)->proof = proof;
+  (*of)->proof = durable_proof_ = proof;
   if (*of != segments_.back() || proof->position < active().size) return;
   active().headers_hash = proof->hash;
   active().headers_known = true;
@@ -161,7 +167,7 @@ bool Partition::add_end_listener(OffsetListener& listener, int64_t seen_offset) 
 
 void Partition::damage_from(int64_t offset, std::string reason) {
   if (damage_.damaged && damage_.from_offset <= offset) return;
-  damage_ = {true, offset, std::move(reason)};
+  damage_ = {true, offset, std::move(reason), false};
   engine_.core().log(
       reactor::LogLevel::kError, "storage.damaged",
       fmt::format("partition={}-{} from_offset={} reason=\"{}\"", topic_name_, partition_, offset, damage_.reason));

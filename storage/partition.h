@@ -225,6 +225,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   void meta_applied();
   bool prefix_in_memory() const;
   reactor::Task<void> load_prefix(Use use);
+  reactor::Task<reactor::Result<uint64_t>> read_prefix(const Use& use, Segment& segment, uint64_t block, Chunk& chunk);
   void copy_out(const Segment& segment, uint64_t position, MutableBytes into) const;
   uint64_t released_linear() const;
   uint64_t oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const;
@@ -311,6 +312,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   std::shared_ptr<Segment> submitting_;  // holds submitted_linear_, also where two segments touch
   bool prefix_due_ = false;              // full-page rule: the next data record carries its block's earlier bytes
   bool loading_prefix_ = false;
+  bool prefix_failing_ = false;  // it could not be read and is tried again; nothing can be journaled until then
   bool write_back_running_ = false;
   uint64_t write_back_goal_ = 0;
   bool write_back_partial_ = false;
@@ -325,6 +327,13 @@ class Partition final : public std::enable_shared_from_this<Partition>,
     Boundary at;
     bool valid = false;
   };
+  // What the headers before the durable end hash to; for ends that commits under way will make durable, too.
+  struct SubmittedProof {
+    uint64_t linear_end = 0;
+    HeaderProof proof;
+  };
+  std::optional<HeaderProof> durable_proof_;
+  reactor::RecycledVector<SubmittedProof> submitted_proofs_;
   ProducerSnapshot stable_producers_;
   ProducerSnapshot next_producers_;
   bool producers_known_ = true;  // false while they are rebuilt

@@ -28,6 +28,7 @@ Result<void> Partition::check_open() const {
       return failure(Errc::kStopping);
   }
   if (damage_.damaged) return failure(Errc::kDamaged);
+  if (prefix_failing_) return failure(Errc::kIoError);
   return {};
 }
 
@@ -304,6 +305,8 @@ void Partition::roll() {
   segments_.push_back(std::make_shared<Segment>(engine_.core(), end_.offset, end_.linear));
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
   engine_.table_grows(SpaceAccount::kSegmentBytes);
+  // Else write-back, which ends with that, has nothing to do here any more.
+  if (flushed_linear_ >= old.linear_end()) engine_.tidy(*this, segments_[segments_.size() - 2]);
   meta_queued();  // the ROLL record follows the old segment's last bytes: submit()
   engine_.contributor().mark_dirty(*this);
 }

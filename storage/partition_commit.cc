@@ -20,6 +20,9 @@ using reactor::Task;
 namespace {
 // Write-back starts when this much is durable and waits: large enough that a write is worth its operation.
 constexpr uint64_t kWriteBackBytes = 64 * 1024;
+// How long to wait before the last block is read again. Something outside must change; a second is soon enough.
+constexpr reactor::Duration kPrefixRetryMin = std::chrono::milliseconds(10);
+constexpr reactor::Duration kPrefixRetryMax = std::chrono::seconds(1);
 }  // namespace
 
 void Partition::copy_out(const Segment& segment, uint64_t position, MutableBytes into) const {
@@ -171,6 +174,10 @@ Partition::Boundary Partition::batch_end_at(const Boundary& start) const {
 void Partition::advance_submitted(uint64_t linear) {
   const bool was_in_batch = in_batch();
   submitted_linear_ = linear;
+  const Segment& segment = *submitting_;
+  if (linear == end_.linear && segment.headers_known) {
+    submitted_proofs_.push_back({linear, {segment.base_offset(), segment.size, segment.headers_hash}});
+  }
   if (linear == end_.linear || planted(Bug::kGapAcked)) {
     submitted_ = end_;
   } else if (linear == submitting_->linear_end()) {
@@ -185,27 +192,47 @@ void Partition::advance_submitted(uint64_t linear) {
   }
 }
 
-// The block's first bytes, which only the segment file has, for the prefix of the next record.
-Task<void> Partition::load_prefix(Use /*use*/) {
+// The block's first bytes, which only the segment file has, for the prefix of the next record. Until they are there
+// nothing of the partition can be journaled: an error that may pass is waited out, and appends are refused meanwhile.
+// That the file is gone, or ends before, does not pass.
+Task<void> Partition::load_prefix(Use use) {
   const std::shared_ptr<Segment> segment = submitting_;
   const uint64_t block = align_down(submitted_linear_ - segment->linear_start());
   ChunkLease chunk(segment->chunk_at(block));
   CHECK(chunk && chunk->position == block && chunk->begin > 0);
-  reactor::Buffer bounce = co_await engine_.take_prefix_block();
-  const Result<uint64_t> got =
-      co_await engine_.files().read(*this, *segment, block, bounce.bytes(), reactor::IoClass::kLiveRead);
-  if (got && *got >= chunk->begin) std::copy_n(bounce.data(), chunk->begin, chunk->buffer.data());
-  engine_.give_back_prefix_block(std::move(bounce));
-  loading_prefix_ = false;
+  const Result<uint64_t> got = co_await read_prefix(use, *segment, block, *chunk);
+  loading_prefix_ = prefix_failing_ = false;
+  if (!got && got.error() != Errc::kNotFound) co_return;  // deleted or stopped meanwhile
   if (!got || *got < chunk->begin) {
-    damage_from(durable_.offset, "the last block of the log cannot be read");
+    damage_from(durable_.offset, fmt::format("the log's last block is not there any more: {} {}",
+                                             segment_path(*segment, "log"), got ? "was cut" : "is missing"));
     fail_waiters(Errc::kDamaged);
+    changed_.notify_all();
     co_return;
   }
+  segment->read_failing = false;
   chunk->begin = 0;
   // The prefix is not checked; a read that needs it checks the whole batch.
   changed_.notify_all();
   engine_.contributor().mark_dirty(*this);
+}
+
+// Reads a block into the place before what the chunk holds of it; again and again if that fails for a reason that may
+// pass, until the partition is closed. Returns how much of the block there is.
+Task<Result<uint64_t>> Partition::read_prefix(const Use& /*use*/, Segment& segment, uint64_t block, Chunk& chunk) {
+  for (reactor::Duration pause = kPrefixRetryMin;; pause = std::min(2 * pause, kPrefixRetryMax)) {
+    reactor::Buffer bounce = co_await engine_.take_prefix_block();
+    const Result<uint64_t> got =
+        co_await engine_.files().read(*this, segment, block, bounce.bytes(), reactor::IoClass::kLiveRead);
+    if (got && *got >= chunk.begin) std::copy_n(bounce.data(), chunk.begin, chunk.buffer.data());
+    engine_.give_back_prefix_block(std::move(bounce));  // before the pause: others may be able to read theirs
+    if (got || got.error() == Errc::kNotFound) co_return got;
+    (void)read_failed(segment, block, got.error());
+    prefix_failing_ = true;
+    changed_.notify_all();
+    co_await engine_.core().sleep(pause);
+    if (mode_ == Mode::kDeleting || mode_ == Mode::kStopping) co_return failure(Errc::kStopping);
+  }
 }
 
 void Partition::meta_durable(uint64_t lsn, bool applies_later) {
@@ -249,6 +276,10 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
   changed_.notify_all();
   if (submitted.boundary.linear > durable_.linear) {
     durable_ = submitted.boundary;
+    const auto later = std::ranges::find_if(
+        submitted_proofs_, [this](const SubmittedProof& known) { return known.linear_end > durable_.linear; });
+    if (later != submitted_proofs_.begin()) durable_proof_ = std::prev(later)->proof;
+    submitted_proofs_.erase(submitted_proofs_.begin(), later);
     acknowledge(durable_.offset);
   }
   const bool segment_ended = segment_of(flushed_linear_)->sealed && durable_linear_ > flushed_linear_;
@@ -322,8 +353,6 @@ void Partition::snapshot_producers() {
   if (next_producers_.valid || !producers_known_) return;
   if (stable_producers_.valid && stable_producers_.at.linear == end_.linear) return;
   ProducerSnapshot taken{producers_.encode(end_.offset), end_, true};
-  const Segment& last = active();
-  if (last.headers_known) append_proof(taken.bytes, {last.base_offset(), last.size, last.headers_hash});
   (durable_.linear == end_.linear ? stable_producers_ : next_producers_) = std::move(taken);
 }
 
@@ -353,6 +382,7 @@ TableEntry Partition::table_entry() {
   }
   if (stable_producers_.valid) {
     entry.producers = stable_producers_.bytes;
+    if (durable_proof_) append_proof(entry.producers, *durable_proof_);
     entry.producers_at = durable_position_of(stable_producers_.at.linear);
     entry.producers_offset = stable_producers_.at.offset;
   }
@@ -368,6 +398,7 @@ TableEntry Partition::table_entry() {
 Task<Result<void>> Partition::quiesce() {
   for (;;) {
     if (damage_.damaged && durable_linear_ < end_.linear) co_return failure(Errc::kDamaged);
+    if (prefix_failing_) co_return failure(Errc::kIoError);
     const bool settled = metas_pending_ == 0 && metas_unapplied_ == 0 && durable_.linear == end_.linear &&
                          !write_back_running_ && submitting_ == segments_.back();
     if (settled && (flushed_linear_ == end_.linear || planted(Bug::kNoFlushBeforeTruncate))) co_return Result<void>();

@@ -71,7 +71,10 @@ Task<Result<void>> Partition::truncate(int64_t offset) {
     // Nothing to cut; but what is there is durable when this returns, as after a cut.
     const Use use(*this);
     const uint64_t end = end_.linear;
-    while (durable_.linear < end && mode_ != Mode::kDeleting && !damage_.damaged) co_await changed_.wait();
+    while (durable_.linear < end && mode_ != Mode::kDeleting && !damage_.damaged) {
+      if (prefix_failing_) co_return failure(Errc::kIoError);
+      co_await changed_.wait();
+    }
     co_return Result<void>();
   }
   mode_ = Mode::kTruncating;
@@ -115,6 +118,9 @@ Task<Result<void>> Partition::cut(int64_t offset) {
   meta_applied();
   if (auto indexed = co_await ensure_index(segments_.back()); !indexed) co_return indexed;
   active().max_timestamp = active().index().max_timestamp();
+  if (active().headers_known && active().linear_end() == durable_.linear) {
+    durable_proof_ = {active().base_offset(), active().size, active().headers_hash};
+  }
   if (producers_known_) co_return Result<void>();
   auto rebuilt = co_await rebuild_producers();
   producers_known_ = rebuilt.has_value();
@@ -140,6 +146,8 @@ void Partition::cut_memory(const Boundary& to) {
   engine_.space().follow(*last);
   last->index_whole = false;
   last->headers_known = false;
+  durable_proof_.reset();
+  submitted_proofs_.clear();
   if (last->proof && last->proof->position > last->size) last->proof.reset();
   end_ = durable_ = submitted_ = to;
   flushed_linear_ = durable_linear_ = submitted_linear_ = to.linear;

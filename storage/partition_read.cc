@@ -57,7 +57,11 @@ std::optional<Result<Partition::Boundary>> Partition::find_batch(int64_t offset,
   if (run != entries.end() && run->position == position) expected = run->base_offset;
   HeaderBytes header;
   for (;;) {
-    if (position >= segment->size) return Boundary{segment->linear_end(), segment->index().next_offset()};
+    if (position >= segment->size) {
+      const int64_t behind = offset_behind(*segment);
+      if (position == segment->size && follows(expected, behind)) return Boundary{segment->linear_end(), behind};
+      return failure(refuse(*segment, position, expected, "the batches there do not reach to the next segment"));
+    }
     if (!peek(segment, position, header, miss)) return std::nullopt;
     const auto fields = fields_of(header);
     if (!fields || !follows(expected, fields->base_offset)) {

@@ -67,7 +67,7 @@ std::optional<bool> Partition::verify(const std::shared_ptr<Segment>& of, uint64
   if (!follows(expected, fields->base_offset)) return rotten("the batch there has another offset");
   // Where there may be a hole in front of a batch, the one behind it tells its offset.
   const bool behind_hole = fields->base_offset <= log_start_ && (position > 0 || fields->base_offset != expected);
-  if (behind_hole) {
+  if (behind_hole || position + fields->size == segment.size) {
     const auto joins = joins_what_follows(of, position + fields->size, fields->next_offset, miss);
     if (!joins) return std::nullopt;
     if (!*joins) return rotten("the batch there does not fit before the next one");

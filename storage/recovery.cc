@@ -6,6 +6,7 @@
 #include "storage/checkpoint.h"
 #include "storage/codec.h"
 #include "storage/folder_names.h"
+#include "storage/header_proof.h"
 #include "storage/space_reserve.h"
 
 namespace posthaste::storage {
@@ -190,7 +191,10 @@ void Recovery::truncate(Replay& replay, const JournalRecord& record) {
   // All that is left was flushed before this record was written.
   if (record.position > 0 || entry.segments.size() > 1) entry.directory_created = true;
   entry.epochs.truncate_from_end(record.first_offset);
-  if (replay.scan_offset > record.first_offset) {
+  // A header proof of more than is left says nothing: what is left is read from a segment's start again.
+  const auto proof = proof_behind(entry.producers);
+  const bool proof_cut = proof && SegmentPosition{proof->segment_base, proof->position} > to;
+  if (replay.scan_offset > record.first_offset || proof_cut) {
     replay.producers_lost = true;
     replay.scan_from = to;
     replay.scan_offset = record.first_offset;

@@ -67,6 +67,10 @@ class Recovery {
   reactor::Task<reactor::Result<void>> make_journal_directories();
   reactor::Task<reactor::Result<void>> write_tables();
   void damage(Replay& replay, std::string reason);
+  void damage_seen(TableEntry& entry, int64_t offset, std::string reason);
+  std::unexpected<reactor::Errc> unusable(const TableEntry& entry, int64_t base, reactor::Errc error);
+  reactor::Task<reactor::Result<void>> make_partition_folder(TableEntry& entry);
+  reactor::Task<reactor::Result<reactor::File>> open_or_replace(Replay& replay, int64_t base);
   std::string directory_of(const TableEntry& entry) const;
   std::string segment_of(const TableEntry& entry, int64_t base, std::string_view extension) const;
   void note(std::string line) { report_.notes.push_back(std::move(line)); }

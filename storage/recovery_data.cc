@@ -38,17 +38,54 @@ void Recovery::start_replay(Replay& replay) {
   replay.overlay_base = entry.flushed.base_offset;
 }
 
+// The start cannot go on without this file, which is there and cannot be used for now.
+std::unexpected<Errc> Recovery::unusable(const TableEntry& entry, int64_t base, Errc error) {
+  if (host_.error_text_.empty()) {
+    host_.error_text_ =
+        fmt::format("{} cannot be opened, read or written ({}): see to that and start again. Nothing was lost",
+                    segment_of(entry, base, "log"), to_string(error));
+  }
+  return failure(error);
+}
+
+Task<Result<void>> Recovery::make_partition_folder(TableEntry& entry) {
+  auto made = co_await file_system::make_directory(core_, directory_of(entry));
+  if (!made && made.error() != Errc::kExists) co_return made;
+  if (entry.directory_created && made) {
+    note(fmt::format("the folder {} is missing: it is made anew, and reads of what it held are refused",
+                     directory_of(entry)));
+  }
+  auto synced = co_await file_system::sync_directory(core_, host_.options_.data_directory);
+  if (!synced) co_return synced;
+  entry.directory_created = true;
+  co_return Result<void>();
+}
+
+// A file that must be there and is not is made anew: what the journal holds for it is acked.
+Task<Result<File>> Recovery::open_or_replace(Replay& replay, int64_t base) {
+  TableEntry& entry = replay.entry;
+  const std::string path = segment_of(entry, base, "log");
+  const bool must_exist = entry.flushed > SegmentPosition{base, 0};
+  if (must_exist) {
+    auto file = co_await File::open(core_, path, reactor::kOpenWrite);
+    if (file || file.error() != Errc::kNotFound) co_return file;
+    if (std::ranges::find(replay.made, base) == replay.made.end()) {
+      note(fmt::format("the file {} is missing: it is made anew, and reads of what it held are refused", path));
+    }
+  }
+  if (!entry.directory_created || must_exist) {
+    if (auto made = co_await make_partition_folder(entry); !made) co_return failure(made.error());
+  }
+  auto file = co_await File::open(core_, path, reactor::kOpenWrite | reactor::kOpenCreate);
+  if (file || file.error() != Errc::kNotFound) co_return file;
+  if (auto made = co_await make_partition_folder(entry); !made) co_return failure(made.error());
+  co_return co_await File::open(core_, path, reactor::kOpenWrite | reactor::kOpenCreate);
+}
+
 Task<Result<File>> Recovery::open_segment(Replay& replay, int64_t base, uint64_t bytes) {
   TableEntry& entry = replay.entry;
-  if (!entry.directory_created) {
-    auto made = co_await file_system::make_directory(core_, directory_of(entry));
-    if (!made && made.error() != Errc::kExists) co_return failure(made.error());
-    auto synced = co_await file_system::sync_directory(core_, host_.options_.data_directory);
-    if (!synced) co_return failure(synced.error());
-    entry.directory_created = true;
-  }
-  auto file = co_await File::open(core_, segment_of(entry, base, "log"), reactor::kOpenWrite | reactor::kOpenCreate);
-  if (!file) co_return failure(file.error());
+  auto file = co_await open_or_replace(replay, base);
+  if (!file) co_return unusable(entry, base, file.error());
   // Nothing of this segment was flushed when the table was written: what is in the file is redone from the journal, or
   // was left by an earlier life.
   const bool first = std::ranges::find(replay.made, base) == replay.made.end();
@@ -107,12 +144,15 @@ Task<Result<void>> Recovery::begin_overlay(Replay& replay, const JournalRecord& 
   replay.overlay_base = record.segment_base;
   replay.overlay_start = align_down(record.position);
   const SegmentPosition block{record.segment_base, replay.overlay_start};
-  if (replay.entry.flushed > block && replay.entry.flushed.base_offset == record.segment_base) {
+  const bool whole = record.position - record.prefix.size() <= replay.overlay_start;
+  if (!whole && replay.entry.flushed > block && replay.entry.flushed.base_offset == record.segment_base) {
     const uint64_t known = replay.entry.flushed.position - replay.overlay_start;
     auto bytes = co_await read_segment(replay, record.segment_base, replay.overlay_start,
                                        replay.overlay_start + std::min<uint64_t>(known, kBlock));
-    if (!bytes) co_return failure(bytes.error());
-    replay.overlay = std::move(*bytes);
+    const bool is_gone = !bytes && (bytes.error() == Errc::kNotFound || bytes.error() == Errc::kTruncated);
+    if (!bytes && !is_gone) co_return unusable(replay.entry, record.segment_base, bytes.error());
+    // The rest is acked too, and goes where it belongs; the batch that began in what is gone is refused when read.
+    replay.overlay = is_gone ? Bytes(std::min<uint64_t>(known, kBlock)) : std::move(*bytes);
   }
   co_return Result<void>();
 }
@@ -265,6 +305,19 @@ Task<Result<void>> Recovery::restore_producers(Replay& replay) {
   co_return Result<void>();
 }
 
+// Seen in a file, which may be put back.
+void Recovery::damage_seen(TableEntry& entry, int64_t offset, std::string reason) {
+  if (entry.damage.damaged) {
+    entry.damage.from_offset = std::min(entry.damage.from_offset, offset);
+  } else {
+    entry.damage = {true, offset, std::move(reason), false};
+  }
+  note(
+      fmt::format("{} is damaged from offset {} on: {}. Put the file back while the broker is stopped, or delete the "
+                  "topic",
+                  directory_of(entry), entry.damage.from_offset, entry.damage.reason));
+}
+
 // Batches that entry.producers does not know: their headers bring producers and timestamps up to the end; their
 // checksums tell whether the segment holds what was acked.
 Task<Result<void>> Recovery::scan_batches(Replay& replay) {
@@ -275,14 +328,18 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
     if (snapshot) producers = std::move(snapshot->state);
   }
   int64_t offset = replay.scan_offset;
+  const std::optional<HeaderProof> kept = proof_behind(entry.producers);
   HeaderProof proof{replay.scan_from.base_offset, replay.scan_from.position, 0};
   bool proof_known = proof.position == 0;
-  if (const auto kept = proof_behind(entry.producers)) {
-    if (kept->segment_base == proof.segment_base && kept->position == proof.position) {
-      proof = *kept;
-      proof_known = true;
-    }
-  }
+  // From where the table vouches for all headers before, it goes on with those that are read here. False: all were read
+  // here, and are others.
+  const auto take_kept = [&](uint64_t position) {
+    if (!kept || kept->segment_base != proof.segment_base || kept->position != position) return true;
+    if (proof_known && proof.hash != kept->hash) return false;
+    proof.hash = kept->hash;
+    proof_known = true;
+    return true;
+  };
   for (SegmentEntry& segment : entry.segments) {
     if (segment.base_offset < replay.scan_from.base_offset) continue;
     uint64_t at = segment.base_offset == replay.scan_from.base_offset ? replay.scan_from.position : 0;
@@ -291,13 +348,14 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
       proof = {segment.base_offset, 0, 0};
       proof_known = true;
     }
+    (void)take_kept(at);
     while (at < segment.size_bytes) {
       const uint64_t to = std::min(at + window, segment.size_bytes);
       auto bytes = co_await read_segment(replay, segment.base_offset, at, to);
-      if (!bytes && bytes.error() != Errc::kTruncated) co_return failure(bytes.error());
       BatchCursor cursor(bytes ? ByteView(*bytes) : ByteView());
       size_t taken = 0;
       bool rotten = !bytes;
+      bool is_another = false;
       while (const auto batch = cursor.next()) {
         // No holes, but for one below the log start (Partition::follows).
         const bool joins = batch->base_offset() == offset ||
@@ -311,15 +369,27 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
         segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
         offset = batch->next_offset();
         taken = cursor.position();
+        if (!take_kept(at + taken)) {
+          is_another = true;
+          damage_seen(
+              entry, segment.base_offset,
+              fmt::format("{} holds other batches than were written", segment_of(entry, segment.base_offset, "log")));
+          break;
+        }
       }
+      if (is_another) break;
       // A batch longer than the window: look again with more of it.
       if (!rotten && taken == 0 && cursor.error() == Errc::kTruncated && to < segment.size_bytes) {
         window *= 2;
         continue;
       }
       if (rotten || taken == 0) {
-        entry.damage = {true, offset, fmt::format("segment {} is unreadable at byte {}", segment.base_offset, at)};
-        note(fmt::format("{} is damaged from offset {} on: {}", directory_of(entry), offset, entry.damage.reason));
+        const std::string_view what = bytes                               ? "holds something else"
+                                      : bytes.error() == Errc::kNotFound  ? "is missing"
+                                      : bytes.error() == Errc::kTruncated ? "ends before"
+                                                                          : to_string(bytes.error());
+        damage_seen(entry, offset,
+                    fmt::format("byte {} of {}: {}", at + taken, segment_of(entry, segment.base_offset, "log"), what));
         break;
       }
       at += taken;
@@ -329,8 +399,11 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
     if (entry.damage.damaged) break;
   }
   if (!entry.damage.damaged && offset != entry.end_offset && entry.end_offset > entry.log_start) {
-    entry.damage = {true, offset, "the last batch does not end where the log does"};
+    damage_seen(entry, offset,
+                fmt::format("the last batch of {} does not end where the log does", directory_of(entry)));
   }
+  // The next start looks again, from the same place on.
+  if (entry.damage.damaged && !entry.damage.lasting) co_return Result<void>();
   entry.producers = producers.encode(entry.end_offset);
   if (proof_known) append_proof(entry.producers, proof);
   entry.producers_at = entry.end;

@@ -66,6 +66,22 @@ Task<Result<void>> SegmentFiles::open(Partition& partition, Segment& segment, ui
   co_return Result<void>();
 }
 
+// A file that must be there and is not is made anew, with a hole where its bytes were: what is acked and still in the
+// journal must have a place to go, or the journal would fill up for everybody. What the hole held is refused when read.
+Task<Result<void>> SegmentFiles::open_or_replace(Partition& partition, Segment& segment) {
+  Result<void> opened = co_await open(partition, segment, 0);
+  if (opened || opened.error() != Errc::kNotFound) co_return opened;
+  engine_.core().log(reactor::LogLevel::kError, "storage.file_missing",
+                     fmt::format("file={} consequence=\"made anew for what is written from now on; reads of what it "
+                                 "held are refused\"",
+                                 partition.segment_path(segment, "log")));
+  if (auto made = co_await create_directory(partition); !made) co_return made;
+  opened = co_await open(partition, segment, reactor::kOpenCreate);
+  if (!opened) co_return opened;
+  segment.allocated = 0;
+  co_return co_await file_system::sync_directory(engine_.core(), partition.directory());
+}
+
 // A full disk is met with what was kept back for it: what the segment owes comes out of the reserve.
 Task<Result<SegmentFiles::Pin>> SegmentFiles::for_write(Partition& partition, std::shared_ptr<Segment> segment,
                                                         uint64_t bytes) {
@@ -93,7 +109,7 @@ Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, S
     // Whatever an earlier life left under this name is not ours.
     if (auto emptied = co_await segment.file.truncate(0); !emptied) co_return failure(emptied.error());
     segment.allocated = 0;
-  } else if (auto opened = co_await open(partition, segment, 0); !opened) {
+  } else if (auto opened = co_await open_or_replace(partition, segment); !opened) {
     co_return failure(opened.error());
   }
   bytes = align_up(bytes);

@@ -58,6 +58,7 @@ class SegmentFiles {
  private:
   reactor::Task<reactor::Result<Pin>> make_place(Partition& partition, Segment& segment, uint64_t bytes);
   reactor::Task<reactor::Result<void>> open(Partition& partition, Segment& segment, uint16_t flags);
+  reactor::Task<reactor::Result<void>> open_or_replace(Partition& partition, Segment& segment);
   reactor::Task<reactor::Result<void>> create_directory(Partition& partition);
   reactor::Task<void> shrink();
 

@@ -40,7 +40,7 @@ void encode_table_entry(const TableEntry& entry, Bytes& out) {
   writer.put<uint16_t>(entry.core);
   writer.put<uint16_t>(static_cast<uint16_t>((entry.deleted ? kFlagDeleted : 0) |
                                              (entry.directory_created ? kFlagDirectoryCreated : 0) |
-                                             (entry.damage.damaged ? kFlagDamaged : 0)));
+                                             (entry.damage.damaged && entry.damage.lasting ? kFlagDamaged : 0)));
   writer.put<uint32_t>(entry.generation);
   writer.put<uint32_t>(static_cast<uint32_t>(entry.segments.size()));
   writer.put<uint64_t>(entry.last_meta_lsn);

@@ -10,7 +10,8 @@
 // model; then that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and
 // streams each time), and what the last one finds must be equal. The next life goes on from there. One life in four has
 // large batches and a tiny journal; whatever the sizes, every append must be answered in time. --rot instead flips
-// one bit in each 4 KiB block of every file of a store in turn. --bug plants a bug (preset `planted`) and stops at the
+// one bit in each 4 KiB block of every file of a store in turn, and empties, cuts and exchanges segments and what
+// stands beside them. --bug plants a bug (preset `planted`) and stops at the
 // first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
 
@@ -55,6 +56,7 @@ struct Counts {
   uint64_t truncations = 0;
   uint64_t refused_on_full_disk = 0;
   uint64_t flips = 0;
+  uint64_t misplaced = 0;  // files emptied, cut, exchanged
   uint64_t repaired = 0;
   uint64_t refused = 0;
   uint64_t damaged = 0;
@@ -293,7 +295,51 @@ std::optional<std::string> run_seed(uint64_t seed, const Settings& settings, Cou
   return std::nullopt;
 }
 
-// A store with everything settled by SIGKILL (nothing torn), then one flipped bit per block in turn.
+std::string_view extension_of(const std::string& path) {
+  return std::string_view(path).substr(std::min(path.rfind('.'), path.size()));
+}
+
+// Files that an operator's mistake changes as a whole: emptied, cut, exchanged with another of its kind.
+std::vector<std::pair<std::string, Disk>> misplaced(const Disk& whole, std::mt19937_64& random) {
+  std::vector<std::pair<std::string, Disk>> disks;
+  const std::vector<std::string> files = whole.all_files();
+  for (const std::string& path : files) {
+    const std::string_view extension = extension_of(path);
+    if (extension != ".log" && extension != ".index" && extension != ".snapshot") continue;
+    const auto bytes = whole.read_file(path);
+    if (!bytes || bytes->empty()) continue;
+    const std::span<const std::byte> content(*bytes);
+    disks.emplace_back("emptied " + path, whole).second.write_file(path, {});
+    disks.emplace_back("cut " + path, whole).second.write_file(path, content.first(below(random, content.size())));
+    std::vector<std::string> others;
+    for (const std::string& other : files) {
+      if (other != path && extension_of(other) == extension) others.push_back(other);
+    }
+    if (others.empty()) continue;
+    const std::string& other = others[below(random, others.size())];
+    Disk& disk = disks.emplace_back(fmt::format("{} exchanged with {}", path, other), whole).second;
+    disk.write_file(path, *whole.read_file(other));
+    disk.write_file(other, content);
+  }
+  return disks;
+}
+
+// Recovers and reads a damaged disk: what is served must be the model's.
+std::optional<std::string> check_damaged(const Disk& disk, const Workload& work, uint64_t seed, Counts& counts) {
+  const Recovery recovery = recover(disk, seed, {});
+  if (recovery.failure) return recovery.failure;
+  if (recovery.reader.refused) {
+    ++counts.refused;
+    return std::nullopt;
+  }
+  if (auto wrong = compare(work.model, recovery.reader.image, true)) return wrong;
+  bool is_damaged = false;
+  for (const auto& [id, found] : recovery.reader.image) is_damaged |= found.damaged;
+  ++(is_damaged ? counts.damaged : recovery.reader.report.repaired > 0 ? counts.repaired : counts.unaffected);
+  return std::nullopt;
+}
+
+// A store with everything settled by SIGKILL (nothing torn), then one flipped bit per block in turn, then whole files.
 std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Counts& counts) {
   ++counts.seeds;
   Workload work(seed);
@@ -325,19 +371,16 @@ std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Coun
       const uint64_t byte = block + below(work.random, length);
       if (!rotten.flip_bit(path, byte, static_cast<uint32_t>(below(work.random, 8)))) continue;
       ++counts.flips;
-      Recovery recovery = recover(rotten, seed, {});
-      if (recovery.failure) return fmt::format("bit flipped in {} at {}: {}", path, byte, *recovery.failure);
-      if (recovery.reader.refused) {
-        ++counts.refused;
-        continue;
-      }
-      if (auto wrong = compare(work.model, recovery.reader.image, true)) {
+      if (auto wrong = check_damaged(rotten, work, seed, counts)) {
         return fmt::format("bit flipped in {} at {}: {}", path, byte, *wrong);
       }
-      bool is_damaged = false;
-      for (const auto& [id, found] : recovery.reader.image) is_damaged |= found.damaged;
-      ++(is_damaged ? counts.damaged : recovery.reader.report.repaired > 0 ? counts.repaired : counts.unaffected);
     }
+  }
+  // A generator of its own: what a seed does above does not change with what is added here.
+  std::mt19937_64 misplacing(seed ^ 0x6d6973706c616365);
+  for (const auto& [what, disk] : misplaced(host.disk(), misplacing)) {
+    ++counts.misplaced;
+    if (auto wrong = check_damaged(disk, work, seed, counts)) return fmt::format("{}: {}", what, *wrong);
   }
   return std::nullopt;
 }
@@ -362,8 +405,11 @@ int run(const Settings& settings, uint64_t first, uint64_t count) {
   if (!settings.bug.empty()) return tests::BugHunt::missed(count);
   if (settings.rot) {
     fmt::print(
-        "{} seeds: {} bits flipped: {} unaffected, {} repaired, {} partitions damaged and said so, {} stores refused\n",
-        counts.seeds, counts.flips, counts.unaffected, counts.repaired, counts.damaged, counts.refused);
+        "{} seeds: {} bits flipped, {} files emptied, cut or exchanged: {} unaffected, {} repaired, {} partitions "
+        "damaged "
+        "and said so, {} stores refused\n",
+        counts.seeds, counts.flips, counts.misplaced, counts.unaffected, counts.repaired, counts.damaged,
+        counts.refused);
   } else {
     fmt::print(
         "{} seeds: {} lives, {} appends, {} truncations, {} refused on a full disk, {} crashes recovered, {} deaths "
