@@ -38,8 +38,9 @@ struct DescribedConfig {
   ConfigSource source() const { return synonyms.empty() ? ConfigSource::kDefault : synonyms.front().source; }
 };
 
-// Every topic key, ordered by name. `own` are the settings of the topic itself.
-std::vector<DescribedConfig> describe_topic_configs(const ConfigMap& own, const ConfigLayers& layers);
+// Every topic key, ordered by name. `own` are the settings of the topic itself, which are shown as they were set; of
+// min.insync.replicas that it inherits, no more than its `replicas` are shown.
+std::vector<DescribedConfig> describe_topic_configs(const ConfigMap& own, const ConfigLayers& layers, int32_t replicas);
 
 // Every broker key, ordered by name.
 std::vector<DescribedConfig> describe_broker_configs(const ConfigLayers& layers);

@@ -203,6 +203,7 @@ ConfigMap topic_config_defaults(const ConfigMap& broker) {
     defaults.emplace(row.name, row.default_value);
   }
   // From the coarsest unit to the finest: the finest that is set wins, as in Kafka.
+  copy_hours(defaults, "flush.ms", broker, "log.flush.scheduler.interval.ms", 1);
   copy_hours(defaults, "retention.ms", broker, "log.retention.hours", kHour);
   copy_hours(defaults, "retention.ms", broker, "log.retention.minutes", kMinute);
   copy_hours(defaults, "segment.ms", broker, "log.roll.hours", kHour);

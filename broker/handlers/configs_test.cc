@@ -100,9 +100,11 @@ TEST_F(ConfigsTest, ATopicShowsEveryKeyWithAllItsSources) {
     EXPECT_EQ(shown.at("retention.bytes").synonyms,
               (std::vector<std::string>{"retention.bytes=77:1", "log.retention.bytes=-1:5"}));
     EXPECT_EQ(shown.at("retention.ms").value, "18000000") << "hours become milliseconds";
-    EXPECT_EQ(shown.at("retention.ms").source, 4);
-    EXPECT_EQ(shown.at("retention.ms").synonyms, (std::vector<std::string>{"log.retention.hours=5:4"}))
-        << "log.retention.ms has no default of its own";
+    EXPECT_EQ(shown.at("retention.ms").source, 5);
+    EXPECT_TRUE(shown.at("retention.ms").synonyms.empty())
+        << "as in Kafka, which tells nothing before log.retention.ms";
+    EXPECT_EQ(shown.at("min.insync.replicas").value, "1") << "no more than there are, or tools call the topic ill";
+    EXPECT_EQ(shown.at("min.insync.replicas").synonyms, (std::vector<std::string>{"min.insync.replicas=2:5"}));
     EXPECT_EQ(shown.at("flush.messages").source, 5);
     EXPECT_EQ(shown.at("preallocate").type, 1);
     EXPECT_EQ(shown.at("cleanup.policy").type, 7);
@@ -135,6 +137,43 @@ TEST_F(ConfigsTest, Pitfall30ABrokerShowsEveryKeyThatIsAccepted) {
                                                {"num.partitions", "node.id", "inter.broker.protocol.version"});
     EXPECT_EQ(two.size(), 2U);
     EXPECT_EQ((co_await describe(client, kBroker, "", ErrorCode::kNone)).size(), 0U);
+  });
+}
+
+// What Kafka 4.3.1 showed with these settings.
+TEST_F(ConfigsTest, SynonymsAreKafkas) {
+  options_.given.erase("log.retention.hours");
+  options_.given["log.retention.ms"] = "5000000";
+  options_.given["log.roll.hours"] = "7";
+  options_.given["log.dirs"] = "/data";
+  options_.given["log.flush.scheduler.interval.ms"] = "777";
+  start();
+  run([](Client& client) -> Task<void> {
+    using Synonyms = std::vector<std::string>;
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const ShownConfigs topic = co_await describe(client, kTopic, "t", ErrorCode::kNone);
+    EXPECT_EQ(topic.at("retention.ms").synonyms, (Synonyms{"log.retention.ms=5000000:4", "log.retention.hours=168:5"}));
+    EXPECT_EQ(topic.at("segment.ms").value, "25200000");
+    EXPECT_TRUE(topic.at("segment.ms").synonyms.empty());
+    EXPECT_EQ(topic.at("flush.ms").value, "777");
+    EXPECT_TRUE(topic.at("flush.ms").synonyms.empty());
+    EXPECT_TRUE(topic.at("remote.storage.enable").synonyms.empty());
+    const ShownConfigs broker = co_await describe(client, kBroker, "1", ErrorCode::kNone);
+    EXPECT_EQ(broker.at("log.retention.ms").synonyms,
+              (Synonyms{"log.retention.ms=5000000:4", "log.retention.hours=168:5"}));
+    EXPECT_EQ(broker.at("log.retention.hours").synonyms, (Synonyms{"log.retention.hours=168:5"}));
+    EXPECT_EQ(broker.at("log.roll.hours").synonyms, (Synonyms{"log.roll.hours=7:4", "log.roll.hours=168:5"}));
+    EXPECT_EQ(broker.at("broker.id").synonyms, (Synonyms{"broker.id=1:4", "broker.id=-1:5"}));
+    EXPECT_EQ(broker.at("node.id").synonyms, (Synonyms{"node.id=1:4"}));
+    EXPECT_EQ(broker.at("log.dirs").synonyms, (Synonyms{"log.dirs=/data:4"}));
+    for (const std::string key : {"advertised.listeners", "early.start.listeners", "log.roll.ms"}) {
+      EXPECT_EQ(broker.at(key).value, "null") << key;
+      EXPECT_TRUE(broker.at(key).synonyms.empty()) << key;
+    }
+    for (const std::string key : {"max.connections.per.ip.overrides", "authorizer.class.name", "metric.reporters"}) {
+      EXPECT_EQ(broker.at(key).value, "") << key;
+      EXPECT_EQ(broker.at(key).synonyms, (Synonyms{key + "=:5"}));
+    }
   });
 }
 

@@ -191,7 +191,7 @@ std::optional<Refusal> create_one(Deciding& deciding, const CreateTopic& topic, 
   if (refusal) return refusal;
   result.num_partitions = static_cast<int32_t>(placement.size());
   result.replication_factor = static_cast<int16_t>(placement.front().size());
-  result.configs = describe_topic_configs(configs, deciding.rules.layers);
+  result.configs = describe_topic_configs(configs, deciding.rules.layers, result.replication_factor);
   deciding.names.insert(topic.name);
   deciding.by_key.emplace(collision_key(topic.name), topic.name);
   deciding.partitions += static_cast<int64_t>(placement.size());

@@ -61,7 +61,6 @@ constexpr std::string_view kLongMax = "9223372036854775807";
 
 constexpr auto kAccepted = std::to_array<AcceptedDifference>({
     {Key::kCreateTopics, 5, 7, "topics.configs.value", "flush.messages", kLongMax, "1", "", kFlush},
-    {Key::kCreateTopics, 5, 7, "topics.configs.value", "min.insync.replicas", "1", "2", "", kInSync},
     {Key::kCreateTopics, 5, 7, "topics.configs.config_source", "min.insync.replicas", "3", "5", "", kInSync},
     {Key::kProduce, 0, 2, "(outcome)", "", "closed", "answered", "", kOldProduce},
     {Key::kProduce, 3, 13, "responses.partition_responses.error_code", "", kAnyValue, "INVALID_REQUEST",
@@ -140,7 +139,6 @@ constexpr auto kAccepted = std::to_array<AcceptedDifference>({
     {Key::kFetch, 4, 18, "responses.partitions.error_code", "", "UNKNOWN_SERVER_ERROR", "NONE", "negative bytes",
      kNegativeBytes},
     {Key::kDescribeConfigs, 1, 4, "results.configs.value", "flush.messages", kLongMax, "1", "", kFlush},
-    {Key::kDescribeConfigs, 1, 4, "results.configs.value", "min.insync.replicas", "1", "2", "", kInSync},
     {Key::kDescribeConfigs, 1, 4, "results.configs.synonyms.value", "log.flush.interval.messages", kLongMax, "1", "",
      kFlush},
     {Key::kDescribeConfigs, 1, 4, "results.configs.synonyms.value", "min.insync.replicas", "1", "2", "", kInSync},

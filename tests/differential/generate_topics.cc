@@ -225,8 +225,12 @@ void Generator::describe_configs() {
     // All keys of a topic at the end of the sequence; of a broker never: half of Kafka's have no meaning here.
     auto& keys = asked.configuration_keys.emplace();
     for (size_t n = 1 + draw(3); n > 0; --n) {
-      keys.push_back(step.keep(broker ? pick<std::string>({"num.partitions", "log.retention.ms", "message.max.bytes"})
-                                      : some_config().first));
+      keys.push_back(step.keep(
+          broker ? pick<std::string>({"num.partitions", "log.retention.ms", "message.max.bytes",
+                                      "log.retention.minutes", "log.retention.hours", "log.roll.ms", "log.roll.hours",
+                                      "broker.id", "node.id", "early.start.listeners", "log.flush.interval.ms",
+                                      "max.connections.per.ip.overrides", "authorizer.class.name"})
+                 : some_config().first));
     }
   }
   step.message.include_synonyms = chance(40);

@@ -26,7 +26,7 @@ HEAP = "512m"
 # Where the brokers would differ by their settings alone. Few partitions of __consumer_offsets: quick to load. Sessions of
 # fetches that a sequence leaves are never pushed out.
 SAME = {"offsets.topic.num.partitions": "4", "max.incremental.fetch.session.cache.slots": "100000", "auto.create.topics.enable": "false",
-        "group.initial.rebalance.delay.ms": "0"}
+        "group.initial.rebalance.delay.ms": "0", "log.retention.ms": "604800000"}
 
 
 class Kafka:
