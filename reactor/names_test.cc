@@ -1,3 +1,4 @@
+// reactor::resolve over the simulated backend: names, unknown names, a resolver that keeps silent, a stop meanwhile.
 #include "reactor/names.h"
 
 #include <gtest/gtest.h>

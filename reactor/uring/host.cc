@@ -7,6 +7,7 @@
 #include <atomic>
 #include <barrier>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "reactor/mail.h"
@@ -49,6 +50,7 @@ struct Host::Shared {
         step(host_options.cores),
         started(static_cast<std::ptrdiff_t>(host_options.cores) + 1) {}
 
+  void start_threads();
   void thread_main(CoreId id);
   void run_core(CoreId id, UringBackend& backend);
   void place_thread(CoreId id);
@@ -84,6 +86,23 @@ void Host::Shared::place_thread(CoreId id) {
     ::sched_setaffinity(0, sizeof set, &set);  // only speed depends on it
   }
   ::pthread_setname_np(::pthread_self(), fmt::format("core-{}", id).c_str());
+}
+
+// A thread that cannot be made fails the start; the others learn of it where all of them meet.
+void Host::Shared::start_threads() {
+  try {
+    while (threads.size() < options.cores) {
+      const auto core = static_cast<CoreId>(threads.size());
+      threads.emplace_back([this, core] { thread_main(core); });
+    }
+  } catch (const std::system_error& error) {
+    const std::lock_guard lock(start_mutex);
+    start_error = fmt::format(
+        "cannot start a thread for each of {} cores ({}): raise the limit of processes (ulimit -u, "
+        "TasksMax) or lower posthaste.cores",
+        options.cores, error.what());
+    for (size_t missing = threads.size(); missing < options.cores; ++missing) started.arrive_and_drop();
+  }
 }
 
 void Host::Shared::thread_main(CoreId id) {
@@ -143,9 +162,7 @@ std::expected<std::unique_ptr<Host>, std::string> Host::start(const HostOptions&
 
   {
     const SignalBlock block;
-    for (CoreId core = 0; core < options.cores; ++core) {
-      shared.threads.emplace_back([&shared, core] { shared.thread_main(core); });
-    }
+    shared.start_threads();
   }
   shared.started.arrive_and_wait();
   if (!shared.start_error.empty()) {

@@ -25,6 +25,9 @@ sigset_t waited_signals() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   sigaddset(&set, kWakeSignal);
+  // Nothing here changes how it is taken, so this is as the process was started with.
+  struct sigaction hang_up{};
+  if (::sigaction(SIGHUP, nullptr, &hang_up) != 0 || hang_up.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -68,8 +71,16 @@ std::string StopSignals::wait() {
   int number = 0;
   while (::sigwait(&set, &number) != 0) {
   }
-  if (number == kWakeSignal) return {};
-  return number == SIGINT ? "SIGINT" : "SIGTERM";
+  switch (number) {
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGINT:
+      return "SIGINT";
+    case SIGHUP:
+      return "SIGHUP";
+    default:
+      return {};
+  }
 }
 
 void StopSignals::wake() { ::pthread_kill(main_thread_, kWakeSignal); }

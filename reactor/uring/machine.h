@@ -19,7 +19,8 @@ struct Machine {
 
 Machine look_at_machine();
 
-// Takes SIGTERM and SIGINT away from everybody else. Make it on the main thread before any other thread starts.
+// Takes SIGTERM, SIGINT and SIGHUP away from everybody else. Make it on the main thread before any other thread starts.
+// A SIGHUP that was ignored when the process began (nohup) stays ignored.
 class StopSignals {
  public:
   StopSignals();
