@@ -382,6 +382,16 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
   co_return part;
 }
 
+Task<void> Engine::abandon() {
+  stopping_ = true;
+  if (stream_ != nullptr) stream_->stop_growing();
+  while (background_ > 0) co_await changed_.wait();
+  if (stream_ != nullptr) co_await stream_->close();
+  for (const auto& [uid, partition] : by_uid_) {
+    for (const auto& segment : partition->segments_) co_await files_.close(*segment);
+  }
+}
+
 Task<void> Engine::close() {
   stopping_ = true;
   if (stream_ != nullptr) stream_->stop_growing();

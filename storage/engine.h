@@ -130,6 +130,8 @@ class EngineHost {
 
   // Core 0, after all engines were closed.
   reactor::Task<reactor::Result<void>> close(reactor::Core& core);
+  // Core 0, instead of close(), when a core could not open its engine and all others have abandoned theirs.
+  reactor::Task<void> abandon(reactor::Core& core);
 
   const EngineOptions& options() const { return options_; }
   reactor::CoreId cores() const { return cores_; }
@@ -199,6 +201,9 @@ class Engine {
   // Everything written back and background work ended. Appends are refused (kStopping) from the call on. Every core
   // calls it; the core that owns a stream returns after those that feed it.
   reactor::Task<void> close();
+  // Instead of close(), when another core could not open its engine, so that nobody was ever served: ends what was
+  // begun and waits for no other core. The folder stays as it was recovered.
+  reactor::Task<void> abandon();
 
   // What a page of figures shows.
   struct Stats {

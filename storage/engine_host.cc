@@ -128,4 +128,12 @@ Task<Result<void>> EngineHost::close(Core& core) {
   co_return co_await lock_.close();
 }
 
+Task<void> EngineHost::abandon(Core& core) {
+  CHECK(core.id() == 0);
+  checkpoint_->stop();
+  if (watch_ != nullptr) co_await watch_->close();
+  co_await reserve_->close();
+  (void)co_await lock_.close();
+}
+
 }  // namespace posthaste::storage

@@ -110,6 +110,12 @@ Task<Result<void>> JournalStream::add_file(size_t slot) {
     if (!zeroes) co_return failure(zeroes.error());
     std::fill_n(zeroes->data(), piece, std::byte{0});
     for (uint64_t at = 0; at < options_.file_bytes; at += piece) {
+      // A large file takes long. What is there of it is made anew by the next start.
+      if (at > 0 && core_.stopping()) {
+        (void)co_await added->file.truncate(0);
+        (void)co_await added->file.close();
+        co_return failure(Errc::kStopping);
+      }
       const size_t bytes = std::min<uint64_t>(piece, options_.file_bytes - at);
       auto done = co_await added->file.write(at, zeroes->bytes().first(bytes), 0, reactor::IoClass::kWriteBack);
       if (!done) co_return failure(done.error());
@@ -127,6 +133,7 @@ Task<void> JournalStream::grow() {
     if (slot < files_.size() && files_[slot] != nullptr) continue;
     auto added = co_await add_file(slot);
     if (added) added = co_await reactor::file_system::sync_directory(core_, options_.directory);
+    if (!added && added.error() == Errc::kStopping) break;
     if (!added) {
       // Serving goes on with the files there are; the next start tries again.
       core_.log(reactor::LogLevel::kWarning, "journal.grow_failed", fmt::format("error={}", to_string(added.error())));

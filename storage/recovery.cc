@@ -118,6 +118,7 @@ Task<Result<void>> Recovery::read_tables() {
 
 Task<Result<void>> Recovery::replay_meta(JournalReader& reader) {
   for (;;) {
+    if (core_.stopping()) co_return failure(Errc::kStopping);
     auto commit = co_await reader.next();
     if (!commit) co_return failure(commit.error());
     if (!*commit) co_return Result<void>();
@@ -140,6 +141,7 @@ Task<Result<void>> Recovery::replay_meta(JournalReader& reader) {
 
 Task<Result<void>> Recovery::replay_data(JournalReader& reader) {
   for (;;) {
+    if (core_.stopping()) co_return failure(Errc::kStopping);
     auto commit = co_await reader.next();
     if (!commit) co_return failure(commit.error());
     if (!*commit) co_return Result<void>();
