@@ -8,8 +8,10 @@
 #include <cstdlib>
 
 #include "app/cli/cli.h"
+#include "app/journal_fit.h"
 #include "app/memory_plan.h"
 #include "broker/server.h"
+#include "net/address.h"
 #include "reactor/uring/host.h"
 #include "reactor/uring/machine.h"
 
@@ -21,7 +23,7 @@ namespace uring = reactor::uring;
 
 constexpr int kExitStopped = 0;
 constexpr int kExitCannotStart = 2;
-constexpr int kExitEndedAtOnce = 3;
+constexpr int kExitAtOnce = 76;  // beside the codes of reactor::FatalReason
 
 // Of each core's share of the disk space that is kept back: what it may accept before new files are made for it, which
 // takes some milliseconds each. A small file system has less (storage/space_reserve.h).
@@ -48,9 +50,23 @@ void say_connections(const BrokerConfig& config, const MemoryPlan& plan, uint64_
                             : "lower max.connections or use a machine with more memory"));
 }
 
-std::string bind_address(const Listener& listener) {
-  if (listener.host.find(':') != std::string::npos) return fmt::format("[{}]:{}", listener.host, listener.port);
-  return fmt::format("{}:{}", listener.host.empty() ? "0.0.0.0" : listener.host, listener.port);
+// Where `listener` listens and what its clients are told.
+broker::BrokerListener make_listener(const BrokerConfig& config, const Listener& listener,
+                                     const std::string& host_name) {
+  broker::BrokerListener out{.name = listener.name, .host = listener.host, .port = listener.port};
+  // Java, and so Kafka, listens to both kinds of addresses when the IPv6 one is given that means all of them, unless
+  // another listener has the IPv4 ones.
+  const auto takes_ipv4 = [&](const Listener& other) {
+    return &other != &listener && other.port == listener.port && other.port != 0;
+  };
+  if (out.host == "::" && std::ranges::none_of(config.listeners, takes_ipv4)) out.host.clear();
+  const auto advertised = std::ranges::find(config.advertised_listeners, listener.name, &Listener::name);
+  out.advertised_is_given = advertised != config.advertised_listeners.end();
+  const std::string& host = out.advertised_is_given ? advertised->host : listener.host;
+  if (out.advertised_is_given) out.advertised_port = advertised->port;
+  out.advertise_as_connected = host.empty() || net::is_every_address(host);
+  out.advertised_host = out.advertise_as_connected ? host_name : host;
+  return out;
 }
 
 reactor::Duration milliseconds(int64_t value) {
@@ -100,9 +116,35 @@ reactor::LogLevel log_level(LogLevel level) {
   return reactor::LogLevel::kInfo;
 }
 
-int cannot_start(std::string_view why) {
-  fmt::print(stderr, "posthaste: {}\n", why);
+int cannot_start(uring::LogSink& log, std::string_view why) {
+  log.write(reactor::LogLevel::kError, 0, fmt::format("cannot_start {}", why));
   return kExitCannotStart;
+}
+
+// Who asks twice wants to know what the broker is at; who asks three times wants it to end. Nothing acknowledged is
+// lost by that: it is in the journal, as after SIGKILL.
+void wait_for_end(uring::Host& running, uring::StopSignals& signals, const broker::BrokerHost& host,
+                  uring::LogSink& log) {
+  std::string signal = signals.wait();
+  if (!signal.empty()) {
+    log.write(reactor::LogLevel::kInfo, 0, fmt::format("stopping signal={}", signal));
+    running.request_stop();
+    signal = signals.wait();
+  }
+  if (!signal.empty()) {
+    log.write(
+        reactor::LogLevel::kWarning, 0,
+        fmt::format("still_stopping signal={} waits_for=\"{}\" remedy=\"one more signal ends the process at once; "
+                    "what was acknowledged is safe in the journal\"",
+                    signal, describe(host.stage())));
+    signal = signals.wait();
+  }
+  if (!signal.empty()) {
+    fmt::print(stderr, "posthaste: ended at once by {}, before the stop was complete (exit code {})\n", signal,
+               kExitAtOnce);
+    std::_Exit(kExitAtOnce);
+  }
+  running.wait();
 }
 
 // What the machine has too little of to start at all; empty: nothing.
@@ -131,15 +173,7 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
   options.data_folder = config.data_folder;
   options.node_id = config.node_id;
   for (const Listener& listener : config.listeners) {
-    broker::BrokerListener& out = options.listeners.emplace_back();
-    out.name = listener.name;
-    out.bind_address = bind_address(listener);
-    const auto advertised = std::ranges::find(config.advertised_listeners, listener.name, &Listener::name);
-    if (advertised != config.advertised_listeners.end()) {
-      out.advertised_host = advertised->host;
-      out.advertised_port = advertised->port;
-    }
-    if (out.advertised_host.empty()) out.advertised_host = listener.host.empty() ? host_name : listener.host;
+    options.listeners.push_back(make_listener(config, listener, host_name));
   }
   options.connection.small_request_memory_bytes = plan.small_request_bytes;
   options.connection.request_memory_bytes = plan.request_bytes;
@@ -199,8 +233,8 @@ int serve(const BrokerConfig& config) {
       static_cast<CoreId>(std::min<int32_t>(config.cores > 0 ? config.cores : machine.cpus, reactor::kCoresMax));
   const MemoryPlan plan =
       plan_memory(config, {.memory_bytes = machine.memory_bytes, .descriptors = machine.descriptors, .cores = cores});
-  if (const std::string why = why_too_little(plan, machine); !why.empty()) return cannot_start(why);
   uring::LogSink log(log_level(config.log_level));
+  if (const std::string why = why_too_little(plan, machine); !why.empty()) return cannot_start(log, why);
   const auto say = [&log](std::string_view line) { log.write(reactor::LogLevel::kInfo, 0, line); };
   say(fmt::format("posthaste version={}", version()));
   say(fmt::format("machine kernel={} cores={} memory_mib={} memory_set_by={}", machine.kernel, cores,
@@ -211,6 +245,7 @@ int serve(const BrokerConfig& config) {
   if (!config.without_effect.empty()) {
     say(fmt::format("settings without_effect=\"{}\" explained_by=\"posthaste config check\"", config.without_effect));
   }
+  for (const std::string& note : config.notes) say(note);
   for (const std::string& warning : config.warnings) log.write(reactor::LogLevel::kWarning, 0, warning);
 
   auto host = std::make_shared<broker::BrokerHost>();
@@ -222,26 +257,18 @@ int serve(const BrokerConfig& config) {
     say(fmt::format("ready partitions={} replayed_bytes={} after_ms={}", report.partitions, report.bytes_replayed,
                     took.count()));
   };
+  broker::BrokerOptions options = make_broker_options(config, plan, cores, machine.host_name);
+  if (const auto why = journal_problem(config, options.engine, look_at_space(config.data_folder))) {
+    return cannot_start(log, *why);
+  }
   const reactor::HostOptions host_options{.cores = cores, .pool_bytes_per_core = plan.pool_bytes};
   auto running =
       uring::Host::start(host_options, uring_options(config, machine, log),
-                         broker::make_broker_program(make_broker_options(config, plan, cores, machine.host_name), host),
-                         [&signals] { signals.wake(); });
-  if (!running) return cannot_start(running.error());
+                         broker::make_broker_program(std::move(options), host), [&signals] { signals.wake(); });
+  if (!running) return cannot_start(log, running.error());
   say(fmt::format("io io_uring profile={}", uring::to_string((*running)->profile())));
-  bool stopping = false;
-  for (std::string signal = signals.wait(); !signal.empty(); signal = signals.wait()) {
-    if (stopping) {
-      // No less safe than SIGKILL: what was acknowledged is in the journal.
-      fmt::print(stderr, "posthaste: {} again: ended at once\n", signal);
-      std::_Exit(kExitEndedAtOnce);
-    }
-    stopping = true;
-    say(fmt::format("stopping signal={}", signal));
-    (*running)->request_stop();
-  }
-  (*running)->wait();
-  if (!host->failure().empty()) return cannot_start(host->failure());
+  wait_for_end(**running, signals, *host, log);
+  if (!host->failure().empty()) return kExitCannotStart;  // and has said why
   say("stopped");
   return kExitStopped;
 }

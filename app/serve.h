@@ -10,9 +10,9 @@ namespace posthaste::app {
 broker::BrokerOptions make_broker_options(const BrokerConfig& config, const MemoryPlan& plan, uint16_t cores,
                                           const std::string& host_name);
 
-// Runs until SIGTERM or SIGINT, then stops in order; a second one ends it at once, as SIGKILL would. Exit codes: 0
-// stopped as asked; 2 it cannot start (one line on standard error says why and what to do); 3 ended at once; those of
-// reactor::FatalReason.
+// Runs until SIGTERM, SIGINT or SIGHUP, then stops in order, also while it starts. A second signal says what the stop
+// waits for, a third ends the process at once. Exit codes: 0 stopped as asked; 2 it cannot start (one line on standard
+// error says why and what to do); 76 ended at once; those of reactor::FatalReason.
 int serve(const BrokerConfig& config);
 
 }  // namespace posthaste::app

@@ -2,6 +2,7 @@
 // object per life of a broker. Every entry is written and used by its own core only, so nothing here needs a lock.
 #pragma once
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,12 +20,16 @@ class Controller;
 enum class Milestone : uint8_t { kOpened, kDrained, kQuiet, kClosed };
 inline constexpr size_t kMilestones = 4;
 
+// What a broker is at, from its start to its end.
+enum class Stage : uint8_t { kStarting, kServing, kFinishingRequests, kFinishingChanges, kWritingBack };
+std::string_view describe(Stage stage);
+
 // What a broker that serves says of itself.
 struct ReadyReport {
   std::string cluster_id;
   int32_t node_id = 0;
   bool created = false;                // the data folder was made by this start
-  std::vector<std::string> listeners;  // "NAME ip:port, advertised as host:port"
+  std::vector<std::string> listeners;  // what open_listeners says
   uint64_t partitions = 0;
   uint64_t bytes_replayed = 0;
   std::vector<std::string> notes;  // of recovery
@@ -39,8 +44,12 @@ class BrokerHost {
 
   // Told on core 0 when the broker serves.
   std::function<void(const ReadyReport&)> on_ready;
-  // Why the start failed, with what to do about it; empty if it did not. To be read when all cores have ended.
+  // Why the start failed, with what to do about it; empty if it did not, or was asked to stop before it had come to its
+  // end. Logged as an error when it happens. To be read when all cores have ended.
   const std::string& failure() const { return failure_; }
+
+  // Any thread: what it is at, as core 0 saw it last.
+  Stage stage() const { return stage_.load(std::memory_order_relaxed); }
 
   // For use on that core, between its milestones kOpened and kQuiet: whoever sends mail for one of them has joined what
   // sends it before it reaches kQuiet.
@@ -68,6 +77,7 @@ class BrokerHost {
   std::array<Entry, reactor::kCoresMax> cores_{};
   Controller* controller_ = nullptr;
   std::string failure_;
+  std::atomic<Stage> stage_{Stage::kStarting};  // written by core 0
   std::unique_ptr<Progress> progress_;
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "broker/metadata/image.h"
+#include "net/request.h"
 #include "storage/placement.h"
 
 namespace posthaste::broker {
@@ -15,6 +16,12 @@ struct Endpoint {
   std::string listener;
   std::string host;
   uint16_t port = 0;
+  bool as_connected = false;  // each client is told the address that it reached, if it is known, instead of `host`
+
+  // Every answer that names this broker takes the host from here, so that they agree.
+  std::string_view host_for(const net::ConnectionContext& client) const {
+    return as_connected && !client.local_address.empty() ? client.local_address : host;
+  }
 };
 
 struct ClusterView {

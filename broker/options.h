@@ -15,9 +15,14 @@ namespace posthaste::broker {
 
 struct BrokerListener {
   std::string name = "PLAINTEXT";
-  std::string bind_address;      // "ip:port"; port 0 picks one
-  std::string advertised_host;   // what Metadata tells clients; empty: the ip that was bound
+  std::string host;   // where: an ip, a name (all addresses that it has), or empty: every address of this machine
+  uint16_t port = 0;  // 0 picks one
+  std::string advertised_host;   // what clients are told; empty: the first ip that was bound
   uint16_t advertised_port = 0;  // 0: the port that was bound
+  // Each client is told the address of ours that it connected to. `advertised_host` then only names this machine in the
+  // metadata log.
+  bool advertise_as_connected = false;
+  bool advertised_is_given = false;  // by who operates the broker: only for what the start says
 };
 
 struct BrokerOptions {

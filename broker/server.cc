@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "broker/controller.h"
+#include "broker/listening.h"
 #include "broker/node_identity.h"
 #include "reactor/mail.h"
 
@@ -30,32 +30,70 @@ Task<void> report_cut_off(Core& core, std::string_view event, const net::NetStat
   }
 }
 
-// "ip:port" taken apart.
-std::pair<std::string, uint16_t> split_address(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return {address, uint16_t{0}};
-  uint16_t port = 0;
-  std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
-  return {address.substr(0, colon), port};
+// What whoever operates the broker can do about an error of the data folder; empty if the error says it.
+std::string_view remedy(Errc error) {
+  switch (error) {
+    case Errc::kBusy:
+      return "it is in use by another process: stop that, or pass another folder with --data";
+    case Errc::kNoSpace:
+      return "free space on its file system, make the journal smaller (posthaste.journal.bytes), or pass another "
+             "folder "
+             "with --data";
+    case Errc::kPermission:
+      return "make it readable and writable for this user, or pass another folder with --data";
+    case Errc::kNoSuchOperation:
+    case Errc::kInvalidArgument:
+      return "its file system must offer O_DIRECT and fallocate, as ext4, xfs and btrfs do: pass a folder on such a "
+             "one "
+             "with --data";
+    case Errc::kFileTooLarge:
+      return "a file of the journal is larger than its file system or ulimit -f allows: lower posthaste.journal.bytes, "
+             "or "
+             "pass another folder with --data";
+    case Errc::kNoMemory:
+      return "raise posthaste.memory.bytes, or lower posthaste.cores";
+    case Errc::kTooManyFiles:
+      return "raise the limit of open files (ulimit -n, LimitNOFILE)";
+    case Errc::kIoError:
+      return "the kernel's log (dmesg) says what the device did; replace it, or pass another folder with --data";
+    default:
+      return {};
+  }
 }
 
-std::string storage_failure(const std::string& folder, const storage::EngineHost& engine, Errc error) {
-  const std::string& text = engine.error_text();
-  if (error == Errc::kBusy) {
-    return fmt::format("the data folder {} is in use by another process: stop it, or pass another folder with --data",
-                       folder);
-  }
-  return fmt::format("the data folder {} cannot be opened ({}){}{}", folder, to_string(error), text.empty() ? "" : ": ",
-                     text);
+// `what`: the part of the folder that could not be opened.
+std::string storage_failure(const std::string& folder, std::string_view what, const storage::EngineHost& engine,
+                            Errc error) {
+  std::string why = fmt::format("{} {} cannot be opened ({})", what, folder, to_string(error));
+  if (!engine.error_text().empty()) why += ": " + engine.error_text();
+  if (const std::string_view todo = remedy(error); !todo.empty()) why += fmt::format(": {}", todo);
+  return why;
 }
 
 }  // namespace
+
+std::string_view describe(Stage stage) {
+  switch (stage) {
+    case Stage::kStarting:
+      return "the step of the start that is under way";
+    case Stage::kServing:
+      return "core 0 to take notice";
+    case Stage::kFinishingRequests:
+      return "requests under way and their connections";
+    case Stage::kFinishingChanges:
+      return "changes of topics and groups under way";
+    case Stage::kWritingBack:
+      return "records on their way from the journal to their files";
+  }
+  return "nothing";
+}
 
 // What core 0 counts for all.
 struct BrokerHost::Progress {
   explicit Progress(Core& core) : changed(core) {}
   reactor::Event changed;
   bool failed = false;
+  bool all_opened = false;  // every core reached kOpened and none had failed by then
   bool recovered = false;
   std::weak_ptr<storage::EngineHost> engine;  // once recovered; core 0's program holds it
   storage::RecoveryReport recovery;
@@ -81,12 +119,8 @@ class BrokerProgram {
       engine_host = co_await reactor::on_core(core, 0, std::move(work));
     }
     if (engine_host != nullptr) {
-      co_await run_core(core, *options, *host, *engine_host, folder.identity);
-      if (core.id() == 0) {
-        Result<void> closed = co_await engine_host->close(core);
-        if (!closed)
-          core.log(reactor::LogLevel::kError, "close_failed", fmt::format("error={}", to_string(closed.error())));
-      }
+      const bool all_opened = co_await run_core(core, *options, *host, *engine_host, folder.identity);
+      if (core.id() == 0) co_await close_storage(core, *engine_host, all_opened);
     }
     if (folder.lock.valid()) co_await folder.lock.close();
   }
@@ -98,12 +132,16 @@ class BrokerProgram {
     return *host.progress_;
   }
 
+  // Said at once and not only at the end: whatever comes between, nobody waits for a reason. A start that is stopped
+  // has not failed, although something of it may have ended with an error.
   static void fail(BrokerHost& host, Core& zero, std::string why) {
     BrokerHost::Progress& state = progress(host, zero);
-    zero.log(reactor::LogLevel::kDebug, "start_failed", why);
-    if (host.failure_.empty()) host.failure_ = std::move(why);
     state.failed = true;
     state.changed.notify_all();
+    if (zero.stopping()) return zero.log(reactor::LogLevel::kInfo, "start_given_up", why);
+    if (!host.failure_.empty()) return;
+    zero.log(reactor::LogLevel::kError, "cannot_start", why);
+    host.failure_ = std::move(why);
   }
 
   static Task<EngineHostPointer> wait_recovered(BrokerHost& host, Core& zero) {
@@ -112,14 +150,15 @@ class BrokerProgram {
     co_return state.failed ? nullptr : state.engine.lock();
   }
 
-  // On core 0: counts one core, then waits for all. False: the start has failed meanwhile.
+  // On core 0: counts one core, then waits for all. True if all cores had opened their engines: the same for each.
   static Task<bool> wait_all(BrokerHost& host, Core& zero, Milestone milestone) {
     BrokerHost::Progress& state = progress(host, zero);
     CoreId& reached = state.reached[static_cast<size_t>(milestone)];
     ++reached;
+    if (milestone == Milestone::kOpened && reached == zero.core_count()) state.all_opened = !state.failed;
     state.changed.notify_all();
     while (reached < zero.core_count()) co_await state.changed.wait();
-    co_return !state.failed;
+    co_return state.all_opened;
   }
 
   static Task<bool> reach(Core& core, BrokerHost& host, Milestone milestone) {
@@ -148,7 +187,7 @@ class BrokerProgram {
         std::make_shared<storage::EngineHost>(std::move(engine_options), static_cast<CoreId>(core.core_count()));
     Result<storage::RecoveryReport> report = co_await engine_host->recover(core);
     if (!report) {
-      fail(host, core, storage_failure(options.data_folder, *engine_host, report.error()));
+      fail(host, core, storage_failure(options.data_folder, "the data folder", *engine_host, report.error()));
       co_return nullptr;
     }
     BrokerHost::Progress& state = progress(host, core);
@@ -163,56 +202,85 @@ class BrokerProgram {
     co_return engine_host;
   }
 
-  // One core from its engine's opening to its closing.
-  static Task<void> run_core(Core& core, const BrokerOptions& options, BrokerHost& host,
+  // One core from its engine's opening to its closing. False if a core could not open its engine, and so none serves.
+  static Task<bool> run_core(Core& core, const BrokerOptions& options, BrokerHost& host,
                              storage::EngineHost& engine_host, const NodeIdentity& identity) {
     Result<storage::Engine*> engine = co_await engine_host.open(core);
-    if (!engine) {
-      co_await tell_failure(core, host, storage_failure(options.data_folder, engine_host, engine.error()));
-      for (size_t milestone = 0; milestone < kMilestones; ++milestone) {
-        co_await reach(core, host, static_cast<Milestone>(milestone));
-      }
-      co_return;
+    bool all_opened = false;
+    if (engine) {
+      all_opened = co_await run_opened(core, options, host, engine_host, **engine, identity);
+    } else {
+      co_await tell_failure(
+          core, host,
+          storage_failure(options.data_folder, "the journal of the data folder", engine_host, engine.error()));
+      co_await reach(core, host, Milestone::kOpened);
     }
-    {
-      BrokerCore broker(core, host, options, **engine);
-      net::ConnectionSet connections(core, broker, options.connection);
-      host.cores_[core.id()] = {.broker = &broker, .connections = &connections};
-      reactor::TaskScope background(core);
-      reactor::Event over(core);
-      if (co_await reach(core, host, Milestone::kOpened)) {
-        background.spawn(broker.run_maintenance());
-        background.spawn(report_cut_off(core, "connections", connections.stats(), over));
-        if (core.id() == 0) {
-          co_await serve(core, options, host, broker, engine_host, identity);
-        } else {
-          co_await core.until_stopping();
-        }
-      }
-      core.request_stop();
-      broker.end_maintenance();
-      over.set();
-      // Core 0 reaches it when no connection is left on any core.
-      co_await reach(core, host, Milestone::kDrained);
-      core.log(reactor::LogLevel::kInfo, "connections", connections.stats().describe());
-      co_await background.join();
-      co_await broker.stop();
-      CHECK(broker.fetch_memory().available() == broker.fetch_memory().total(), "memory of answers is still taken");
-      co_await reach(core, host, Milestone::kQuiet);
-      host.cores_[core.id()] = {};
+    if (all_opened) {
+      co_await (*engine)->close();
+    } else if (engine) {
+      co_await (*engine)->abandon();
     }
-    co_await (*engine)->close();
     co_await reach(core, host, Milestone::kClosed);
+    co_return all_opened;
   }
+
+  // What one core does beside its open engine. False if another core has none.
+  static Task<bool> run_opened(Core& core, const BrokerOptions& options, BrokerHost& host,
+                               storage::EngineHost& engine_host, storage::Engine& engine,
+                               const NodeIdentity& identity) {
+    BrokerCore broker(core, host, options, engine);
+    net::ConnectionSet connections(core, broker, options.connection);
+    host.cores_[core.id()] = {.broker = &broker, .connections = &connections};
+    reactor::TaskScope background(core);
+    reactor::Event over(core);
+    if (!co_await reach(core, host, Milestone::kOpened)) {
+      host.cores_[core.id()] = {};
+      co_return false;
+    }
+    background.spawn(broker.run_maintenance());
+    background.spawn(report_cut_off(core, "connections", connections.stats(), over));
+    if (core.id() == 0) {
+      co_await serve(core, options, host, broker, engine_host, identity);
+    } else {
+      co_await core.until_stopping();
+    }
+    core.request_stop();
+    broker.end_maintenance();
+    over.set();
+    // Core 0 reaches it when no connection is left on any core.
+    co_await reach(core, host, Milestone::kDrained);
+    core.log(reactor::LogLevel::kInfo, "connections", connections.stats().describe());
+    co_await background.join();
+    co_await broker.stop();
+    CHECK(broker.fetch_memory().available() == broker.fetch_memory().total(), "memory of answers is still taken");
+    co_await reach(core, host, Milestone::kQuiet);
+    if (core.id() == 0) enter(host, Stage::kWritingBack);
+    host.cores_[core.id()] = {};
+    co_return true;
+  }
+
+  static Task<void> close_storage(Core& core, storage::EngineHost& engine_host, bool all_opened) {
+    if (!all_opened) co_return co_await engine_host.abandon(core);
+    const Result<void> closed = co_await engine_host.close(core);
+    if (!closed)
+      core.log(reactor::LogLevel::kError, "close_failed", fmt::format("error={}", to_string(closed.error())));
+  }
+
+  static void enter(BrokerHost& host, Stage stage) { host.stage_.store(stage, std::memory_order_relaxed); }
 
   // Core 0: metadata and listeners, then waits for the stop and takes no more connections.
   static Task<void> serve(Core& core, const BrokerOptions& options, BrokerHost& host, BrokerCore& broker,
                           storage::EngineHost& engine_host, const NodeIdentity& identity) {
     net::Acceptor acceptor(core, {}, [&host](Core& on) -> net::ConnectionSet& { return host.connections(on.id()); });
     ReadyReport report{.cluster_id = identity.cluster_id, .node_id = identity.node_id};
-    std::vector<Endpoint> endpoints;
-    std::string why = co_await listen(acceptor, options, endpoints, report);
-    Controller controller(broker, engine_host, identity, std::move(endpoints));
+    std::string why;
+    std::expected<Listening, std::string> listening = co_await open_listeners(core, acceptor, options.listeners);
+    if (!listening) {
+      why = listening.error();
+      listening.emplace();
+    }
+    report.listeners = std::move(listening->lines);
+    Controller controller(broker, engine_host, identity, std::move(listening->endpoints));
     if (why.empty()) {
       host.controller_ = &controller;
       Result<void> loaded = co_await controller.load(why);
@@ -226,12 +294,15 @@ class BrokerProgram {
       acceptor.begin();
       background.spawn(report_cut_off(core, "acceptor", acceptor.stats(), over));
       announce(host, core, controller, std::move(report));
+      enter(host, Stage::kServing);
       co_await core.until_stopping();
     } else {
       fail(host, core, std::move(why));
       co_await stop_others(core);
     }
+    enter(host, Stage::kFinishingRequests);
     co_await acceptor.stop();
+    enter(host, Stage::kFinishingChanges);
     over.set();
     co_await background.join();
     core.log(reactor::LogLevel::kInfo, "acceptor", acceptor.stats().describe());
@@ -245,31 +316,6 @@ class BrokerProgram {
       auto work = [](Core& there) { there.request_stop(); };
       co_await reactor::on_core(core, static_cast<CoreId>(to), std::move(work));
     }
-  }
-
-  // Binds all listeners. An empty text, or what is wrong.
-  static Task<std::string> listen(net::Acceptor& acceptor, const BrokerOptions& options,
-                                  std::vector<Endpoint>& endpoints, ReadyReport& report) {
-    for (const BrokerListener& listener : options.listeners) {
-      Result<std::string> bound = co_await acceptor.listen({.address = listener.bind_address});
-      if (!bound) {
-        co_return bound.error() == Errc::kAddressInUse
-            ? fmt::format(
-                  "{} is in use: stop the program that listens there, or choose another address with --listen "
-                  "or the key listeners",
-                  listener.bind_address)
-            : fmt::format("cannot listen on {} ({}): choose another address with --listen or the key listeners",
-                          listener.bind_address, to_string(bound.error()));
-      }
-      auto [host_name, port] = split_address(*bound);
-      Endpoint endpoint{.listener = listener.name, .host = listener.advertised_host, .port = listener.advertised_port};
-      if (endpoint.host.empty()) endpoint.host = host_name;
-      if (endpoint.port == 0) endpoint.port = port;
-      report.listeners.push_back(
-          fmt::format("{}://{} advertised as {}:{}", listener.name, *bound, endpoint.host, endpoint.port));
-      endpoints.push_back(std::move(endpoint));
-    }
-    co_return std::string();
   }
 
   static void announce(BrokerHost& host, Core& core, const Controller& controller, ReadyReport report) {

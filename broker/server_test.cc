@@ -61,7 +61,7 @@ TEST_F(ServerTest, ANewerFormatIsRefusedAndUntouched) {
 }
 
 TEST_F(ServerTest, AnAddressInUseIsNamed) {
-  options_.listeners.push_back({.name = "SECOND", .bind_address = kBrokerAddress});
+  options_.listeners.push_back({.name = "SECOND", .host = kBrokerIp, .port = kBrokerPort});
   start();
   EXPECT_FALSE(ready_);
   EXPECT_NE(shared_->failure().find("10.0.0.1:9092 is in use"), std::string::npos) << shared_->failure();

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "net/address.h"
 #include "reactor/check.h"
 #include "reactor/planted_bugs.h"
 
@@ -29,11 +30,6 @@ constexpr reactor::Duration kLateTransferInterval = std::chrono::seconds(1);
 // What a request may be started beside.
 bool is_pipelined(kafka::ApiKey api) { return api == kafka::ApiKey::kProduce; }
 bool is_barrier(kafka::ApiKey api) { return api != kafka::ApiKey::kProduce && api != kafka::ApiKey::kFetch; }
-
-std::string without_port(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  return colon == std::string::npos ? address : address.substr(0, colon);
-}
 
 CloseReason reason_of(Errc error) {
   return error == Errc::kConnectionClosed ? CloseReason::kPeerClosed : CloseReason::kNetworkError;
@@ -103,7 +99,8 @@ Connection::Connection(ConnectionShared& shared, reactor::Socket socket, Listene
       idle_alarm_(core_),
       body_alarm_(core_),
       send_alarm_(core_) {
-  context_.client_address = without_port(peer_address);
+  context_.client_address = ip_of(peer_address);
+  context_.local_address = ip_of(core_.backend().local_address(socket_.id()));
   context_.listener = listener;
   for (Alarm* alarm : {&idle_alarm_, static_cast<Alarm*>(&body_alarm_), static_cast<Alarm*>(&send_alarm_)}) {
     alarm->connection = this;

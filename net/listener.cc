@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/address.h"
+
 namespace posthaste::net {
 namespace {
 
@@ -13,17 +15,6 @@ using reactor::Task;
 
 // After an accept that failed for want of descriptors or memory: the condition lasts, so trying at once would spin.
 constexpr reactor::Duration kAcceptRetry = std::chrono::milliseconds(100);
-
-// "10.0.0.1:5000" -> "10.0.0.1", "[::1]:5000" -> "::1".
-std::string host_of(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  std::string host = colon == std::string::npos ? address : address.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  // An IPv4 peer of a socket that takes both kinds.
-  constexpr std::string_view kMapped = "::ffff:";
-  if (host.starts_with(kMapped) && host.find('.') != std::string::npos) host.erase(0, kMapped.size());
-  return host;
-}
 
 }  // namespace
 
@@ -85,19 +76,19 @@ Task<Result<std::string>> Acceptor::listen(ListenerOptions options) {
   std::string bound;
   Result<Socket> socket = co_await Socket::listen(core_, options.address, &bound);
   if (!socket) co_return reactor::failure(socket.error());
-  sockets_.push_back(*socket);
+  sockets_.push_back({*socket, options.listener});
   co_return bound;
 }
 
 void Acceptor::begin() {
-  for (size_t i = 0; i < sockets_.size(); ++i) scope_.spawn(accept_loop(sockets_[i], static_cast<ListenerId>(i)));
+  for (const Bound& bound : sockets_) scope_.spawn(accept_loop(bound.socket, bound.listener));
 }
 
 Task<void> Acceptor::stop() {
   stopping_ = true;
-  for (Socket& socket : sockets_) co_await socket.shutdown();
+  for (Bound& bound : sockets_) co_await bound.socket.shutdown();
   co_await scope_.join();
-  for (Socket& socket : sockets_) co_await socket.close();
+  for (Bound& bound : sockets_) co_await bound.socket.close();
   sockets_.clear();
   // Every connection is with its set now. All at once: what one still waits for may come from another core.
   for (size_t on = 0; on < core_.core_count(); ++on) scope_.spawn(drain(static_cast<CoreId>(on)));
@@ -125,7 +116,7 @@ Task<void> Acceptor::accept_loop(Socket socket, ListenerId listener) {
 }
 
 Task<void> Acceptor::welcome(Socket socket, ListenerId listener, std::string peer) {
-  const std::string address = host_of(peer);
+  const std::string address = ip_of(peer);
   if (stats_.open >= limits_.connections_max) {
     co_await refuse(socket, std::move(peer), CloseReason::kTooManyConnections, limits_.connections_max);
     co_return;

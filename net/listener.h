@@ -15,7 +15,8 @@
 namespace posthaste::net {
 
 struct ListenerOptions {
-  std::string address;  // "ip:port"; port 0 picks one
+  std::string address;      // "ip:port"; port 0 picks one
+  ListenerId listener = 0;  // several addresses may belong to one
 };
 
 // Limits on connections of one broker, each named after Kafka's key.
@@ -66,10 +67,10 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
   ~Acceptor();  // after stop()
 
-  // Binds one more listener; its id counts up from 0. Who connects meanwhile waits in the kernel's queue. The bound
-  // address ("ip:port") or kAddressInUse, kPermission, ...
+  // Binds one more address. Who connects meanwhile waits in the kernel's queue. The bound address ("ip:port") or
+  // kAddressInUse, kAddressNotAvailable, kPermission, ...
   reactor::Task<reactor::Result<std::string>> listen(ListenerOptions options);
-  // Begins to accept on all listeners.
+  // Begins to accept on all of them.
   void begin();
   // Accepts no more, closes all listening sockets and drains the sets of all cores, which must be there until it
   // returns: no connection is left anywhere then.
@@ -89,6 +90,11 @@ class Acceptor {
   void ended(reactor::CoreId on, const std::string& address);
   reactor::Task<void> drain(reactor::CoreId on);
 
+  struct Bound {
+    reactor::Socket socket;
+    ListenerId listener;
+  };
+
   reactor::Core& core_;
   AcceptLimits limits_;
   SetOf set_of_;
@@ -96,7 +102,7 @@ class Acceptor {
   bool stopping_ = false;
   std::vector<uint32_t> open_;                   // per core
   std::map<std::string, uint32_t> per_address_;  // addresses that have connections
-  std::vector<reactor::Socket> sockets_;
+  std::vector<Bound> sockets_;
   reactor::TaskScope scope_;
 };
 

@@ -32,6 +32,7 @@ class ConnectionContext {
  public:
   std::string principal = "User:ANONYMOUS";
   std::string client_address;  // without the port
+  std::string local_address;   // of this broker, as this client reached it; without the port
   ListenerId listener = 0;
 
   // True once watchers have been told.

@@ -26,7 +26,11 @@ constexpr std::string_view kExitCodes =
     "broker\n"
     "answered. serve also: 70 a durable write failed, 71 the journal's device is full, 72 not enough memory at the "
     "start,\n"
-    "73 io_uring broke.";
+    "73 io_uring broke, 74 the disk is full at the stop, 75 the data folder is gone, 76 ended at once by a third\n"
+    "signal.\n"
+    "Signals of serve: SIGTERM, SIGINT and SIGHUP stop it in order (SIGHUP is no reload: settings that are live "
+    "change\n"
+    "with Kafka's AlterConfigs); a second one says what the stop waits for, a third ends the process at once.";
 constexpr int64_t kLargestConfigFileBytes = 1 << 20;
 
 // Options that the client commands share.
@@ -267,7 +271,7 @@ void add_config_command(CLI::App& app, Parsed& parsed) {
 }
 
 void add_serve_command(CLI::App& app, Parsed& parsed, ServeFunction serve) {
-  CLI::App* command = app.add_subcommand("serve", "run a broker in the foreground until SIGTERM or SIGINT");
+  CLI::App* command = app.add_subcommand("serve", "run a broker in the foreground until SIGTERM, SIGINT or SIGHUP");
   command->add_option("config", parsed.config_file, "a server.properties with Kafka's broker keys (none is needed)");
   add_configuration(*command, parsed);
   command->add_flag("--print-config", parsed.print_config,

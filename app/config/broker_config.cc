@@ -139,19 +139,30 @@ const Listener* find_listener(const std::vector<Listener>& listeners, std::strin
   return found == listeners.end() ? nullptr : &*found;
 }
 
-// The stock configuration of Kafka lists a controller listener beside the broker's. A lone broker opens none.
-void drop_controller_listeners(const SettingValues& values, std::vector<Listener>& listeners) {
-  for (const std::string_view name : split_list(values.text("controller.listener.names"))) {
-    std::erase_if(listeners, [&](const Listener& listener) { return listener.name == name; });
+// The stock configuration of Kafka lists a controller listener beside the broker's. A lone broker is its own controller
+// and opens none.
+void drop_controller_listeners(const SettingValues& values, BrokerConfig& config) {
+  const std::string_view controllers = values.text("controller.listener.names");
+  const auto is_controllers = [&](const Listener& listener) {
+    return is_controller_listener(listener.name, controllers);
+  };
+  for (const Listener& listener : config.listeners) {
+    if (!is_controllers(listener)) continue;
+    config.notes.push_back(fmt::format(
+        "listener {} is not opened: this broker is its own controller, and nobody else's", to_string(listener)));
   }
+  std::erase_if(config.listeners, is_controllers);
+  std::erase_if(config.advertised_listeners, is_controllers);
 }
 
 void check_advertised(const SettingValues& values, const BrokerConfig& config, Errors& errors) {
   const std::string_view source = values.source("advertised.listeners");
   for (const Listener& listener : config.advertised_listeners) {
     if (listener.host == "0.0.0.0" || listener.host == "::") {
-      errors.push_back(fmt::format("{}: advertised.listeners={} is no address a client can connect to; name this host",
-                                   source, to_string(listener)));
+      errors.push_back(fmt::format(
+          "{}: advertised.listeners={} is no address a client can connect to: name this host, or leave the key out and "
+          "each client is told the address that it connected to",
+          source, to_string(listener)));
     }
     if (find_listener(config.listeners, listener.name) == nullptr) {
       errors.push_back(
@@ -169,16 +180,17 @@ void read_listeners(const SettingValues& values, const ServeOptions& options, Br
     }
     config.listeners = {*listener};
   } else {
-    const std::string_view map = values.text("listener.security.protocol.map");
-    auto listeners = parse_listeners("listeners", values.text("listeners"), map);
-    auto advertised = parse_listeners("advertised.listeners", values.text("advertised.listeners"), map);
+    const ListenerNames names{.protocol_map = values.text("listener.security.protocol.map"),
+                              .protocol_map_is_given = values.has("listener.security.protocol.map"),
+                              .controllers = values.text("controller.listener.names")};
+    auto listeners = parse_listeners("listeners", values.text("listeners"), names);
+    auto advertised = parse_listeners("advertised.listeners", values.text("advertised.listeners"), names);
     if (!listeners) errors.push_back(fmt::format("{}: {}", values.source("listeners"), listeners.error()));
     if (!advertised) errors.push_back(fmt::format("{}: {}", values.source("advertised.listeners"), advertised.error()));
     if (!listeners || !advertised) return;
-    drop_controller_listeners(values, *listeners);
-    drop_controller_listeners(values, *advertised);
     config.listeners = std::move(*listeners);
     config.advertised_listeners = std::move(*advertised);
+    drop_controller_listeners(values, config);
   }
   if (config.listeners.empty()) {
     errors.push_back(fmt::format("{}: listeners names no listener for clients; for example listeners=PLAINTEXT://:9092",
@@ -191,12 +203,6 @@ void read_listeners(const SettingValues& values, const ServeOptions& options, Br
     }
   }
   check_advertised(values, config, errors);
-  for (const Listener& listener : config.listeners) {
-    if (find_listener(config.advertised_listeners, listener.name) != nullptr) continue;
-    Listener own = listener;
-    if (own.host == "0.0.0.0" || own.host == "::") own.host.clear();
-    config.advertised_listeners.push_back(own);
-  }
 }
 
 void check_connection_limits(const SettingValues& values, Errors& errors) {

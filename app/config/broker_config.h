@@ -65,8 +65,9 @@ struct EffectiveSetting {
 struct BrokerConfig {
   std::optional<int32_t> node_id;  // none: the one in the data folder, or 1 on the first start
   std::string data_folder = "data";
-  std::vector<Listener> listeners;             // never empty; all PLAINTEXT; controller listeners are left out
-  std::vector<Listener> advertised_listeners;  // same names as `listeners`; an empty host means this host's name
+  std::vector<Listener> listeners;  // never empty; all PLAINTEXT; controller listeners are left out
+  // As given, for some of `listeners`. An empty host: the address that the client connected to.
+  std::vector<Listener> advertised_listeners;
   TopicDefaults topic;
   GroupSettings group;
   bool auto_create_topics = true;
@@ -91,13 +92,14 @@ struct BrokerConfig {
 
   std::string without_effect;  // names of keys that were given, are valid and change nothing
   std::vector<std::string> warnings;
+  std::vector<std::string> notes;          // what to know and not to worry about
   std::vector<EffectiveSetting> settings;  // sorted by key
 };
 
 // What the command line adds on top of file and overrides.
 struct ServeOptions {
   std::optional<std::string> data_folder;  // --data
-  std::optional<std::string> listen;       // --listen HOST:PORT: one PLAINTEXT listener, advertised as it is
+  std::optional<std::string> listen;       // --listen HOST:PORT: one PLAINTEXT listener; nothing else is advertised
 };
 
 // The configuration from `properties`, in order: of two settings of one key the later counts. Fails with all mistakes,

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 
 #include "app/config/setting_values.h"
@@ -35,7 +36,7 @@ TEST(BrokerConfig, NothingIsNeeded) {
   EXPECT_FALSE(config->node_id);
   EXPECT_EQ(config->data_folder, "data");
   EXPECT_EQ(config->listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "", 9092}}));
-  EXPECT_EQ(config->advertised_listeners, config->listeners);
+  EXPECT_TRUE(config->advertised_listeners.empty());
   EXPECT_TRUE(config->warnings.empty());
   EXPECT_TRUE(config->without_effect.empty());
 }
@@ -283,8 +284,7 @@ TEST(BrokerConfig, Listeners) {
       "advertised.listeners=OUTSIDE://broker.example:19094");
   ASSERT_TRUE(config) << config.error().front();
   EXPECT_EQ(config->listeners.at(1), (Listener{"OUTSIDE", "PLAINTEXT", "::1", 9094}));
-  EXPECT_EQ(config->advertised_listeners, (std::vector<Listener>{{"OUTSIDE", "PLAINTEXT", "broker.example", 19094},
-                                                                 {"INSIDE", "PLAINTEXT", "10.0.0.1", 9092}}));
+  EXPECT_EQ(config->advertised_listeners, (std::vector<Listener>{{"OUTSIDE", "PLAINTEXT", "broker.example", 19094}}));
   EXPECT_EQ(to_string(config->listeners.at(1)), "OUTSIDE://[::1]:9094");
 }
 
@@ -301,13 +301,61 @@ TEST(BrokerConfig, ListenMistakes) {
   EXPECT_NE(mistake("advertised.listeners=SSL://h:9092").find("not in listeners"), std::string::npos);
 }
 
+TEST(BrokerConfig, AnIPv4AndAnIPv6ListenerMayShareAPort) {
+  constexpr std::string_view kMap = "\nlistener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,C:PLAINTEXT";
+  const auto shares = [&](std::string_view listeners) {
+    return mistake(fmt::format("listeners={}{}", listeners, kMap));
+  };
+  EXPECT_EQ(shares("A://0.0.0.0:9092,B://[::]:9092"), "accepted");
+  EXPECT_EQ(shares("A://[::1]:9092,B://127.0.0.1:9092"), "accepted");
+  // Whether these are of two kinds only a resolver knows.
+  EXPECT_NE(shares("A://localhost:9092,B://[::1]:9092").find("same port 9092"), std::string::npos);
+  EXPECT_NE(shares("A://:9092,B://[::1]:9092").find("same port 9092"), std::string::npos);
+  EXPECT_NE(shares("A://10.0.0.1:9092,B://10.0.0.2:9092").find("same port 9092"), std::string::npos);
+  EXPECT_NE(shares("A://10.0.0.1:9092,B://[::1]:9092,C://[::2]:9092").find("same port 9092"), std::string::npos);
+}
+
+// As they stand in Kafka's config/broker.properties, server.properties, and a file of one who runs both roles.
+TEST(BrokerConfig, ListenersOfKafkasOwnFiles) {
+  const auto broker = from(
+      "process.roles=broker\nnode.id=2\ncontroller.quorum.bootstrap.servers=localhost:9093\n"
+      "listeners=PLAINTEXT://localhost:9092\ninter.broker.listener.name=PLAINTEXT\n"
+      "advertised.listeners=PLAINTEXT://localhost:9092\ncontroller.listener.names=CONTROLLER\n"
+      "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL");
+  ASSERT_TRUE(broker) << broker.error().front();
+  EXPECT_EQ(broker->listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "localhost", 9092}}));
+  EXPECT_EQ(broker->advertised_listeners, broker->listeners);
+  EXPECT_TRUE(broker->notes.empty());
+  const auto both = from(
+      "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=localhost:9093\n"
+      "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER\n"
+      "advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093");
+  ASSERT_TRUE(both) << both.error().front();
+  EXPECT_EQ(both->listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "", 9092}}));
+  EXPECT_EQ(both->advertised_listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "localhost", 9092}}));
+  ASSERT_EQ(both->notes.size(), 1U);
+  EXPECT_NE(both->notes[0].find("CONTROLLER://:9093 is not opened"), std::string::npos);
+}
+
+TEST(BrokerConfig, ControllerListenersArePlaintextUnlessSomethingIsSecured) {
+  constexpr std::string_view kTwo = "listeners=PLAINTEXT://:1,Ctl://:2\ncontroller.listener.names=";
+  EXPECT_EQ(mistake(fmt::format("{}CTL", kTwo)), "accepted");
+  EXPECT_EQ(mistake(fmt::format("{}ctl,OTHER", kTwo)), "accepted") << "Kafka's names are in upper case";
+  EXPECT_NE(mistake(fmt::format("{}OTHER", kTwo)).find("add CTL:PLAINTEXT"), std::string::npos);
+  EXPECT_NE(mistake(fmt::format("{}CTL,SSL", kTwo)).find("add CTL:PLAINTEXT"), std::string::npos);
+  EXPECT_NE(mistake(fmt::format("{}CTL\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT", kTwo)).find("add CTL"),
+            std::string::npos);
+  EXPECT_NE(mistake("listeners=PLAINTEXT://:1,SASL_PLAINTEXT://:3,CTL://:2\ncontroller.listener.names=CTL").find("CTL"),
+            std::string::npos);
+}
+
 TEST(BrokerConfig, ListenOptionReplacesTheFilesListeners) {
   const auto config =
       from("listeners=PLAINTEXT://:1\nadvertised.listeners=PLAINTEXT://h:1", {.listen = "127.0.0.1:9093"});
   ASSERT_TRUE(config);
   EXPECT_EQ(config->listeners, (std::vector<Listener>{{"PLAINTEXT", "PLAINTEXT", "127.0.0.1", 9093}}));
-  EXPECT_EQ(config->advertised_listeners, config->listeners);
-  EXPECT_EQ(from("", {.listen = "0.0.0.0:9093"})->advertised_listeners.at(0).host, "");
+  EXPECT_TRUE(config->advertised_listeners.empty());
+  EXPECT_EQ(from("", {.listen = "0.0.0.0:9093"})->listeners.at(0).host, "0.0.0.0");
   EXPECT_NE(mistake("", {.listen = "9093"}).find("--listen"), std::string::npos);
 }
 

@@ -46,8 +46,10 @@ std::optional<Listener> host_and_port(std::string_view text) {
   return Listener{.name = "PLAINTEXT", .protocol = "PLAINTEXT", .host = std::string(host), .port = *port};
 }
 
-std::expected<std::map<std::string, std::string>, std::string> parse_protocol_map(std::string_view value) {
-  std::map<std::string, std::string> protocols;
+using Protocols = std::map<std::string, std::string>;
+
+std::expected<Protocols, std::string> parse_protocol_map(std::string_view value) {
+  Protocols protocols;
   for (const std::string_view element : split_list(value)) {
     const size_t colon = element.find(':');
     const std::string name = upper(trimmed(element.substr(0, colon)));
@@ -64,6 +66,31 @@ std::expected<std::map<std::string, std::string>, std::string> parse_protocol_ma
   return protocols;
 }
 
+// The part of NAME://HOST:PORT before the colon.
+std::string name_of(std::string_view element) { return upper(element.substr(0, element.find("://"))); }
+
+// Kafka leaves controller listeners without a protocol as soon as any name asks for encryption or authentication: who
+// sets that up is to decide about controllers too.
+void add_controllers(std::string_view listeners, std::string_view controllers, Protocols& protocols) {
+  const auto is_secure = [](std::string_view name) { return is_protocol(name) && name != "PLAINTEXT"; };
+  const std::vector<std::string_view> names = split_list(controllers);
+  const auto is_secure_controller = [&](std::string_view name) { return is_secure(upper(name)); };
+  const auto is_secure_listener = [&](std::string_view element) { return is_secure(name_of(element)); };
+  if (std::ranges::any_of(names, is_secure_controller)) return;
+  if (std::ranges::any_of(split_list(listeners), is_secure_listener)) return;
+  for (const std::string_view name : names) protocols.emplace(upper(name), "PLAINTEXT");
+}
+
+bool is_ipv4(std::string_view host) {
+  return !host.empty() && std::ranges::all_of(host, [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+}
+bool is_ipv6(std::string_view host) { return host.find(':') != std::string_view::npos; }
+
+// Two listeners may share a port only where it is certain that they are of two kinds.
+bool may_share_port(const Listener& a, const Listener& b) {
+  return (is_ipv4(a.host) && is_ipv6(b.host)) || (is_ipv6(a.host) && is_ipv4(b.host));
+}
+
 }  // namespace
 
 std::vector<std::string_view> split_list(std::string_view value) {
@@ -78,9 +105,10 @@ std::vector<std::string_view> split_list(std::string_view value) {
 }
 
 std::expected<std::vector<Listener>, std::string> parse_listeners(std::string_view key, std::string_view value,
-                                                                  std::string_view protocol_map) {
-  const auto protocols = parse_protocol_map(protocol_map);
+                                                                  const ListenerNames& names) {
+  auto protocols = parse_protocol_map(names.protocol_map);
   if (!protocols) return std::unexpected(protocols.error());
+  if (!names.protocol_map_is_given) add_controllers(value, names.controllers, *protocols);
   std::vector<Listener> listeners;
   for (const std::string_view element : split_list(value)) {
     const size_t scheme = element.find("://");
@@ -90,7 +118,7 @@ std::expected<std::vector<Listener>, std::string> parse_listeners(std::string_vi
       return std::unexpected(fmt::format(
           "{}: \"{}\" must have the form NAME://HOST:PORT, for example PLAINTEXT://0.0.0.0:9092", key, element));
     }
-    listener->name = upper(element.substr(0, scheme));
+    listener->name = name_of(element);
     const auto mapped = protocols->find(listener->name);
     if (mapped == protocols->end() && !is_protocol(listener->name)) {
       return std::unexpected(
@@ -101,14 +129,19 @@ std::expected<std::vector<Listener>, std::string> parse_listeners(std::string_vi
     for (const Listener& other : listeners) {
       if (other.name == listener->name)
         return std::unexpected(fmt::format("{}: the listener name {} stands twice", key, other.name));
-      if (key == "listeners" && other.port == listener->port && other.port != 0) {
+      if (key == "listeners" && other.port == listener->port && other.port != 0 && !may_share_port(other, *listener)) {
         return std::unexpected(
-            fmt::format("{}: {} and {} have the same port {}", key, other.name, listener->name, other.port));
+            fmt::format("{}: {} and {} have the same port {}; only an IPv4 and an IPv6 address may share one", key,
+                        other.name, listener->name, other.port));
       }
     }
     listeners.push_back(*listener);
   }
   return listeners;
+}
+
+bool is_controller_listener(std::string_view name, std::string_view controllers) {
+  return std::ranges::any_of(split_list(controllers), [&](std::string_view one) { return upper(one) == name; });
 }
 
 std::expected<Listener, std::string> parse_host_port(std::string_view text) {

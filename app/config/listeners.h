@@ -17,11 +17,21 @@ struct Listener {
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
-// `listeners` or `advertised.listeners` (the value of the key of that name) with the protocol map's value. Fails with
-// one readable line naming `key`: a malformed element, an unknown protocol, a name or a port (other than 0) given
-// twice.
+// What listener names mean.
+struct ListenerNames {
+  std::string_view protocol_map;       // the value of listener.security.protocol.map
+  bool protocol_map_is_given = false;  // not Kafka's default
+  std::string_view controllers;        // the value of controller.listener.names
+};
+
+// `listeners` or `advertised.listeners` (the value of the key of that name). As in Kafka, names of controller listeners
+// are PLAINTEXT when no map is given and no listener is SSL or SASL. Fails with one readable line naming `key`: a
+// malformed element, an unknown protocol, a name given twice, or a port (other than 0) that two listeners of
+// `listeners` have, unless one of them is at an IPv4 and the other at an IPv6 address.
 std::expected<std::vector<Listener>, std::string> parse_listeners(std::string_view key, std::string_view value,
-                                                                  std::string_view protocol_map);
+                                                                  const ListenerNames& names);
+// Whether `name` is one of a list of controller listeners; Kafka writes listener names in upper case.
+bool is_controller_listener(std::string_view name, std::string_view controllers);
 
 // `HOST:PORT`, `:PORT`, `[ADDRESS]:PORT` as --listen and --bootstrap-server take it. Name and protocol are PLAINTEXT.
 std::expected<Listener, std::string> parse_host_port(std::string_view text);

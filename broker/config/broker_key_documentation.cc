@@ -17,7 +17,9 @@ struct Words {
 
 // Keys that hold the default of a topic key have that key's words and are not repeated here.
 constexpr auto kWords = std::to_array<Words>({
-    {"advertised.listeners", "Host and port that clients are told for each listener; without it, what listeners says."},
+    {"advertised.listeners",
+     "Host and port that clients are told for each listener; without it the host in listeners or, where that is every "
+     "address, the one that a client connected to."},
     {"auto.create.topics.enable", "Whether a topic that a client asks about, and that is not there, is created."},
     {"broker.id", "The older name of node.id; the same number if both are given."},
     {"connections.max.idle.ms", "A connection without a request for so long is closed; below 0: never."},
@@ -32,7 +34,8 @@ constexpr auto kWords = std::to_array<Words>({
     {"group.max.size", "Most members of one group."},
     {"group.min.session.timeout.ms", "Shortest session timeout that a member may ask for."},
     {"listener.security.protocol.map", "The protocol of each listener's name; only PLAINTEXT is served."},
-    {"listeners", "Where to listen, as NAME://host:port; an empty host is every address."},
+    {"listeners",
+     "Where to listen, as NAME://host:port; a name is bound at all its addresses, an empty host is every address."},
     {"log.dir", "The data folder, where log.dirs is not given."},
     {"log.dirs", "The data folder; one."},
     {"log.retention.check.interval.ms", "How often old segments are looked for."},

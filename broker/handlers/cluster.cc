@@ -233,7 +233,7 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
   for (const auto& [id, broker] : view->image->brokers()) {
     if (id != view->node_id) continue;
     const Endpoint& endpoint = view->endpoints[context.listener];
-    response.brokers.push_back({.node_id = id, .host = endpoint.host, .port = endpoint.port});
+    response.brokers.push_back({.node_id = id, .host = endpoint.host_for(context), .port = endpoint.port});
   }
   response.cluster_id = view->cluster_id;
   response.controller_id = view->node_id;
@@ -281,7 +281,7 @@ HandlerTask handle_describe_cluster(BrokerCore& core, ConnectionContext& context
   response.cluster_id = view.cluster_id;
   response.controller_id = view.node_id;
   const Endpoint& endpoint = view.endpoints[context.listener];
-  response.brokers.push_back({.broker_id = view.node_id, .host = endpoint.host, .port = endpoint.port});
+  response.brokers.push_back({.broker_id = view.node_id, .host = endpoint.host_for(context), .port = endpoint.port});
   if (body->include_cluster_authorized_operations) response.cluster_authorized_operations = kAllClusterOperations;
   co_return respond(request, response);
 }

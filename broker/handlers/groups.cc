@@ -99,7 +99,7 @@ HandlerTask handle_find_coordinator(BrokerCore& core, ConnectionContext& context
     out.node_id = error == ErrorCode::kNone ? view->node_id : -1;
     out.port = -1;
     if (error != ErrorCode::kNone) continue;
-    out.host = endpoint.host;
+    out.host = endpoint.host_for(context);
     out.port = endpoint.port;
   }
   if (!batched) {

@@ -127,7 +127,7 @@ TEST_F(MetadataPitfalls, Pitfall12TheClusterIsTheSameAfterEveryStart) {
 
 TEST_F(MetadataPitfalls, Pitfall12EveryAnswerNamesTheListenerThatWasAsked) {
   options_.listeners.push_back(
-      {.name = "OUTSIDE", .bind_address = "10.0.0.1:9093", .advertised_host = "example.org", .advertised_port = 4000});
+      {.name = "OUTSIDE", .host = "10.0.0.1", .port = 9093, .advertised_host = "example.org", .advertised_port = 4000});
   start();
   run([](Client& client) -> Task<void> {
     EXPECT_EQ((co_await client.call(MetadataRequest{}, 9)).message.brokers.at(0).port, 9092);

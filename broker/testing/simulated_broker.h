@@ -26,6 +26,7 @@ using reactor::Core;
 using reactor::Task;
 
 inline constexpr const char* kBrokerIp = "10.0.0.1";
+inline constexpr uint16_t kBrokerPort = 9092;
 inline constexpr const char* kBrokerAddress = "10.0.0.1:9092";
 
 // A batch of records with these values, as a producer sends it.
@@ -148,7 +149,7 @@ class BrokerTest : public ::testing::Test {
 
   BrokerTest() {
     options_.data_folder = "/data";
-    options_.listeners.push_back({.bind_address = kBrokerAddress});
+    options_.listeners.push_back({.host = kBrokerIp, .port = kBrokerPort});
     options_.engine.journal_file_bytes = uint64_t{256} << 10;
     options_.engine.commit_bytes_max = uint32_t{64} << 10;
     options_.engine.tail_bytes_max = uint64_t{4} << 20;

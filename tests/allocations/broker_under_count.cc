@@ -40,7 +40,7 @@ BrokerUnderCount::BrokerUnderCount(reactor::CoreId cores) : shared_(std::make_sh
   shared_->on_ready = [&ready](const broker::ReadyReport& report) { ready.set_value(port_in(report.listeners.at(0))); };
   broker::BrokerOptions options;
   options.data_folder = folder_ + "/data";
-  options.listeners.push_back({.bind_address = fmt::format("{}:0", kAddress)});
+  options.listeners.push_back({.host = kAddress});
   // All there is of the journal is there at the start: it does not grow beside what is counted.
   options.engine.journal_files = 2;
   options.engine.journal_file_bytes = uint64_t{32} << 20;

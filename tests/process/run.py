@@ -114,12 +114,13 @@ def on_one_folder(folder):
             finally:
                 member.terminate()
                 member.wait(TIMEOUT_SECONDS)
-        with step("a second signal ends it at once"):
-            broker.process.send_signal(signal.SIGSTOP)  # so that both are there before it acts on the first
+        with step("a third signal ends it at once"):
+            broker.process.send_signal(signal.SIGSTOP)  # so that all are there before it acts on the first
             broker.process.send_signal(signal.SIGTERM)
             broker.process.send_signal(signal.SIGINT)
+            broker.process.send_signal(signal.SIGHUP)
             broker.process.send_signal(signal.SIGCONT)
-            expect_equal(broker.process.wait(TIMEOUT_SECONDS), 3, "exit code")
+            expect_equal(broker.process.wait(TIMEOUT_SECONDS), 76, "exit code")
             broker.start()
         with step("a data folder that is removed while it is served ends the process"):
             moved = folder.with_name(folder.name + "-moved")

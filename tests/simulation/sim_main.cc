@@ -130,7 +130,7 @@ class Run {
   broker::BrokerOptions broker_options() {
     broker::BrokerOptions options;
     options.data_folder = "/data";
-    options.listeners.push_back({.bind_address = kBrokerAddress});
+    options.listeners.push_back({.host = kBrokerIp, .port = 9092});
     options.engine.streams = static_cast<uint16_t>(random_.below(2) == 0 ? 1 : cores_);
     options.engine.journal_file_bytes = uint64_t{256} << 10;
     options.engine.commit_bytes_max = uint32_t{64} << 10;
