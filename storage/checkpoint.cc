@@ -84,7 +84,7 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
     TableStream table;
   };
   const auto streams = static_cast<uint16_t>(host_.recovered_.streams.size());
-  TableSnapshot table{.number = number_ + 1, .cores = host_.cores(), .next_uid = 0};
+  TableSnapshot table{.number = number_ + 1, .cores = host_.cores(), .next_uid = 0, .owner = host_.options().owner};
   std::vector<StreamView> views;
   for (uint16_t s = 0; s < streams; ++s) {
     const CoreId owner = host_.stream_owner(s);
@@ -196,7 +196,10 @@ Task<void> Checkpoint::wait_until_closed() {
 // All engines are closed and everything is flushed: no journal record is needed any more.
 Task<void> Checkpoint::write_last() {
   co_await one_at_a_time_.acquire(1);
-  TableSnapshot table{.number = number_ + 1, .cores = host_.cores(), .streams = host_.recovered_.streams};
+  TableSnapshot table{.number = number_ + 1,
+                      .cores = host_.cores(),
+                      .streams = host_.recovered_.streams,
+                      .owner = host_.options().owner};
   Bytes entries;
   uint64_t count = 0;
   for (const auto& part : closed_) {

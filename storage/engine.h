@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -44,8 +45,8 @@ struct EngineOptions {
   // flush is a device command (most disks), more where writes are durable at once. 1 .. cores.
   uint16_t streams = 1;
   uint64_t journal_file_bytes = uint64_t{8} << 20;
-  // Files per stream. The first JournalStream::kFilesAtStart are zeroed before serving (some 10 ms), the rest in the
-  // background. All of them together bound what a restart has to replay.
+  // Files per stream, used in pairs. The first JournalStream::kFilesAtStart are zeroed before serving (some 10 ms), the
+  // rest in the background. All of them together bound what a restart has to replay.
   uint16_t journal_files = 16;
   // One commit is under way at a time: the larger the fewer, when many bytes come in.
   uint32_t commit_bytes_max = uint32_t{4} << 20;
@@ -62,6 +63,10 @@ struct EngineOptions {
   // An idle stream vouches for its last commit after this time.
   reactor::Duration frontier_delay = reactor::Duration(5'000'000);
   uint32_t open_files_max = 512;  // segment files per core
+  // Who the store belongs to, in the owner's words: kept in its tables. A store that says otherwise is refused.
+  std::string owner;
+  // The owner knows that this folder has held a store: one without tables is refused, not made anew.
+  bool must_exist = false;
   // What the owner of the store keeps in its folder beside it, by name.
   std::vector<std::string> owners_entries;
   // Disk space that is kept back for what each core has accepted and not written to its place (space_reserve.h), at
@@ -101,6 +106,9 @@ class EngineHost {
   // partitions they belonged to is not known (error_text() says where); kIoError, kNoSpace, kPermission, kNotFound.
   reactor::Task<reactor::Result<RecoveryReport>> recover(reactor::Core& core);
   const std::string& error_text() const { return error_text_; }
+  // What the newest whole table in a folder says of its owner, for who has lost that knowledge. Any core; changes
+  // nothing.
+  static reactor::Task<std::optional<std::string>> owner_in_tables(reactor::Core& core, std::string data_directory);
 
   // Each core once, after recover().
   reactor::Task<reactor::Result<Engine*>> open(reactor::Core& core);

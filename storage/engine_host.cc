@@ -18,13 +18,19 @@ using reactor::failure;
 using reactor::Result;
 using reactor::Task;
 
+namespace {
+std::string table_path_in(const std::string& folder, size_t slot) {
+  return fmt::format("{}/table-{}.snap", folder, slot);
+}
+}  // namespace
+
 EngineHost::EngineHost(EngineOptions options, CoreId cores)
     : options_(std::move(options)), cores_(cores), placement_(cores), engines_(cores), opened_(cores) {
   CHECK(options_.streams >= 1 && options_.streams <= cores, "streams={} cores={}", options_.streams, cores);
   CHECK(options_.journal_file_bytes % kBlock == 0 && options_.commit_bytes_max % kBlock == 0);
   CHECK(options_.gather_bytes_min >= kBlock && options_.staging_bytes % kBlock == 0);
   options_.staging_bytes = std::min(options_.staging_bytes, options_.commit_bytes_max);
-  CHECK(options_.journal_files >= JournalStream::kFilesAtStart);
+  CHECK(options_.journal_files >= JournalStream::kFilesAtStart, "journal_files={}", options_.journal_files);
   // A file holds its header and at least one largest sub-block with a commit header before it.
   CHECK(options_.staging_bytes >= 2 * kBlock &&
             uint64_t{options_.commit_bytes_max} + 2 * kBlock <= options_.journal_file_bytes,
@@ -65,8 +71,18 @@ JournalOptions EngineHost::journal_options(uint16_t stream) const {
           .cores = cores_of_stream(stream),
           .frontier_delay = options_.frontier_delay};
 }
-std::string EngineHost::table_path(size_t slot) const {
-  return fmt::format("{}/table-{}.snap", options_.data_directory, slot);
+std::string EngineHost::table_path(size_t slot) const { return table_path_in(options_.data_directory, slot); }
+
+Task<std::optional<std::string>> EngineHost::owner_in_tables(Core& core, std::string data_directory) {
+  std::optional<TableSnapshot> newest;
+  for (size_t slot = 0; slot < 2; ++slot) {
+    auto bytes = co_await read_file(core, table_path_in(data_directory, slot));
+    if (!bytes) continue;
+    auto table = decode_table(*bytes);
+    if (table && (!newest || table->number > newest->number)) newest = std::move(*table);
+  }
+  if (!newest || newest->owner.empty()) co_return std::nullopt;
+  co_return newest->owner;
 }
 
 Task<Result<RecoveryReport>> EngineHost::recover(Core& core) {

@@ -42,12 +42,13 @@ void put_record_header(std::byte* to, const JournalRecord& record, uint32_t tota
 
 }  // namespace
 
-// u32 magic | u16 version | u16 zero | stream 16 | u64 sequence | u64 start lsn | u64 file bytes | zeros | xxh3 128
+// u32 magic | u16 version | u16 slot | stream 16 | u64 sequence | u64 start lsn | u64 file bytes | zeros | xxh3 128
 void encode_file_header(const JournalFileHeader& header, MutableBytes block) {
   CHECK(block.size() >= kBlock);
   std::fill(block.begin(), block.end(), std::byte{0});
   store_le<uint32_t>(block.data(), kFileMagic);
   store_le<uint16_t>(block.data() + 4, kJournalVersion);
+  store_le<uint16_t>(block.data() + 6, header.slot);
   put_stream(block.data() + 8, header.stream);
   store_le<uint64_t>(block.data() + 24, header.sequence);
   store_le<uint64_t>(block.data() + 32, header.start_lsn);
@@ -63,7 +64,9 @@ Result<JournalFileHeader> decode_file_header(ByteView block) {
   }
   const auto version = load_le<uint16_t>(block.data() + 4);
   if (version == 0 || version > kJournalVersion) return failure(Errc::kUnsupported);
-  return JournalFileHeader{.stream = take_stream(block.data() + 8),
+  return JournalFileHeader{.version = version,
+                           .slot = load_le<uint16_t>(block.data() + 6),
+                           .stream = take_stream(block.data() + 8),
                            .sequence = load_le<uint64_t>(block.data() + 24),
                            .start_lsn = load_le<uint64_t>(block.data() + 32),
                            .file_bytes = load_le<uint64_t>(block.data() + 40)};
@@ -85,8 +88,9 @@ Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, std::span<const re
 }
 
 // 0 magic u32 | 4 version u16 | 6 flags u16 | 8 total u32 | 12 header bytes u32 | 16 stream 16 | 32 lsn | 40 sequence |
-// 48 durable lsn | 56 table number | 64 sub-block count u32 | 68 zero to 96 | sub-blocks 32 each | xxh3 128 of all
-// before it, seeded by stream and lsn
+// 48 durable lsn | 56 table number | 64 sub-block count u32 | 68 slot u16 | 70 zero u16 | 72 file sequence |
+// 80 file start lsn | 88 block u32 | 92 zero u32 | sub-blocks 32 each | xxh3 128 of all before it, seeded by stream and
+// lsn
 void encode_commit_header(const CommitHeader& header, MutableBytes out) {
   CHECK(header.header_bytes >= commit_header_bytes(header.sub_blocks.size()) && header.header_bytes <= out.size());
   std::byte* at = out.data();
@@ -102,6 +106,10 @@ void encode_commit_header(const CommitHeader& header, MutableBytes out) {
   store_le<uint64_t>(at + 48, header.durable_lsn);
   store_le<uint64_t>(at + 56, header.table_number);
   store_le<uint32_t>(at + 64, static_cast<uint32_t>(header.sub_blocks.size()));
+  store_le<uint16_t>(at + 68, header.slot);
+  store_le<uint64_t>(at + 72, header.file_sequence);
+  store_le<uint64_t>(at + 80, header.file_start_lsn);
+  store_le<uint32_t>(at + 88, header.block);
   std::byte* block = at + kFixedCommitBytes;
   for (const SubBlock& sub_block : header.sub_blocks) {
     store_le<uint32_t>(block, sub_block.used_bytes);
@@ -113,11 +121,11 @@ void encode_commit_header(const CommitHeader& header, MutableBytes out) {
   store_hash128(at + hashed, xxh3_128(ByteView(out).first(hashed), seed_of(header.stream, header.lsn)));
 }
 
-Result<CommitHeader> decode_commit_header(ByteView bytes, const StreamId& stream, uint64_t lsn) {
+Result<CommitHeader> peek_commit_header(ByteView bytes, const StreamId& stream) {
   if (bytes.size() < kFixedCommitBytes) return failure(Errc::kTruncated);
   const std::byte* at = bytes.data();
   if (load_le<uint32_t>(at) != kCommitMagic || take_stream(at + 16) != stream) return failure(Errc::kCorrupt);
-  if (load_le<uint64_t>(at + 32) != lsn) return failure(Errc::kCorrupt);
+  const auto lsn = load_le<uint64_t>(at + 32);
   CommitHeader header{.stream = stream, .flags = load_le<uint16_t>(at + 6), .lsn = lsn};
   header.total_bytes = load_le<uint32_t>(at + 8);
   header.header_bytes = load_le<uint32_t>(at + 12);
@@ -132,12 +140,22 @@ Result<CommitHeader> decode_commit_header(ByteView bytes, const StreamId& stream
   header.sequence = load_le<uint64_t>(at + 40);
   header.durable_lsn = load_le<uint64_t>(at + 48);
   header.table_number = load_le<uint64_t>(at + 56);
+  header.slot = load_le<uint16_t>(at + 68);
+  header.file_sequence = load_le<uint64_t>(at + 72);
+  header.file_start_lsn = load_le<uint64_t>(at + 80);
+  header.block = load_le<uint32_t>(at + 88);
   for (uint32_t i = 0; i < count; ++i) {
     const std::byte* block = at + kFixedCommitBytes + i * kSubBlockBytes;
     header.sub_blocks.push_back({.used_bytes = load_le<uint32_t>(block),
                                  .core = load_le<uint16_t>(block + 4),
                                  .hash = load_hash128(block + 8)});
   }
+  return header;
+}
+
+Result<CommitHeader> decode_commit_header(ByteView bytes, const StreamId& stream, uint64_t lsn) {
+  CommitHeader header = TRY(peek_commit_header(bytes, stream));
+  if (header.lsn != lsn) return failure(Errc::kCorrupt);
   if (header.total_bytes > bytes.size()) return failure(Errc::kTruncated);
   return header;
 }

@@ -1,4 +1,4 @@
-// The bytes of a journal: file header, commit header, records (docs/storage-format.md, version 2). All little-endian,
+// The bytes of a journal: file header, commit header, records (docs/storage-format.md, version 3). All little-endian,
 // in blocks of 4 KiB. A commit is one write: header, then one sub-block per core that had something to say. Every
 // hash is seeded with the stream's id and the place, so neither an earlier life's commit nor a misplaced one passes.
 // Pure functions: they check bytes from disk against what remains, then checksum, then meaning, and never CHECK them.
@@ -20,18 +20,22 @@ namespace posthaste::storage {
 
 using StreamId = std::array<std::byte, 16>;
 
-// 2: a data record may have padding before its prefix. Version 1 had zeroes there: it is read as before.
-inline constexpr uint16_t kJournalVersion = 2;
+// 3: files are used in pairs, in turn, and every commit says where it lies. 2: a data record may have padding before
+// its prefix; version 1 had zeroes there. Both are read (journal_scan_v2.h), neither is written.
+inline constexpr uint16_t kJournalVersion = 3;
 inline constexpr size_t kBlock = reactor::kBlockBytes;
 
 constexpr uint64_t align_down(uint64_t value) { return value / kBlock * kBlock; }
 constexpr uint64_t align_up(uint64_t value) { return (value + kBlock - 1) / kBlock * kBlock; }
 
-// First block of a journal file. Rewritten, durably, before the first commit of a reused file.
+// First block of a journal file. Written when the file is made, and durably again in both files of a pair, the even one
+// first, before the first commit of a pair that is taken into use. A file without one was damaged.
 struct JournalFileHeader {
+  uint16_t version = kJournalVersion;  // as found
+  uint16_t slot = 0;                   // the number that the file has in its folder; 2n and 2n + 1 are a pair
   StreamId stream{};
-  uint64_t sequence = 0;   // grows by one with each file taken into use
-  uint64_t start_lsn = 0;  // of the first commit in this file, which lies at byte kBlock
+  uint64_t sequence = 0;   // grows by one with each pair taken into use; 0: this one never was
+  uint64_t start_lsn = 0;  // of the first commit in this pair, which lies at byte kBlock of the even file
   uint64_t file_bytes = 0;
 };
 void encode_file_header(const JournalFileHeader& header, MutableBytes block);
@@ -50,10 +54,15 @@ struct CommitHeader {
   uint16_t flags = 0;
   uint32_t total_bytes = 0;   // a multiple of kBlock
   uint32_t header_bytes = 0;  // the first sub-block starts here, the others at the next block boundaries
-  uint64_t lsn = 0;           // own address: grows for ever
+  uint64_t lsn = 0;           // own address: all bytes of commits before it; grows for ever
   uint64_t sequence = 0;      // dense
   uint64_t durable_lsn = 0;   // every commit below was complete when this one was built
   uint64_t table_number = 0;  // newest durable table then
+  // Where it lies (version 3): what a file whose own header is lost can still say of itself.
+  uint16_t slot = 0;
+  uint32_t block = 0;           // of the file
+  uint64_t file_sequence = 0;   // as in the headers of the pair
+  uint64_t file_start_lsn = 0;  // likewise
   reactor::RecycledVector<SubBlock> sub_blocks;
 };
 
@@ -65,8 +74,10 @@ Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, ByteView used);
 Hash128 hash_sub_block(const StreamId& stream, uint64_t salt, std::span<const reactor::Slice> pieces, size_t used);
 // Writes `header` to the start of `out` (header.header_bytes of it).
 void encode_commit_header(const CommitHeader& header, MutableBytes out);
-// Checks the header alone; `bytes` starts at the commit and may be longer. kCorrupt: not a commit of this stream at
-// this address. kTruncated: plausible, but it claims more than `bytes`.
+// Checks the header alone, whatever its address; what it says of total bytes may be more than there are.
+reactor::Result<CommitHeader> peek_commit_header(ByteView bytes, const StreamId& stream);
+// The same; `bytes` starts at the commit and may be longer. kCorrupt: not a commit of this stream at this address.
+// kTruncated: plausible, but it claims more than `bytes`.
 reactor::Result<CommitHeader> decode_commit_header(ByteView bytes, const StreamId& stream, uint64_t lsn);
 // The sub-blocks' record bytes; kCorrupt if one fails its hash, kTruncated if `commit` is shorter than the header says.
 reactor::Result<std::vector<ByteView>> open_sub_blocks(const CommitHeader& header, ByteView commit);

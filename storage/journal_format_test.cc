@@ -192,7 +192,8 @@ TEST(JournalFormat, ShortBytesAreRefused) {
 
 TEST(JournalFormat, FileHeader) {
   Bytes block(kBlock);
-  encode_file_header({stream_of(5), 17, 40960, 8 << 20}, block);
+  encode_file_header({.slot = 3, .stream = stream_of(5), .sequence = 17, .start_lsn = 40960, .file_bytes = 8 << 20},
+                     block);
   const auto header = decode_file_header(block);
   ASSERT_TRUE(header.has_value());
   EXPECT_EQ(header->sequence, 17U);

@@ -1,9 +1,12 @@
 #include "storage/journal_scan.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "reactor/planted_bugs.h"
 #include "storage/endian.h"
+#include "storage/journal_files.h"
+#include "storage/journal_scan_v2.h"
 
 namespace posthaste::storage {
 
@@ -36,9 +39,7 @@ Task<Result<void>> make_durable(reactor::Core& core, std::string path) {
   co_return synced;
 }
 
-namespace {
-// Header and first commit block of a journal file.
-Task<Result<Bytes>> read_start(reactor::Core& core, std::string path) {
+Task<Result<Bytes>> read_journal_start(reactor::Core& core, std::string path) {
   auto file = co_await File::open(core, path, reactor::kOpenRead);
   if (!file) co_return failure(file.error());
   Bytes bytes(2 * kBlock);
@@ -48,143 +49,248 @@ Task<Result<Bytes>> read_start(reactor::Core& core, std::string path) {
   bytes.resize(*got);
   co_return bytes;
 }
+
+bool is_of_later_life(const JournalFileHeader& header, const TableStream& stream) {
+  return header.sequence != 0 && header.stream != stream.id && header.start_lsn >= stream.low_water_lsn;
+}
+
+std::unique_ptr<JournalReader> make_journal_reader(reactor::Core& core, std::string directory, TableStream stream,
+                                                   uint16_t table_version) {
+  if (table_version < 3) return std::make_unique<OldJournalReader>(core, std::move(directory), std::move(stream));
+  return std::make_unique<PairedJournalReader>(core, std::move(directory), std::move(stream));
+}
+
+namespace {
+// Of "03.wal": 3.
+std::optional<uint16_t> slot_of(std::string_view name) {
+  if (!name.ends_with(".wal")) return std::nullopt;
+  uint16_t slot = 0;
+  const char* const end = name.data() + name.size() - 4;
+  const auto parsed = std::from_chars(name.data(), end, slot);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  return slot;
+}
+
+// The newest commit of the stream in a file, by what it says of the file's use.
+std::optional<CommitHeader> newest_commit(ByteView bytes, const StreamId& stream) {
+  std::optional<CommitHeader> newest;
+  for (uint64_t at = kBlock; at + kBlock <= bytes.size(); at += kBlock) {
+    auto header = peek_commit_header(bytes.subspan(at), stream);
+    if (header && (!newest || header->file_sequence >= newest->file_sequence)) newest = std::move(*header);
+  }
+  return newest;
+}
 }  // namespace
 
-Task<Result<void>> JournalReader::load(const std::string& path) {
-  if (loaded_ == path) co_return Result<void>();
-  auto bytes = co_await read_file(core_, path);
-  if (!bytes) co_return failure(bytes.error());
-  bytes_ = std::move(*bytes);
-  loaded_ = path;
+Task<Result<void>> PairedJournalReader::look_at(const std::string& name) {
+  const auto slot = slot_of(name);
+  if (!slot) co_return Result<void>();
+  const std::string path = fmt::format("{}/{}", directory_, name);
+  auto start = co_await read_journal_start(core_, path);
+  if (!start) {
+    if (start.error() != Errc::kIoError) co_return failure(start.error());
+    rotten(stream_.low_water_lsn, fmt::format("{} cannot be read (I/O error)", path));
+    co_return Result<void>();
+  }
+  const auto header = decode_file_header(*start);
+  if (!header && header.error() == Errc::kUnsupported) co_return failure(Errc::kUnsupported);
+  if (!header) co_return co_await look_without_header(path, name);
+  take_file(*header, path, name);
   co_return Result<void>();
 }
 
-// A file whose header is unreadable still says where it starts, if a commit of this stream is in it.
-std::optional<uint64_t> JournalReader::start_from_commits() const {
-  for (uint64_t at = kBlock; at + kBlock <= bytes_.size(); at += kBlock) {
-    const auto lsn = load_le<uint64_t>(bytes_.data() + at + 32);
-    if (lsn >= at - kBlock && decode_commit_header(ByteView(bytes_).subspan(at), stream_.id, lsn)) {
-      return lsn - (at - kBlock);
-    }
+// A file whose header is unreadable still says what it is, if a commit that is needed is in it.
+Task<Result<void>> PairedJournalReader::look_without_header(const std::string& path, const std::string& name) {
+  auto bytes = co_await read_file(core_, path);
+  if (!bytes) co_return failure(bytes.error());
+  const auto commit = newest_commit(*bytes, stream_.id);
+  if (commit && commit->file_start_lsn >= stream_.low_water_lsn) {
+    ++repaired_;
+    take_file({.slot = commit->slot,
+               .stream = stream_.id,
+               .sequence = commit->file_sequence,
+               .start_lsn = commit->file_start_lsn,
+               .file_bytes = stream_.file_bytes},
+              path, name);
+    co_return Result<void>();
   }
-  return std::nullopt;
+  const uint16_t slot = *slot_of(name);
+  if (missing_text_.size() <= slot) missing_text_.resize(slot + size_t{1});
+  missing_text_[slot] = bytes->empty()               ? "is empty"
+                        : bytes->size() < 2 * kBlock ? fmt::format("has only {} bytes", bytes->size())
+                                                     : "has no readable header";
+  co_return Result<void>();
 }
 
-Task<Result<void>> JournalReader::open() {
+// What counts is what a file says of itself, not the name that it is found under.
+void PairedJournalReader::take_file(const JournalFileHeader& header, const std::string& path, const std::string& name) {
+  lsn_ceiling_ = std::max(lsn_ceiling_, header.start_lsn + 2 * header.file_bytes);
+  if (is_of_later_life(header, stream_)) {
+    return rotten(header.start_lsn, fmt::format("{} was written by a later life of this folder than its tables: one of "
+                                                "them was put back from another copy",
+                                                path));
+  }
+  if (header.version < kJournalVersion) return;
+  whole_.push_back(header.slot);
+  if (header.sequence == 0 || header.stream != stream_.id || header.start_lsn < stream_.low_water_lsn) return;
+  auto pair = std::ranges::find(pairs_, header.sequence, &Pair::sequence);
+  if (pair == pairs_.end()) {
+    pairs_.push_back({header.sequence, header.start_lsn, header.file_bytes, {}});
+    pair = pairs_.end() - 1;
+  }
+  Half& half = pair->halves[header.slot % 2];
+  // Of two copies of one file the one in its place counts.
+  if (half.path.empty() || slot_of(name) == header.slot) half = {path, header.slot};
+}
+
+std::string PairedJournalReader::describe(uint16_t slot) const {
+  const std::string path = journal_file_path(directory_, slot);
+  if (slot < missing_text_.size() && !missing_text_[slot].empty()) {
+    return fmt::format("{} {}", path, missing_text_[slot]);
+  }
+  return std::ranges::find(whole_, slot) == whole_.end() ? fmt::format("{} is missing", path)
+                                                         : fmt::format("{} is not the file that was there", path);
+}
+
+Task<Result<bool>> PairedJournalReader::holds_commit(const Half& half, uint64_t sequence) {
+  auto bytes = co_await read_file(core_, half.path);
+  if (!bytes) co_return failure(bytes.error());
+  const auto commit = newest_commit(*bytes, stream_.id);
+  co_return commit && commit->file_sequence == sequence;
+}
+
+// Both headers of a pair are durable before its first commit, the even one first.
+Task<Result<void>> PairedJournalReader::check_halves() {
+  for (const Pair& pair : pairs_) {
+    for (size_t side = 0; side < 2; ++side) {
+      if (!pair.halves[side].path.empty()) continue;
+      const Half& other = pair.halves[1 - side];
+      auto committed = co_await holds_commit(other, pair.sequence);
+      if (!committed) co_return failure(committed.error());
+      if (side == 1 && !*committed) continue;
+      rotten(pair.start_lsn, describe(static_cast<uint16_t>(other.slot / 2 * 2 + side)));
+    }
+  }
+  co_return Result<void>();
+}
+
+void PairedJournalReader::check_table_files() {
+  const auto is_whole = [this](uint16_t slot) { return std::ranges::find(whole_, slot) != whole_.end(); };
+  for (const uint16_t pair : stream_.pairs) {
+    const auto even = static_cast<uint16_t>(2 * pair);
+    const auto odd = static_cast<uint16_t>(2 * pair + 1);
+    // One of them says whether the other was in use.
+    if (!is_whole(even) && !is_whole(odd)) {
+      rotten(stream_.low_water_lsn, fmt::format("{} and {}", describe(even), describe(odd)));
+    }
+  }
+  if (pairs_.empty() ? stream_.in_use : pairs_.front().start_lsn != stream_.low_water_lsn) {
+    rotten(stream_.low_water_lsn, fmt::format("no file in {} starts there, as the table says", directory_));
+  }
+}
+
+Task<Result<void>> PairedJournalReader::open() {
   auto listed = co_await reactor::file_system::list_directory(core_, directory_);
-  if (!listed) co_return listed.error() == Errc::kNotFound ? Result<void>() : failure(listed.error());
-  for (const auto& entry : *listed) {
-    if (!entry.name.ends_with(".wal")) continue;
-    const std::string path = fmt::format("{}/{}", directory_, entry.name);
-    auto found = co_await reactor::file_system::stat(core_, path);
-    if (!found) co_return failure(found.error());
-    if (found->size_bytes < 2 * kBlock) continue;
-    auto start = co_await read_start(core_, path);
-    if (!start) co_return failure(start.error());
-    // Never taken into use: neither a header nor a first commit. Most files of a young journal.
-    if (std::ranges::all_of(*start, [](std::byte byte) { return byte == std::byte{0}; })) continue;
-    ScannedFile file{path, 0, found->size_bytes};
-    const auto header = decode_file_header(*start);
-    if (!header && header.error() == Errc::kUnsupported) co_return failure(Errc::kUnsupported);
-    if (header) {
-      lsn_ceiling_ = std::max(lsn_ceiling_, header->start_lsn + file.bytes);
-      if (header->stream != stream_.id) continue;
-      file.start_lsn = header->start_lsn;
-      // Not the size that is found: of a file that a killed process has just made, a power loss may leave only what
-      // commits have made durable.
-      file.bytes = header->file_bytes;
-    } else {
-      if (auto loaded = co_await load(path); !loaded) co_return loaded;
-      const auto start_lsn = start_from_commits();
-      if (!start_lsn) continue;
-      file.start_lsn = *start_lsn;
-      if (*start_lsn >= stream_.low_water_lsn) ++repaired_;
+  if (!listed && listed.error() != Errc::kNotFound) co_return failure(listed.error());
+  if (listed) {
+    for (const auto& entry : *listed) {
+      if (auto looked = co_await look_at(entry.name); !looked) co_return looked;
     }
-    lsn_ceiling_ = std::max(lsn_ceiling_, file.start_lsn + file.bytes);
-    if (file.start_lsn >= stream_.low_water_lsn) files_.push_back(std::move(file));
   }
-  std::ranges::sort(files_, {}, &ScannedFile::start_lsn);
-  for (const ScannedFile& file : files_) {
-    if (auto durable = co_await make_durable(core_, file.path); !durable) co_return durable;
-  }
-  // Each starts where the one before ends. A hole is a file that was lost as a whole.
-  uint64_t expected = stream_.low_water_lsn;
-  for (const ScannedFile& file : files_) {
-    if (file.start_lsn != expected) {
-      rot_lsn_ = expected;
-      break;
+  std::ranges::sort(pairs_, {}, &Pair::sequence);
+  for (const Pair& pair : pairs_) {
+    for (const Half& half : pair.halves) {
+      if (half.path.empty()) continue;
+      if (auto durable = co_await make_durable(core_, half.path); !durable) co_return durable;
     }
-    expected = file.end_lsn();
   }
+  if (auto checked = co_await check_halves(); !checked) co_return checked;
+  check_table_files();
   rewind();
   co_return Result<void>();
 }
 
-void JournalReader::rewind() {
-  file_ = 0;
-  offset_ = kBlock;
+void PairedJournalReader::rewind() {
+  pair_ = 0;
+  offset_ = {kBlock, kBlock};
   sequence_ = 0;
   end_lsn_ = stream_.low_water_lsn;
 }
 
-bool JournalReader::take_commit(Commit& commit) {
-  const ScannedFile& file = files_[file_];
-  if (offset_ + kBlock > bytes_.size()) return false;
-  const uint64_t lsn = file.start_lsn + offset_ - kBlock;
-  const ByteView rest = ByteView(bytes_).subspan(offset_);
-  const auto header = decode_commit_header(rest, stream_.id, lsn);
-  if (!header || (sequence_ != 0 && header->sequence != sequence_ + 1)) return false;
-  auto sub_blocks = open_sub_blocks(*header, rest);
-  if (!sub_blocks) return false;
-  commit = {lsn, header->flags, std::move(*sub_blocks)};
-  sequence_ = header->sequence;
-  offset_ += header->total_bytes;
-  end_lsn_ = lsn + header->total_bytes;
-  return true;
+Task<Result<void>> PairedJournalReader::load(size_t pair) {
+  if (loaded_ == pair) co_return Result<void>();
+  for (size_t side = 0; side < 2; ++side) {
+    bytes_[side].clear();
+    const std::string& path = pairs_[pair].halves[side].path;
+    if (path.empty()) continue;
+    auto bytes = co_await read_file(core_, path);
+    if (!bytes) co_return failure(bytes.error());
+    bytes_[side] = std::move(*bytes);
+  }
+  loaded_ = pair;
+  co_return Result<void>();
 }
 
-Task<Result<std::optional<JournalReader::Commit>>> JournalReader::next() {
+bool PairedJournalReader::take_commit(Commit& commit) {
+  const Pair& pair = pairs_[pair_];
+  for (size_t side = 0; side < 2; ++side) {
+    uint64_t& at = offset_[side];
+    if (at + kBlock > bytes_[side].size()) continue;
+    const ByteView rest = ByteView(bytes_[side]).subspan(at);
+    const auto header = decode_commit_header(rest, stream_.id, end_lsn_);
+    if (!header || (sequence_ != 0 && header->sequence != sequence_ + 1)) continue;
+    if (header->file_sequence != pair.sequence || header->slot % 2 != side || header->block != at / kBlock) continue;
+    auto sub_blocks = open_sub_blocks(*header, rest);
+    if (!sub_blocks) continue;
+    commit = {header->lsn, header->flags, std::move(*sub_blocks)};
+    sequence_ = header->sequence;
+    at += header->total_bytes;
+    end_lsn_ += header->total_bytes;
+    lsn_ceiling_ = std::max(lsn_ceiling_, end_lsn_);
+    return true;
+  }
+  return false;
+}
+
+Task<Result<std::optional<JournalReader::Commit>>> PairedJournalReader::next() {
   Commit commit;
-  for (; file_ < files_.size() && !rot_lsn_; ++file_, offset_ = kBlock) {
-    if (auto loaded = co_await load(files_[file_].path); !loaded) co_return failure(loaded.error());
-    const uint64_t stopped_at = offset_;
+  while (pair_ < pairs_.size() && !rot_lsn_) {
+    if (auto loaded = co_await load(pair_); !loaded) co_return failure(loaded.error());
     if (take_commit(commit)) co_return std::optional(std::move(commit));
-    // The rest of this file is empty if the sequence goes on at the start of the next one.
-    if (file_ + 1 == files_.size()) {
-      offset_ = stopped_at;
-      break;
-    }
-    if (auto loaded = co_await load(files_[file_ + 1].path); !loaded) co_return failure(loaded.error());
-    const ByteView first = ByteView(bytes_).subspan(kBlock);
-    const auto header = decode_commit_header(first, stream_.id, files_[file_ + 1].start_lsn);
-    const bool goes_on =
-        header && header->sequence == sequence_ + 1 && sequence_ != 0 && open_sub_blocks(*header, first).has_value();
-    if (!goes_on) break;
+    // A pair is taken into use when all commits of the one before are complete.
+    if (pair_ + 1 == pairs_.size() || pairs_[pair_ + 1].start_lsn != end_lsn_) break;
+    ++pair_;
+    offset_ = {kBlock, kBlock};
   }
-  if (!rot_lsn_) {
-    if (auto looked = co_await look_behind(); !looked) co_return failure(looked.error());
-  }
+  if (!rot_lsn_ && pair_ < pairs_.size()) look_behind();
   co_return std::optional<Commit>();
 }
 
-// Behind the last commit: whatever is readable there tells whether something before it was lost.
-void JournalReader::scan_for_rot(const ScannedFile& file, uint64_t from_offset) {
-  for (uint64_t at = from_offset; at + kBlock <= bytes_.size() && !rot_lsn_; at += kBlock) {
-    const uint64_t lsn = file.start_lsn + at - kBlock;
-    const auto header = decode_commit_header(ByteView(bytes_).subspan(at), stream_.id, lsn);
+// Behind the last commit: whatever is there tells whether something before it was lost.
+void PairedJournalReader::look_behind() {
+  const Pair& pair = pairs_[pair_];
+  if (pair_ + 1 < pairs_.size()) {
+    return rotten(end_lsn_, fmt::format("a commit in {} or {} cannot be read, and later files are there",
+                                        pair.halves[0].path, pair.halves[1].path));
+  }
+  for (size_t side = 0; side < 2; ++side) {
+    const Bytes& bytes = bytes_[side];
+    const std::string& path = pair.halves[side].path;
+    const uint64_t next = offset_[side];
+    if (!path.empty() && next + kBlock > bytes.size() && bytes.size() < pair.file_bytes) {
+      return rotten(end_lsn_, fmt::format("{} has only {} of {} bytes", path, bytes.size(), pair.file_bytes));
+    }
     // A commit that was under way where the log ends: part of it arrived.
-    if (lsn == end_lsn_ && load_le<uint64_t>(bytes_.data() + at + 32) == lsn) torn_ = true;
-    if (!header) continue;
-    if (header->durable_lsn > end_lsn_ || (sequence_ != 0 && header->sequence > sequence_ + 1)) rot_lsn_ = end_lsn_;
+    if (next + kBlock <= bytes.size() && load_le<uint64_t>(bytes.data() + next + 32) == end_lsn_) torn_ = true;
+    for (uint64_t at = next; at + kBlock <= bytes.size(); at += kBlock) {
+      const auto header = peek_commit_header(ByteView(bytes).subspan(at), stream_.id);
+      if (!header || header->file_sequence != pair.sequence || header->lsn <= end_lsn_) continue;
+      return rotten(
+          end_lsn_,
+          fmt::format("a commit in {} or {} cannot be read, and the one at byte {} of {} was written after it",
+                      pair.halves[0].path, pair.halves[1].path, at, path));
+    }
   }
-}
-
-Task<Result<void>> JournalReader::look_behind() {
-  for (size_t i = file_; i < files_.size() && !rot_lsn_; ++i) {
-    if (auto loaded = co_await load(files_[i].path); !loaded) co_return loaded;
-    scan_for_rot(files_[i], i == file_ ? offset_ : kBlock);
-  }
-  co_return Result<void>();
 }
 
 }  // namespace posthaste::storage

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "reactor/planted_bugs.h"
+#include "storage/journal_files.h"
 
 namespace posthaste::storage {
 
@@ -17,8 +18,6 @@ using reactor::Result;
 using reactor::Task;
 
 namespace {
-// Zeroes go to new files in writes of this size: large enough to be quick, small enough not to delay a commit for long.
-constexpr size_t kZeroWriteBytes = 1024 * 1024;
 // Pieces of one commit's write: enough for several cores that refer to their data.
 constexpr size_t kSlicesMax = 4 * RecordWriter::kPiecesMax;
 }  // namespace
@@ -27,8 +26,8 @@ JournalStream::JournalStream(reactor::Core& core, JournalOptions options, const 
     : core_(core),
       options_(std::move(options)),
       id_(table.id),
+      table_pairs_(table.pairs),
       next_sequence_(table.next_file_sequence),
-      next_start_lsn_(table.low_water_lsn),
       durable_lsn_(table.low_water_lsn),
       low_water_{table.low_water_lsn, table.low_water_lsn},
       frontier_(core),
@@ -41,8 +40,6 @@ JournalStream::JournalStream(reactor::Core& core, JournalOptions options, const 
 
 JournalStream::~JournalStream() = default;
 
-std::string JournalStream::path_of(size_t slot) const { return fmt::format("{}/{:02}.wal", options_.directory, slot); }
-
 Task<Result<void>> JournalStream::open() {
   auto staging = core_.pool().allocate(options_.staging_bytes);
   auto header = core_.pool().allocate(kBlock);
@@ -50,111 +47,78 @@ Task<Result<void>> JournalStream::open() {
   staging_ = std::move(*staging);
   header_block_ = std::move(*header);
   slices_.reserve(kSlicesMax);
-  auto listed = co_await reactor::file_system::list_directory(core_, options_.directory);
-  if (!listed) co_return failure(listed.error());
-  // Side by side: zeroing two files one after the other was a third of the time of a first start.
-  Result<void> outcome;
-  reactor::TaskScope adding(core_);
-  for (size_t slot = 0; slot < options_.files; ++slot) {
-    const std::string name = fmt::format("{:02}.wal", slot);
-    const bool there = std::ranges::any_of(*listed, [&](const auto& entry) { return entry.name == name; });
-    if (there || slot < kFilesAtStart) adding.spawn(add_file_to(*this, slot, outcome));
+  for (const uint16_t number : table_pairs_) {
+    if (auto opened = co_await open_pair(number); !opened) co_return opened;
   }
-  co_await adding.join();
-  if (!outcome) co_return outcome;
-  // The names must outlive a crash before the first commit goes there.
-  if (auto synced = co_await reactor::file_system::sync_directory(core_, options_.directory); !synced) co_return synced;
-  offer_files();
+  CHECK(pairs_.size() >= kPairsAtStart && pairs_.front()->number == 0, "recovery has made them");
+  JournalPair& first = *free_.front();
+  free_.pop_front();
+  first.sequence = next_sequence_ - 1;
+  first.start_lsn = durable_lsn_;
+  live_.push_back(&first);
   co_return Result<void>();
 }
 
-Task<void> JournalStream::add_file_to(JournalStream& self, size_t slot, Result<void>& outcome) {
-  const auto added = co_await self.add_file(slot);
-  // Without room for more than the first files the stream serves with these; grow() says so.
-  const bool must_be = slot < kFilesAtStart || (!added && added.error() != Errc::kNoSpace);
-  if (!added && must_be) outcome = added;
+bool JournalStream::has_pair(uint16_t number) const {
+  return std::ranges::any_of(pairs_, [number](const auto& pair) { return pair->number == number; });
 }
 
-// Files whose names are durable may be written to, in the order of their slots.
-void JournalStream::offer_files() {
-  for (const auto& file : files_) {
-    if (file == nullptr || file->offered) continue;
-    file->offered = true;
-    free_.push_back(file.get());
+Task<Result<void>> JournalStream::open_pair(uint16_t number) {
+  auto pair = std::make_unique<JournalPair>();
+  pair->number = number;
+  for (size_t side = 0; side < 2; ++side) {
+    const std::string path = journal_file_path(options_.directory, size_t{2} * number + side);
+    auto opened = co_await File::open(core_, path, reactor::kOpenWrite | reactor::kOpenDirect);
+    if (!opened) co_return failure(opened.error());
+    pair->files[side] = *opened;
   }
-}
-
-// Opens the file of a slot; makes it, or makes it again if it has another size, with zeroes on stable storage: a commit
-// then changes nothing but the data blocks. Its name is not durable yet.
-Task<Result<void>> JournalStream::add_file(size_t slot) {
-  const std::string path = path_of(slot);
-  auto opened = co_await File::open(core_, path, reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenDirect);
-  if (!opened) co_return failure(opened.error());
-  auto added = std::make_unique<JournalFile>();
-  added->file = *opened;
-  added->file_bytes = options_.file_bytes;
-  auto found = co_await reactor::file_system::stat(core_, path);
-  if (!found) co_return failure(found.error());
-  if (found->size_bytes != options_.file_bytes) {
-    auto truncated = co_await added->file.truncate(0);
-    if (!truncated) co_return truncated;
-    auto allocated = co_await added->file.allocate(0, options_.file_bytes);
-    if (!allocated) {
-      // A file system may have given a part of it, which others can use.
-      (void)co_await added->file.truncate(0);
-      (void)co_await added->file.close();
-      co_return allocated;
-    }
-    const size_t piece = std::min<size_t>(kZeroWriteBytes, options_.file_bytes);
-    auto zeroes = co_await core_.pool().allocate_waiting(piece);
-    if (!zeroes) co_return failure(zeroes.error());
-    std::fill_n(zeroes->data(), piece, std::byte{0});
-    for (uint64_t at = 0; at < options_.file_bytes; at += piece) {
-      // A large file takes long. What is there of it is made anew by the next start.
-      if (at > 0 && core_.stopping()) {
-        (void)co_await added->file.truncate(0);
-        (void)co_await added->file.close();
-        co_return failure(Errc::kStopping);
-      }
-      const size_t bytes = std::min<uint64_t>(piece, options_.file_bytes - at);
-      auto done = co_await added->file.write(at, zeroes->bytes().first(bytes), 0, reactor::IoClass::kWriteBack);
-      if (!done) co_return failure(done.error());
-    }
-    auto synced = co_await added->file.sync();
-    if (!synced) co_return synced;
-  }
-  if (files_.size() <= slot) files_.resize(slot + 1);
-  files_[slot] = std::move(added);
+  free_.push_back(pair.get());
+  pairs_.push_back(std::move(pair));
   co_return Result<void>();
+}
+
+// Makes what is missing of a pair, durably with the names.
+Task<Result<void>> JournalStream::make_pair(uint16_t number) {
+  for (uint16_t side = 0; side < 2; ++side) {
+    const auto slot = static_cast<uint16_t>(2 * number + side);
+    auto ready = co_await journal_file_is_ready(core_, options_.directory, slot, options_.file_bytes);
+    if (!ready) co_return failure(ready.error());
+    if (*ready) continue;
+    auto made = co_await make_journal_file(core_, options_.directory, slot, options_.file_bytes);
+    if (!made) co_return made;
+  }
+  co_return co_await reactor::file_system::sync_directory(core_, options_.directory);
 }
 
 Task<void> JournalStream::grow() {
-  for (size_t slot = 0; slot < options_.files && growing_; ++slot) {
-    if (slot < files_.size() && files_[slot] != nullptr) continue;
-    auto added = co_await add_file(slot);
-    if (added) added = co_await reactor::file_system::sync_directory(core_, options_.directory);
+  bool grown = false;
+  for (uint16_t number = 0; number < options_.files / 2 && growing_; ++number) {
+    if (has_pair(number)) continue;
+    auto added = co_await make_pair(number);
+    if (added) added = co_await open_pair(number);
     if (!added && added.error() == Errc::kStopping) break;
     if (!added) {
       // Serving goes on with the files there are; the next start tries again.
       core_.log(reactor::LogLevel::kWarning, "journal.grow_failed", fmt::format("error={}", to_string(added.error())));
       break;
     }
-    offer_files();
+    grown = true;
     give_places();
     schedule();
   }
+  if (grown && growing_ && pressure_ != nullptr) pressure_(pressure_context_);
 }
 
 Task<void> JournalStream::close() {
   stopping_ = true;
   frontier_.cancel();
   while (busy_ != Busy::kIdle) co_await idle_.wait();
-  for (auto& file : files_) {
-    if (file != nullptr) (void)co_await file->file.close();
-  }
-  files_.clear();
+  // From here on nothing is written: a table that becomes durable now may ask for the frontier that had no room.
   live_.clear();
   free_.clear();
+  for (auto& pair : pairs_) {
+    for (File& file : pair->files) (void)co_await file.close();
+  }
 }
 
 void JournalStream::request_commit() { schedule(); }
@@ -230,7 +194,7 @@ void JournalStream::want_table() {
 }
 
 void JournalStream::run() {
-  if (busy_ != Busy::kIdle || files_.empty()) return;
+  if (busy_ != Busy::kIdle || (live_.empty() && free_.empty())) return;
   if (!remote_.empty() || (local_ != nullptr && local_->has_work())) {
     start_commit(false);
   } else if (frontier_due_) {
@@ -243,18 +207,18 @@ void JournalStream::start_frontier() {
   frontier_due_ ? want_table() : start_commit(true);
 }
 
-// What the current file has left.
-uint64_t JournalStream::rest_bytes() const {
+// What the file of this side has left.
+uint64_t JournalStream::rest_bytes(size_t side) const {
   if (live_.empty()) return 0;
-  return live_.back()->file_bytes - offset_ - (busy_ == Busy::kCommit ? commit_bytes_ : 0);
+  return options_.file_bytes - offset_[side] - (busy_ == Busy::kCommit && side == side_ ? commit_bytes_ : 0);
 }
 
-// True if the current file has room; else takes the next one into use, which is a write of its own. There is one:
-// nothing gets here without a place.
+// True if the file whose turn it is has room; else takes the next pair into use, which is two writes of its own. There
+// is one: nothing gets here without a place.
 bool JournalStream::make_room(uint64_t bytes) {
-  if (rest_bytes() >= bytes) return true;
-  CHECK(!free_.empty(), "no room for {} bytes: {} left, {} places promised", bytes, rest_bytes(), promised_);
-  switch_file();
+  if (rest_bytes(side_) >= bytes) return true;
+  CHECK(!free_.empty(), "no room for {} bytes: {} left, {} places promised", bytes, rest_bytes(side_), promised_);
+  switch_pair();
   return false;
 }
 
@@ -267,15 +231,20 @@ void JournalStream::start_commit(bool frontier) {
   if (local_work) wanted = std::max(wanted, local_min);
   if (!remote_.empty()) wanted = std::max<uint64_t>(wanted, align_up(header_bytes) + remote_.front().padded_bytes());
   if (wanted == 0 || !make_room(wanted)) return;
-  const uint64_t room = rest_bytes();
+  const JournalPair& pair = *live_.back();
+  const uint64_t room = rest_bytes(side_);
 
   CommitHeader header{.stream = id_,
                       .flags = frontier ? kCommitFrontier : uint16_t{0},
                       .header_bytes = header_bytes,
-                      .lsn = live_.back()->start_lsn + offset_ - kBlock,
+                      .lsn = durable_lsn_,
                       .sequence = commit_sequence_ + 1,
                       .durable_lsn = durable_lsn_,
-                      .table_number = std::max(table_number_[0], table_number_[1])};
+                      .table_number = std::max(table_number_[0], table_number_[1]),
+                      .slot = static_cast<uint16_t>(2 * pair.number + side_),
+                      .block = static_cast<uint32_t>(offset_[side_] / kBlock),
+                      .file_sequence = pair.sequence,
+                      .file_start_lsn = pair.start_lsn};
   size_t used = 0;
   if (local_work) {
     // Another core's sub-block that waits is not starved by ours, and what was promised is kept.
@@ -309,7 +278,7 @@ void JournalStream::start_commit(bool frontier) {
   frontier_due_ = false;
   busy_ = Busy::kCommit;
   CHECK(has_room_beside_places(0), "a commit of {} bytes took places that were promised", total);
-  write(live_.back()->file, offset_);
+  write(pair.files[side_], offset_[side_]);
   give_places();
 }
 
@@ -328,23 +297,34 @@ void JournalStream::add_own(size_t header_bytes, size_t used) {
   slices_.front() = {staging_.data(), header_bytes + own.front().size};
 }
 
-void JournalStream::switch_file() {
-  JournalFile& next = *free_.front();
+void JournalStream::switch_pair() {
+  JournalPair& next = *free_.front();
   free_.pop_front();
-  next.start_lsn = next_start_lsn_;
-  next_start_lsn_ = next.end_lsn();
-  encode_file_header({id_, next_sequence_++, next.start_lsn, next.file_bytes}, header_block_.bytes());
+  next.start_lsn = durable_lsn_;
+  next.sequence = next_sequence_++;
   live_.push_back(&next);
-  offset_ = kBlock;
+  offset_ = {kBlock, kBlock};
+  side_ = 0;
   CHECK(has_room_beside_places(0));
-  // Nothing lies between the end of the last commit and the start of this file.
-  slices_.assign(1, {header_block_.data(), kBlock});
-  busy_ = Busy::kHeader;
-  write(next.file, 0);
+  busy_ = Busy::kFirstHeader;
+  write_pair_header(0);
   if (under_pressure() && pressure_ != nullptr) pressure_(pressure_context_);
 }
 
-void JournalStream::write(File& file, uint64_t offset) {
+// One after the other: recovery knows from the second that the first was there.
+void JournalStream::write_pair_header(size_t side) {
+  const JournalPair& pair = *live_.back();
+  encode_file_header({.slot = static_cast<uint16_t>(2 * pair.number + side),
+                      .stream = id_,
+                      .sequence = pair.sequence,
+                      .start_lsn = pair.start_lsn,
+                      .file_bytes = options_.file_bytes},
+                     header_block_.bytes());
+  slices_.assign(1, {header_block_.data(), kBlock});
+  write(pair.files[side], 0);
+}
+
+void JournalStream::write(const File& file, uint64_t offset) {
   op_.kind = reactor::OpKind::kWrite;
   op_.io_class = reactor::IoClass::kJournal;
   op_.flags = reactor::kWriteDurable;
@@ -364,9 +344,13 @@ void JournalStream::written() {
     reactor::fatal(outcome.error() == Errc::kNoSpace ? FatalReason::kJournalFull : FatalReason::kDurableWriteFailed,
                    fmt::format("journal write failed: {}", to_string(outcome.error())));
   }
-  const bool commit = busy_ == Busy::kCommit;
+  const Busy was = busy_;
+  if (was == Busy::kFirstHeader) {
+    busy_ = Busy::kSecondHeader;
+    return write_pair_header(1);
+  }
   busy_ = Busy::kIdle;
-  if (commit) finish_commit();
+  if (was == Busy::kCommit) finish_commit();
   if (stopping_) idle_.notify_all();
   const bool work = !remote_.empty() || (local_ != nullptr && local_->has_work());
   if (work) {
@@ -380,9 +364,11 @@ void JournalStream::written() {
 }
 
 void JournalStream::finish_commit() {
-  const CommitPlace place{live_.back()->start_lsn + offset_ - kBlock, live_.back()->start_lsn};
-  offset_ += commit_bytes_;
-  durable_lsn_ = place.lsn + commit_bytes_;
+  const CommitPlace place{durable_lsn_, live_.back()->start_lsn};
+  offset_[side_] += commit_bytes_;
+  durable_lsn_ += commit_bytes_;
+  // A frontier has no contents to lose: what follows may lie behind it.
+  if (!commit_is_frontier_) side_ = 1 - side_;
   ++commits_;
   while (!remote_in_flight_.empty()) {
     RemoteSubBlock& block = remote_in_flight_.pop_front();
@@ -398,7 +384,19 @@ void JournalStream::finish_commit() {
   }
 }
 
-uint64_t JournalStream::bound_lsn() const { return live_.empty() ? next_start_lsn_ : live_.back()->start_lsn; }
+// A pair counts when its headers are durable. A closed stream needs none.
+uint64_t JournalStream::bound_lsn() const {
+  if (live_.empty()) return durable_lsn_;
+  const bool starting = busy_ == Busy::kFirstHeader || busy_ == Busy::kSecondHeader;
+  return starting ? live_[live_.size() - 2]->start_lsn : live_.back()->start_lsn;
+}
+
+TableStream JournalStream::table_stream() const {
+  TableStream stream{.id = id_, .next_file_sequence = next_sequence_, .file_bytes = options_.file_bytes};
+  for (const auto& pair : pairs_) stream.pairs.push_back(pair->number);
+  stream.in_use = !live_.empty();
+  return stream;
+}
 
 uint64_t JournalStream::write_back_below_lsn() const {
   if (live_.size() < 2) return bound_lsn();
@@ -408,7 +406,7 @@ uint64_t JournalStream::write_back_below_lsn() const {
   return live_[wanted]->start_lsn;
 }
 
-bool JournalStream::under_pressure() const { return live_.size() > 1 && free_.size() <= files_.size() / 2; }
+bool JournalStream::under_pressure() const { return live_.size() > 1 && free_.size() <= pairs_.size() / 2; }
 
 std::string JournalStream::describe_room() const {
   return fmt::format(
@@ -428,10 +426,9 @@ void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
   low_water_[older] = low_water_lsn;
   // The older of the two tables on disk decides: either of them may turn out rotten.
   const uint64_t low_water = std::min(low_water_[0], low_water_[1]);
-  const auto is_free = [low_water](const JournalFile& file) {
-    return (planted(Bug::kJournalRecycledEarly) ? file.start_lsn : file.end_lsn()) <= low_water;
-  };
-  while (live_.size() > 1 && is_free(*live_.front())) {
+  // A pair ends where the next one starts.
+  const size_t decides = planted(Bug::kJournalRecycledEarly) ? 0 : 1;
+  while (live_.size() > 1 && live_[decides]->start_lsn <= low_water) {
     free_.push_back(live_.front());
     live_.pop_front();
   }

@@ -1,14 +1,17 @@
-// One journal: a ring of preallocated files, one commit in flight, every commit one aligned direct write that completes
-// when it is on stable storage. A failed write ends the process: what is on disk is unknown then, and nothing of it was
-// acked. Files come free when both tables on disk say that they are not needed (low water). Owned by one core.
+// One journal: a ring of pairs of preallocated files, one commit in flight, every commit one aligned direct write that
+// completes when it is on stable storage. Commits with contents go to the two files of a pair in turn, so that whatever
+// file is lost, the other one tells of all commits but the last. A failed write ends the process: what is on disk is
+// unknown then, and nothing of it was acked. Pairs come free when both tables on disk say that they are not needed (low
+// water). Owned by one core.
 //
 // Room: whoever waits for it must not hold what makes it (docs/architecture.md, "Who waits for room, and who makes
 // it"). Bytes that are part of a sub-block cannot be flushed before it is durable, so a sub-block is only built when
-// its place in the ring is certain. A file is cut into as many places as cores feed the stream; each other core holds
-// one place or none, and takes it along with its sub-block. As long as a file is free there is a place for every core;
-// when none is, the rest of the current file keeps one for each that holds one, and who has none waits for a table,
-// with nothing built.
+// its place in the ring is certain. Each file is cut into as many places as cores feed the stream; each other core
+// holds one place or none, and takes it along with its sub-block. As long as a pair is free there is a place for every
+// core; when none is, each of the two current files keeps one for each that holds one, whichever of them is the next to
+// be written, and who has none waits for a table, with nothing built.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -53,24 +56,27 @@ struct RemoteSubBlock : reactor::ListNode<> {
 
 class JournalStream {
  public:
-  // Files that exist before the stream serves; one is written, one is ready.
-  static constexpr uint16_t kFilesAtStart = 2;
+  // Pairs that exist before the stream serves; one is written, one is ready.
+  static constexpr uint16_t kPairsAtStart = 2;
+  static constexpr uint16_t kFilesAtStart = 2 * kPairsAtStart;
 
   JournalStream(reactor::Core& core, JournalOptions options, const TableStream& table);
   JournalStream(const JournalStream&) = delete;
   JournalStream& operator=(const JournalStream&) = delete;
   ~JournalStream();
 
-  // Opens what files there are and makes the missing ones up to kFilesAtStart. Core start.
+  // Opens the pairs that the table names: recovery has made kPairsAtStart of them, and taken the first into use. Core
+  // start.
   reactor::Task<reactor::Result<void>> open();
-  // Makes the other files in the background; returns when done or told to stop.
+  // Makes the other pairs in the background, then asks for a table that names them; returns when done or told to stop.
   reactor::Task<void> grow();
   // The growth ends with the file at hand; the next start goes on with the rest.
   void stop_growing() { growing_ = false; }
   reactor::Task<void> close();
 
   void set_local(Contributor* contributor) { local_ = contributor; }
-  // Called when half of the files are in use: a table must be written. Set once.
+  // Called when a table must be written: half of the pairs are in use, or one knows of files that no table names yet.
+  // Set once.
   void on_pressure(void (*callback)(void*), void* context) {
     pressure_ = callback;
     pressure_context_ = context;
@@ -85,27 +91,27 @@ class JournalStream {
   // Returns when the core that asks holds a place. FIFO; each core begins with one.
   reactor::Task<void> wait_for_place();
 
-  // The start of the file that holds the oldest commit that may still be incomplete, or would hold the next.
+  // The start of the pair that holds the oldest commit that may still be incomplete, or would hold the next.
   uint64_t bound_lsn() const;
-  // Partitions with records in files that start below this should be written back. 0 if there is no hurry.
+  // Partitions with records in pairs that start below this should be written back. 0 if there is no hurry.
   uint64_t write_back_below_lsn() const;
   // A table is durable that needs this stream from low_water_lsn on.
   void table_durable(uint64_t number, uint64_t low_water_lsn);
   bool under_pressure() const;
-  TableStream table_stream() const { return {id_, 0, next_sequence_}; }
+  // What a table says of this stream, but for the low water, which is bound_lsn() or the start of an older pair.
+  TableStream table_stream() const;
   // After close(): nothing that was written lies at or above it.
-  uint64_t closed_lsn() const { return next_start_lsn_; }
+  uint64_t closed_lsn() const { return durable_lsn_; }
   uint64_t commits() const { return commits_; }
   // One line for a log or a test.
   std::string describe_room() const;
 
  private:
-  struct JournalFile {
-    reactor::File file;
+  struct JournalPair {
+    std::array<reactor::File, 2> files;
+    uint16_t number = 0;
+    uint64_t sequence = 0;
     uint64_t start_lsn = 0;
-    uint64_t file_bytes = 0;
-    bool offered = false;  // its name is durable: it has been in free_
-    uint64_t end_lsn() const { return start_lsn + file_bytes - kBlock; }
   };
   struct Run : reactor::Runnable {
     JournalStream* self = nullptr;
@@ -121,42 +127,43 @@ class JournalStream {
     JournalStream* self = nullptr;
   };
 
-  std::string path_of(size_t slot) const;
-  reactor::Task<reactor::Result<void>> add_file(size_t slot);
-  static reactor::Task<void> add_file_to(JournalStream& self, size_t slot, reactor::Result<void>& outcome);
-  void offer_files();
+  reactor::Task<reactor::Result<void>> make_pair(uint16_t number);
+  reactor::Task<reactor::Result<void>> open_pair(uint16_t number);
+  bool has_pair(uint16_t number) const;
   void schedule();
   void run();
   void start_commit(bool frontier);
   void start_frontier();
-  uint64_t rest_bytes() const;
+  uint64_t rest_bytes(size_t side) const;
   uint64_t promised_bytes() const { return free_.empty() ? promised_ * options_.place_bytes() : 0; }
   bool has_room_beside_places(uint64_t bytes) const {
-    return !free_.empty() || rest_bytes() >= bytes + promised_bytes();
+    return !free_.empty() || std::min(rest_bytes(0), rest_bytes(1)) >= bytes + promised_bytes();
   }
   bool may_build_local(uint64_t bytes);
   void give_places();
   void want_table();
   bool make_room(uint64_t bytes);
-  void switch_file();
+  void switch_pair();
+  void write_pair_header(size_t side);
   void add_own(size_t header_bytes, size_t used);
-  void write(reactor::File& file, uint64_t offset);
+  void write(const reactor::File& file, uint64_t offset);
   void written();
   void finish_commit();
 
   reactor::Core& core_;
   JournalOptions options_;
   StreamId id_;
+  std::vector<uint16_t> table_pairs_;
   Contributor* local_ = nullptr;
   void (*pressure_)(void*) = nullptr;
   void* pressure_context_ = nullptr;
 
-  std::vector<std::unique_ptr<JournalFile>> files_;  // by slot
-  std::deque<JournalFile*> live_;                    // oldest first; the last one is written to
-  std::deque<JournalFile*> free_;
+  std::vector<std::unique_ptr<JournalPair>> pairs_;
+  std::deque<JournalPair*> live_;  // oldest first; the last one is written to; never empty while open
+  std::deque<JournalPair*> free_;  // their names are durable
   uint64_t next_sequence_;
-  uint64_t next_start_lsn_;
-  uint64_t offset_ = 0;  // in the current file, of the next commit
+  std::array<uint64_t, 2> offset_{kBlock, kBlock};  // in the files of the current pair, of the next commit
+  size_t side_ = 0;                                 // the file that the next commit goes to
 
   uint64_t commit_sequence_ = 0;
   uint64_t durable_lsn_;
@@ -171,7 +178,7 @@ class JournalStream {
   Run run_;
   Run written_;
   FrontierTimer frontier_;
-  enum class Busy : uint8_t { kIdle, kHeader, kCommit } busy_ = Busy::kIdle;
+  enum class Busy : uint8_t { kIdle, kFirstHeader, kSecondHeader, kCommit } busy_ = Busy::kIdle;
   uint64_t commit_bytes_ = 0;
   bool commit_is_frontier_ = true;
   bool local_included_ = false;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "storage/checkpoint.h"
 #include "storage/codec.h"
 #include "storage/folder_names.h"
 #include "storage/header_proof.h"
@@ -71,9 +70,13 @@ Task<Result<bool>> Recovery::any_journal() {
 Task<Result<void>> Recovery::read_tables() {
   uint32_t present = 0;
   uint32_t whole = 0;
+  std::optional<size_t> missing;
   for (size_t slot = 0; slot < 2; ++slot) {
     auto bytes = co_await read_file(core_, host_.table_path(slot));
-    if (!bytes && bytes.error() == Errc::kNotFound) continue;
+    if (!bytes && bytes.error() == Errc::kNotFound) {
+      missing = slot;
+      continue;
+    }
     if (!bytes && bytes.error() != Errc::kIoError) co_return failure(bytes.error());
     ++present;
     Result<TableSnapshot> table = bytes ? decode_table(*bytes) : failure(Errc::kCorrupt);
@@ -94,15 +97,27 @@ Task<Result<void>> Recovery::read_tables() {
   }
   if (whole > 0) {
     if (whole == 1) ++report_.repaired;
+    const std::string& owner = host_.options_.owner;
+    if (!table_.owner.empty() && !owner.empty() && table_.owner != owner) {
+      host_.error_text_ = fmt::format(
+          "{} belongs to {}, and this folder to {}: one of them was put here from another folder. Nothing was changed",
+          host_.table_path(newest_slot_), table_.owner, owner);
+      co_return failure(Errc::kDamaged);
+    }
+    if (missing) note(fmt::format("{} is missing; the other one is used", host_.table_path(*missing)));
     // The other slot is written next: this one must stay, whatever happens then.
     co_return co_await make_durable(core_, host_.table_path(newest_slot_));
   }
   // Tables are written before the first journal file is made: without one, this folder never held anything.
   auto journal = co_await any_journal();
   if (!journal) co_return failure(journal.error());
-  if (*journal) {
-    host_.error_text_ = fmt::format("{} and {} are {}; the partitions cannot be known without them",
-                                    host_.table_path(0), host_.table_path(1), present == 0 ? "missing" : "unreadable");
+  if (*journal || host_.options_.must_exist) {
+    host_.error_text_ = fmt::format(
+        "{} and {} are {}, though {}: which partitions there are cannot be known without them. Put back the whole "
+        "folder "
+        "from one copy, or choose another one. Nothing was changed",
+        host_.table_path(0), host_.table_path(1), present == 0 ? "missing" : "unreadable",
+        *journal ? "the journal is there" : "this folder has been in use");
     co_return failure(Errc::kDamaged);
   }
   report_.created = true;
@@ -155,7 +170,10 @@ Task<Result<void>> Recovery::replay_data(JournalReader& reader) {
         const auto found = partitions_.find((*record)->uid);
         if (found == partitions_.end() || found->second.entry.deleted) continue;
         auto applied = co_await apply_data(found->second, **record);
-        if (!applied) co_return applied;
+        if (!applied) {
+          host_.error_text_ = fmt::format("{}: {}", directory_of(found->second.entry), to_string(applied.error()));
+          co_return applied;
+        }
       }
     }
   }
@@ -336,42 +354,12 @@ Task<Result<RecoveryReport>> Recovery::run() {
     partitions_.emplace(uid, std::move(replay));
   }
   table_.entries.clear();
-  std::vector<JournalReader> readers;
-  for (uint16_t s = 0; s < table_.streams.size(); ++s) {
-    readers.emplace_back(core_, host_.stream_directory(s), table_.streams[s]);
-    lsn_ceiling_ = std::max(lsn_ceiling_, table_.streams[s].low_water_lsn);
-    file_sequence_ceiling_ = std::max(file_sequence_ceiling_, table_.streams[s].next_file_sequence);
-  }
-  for (uint16_t s = 0; s < readers.size(); ++s) {
-    JournalReader& reader = readers[s];
-    Result<void> replayed = co_await reader.open();
-    if (replayed) replayed = co_await replay_meta(reader);
-    if (replayed && reader.rot_lsn()) {
-      host_.error_text_ = fmt::format(
-          "journal stream {} in {} is rotten at byte address {}: acked records of unknown partitions are lost there", s,
-          host_.stream_directory(s), *reader.rot_lsn());
-      co_return failure(Errc::kDamaged);
-    }
-    if (!replayed) {
-      if (host_.error_text_.empty()) {
-        host_.error_text_ =
-            fmt::format("journal stream {} in {}: {}", s, host_.stream_directory(s), to_string(replayed.error()));
-      }
-      co_return failure(replayed.error());
-    }
-    report_.torn_commits += reader.torn() ? 1 : 0;
-    report_.repaired += reader.repaired();
-    lsn_ceiling_ = std::max(lsn_ceiling_, reader.lsn_ceiling());
-    file_sequence_ceiling_ += host_.options_.journal_files;
-  }
-  if (auto cleaned = co_await clean_directories(); !cleaned) co_return failure(cleaned.error());
-  for (auto& [uid, replay] : partitions_) start_replay(replay);
-  for (JournalReader& reader : readers) {
-    reader.rewind();
-    if (auto replayed = co_await replay_data(reader); !replayed) co_return failure(replayed.error());
-  }
+  if (auto replayed = co_await replay_journals(); !replayed) co_return failure(replayed.error());
   for (auto& [uid, replay] : partitions_) {
-    if (auto finished = co_await finish(replay); !finished) co_return failure(finished.error());
+    if (auto finished = co_await finish(replay); !finished) {
+      host_.error_text_ = fmt::format("{}: {}", directory_of(replay.entry), to_string(finished.error()));
+      co_return failure(finished.error());
+    }
   }
   if (auto made = co_await make_journal_directories(); !made) co_return failure(made.error());
   if (auto written = co_await write_tables(); !written) co_return failure(written.error());
@@ -379,67 +367,43 @@ Task<Result<RecoveryReport>> Recovery::run() {
   co_return report_;
 }
 
-Task<Result<void>> Recovery::make_journal_directories() {
-  const std::string journal = host_.options_.data_directory + "/journal";
-  auto made = co_await file_system::make_directory(core_, journal);
-  if (!made && made.error() != Errc::kExists) co_return made;
-  for (uint16_t s = 0; s < host_.options_.streams; ++s) {
-    made = co_await file_system::make_directory(core_, host_.stream_directory(s));
-    if (!made && made.error() != Errc::kExists) co_return made;
+Task<Result<void>> Recovery::replay_journals() {
+  std::vector<std::unique_ptr<JournalReader>> readers;
+  for (uint16_t s = 0; s < table_.streams.size(); ++s) {
+    readers.push_back(make_journal_reader(core_, host_.stream_directory(s), table_.streams[s], table_.version));
+    lsn_ceiling_ = std::max(lsn_ceiling_, table_.streams[s].low_water_lsn);
+    file_sequence_ceiling_ = std::max(file_sequence_ceiling_, table_.streams[s].next_file_sequence);
   }
-  // The name of the journal's own folder becomes durable with those of the tables, before the first journal file is
-  // made.
-  co_return co_await file_system::sync_directory(core_, journal);
-}
-
-// Two tables with nothing in the journal, under the present streams and cores. The older slot first: until it is
-// durable the old one and its journals still hold everything. Both, before any journal file is used again.
-Task<Result<void>> Recovery::write_tables() {
-  TableSnapshot& next = host_.recovered_;
-  next.number = table_.number;
-  next.cores = host_.cores_;
-  next.next_uid = table_.next_uid;
-  // Addresses grow for ever, across lives too.
-  const uint64_t start_lsn = align_up(lsn_ceiling_ + 1);
-  for (uint16_t s = 0; s < host_.options_.streams; ++s) {
-    TableStream stream{.low_water_lsn = start_lsn, .next_file_sequence = file_sequence_ceiling_ + 1};
-    store_le<uint64_t>(stream.id.data(), core_.random());
-    store_le<uint64_t>(stream.id.data() + 8, core_.random());
-    next.streams.push_back(stream);
-  }
-  Placement& placement = host_.placement_;
-  for (auto& [uid, replay] : partitions_) {
-    if (replay.entry.core < host_.cores_) {
-      placement.add({replay.entry.topic_id, replay.entry.partition}, replay.entry.core);
+  for (uint16_t s = 0; s < readers.size(); ++s) {
+    JournalReader& reader = *readers[s];
+    Result<void> replayed = co_await reader.open();
+    if (replayed && !reader.rot_lsn()) replayed = co_await replay_meta(reader);
+    if (replayed && reader.rot_lsn()) {
+      host_.error_text_ = fmt::format(
+          "journal stream {} is damaged at byte address {}: {}. Acked records of unknown partitions are lost there: "
+          "put "
+          "the file back as it was, or the whole folder from one copy. Nothing was changed",
+          s, *reader.rot_lsn(), reader.rot_text());
+      co_return failure(Errc::kDamaged);
     }
-  }
-  Bytes entries;
-  for (auto& [uid, replay] : partitions_) {
-    TableEntry& entry = replay.entry;
-    if (entry.core >= host_.cores_) {
-      entry.core = placement.choose_core(entry.topic_id);
-      placement.add({entry.topic_id, entry.partition}, entry.core);
+    if (!replayed) {
+      if (host_.error_text_.empty()) {
+        host_.error_text_ =
+            fmt::format("journal stream {} in {}: {}", s, host_.stream_directory(s), to_string(replayed.error()));
+      }
+      co_return replayed;
     }
-    entry.last_meta_lsn = 0;
-    encode_table_entry(entry, entries);
-    report_.damaged_partitions += entry.damage.damaged ? 1 : 0;
-    host_.known_.push_back(
-        {entry.topic_id, entry.topic_name, entry.partition, entry.uid, entry.core, entry.damage.damaged});
-    next.entries.push_back(entry);
+    report_.torn_commits += reader.torn() ? 1 : 0;
+    report_.repaired += reader.repaired();
+    lsn_ceiling_ = std::max(lsn_ceiling_, reader.lsn_ceiling());
+    file_sequence_ceiling_ += host_.options_.journal_files;
   }
-  size_t slot = newest_slot_;
-  for (int copy = 0; copy < 2; ++copy) {
-    slot = 1 - slot;
-    ++next.number;
-    const Bytes file = encode_table(next, entries, next.entries.size());
-    auto written = co_await write_table_file(core_, host_.table_path(slot), file);
-    if (!written) co_return written;
-    // A new folder's tables may lose each other: there is nothing yet that only one of them knows.
-    if (copy == 0 && report_.created) continue;
-    auto synced = co_await file_system::sync_directory(core_, host_.options_.data_directory);
-    if (!synced) co_return synced;
+  if (auto cleaned = co_await clean_directories(); !cleaned) co_return cleaned;
+  for (auto& [uid, replay] : partitions_) start_replay(replay);
+  for (const auto& reader : readers) {
+    reader->rewind();
+    if (auto replayed = co_await replay_data(*reader); !replayed) co_return replayed;
   }
-  host_.newest_slot_ = slot;
   co_return Result<void>();
 }
 

@@ -1,6 +1,7 @@
 // Makes a data folder whole after whatever happened, before anybody serves from it: newest table, then the journals in
 // two passes (META first, so that it is known which records are dead, then DATA into the segments), then two new tables
-// that need no journal. Every step may be repeated after a crash inside it, until the first of these tables is durable.
+// that need no journal, and the files that the journal starts with. Every step may be repeated after a crash inside it,
+// until the first of these tables is durable.
 // Runs on core 0. It never decides from a segment's content where a log ends.
 #pragma once
 #include <map>
@@ -55,6 +56,7 @@ class Recovery {
   reactor::Task<reactor::Result<void>> begin_overlay(Replay& replay, const JournalRecord& record);
   reactor::Task<reactor::Result<void>> write_overlay(Replay& replay, bool last);
   reactor::Task<reactor::Result<void>> finish(Replay& replay);
+  reactor::Task<reactor::Result<void>> find_last_batch(Replay& replay);
   reactor::Task<reactor::Result<void>> scan_batches(Replay& replay);
   reactor::Task<reactor::Result<void>> restore_producers(Replay& replay);
   reactor::Task<reactor::Result<reactor::File>> open_segment(Replay& replay, int64_t base, uint64_t bytes);
@@ -64,8 +66,15 @@ class Recovery {
   bool is_known_name(const std::string& name) const;
   bool can_have_folder(const std::string& topic_name, int32_t partition);
   static std::string folder_of(const TableEntry& entry);
+  reactor::Task<reactor::Result<void>> replay_journals();
   reactor::Task<reactor::Result<void>> make_journal_directories();
+  reactor::Task<reactor::Result<void>> find_journal_files(uint16_t stream);
+  reactor::Task<reactor::Result<void>> start_journals();
+  static reactor::Task<void> start_journal(Recovery& self, uint16_t stream, reactor::Result<void>& outcome);
+  static reactor::Task<void> make_file(Recovery& self, uint16_t stream, uint16_t slot, reactor::Result<void>& outcome);
+  void make_table();
   reactor::Task<reactor::Result<void>> write_tables();
+  reactor::Task<reactor::Result<void>> write_table();
   void damage(Replay& replay, std::string reason);
   void damage_seen(TableEntry& entry, int64_t offset, std::string reason);
   std::unexpected<reactor::Errc> unusable(const TableEntry& entry, int64_t base, reactor::Errc error);
@@ -84,6 +93,7 @@ class Recovery {
   uint64_t lsn_ceiling_ = 0;
   uint64_t file_sequence_ceiling_ = 0;
   Records partitions_;
+  Bytes entries_;  // of the new table
 };
 
 }  // namespace posthaste::storage

@@ -252,11 +252,12 @@ Task<Result<void>> Recovery::finish(Replay& replay) {
   if (!entry.damage.damaged) {
     if (auto entered = co_await enter_segment(replay, entry.segments.back().base_offset); !entered) co_return entered;
   }
-  if (!entry.damage.damaged && replay.raw_end < replay.boundary) {
-    // The table says that more was durable than table and journal hold.
-    replay.boundary = std::max(replay.raw_end, SegmentPosition{replay.raw_end.base_offset, 0});
+  // The table says that more was durable than table and journal hold.
+  const bool is_short = !entry.damage.damaged && replay.raw_end < replay.boundary;
+  if (is_short) {
     damage(replay, fmt::format("bytes behind {} of segment {} were durable and are in no record",
                                replay.raw_end.position, replay.raw_end.base_offset));
+    replay.boundary = replay.raw_end;
   }
   // Bytes behind the last whole batch were never acked.
   if (!replay.overlay.empty() && replay.overlay_base == replay.boundary.base_offset) {
@@ -264,6 +265,9 @@ Task<Result<void>> Recovery::finish(Replay& replay) {
     if (replay.overlay.size() > keep) replay.overlay.resize(keep);
   }
   if (auto written = co_await write_overlay(replay, true); !written) co_return written;
+  if (is_short) {
+    if (auto found = co_await find_last_batch(replay); !found) co_return found;
+  }
   while (entry.segments.back().base_offset > replay.boundary.base_offset) entry.segments.pop_back();
   entry.flushed = entry.released = entry.end = replay.boundary;
   entry.end_offset = replay.boundary_offset;
@@ -283,6 +287,37 @@ Task<Result<void>> Recovery::finish(Replay& replay) {
     if (auto restored = co_await restore_producers(replay); !restored) co_return restored;
   }
   co_return co_await scan_batches(replay);
+}
+
+// What is left of a log whose end was lost ends with the last batch that is whole: nobody has kept the offset there.
+Task<Result<void>> Recovery::find_last_batch(Replay& replay) {
+  const int64_t base = replay.raw_end.base_offset;
+  SegmentPosition at{base, 0};
+  int64_t offset = base;
+  if (replay.scan_offset >= 0 && replay.scan_from.base_offset == base && replay.scan_from <= replay.raw_end) {
+    at = replay.scan_from;
+    offset = replay.scan_offset;
+  }
+  for (uint64_t window = kScanBytes; at.position < replay.raw_end.position;) {
+    const uint64_t to = std::min(at.position + window, replay.raw_end.position);
+    auto bytes = co_await read_segment(replay, base, at.position, to);
+    if (!bytes && bytes.error() != Errc::kTruncated) co_return failure(bytes.error());
+    if (!bytes) break;
+    BatchCursor cursor(*bytes);
+    uint64_t taken = 0;
+    while (const auto batch = cursor.next()) {
+      offset = batch->next_offset();
+      taken = cursor.position();
+    }
+    at.position += taken;
+    if (taken > 0) continue;
+    if (to == replay.raw_end.position || cursor.error() != Errc::kTruncated) break;
+    window *= 2;
+  }
+  replay.boundary = at;
+  replay.boundary_offset = offset;
+  replay.entry.damage.from_offset = offset;
+  co_return Result<void>();
 }
 
 // The state below a truncation: the newest snapshot of a sealed segment at or below the cut; batches from there on are

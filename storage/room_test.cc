@@ -128,7 +128,7 @@ class RoomTest : public testing::Test {
   World world_{7};
   EngineOptions options_{.data_directory = "/data",
                          .journal_file_bytes = 64 << 10,
-                         .journal_files = 2,
+                         .journal_files = 4,
                          .commit_bytes_max = 16 << 10,
                          .staging_bytes = 16 << 10,
                          .gather_bytes_min = 8 << 10,
@@ -138,7 +138,7 @@ class RoomTest : public testing::Test {
 };
 
 TEST_F(RoomTest, BatchesLargerThanTheJournalAreAcknowledged) {
-  constexpr size_t kBytes = 600'000;  // five journals
+  constexpr size_t kBytes = 600'000;  // two journals
   life(1, [](Core& core, Engine& engine) -> Task<void> {
     std::vector<Partition*> partitions;
     for (int i = 0; i < 6; ++i) partitions.push_back(co_await create(core, engine, i));

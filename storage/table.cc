@@ -87,6 +87,33 @@ bool possible(const TableEntry& entry) {
          entry.log_start <= entry.end_offset && entry.log_start >= 0;
 }
 
+// id 16 | low water u64 | next file sequence u64 | from version 3: file bytes u64 | in use u16 | pairs u16 | u16 each
+void put_stream(LittleWriter& writer, const TableStream& stream) {
+  writer.put_bytes(stream.id);
+  writer.put<uint64_t>(stream.low_water_lsn);
+  writer.put<uint64_t>(stream.next_file_sequence);
+  writer.put<uint64_t>(stream.file_bytes);
+  writer.put<uint16_t>(stream.in_use ? 1 : 0);
+  writer.put<uint16_t>(static_cast<uint16_t>(stream.pairs.size()));
+  for (const uint16_t pair : stream.pairs) writer.put<uint16_t>(pair);
+}
+
+Result<TableStream> take_stream(LittleReader& reader, uint16_t version) {
+  TableStream stream;
+  const ByteView id = reader.take_bytes(stream.id.size());
+  if (reader.failed()) return failure(Errc::kCorrupt);
+  std::copy(id.begin(), id.end(), stream.id.begin());
+  stream.low_water_lsn = reader.take<uint64_t>();
+  stream.next_file_sequence = reader.take<uint64_t>();
+  if (version < 3) return stream;
+  stream.file_bytes = reader.take<uint64_t>();
+  stream.in_use = reader.take<uint16_t>() != 0;
+  const auto pairs = reader.take<uint16_t>();
+  if (reader.failed() || pairs > reader.remaining() / 2) return failure(Errc::kCorrupt);
+  for (uint16_t i = 0; i < pairs; ++i) stream.pairs.push_back(reader.take<uint16_t>());
+  return stream;
+}
+
 Result<TableEntry> take_entry(LittleReader& reader) {
   TableEntry entry;
   entry.uid = reader.take<uint64_t>();
@@ -128,10 +155,11 @@ Result<TableEntry> take_entry(LittleReader& reader) {
 }
 }  // namespace
 
-// number u64 | next uid u64 | cores u16 | streams u16 | zero u32 | entries u64 | streams 32 each | entries
+// number u64 | next uid u64 | cores u16 | streams u16 | zero u32 | entries u64 | streams | from version 3: owner
+// (length u32 and bytes) | entries
 Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t count) {
   Bytes payload;
-  payload.reserve(entries.size() + 64 + 32 * snapshot.streams.size());
+  payload.reserve(entries.size() + 64 + 64 * snapshot.streams.size() + snapshot.owner.size());
   LittleWriter writer(payload);
   writer.put<uint64_t>(snapshot.number);
   writer.put<uint64_t>(snapshot.next_uid);
@@ -139,11 +167,8 @@ Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t cou
   writer.put<uint16_t>(static_cast<uint16_t>(snapshot.streams.size()));
   writer.put<uint32_t>(0);
   writer.put<uint64_t>(count);
-  for (const TableStream& stream : snapshot.streams) {
-    writer.put_bytes(stream.id);
-    writer.put<uint64_t>(stream.low_water_lsn);
-    writer.put<uint64_t>(stream.next_file_sequence);
-  }
+  for (const TableStream& stream : snapshot.streams) put_stream(writer, stream);
+  put_blob(writer, bytes_of(snapshot.owner));
   writer.put_bytes(entries);
   Bytes file = make_frame(kTableMagic, kTableVersion, payload);
   file.resize(align_up(file.size()));
@@ -153,7 +178,7 @@ Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t cou
 Result<TableSnapshot> decode_table(ByteView file) {
   const OpenedFrame frame = TRY(open_frame(file, kTableMagic, kTableVersion));
   LittleReader reader(frame.payload);
-  TableSnapshot snapshot;
+  TableSnapshot snapshot{.version = frame.version};
   snapshot.number = reader.take<uint64_t>();
   snapshot.next_uid = reader.take<uint64_t>();
   snapshot.cores = reader.take<uint16_t>();
@@ -161,15 +186,8 @@ Result<TableSnapshot> decode_table(ByteView file) {
   reader.take<uint32_t>();
   const auto count = reader.take<uint64_t>();
   if (reader.failed() || streams == 0 || streams > reactor::kCoresMax) return failure(Errc::kCorrupt);
-  for (uint16_t i = 0; i < streams; ++i) {
-    TableStream stream;
-    const ByteView id = reader.take_bytes(stream.id.size());
-    if (reader.failed()) return failure(Errc::kCorrupt);
-    std::copy(id.begin(), id.end(), stream.id.begin());
-    stream.low_water_lsn = reader.take<uint64_t>();
-    stream.next_file_sequence = reader.take<uint64_t>();
-    snapshot.streams.push_back(stream);
-  }
+  for (uint16_t i = 0; i < streams; ++i) snapshot.streams.push_back(TRY(take_stream(reader, frame.version)));
+  if (snapshot.version > 2) snapshot.owner = std::string(text_of(take_blob(reader)));
   if (count > reader.remaining()) return failure(Errc::kCorrupt);
   for (uint64_t i = 0; i < count; ++i) snapshot.entries.push_back(TRY(take_entry(reader)));
   if (reader.failed() || reader.remaining() != 0) return failure(Errc::kCorrupt);

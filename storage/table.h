@@ -58,18 +58,26 @@ struct TableStream {
   std::array<std::byte, 16> id{};  // new at every recovery: a commit of another life is not mistaken for ours
   uint64_t low_water_lsn = 0;      // recovery from this snapshot starts here; always the start of a journal file
   uint64_t next_file_sequence = 0;
+  // Files that the journal had when the table was made: a pair is two files, slots 2n and 2n + 1. Each of them is
+  // there, of this size and with a header, whether it was ever used or not; one that is not was lost.
+  uint64_t file_bytes = 0;
+  std::vector<uint16_t> pairs;
+  bool in_use = false;  // one of them starts at the low water
 };
 
+// 3: names the journal's files and the owner; versions before go with journals of versions before 3. 2: `flushed` and
+// `released` may lie behind `end`. What version 1 says is read as before.
+inline constexpr uint16_t kTableVersion = 3;
+
 struct TableSnapshot {
-  uint64_t number = 0;  // grows with every snapshot
+  uint16_t version = kTableVersion;  // as found
+  uint64_t number = 0;               // grows with every snapshot
   uint16_t cores = 1;
   uint64_t next_uid = 1;
   std::vector<TableStream> streams;
+  std::string owner;  // EngineOptions::owner
   std::vector<TableEntry> entries;
 };
-
-// 2: `flushed` and `released` may lie behind `end`. What version 1 says is read as before.
-inline constexpr uint16_t kTableVersion = 2;
 
 // One entry's encoding, so that each core can make those of its own partitions.
 void encode_table_entry(const TableEntry& entry, Bytes& out);

@@ -42,8 +42,8 @@ BrokerUnderCount::BrokerUnderCount(reactor::CoreId cores) : shared_(std::make_sh
   options.data_folder = folder_ + "/data";
   options.listeners.push_back({.host = kAddress});
   // All there is of the journal is there at the start: it does not grow beside what is counted.
-  options.engine.journal_files = 2;
-  options.engine.journal_file_bytes = uint64_t{32} << 20;
+  options.engine.journal_files = 4;
+  options.engine.journal_file_bytes = uint64_t{16} << 20;
   // So small that a short warm-up fills it: from then on a new chunk takes the place of an old one.
   options.engine.cache_bytes_max = uint64_t{2} << 20;
   auto broker = broker::make_broker_program(options, shared_);

@@ -151,6 +151,10 @@ void mend_commit(std::span<std::byte> commit) {
   header.sequence = storage::load_le<uint64_t>(commit.data() + 40);
   header.durable_lsn = storage::load_le<uint64_t>(commit.data() + 48);
   header.table_number = storage::load_le<uint64_t>(commit.data() + 56);
+  header.slot = storage::load_le<uint16_t>(commit.data() + 68);
+  header.file_sequence = storage::load_le<uint64_t>(commit.data() + 72);
+  header.file_start_lsn = storage::load_le<uint64_t>(commit.data() + 80);
+  header.block = storage::load_le<uint32_t>(commit.data() + 88);
   const auto count = storage::load_le<uint32_t>(commit.data() + 64);
   if (count > 64 || header.header_bytes < storage::commit_header_bytes(count)) return;
   if (header.header_bytes > storage::kBlock) return;

@@ -76,7 +76,9 @@ void run_one(Bytes input) {
                            : kind == 1 ? magic_of(SegmentIndex(0).encode())
                            : kind == 2 ? magic_of(ProducerState().encode(0))
                                        : magic_of(EpochCache().encode());
-    file = make_frame(magic, 1, payload);
+    // Of tables both versions are read.
+    const auto version = static_cast<uint16_t>(kind == 0 && (choice & 64U) != 0 ? kTableVersion : 1);
+    file = make_frame(magic, version, payload);
   }
   const ExactCopy exact(file);
   const AllocationBudget budget(256 * input.size() + 65536);

@@ -11,7 +11,8 @@
 // streams each time), and what the last one finds must be equal. The next life goes on from there. One life in four has
 // large batches and a tiny journal; whatever the sizes, every append must be answered in time. --rot instead flips
 // one bit in each 4 KiB block of every file of a store in turn, and empties, cuts and exchanges segments and what
-// stands beside them. --bug plants a bug (preset `planted`) and stops at the
+// stands beside them, then loses, wipes and exchanges whole journal files and tables of a store that was killed. --bug
+// plants a bug (preset `planted`) and stops at the
 // first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
 
@@ -19,6 +20,9 @@
 #include <vector>
 
 #include "reactor/simulated/world.h"
+#include "storage/endian.h"
+#include "storage/journal_stream.h"
+#include "tests/storage_crash/lost_files.h"
 #include "tests/storage_crash/workload.h"
 #include "tests/tools/bug_hunt.h"
 #include "tests/tools/seed_arguments.h"
@@ -57,6 +61,7 @@ struct Counts {
   uint64_t refused_on_full_disk = 0;
   uint64_t flips = 0;
   uint64_t misplaced = 0;  // files emptied, cut, exchanged
+  uint64_t losses = 0;     // of whole files
   uint64_t repaired = 0;
   uint64_t refused = 0;
   uint64_t damaged = 0;
@@ -118,10 +123,13 @@ Moment draw_moment(std::mt19937_64& random, const Deaths& deaths) {
 }
 
 // Every fourth life has a disk that it may fill. Not a draw of the life's own: seeds keep their meaning.
-uint64_t draw_capacity(const Disk& disk, uint64_t seed) {
+uint64_t draw_capacity(const Disk& disk, uint64_t seed, const storage::EngineOptions& options) {
   std::mt19937_64 random(~seed);
   if (below(random, 4) != 0) return kNeverFull;
-  return disk.bytes_used() + kJournalRoom + below(random, kRoomMost);
+  // The files that journals begin with, and the tables.
+  const uint64_t least =
+      options.streams * uint64_t{storage::JournalStream::kFilesAtStart} * options.journal_file_bytes + kRoomMost;
+  return disk.bytes_used() + std::max(kJournalRoom, least) + below(random, kRoomMost);
 }
 
 // Ends the life of a host at operation `index`. What comes later in the same batch is not submitted before a power
@@ -231,10 +239,10 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   const auto cores = static_cast<CoreId>(1 + below(random, kCoresMax));
   Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
   host.disk() = disk;
-  host.disk().options().capacity_bytes = draw_capacity(host.disk(), seed);
   work.options = tiny_options(random, cores);
   work.large = LargeBatches::draw(seed);
   if (work.large) work.large->change(work.options, cores);
+  host.disk().options().capacity_bytes = draw_capacity(host.disk(), seed, work.options);
   work.steps_left = 20 + below(random, 300);
   work.closed = false;
   const End end = below(random, 3) == 0 ? End::kSigkill : End::kPowerLoss;
@@ -385,12 +393,88 @@ std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Coun
   return std::nullopt;
 }
 
+// What a store is allowed to show when files of it were lost.
+struct KilledStore {
+  Files earlier;  // as an earlier life left it
+  Files now;
+  Model before_last_commit;  // acknowledged before the last commit was submitted
+  std::optional<std::string> failure;
+};
+
+// One life that ends by SIGKILL when nothing is under way; `store.now` is where it begins and what it leaves.
+void live_and_die(Workload& work, std::mt19937_64& random, uint64_t seed, const Settings& settings,
+                  KilledStore& store) {
+  World world(seed, WorldOptions::instant());
+  world.options().log_to_stdout = settings.verbose;
+  const auto cores = static_cast<CoreId>(1 + below(random, 3));
+  Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
+  host.disk() = disk_of(store.now);
+  work.options = tiny_options(random, cores);
+  // One stream has one last commit.
+  work.options.streams = 1;
+  work.options.journal_file_bytes = std::max(work.options.journal_file_bytes, uint64_t{4096} * (1 + 3 * cores));
+  work.steps_left = UINT64_MAX;
+  work.paused = false;
+  bool serving = false;
+  host.on_submit([&](const reactor::Op& op, uint64_t) {
+    // A commit begins with its magic; what was acknowledged when the last one began is behind two files.
+    constexpr uint32_t kCommitMagic = 0x434a4850;
+    if (op.kind != reactor::OpKind::kWrite || op.io_class != reactor::IoClass::kJournal) return;
+    serving = true;
+    if (storage::load_le<uint32_t>(op.slices[0].data) == kCommitMagic) store.before_last_commit = work.model;
+  });
+  host.set_program(work.program());
+  host.start();
+  world.run_until([&] { return serving || work.failure || !host.running(); }, kPatience);
+  const uint64_t stop_after = host.operations_submitted() + below(random, 600);
+  world.run_until([&] { return work.failure || !host.running() || host.operations_submitted() >= stop_after; },
+                  kPatience);
+  work.paused = true;
+  // In half of the lives the stream gets to vouch for its last commit.
+  if (below(random, 2) == 0) world.run_until([&] { return work.failure || !host.running(); }, kSettle);
+  world.run_until([&] { return work.failure || !host.running() || host.disk().in_flight() == 0; }, kPatience);
+  if (host.state() == reactor::simulated::HostState::kFatal) store.failure = "fatal: " + host.fatal_message();
+  if (work.failure) store.failure = work.failure;
+  if (host.running()) host.kill();
+  store.now = files_of(host.disk());
+}
+
+// Journal files and tables of a killed store are lost, one kind of loss after the other. What was acknowledged is
+// there, or its range or the whole store is refused by name; but for the last commit, of which no other file need tell.
+std::optional<std::string> run_lost(uint64_t seed, const Settings& settings, Counts& counts) {
+  std::mt19937_64 random(seed);
+  Workload work(seed);
+  KilledStore store;
+  live_and_die(work, random, seed, settings, store);
+  store.earlier = store.now;
+  // Of another seed: streams of two lives have different ids.
+  if (!store.failure) live_and_die(work, random, ~seed, settings, store);
+  if (store.failure) return store.failure;
+  for (const LostFiles& lost : lose_files(store.now, store.earlier, random)) {
+    ++counts.losses;
+    Recovery recovery = recover(disk_of(lost.files), seed, {});
+    if (recovery.failure) return fmt::format("{}: {}", lost.what, *recovery.failure);
+    if (recovery.reader.refused) {
+      ++counts.refused;
+      if (recovery.reader.refusal.empty()) return fmt::format("{}: refused, and nothing says why", lost.what);
+      continue;
+    }
+    auto wrong = compare(work.model, recovery.reader.image, true);
+    if (wrong && compare(store.before_last_commit, recovery.reader.image, true)) {
+      return fmt::format("{}: {}", lost.what, *wrong);
+    }
+    ++(recovery.reader.report.repaired > 0 ? counts.repaired : counts.unaffected);
+  }
+  return std::nullopt;
+}
+
 int run(const Settings& settings, uint64_t first, uint64_t count) {
   Counts counts;
   uint64_t failed = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     tests::BugHunt::at_seed(seed);
-    const auto wrong = settings.rot ? run_rot(seed, settings, counts) : run_seed(seed, settings, counts);
+    auto wrong = settings.rot ? run_rot(seed, settings, counts) : run_seed(seed, settings, counts);
+    if (settings.rot && !wrong) wrong = run_lost(seed, settings, counts);
     if (wrong && !settings.bug.empty()) return tests::BugHunt::found(*wrong);
     if (wrong) {
       ++failed;
@@ -405,10 +489,9 @@ int run(const Settings& settings, uint64_t first, uint64_t count) {
   if (!settings.bug.empty()) return tests::BugHunt::missed(count);
   if (settings.rot) {
     fmt::print(
-        "{} seeds: {} bits flipped, {} files emptied, cut or exchanged: {} unaffected, {} repaired, {} partitions "
-        "damaged "
-        "and said so, {} stores refused\n",
-        counts.seeds, counts.flips, counts.misplaced, counts.unaffected, counts.repaired, counts.damaged,
+        "{} seeds: {} bits flipped, {} files emptied, cut or exchanged, {} files lost: {} unaffected, {} repaired, {} "
+        "partitions damaged and said so, {} stores refused\n",
+        counts.seeds, counts.flips, counts.misplaced, counts.losses, counts.unaffected, counts.repaired, counts.damaged,
         counts.refused);
   } else {
     fmt::print(

@@ -402,14 +402,15 @@ Task<Recovered> read_partition(Partition& partition) {
   int64_t offset = found.log_start;
   while (offset < found.end && !(found.damaged && offset >= found.damaged_from)) {
     auto read = co_await partition.read({.offset = offset, .max_bytes = 5000, .limit_offset = found.end});
-    if (!read && read.error() == Errc::kDamaged) {
+    // A segment that is not there is said to be so.
+    if (!read && (read.error() == Errc::kDamaged || read.error() == Errc::kNotFound)) {
       found.damaged = true;
       found.damaged_from = offset;
       break;
     }
     if (!read || read->pieces.empty()) {
-      found.complaints.push_back(
-          fmt::format("cannot be read at {}: {}", offset, read ? "nothing there" : to_string(read.error())));
+      found.complaints.push_back(fmt::format("cannot be read at {} of {} to {}: {}", offset, found.log_start, found.end,
+                                             read ? "nothing there" : to_string(read.error())));
       break;
     }
     if (offset == found.log_start) found.first_offset = read->base_offset;
@@ -523,7 +524,7 @@ std::optional<LargeBatches> LargeBatches::draw(uint64_t life_seed) {
 
 void LargeBatches::change(storage::EngineOptions& options, CoreId cores) {
   const uint64_t cores_of_stream = (cores + options.streams - uint64_t{1}) / options.streams;
-  options.journal_files = static_cast<uint16_t>(2 + below(random, 2));
+  options.journal_files = static_cast<uint16_t>(2 * (2 + below(random, 2)));
   const bool large_commits = below(random, 3) == 0;
   const uint64_t blocks = large_commits ? 32 + below(random, 16) : 1 + 3 * cores_of_stream + below(random, 4);
   const uint64_t commit = large_commits ? 10 + below(random, 20) : 2 + below(random, blocks - 3);

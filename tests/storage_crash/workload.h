@@ -20,7 +20,7 @@ storage::EngineOptions tiny_options(std::mt19937_64& random, reactor::CoreId cor
 struct LargeBatches {
   // One life in four.
   static std::optional<LargeBatches> draw(uint64_t life_seed);
-  // Two or three files of nearly the least size, or commits of more than all batches of other lives.
+  // Two or three pairs of files of nearly the least size, or commits of more than all batches of other lives.
   void change(storage::EngineOptions& options, reactor::CoreId cores);
   std::mt19937_64 random;
 };
