@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "broker/metadata/topic_name.h"
+#include "storage/engine.h"
 #include "storage/folder_names.h"
 #include "storage/xxh3.h"
 
@@ -151,6 +152,26 @@ std::optional<FolderError> not_empty(const std::string& folder, const std::vecto
                                           storage::some_of(found)));
 }
 
+// A command that writes the identity again that a store's tables name, for an operator who has lost it.
+std::string how_to_restore(const std::string& folder, std::string owner) {
+  std::ranges::replace(owner, ' ', '\n');
+  std::string lines = fmt::format("{}={}\n{}\ntables=1\n", kMagic, kIdentityFormatVersion, owner);
+  lines += checksum_line(lines);
+  std::string escaped;
+  for (const char c : lines) c == '\n' ? escaped.append("\\n") : escaped.append(1, c);
+  return fmt::format("printf '{}' > {}/{}", escaped, folder, kFileName);
+}
+
+// The refusal of a folder that has everything but its identity.
+Task<FolderError> with_remedy(Core& core, std::string folder, FolderError refused) {
+  auto owner = co_await storage::EngineHost::owner_in_tables(core, folder);
+  if (owner) {
+    refused.message += fmt::format(" Its tables say that it belongs to {}. This writes {} again: {}", *owner, kFileName,
+                                   how_to_restore(folder, *owner));
+  }
+  co_return refused;
+}
+
 FolderError unreadable(const std::string& folder, Errc code) {
   if (code == Errc::kUnsupported) {
     return error(code, fmt::format("{}/{} is of a newer format than this program knows: start it with the newer "
@@ -176,8 +197,9 @@ std::array<uint8_t, 16> random_bytes(Core& core) {
 }
 
 std::string encode_identity(const NodeIdentity& identity) {
-  std::string text = fmt::format("{}={}\ncluster.id={}\nnode.id={}\ndirectory.id={}\n", kMagic, kIdentityFormatVersion,
-                                 identity.cluster_id, identity.node_id, net::kafka::to_string(identity.directory_id));
+  std::string text = fmt::format("{}={}\ncluster.id={}\nnode.id={}\ndirectory.id={}\ntables={}\n", kMagic,
+                                 kIdentityFormatVersion, identity.cluster_id, identity.node_id,
+                                 net::kafka::to_string(identity.directory_id), identity.has_tables ? 1 : 0);
   return text + checksum_line(text);
 }
 
@@ -186,15 +208,38 @@ Result<NodeIdentity> decode_identity(std::string_view text) {
   const std::string_view version_text = TRY(take_line(text, kMagic));
   const int32_t version = TRY(number(version_text));
   if (version > kIdentityFormatVersion) return failure(Errc::kUnsupported);
-  if (version != kIdentityFormatVersion) return failure(Errc::kCorrupt);
+  if (version < 1) return failure(Errc::kCorrupt);
   NodeIdentity identity;
   identity.cluster_id = TRY(take_line(text, "cluster.id"));
   const std::string_view node = TRY(take_line(text, "node.id"));
   identity.node_id = TRY(number(node));
   const std::string_view directory = TRY(take_line(text, "directory.id"));
   identity.directory_id = TRY(from_base64(directory));
+  if (version > 1) {
+    const std::string_view tables = TRY(take_line(text, "tables"));
+    identity.has_tables = TRY(number(tables)) != 0;
+  }
   if (text != checksum_line(whole.substr(0, whole.size() - text.size()))) return failure(Errc::kCorrupt);
   return identity;
+}
+
+std::string store_owner(const NodeIdentity& identity) {
+  return fmt::format("cluster.id={} node.id={} directory.id={}", identity.cluster_id, identity.node_id,
+                     net::kafka::to_string(identity.directory_id));
+}
+
+namespace {
+Task<Result<bool>> holds_store(Core& core, std::string folder, const NodeIdentity& identity) {
+  if (identity.has_tables) co_return true;
+  auto entries = co_await reactor::file_system::list_directory(core, folder);
+  if (!entries) co_return failure(entries.error());
+  co_return std::ranges::any_of(*entries, [](const auto& entry) { return storage::is_partition_folder(entry.name); });
+}
+}  // namespace
+
+Task<Result<void>> note_tables(Core& core, std::string folder, NodeIdentity identity) {
+  identity.has_tables = true;
+  co_return co_await write_identity(core, std::move(folder), encode_identity(identity));
 }
 
 Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::string folder,
@@ -205,7 +250,9 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
   if (!known && known.error() == Errc::kNotFound) {
     const auto entries = co_await reactor::file_system::list_directory(core, folder);
     if (entries) {
-      if (auto refused = not_empty(folder, *entries)) co_return std::unexpected(std::move(*refused));
+      if (auto refused = not_empty(folder, *entries)) {
+        co_return std::unexpected(co_await with_remedy(core, folder, std::move(*refused)));
+      }
     } else if (entries.error() != Errc::kNotFound) {
       co_return std::unexpected(error(
           entries.error(), fmt::format("the data folder {} cannot be read ({}): make it a folder that this user may "
@@ -254,8 +301,14 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
     co_return opened;
   }
   Result<NodeIdentity> identity = decode_identity(*text);
+  if (!identity && identity.error() == Errc::kCorrupt) {
+    co_return co_await refuse(co_await with_remedy(core, folder, unreadable(folder, identity.error())));
+  }
   if (!identity) co_return co_await refuse(unreadable(folder, identity.error()));
   opened.identity = *identity;
+  auto has_store = co_await holds_store(core, folder, *identity);
+  if (!has_store) co_return co_await refuse(unreadable(folder, has_store.error()));
+  opened.has_store = *has_store;
   // Its name may be as new as a start that was killed. What follows relies on it.
   if (Result<void> synced = co_await reactor::file_system::sync_directory(core, folder); !synced) {
     co_return co_await refuse(unreadable(folder, synced.error()));

@@ -1,6 +1,6 @@
 // Who this broker is, as its data folder says: broker.meta (cluster id, node id, directory id), made on the first start
-// and never changed afterwards, and the lock that keeps a second process out of the folder. It knows nothing of what
-// else lies there.
+// and written once more when the store is there, and the lock that keeps a second process out of the folder. Of what
+// else lies there it knows names, and what the store's tables say of their owner.
 #pragma once
 #include <optional>
 #include <string>
@@ -11,19 +11,24 @@
 
 namespace posthaste::broker {
 
-// broker.meta, format 1 (docs/storage-format.md): lines of text "key=value", the last one the XXH3 of all before it.
+// broker.meta, format 2 (docs/storage-format.md): lines of text "key=value", the last one the XXH3 of all before it.
+// Format 1, which did not say whether there are tables, is read too.
 struct NodeIdentity {
   std::string cluster_id;  // 22 characters of URL-safe base64, as Kafka's
   int32_t node_id = 0;
   net::kafka::Uuid directory_id;
+  bool has_tables = false;  // the store has been made: its tables are durable
   friend bool operator==(const NodeIdentity&, const NodeIdentity&) = default;
 };
 
-inline constexpr int32_t kIdentityFormatVersion = 1;
+inline constexpr int32_t kIdentityFormatVersion = 2;
 
 std::string encode_identity(const NodeIdentity& identity);
 // kCorrupt: not such a file, or its checksum is wrong. kUnsupported: a newer format; nothing else of it is read.
 reactor::Result<NodeIdentity> decode_identity(std::string_view text);
+
+// What the store's tables keep of it, so that either can speak for the other: everything but has_tables, on one line.
+std::string store_owner(const NodeIdentity& identity);
 
 // Fresh random bytes, for ids.
 std::array<uint8_t, 16> random_bytes(reactor::Core& core);
@@ -33,6 +38,8 @@ struct OpenedFolder {
   reactor::File lock;
   NodeIdentity identity;
   bool created = false;
+  // There was a store: by identity.has_tables, or, where the identity is too old to say, by folders of partitions.
+  bool has_store = false;
 };
 
 // Why a folder cannot be used, with one readable line that says what to do.
@@ -50,5 +57,8 @@ std::vector<std::string> identity_files();
 reactor::Task<std::expected<OpenedFolder, FolderError>> open_folder(reactor::Core& core, std::string folder,
                                                                     std::optional<int32_t> node_id,
                                                                     std::optional<std::string> cluster_id);
+
+// The store's tables are durable: a start that does not find them is refused from now on. Core 0.
+reactor::Task<reactor::Result<void>> note_tables(reactor::Core& core, std::string folder, NodeIdentity identity);
 
 }  // namespace posthaste::broker

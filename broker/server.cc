@@ -182,6 +182,8 @@ class BrokerProgram {
     folder = std::move(*opened);
     storage::EngineOptions engine_options = options.engine;
     engine_options.data_directory = options.data_folder;
+    engine_options.owner = store_owner(folder.identity);
+    engine_options.must_exist = folder.has_store;
     engine_options.owners_entries = identity_files();
     auto engine_host =
         std::make_shared<storage::EngineHost>(std::move(engine_options), static_cast<CoreId>(core.core_count()));
@@ -189,6 +191,15 @@ class BrokerProgram {
     if (!report) {
       fail(host, core, storage_failure(options.data_folder, "the data folder", *engine_host, report.error()));
       co_return nullptr;
+    }
+    if (!folder.identity.has_tables) {
+      Result<void> noted = co_await note_tables(core, options.data_folder, folder.identity);
+      // A full disk is no reason not to serve what is there: the next start tries again.
+      if (!noted && noted.error() != Errc::kNoSpace) {
+        fail(host, core,
+             fmt::format("cannot write to the data folder {} ({})", options.data_folder, to_string(noted.error())));
+        co_return nullptr;
+      }
     }
     BrokerHost::Progress& state = progress(host, core);
     state.recovery = std::move(*report);

@@ -44,7 +44,7 @@ TEST_F(ServerTest, ANewerFormatIsRefusedAndUntouched) {
   const auto before = broker_->disk().read_file("/data/broker.meta");
   ASSERT_TRUE(before);
   std::string text(reinterpret_cast<const char*>(before->data()), before->size());
-  text.replace(text.find("=1"), 2, "=9");
+  text.replace(text.find("=2"), 2, "=9");
   auto write = [&](Core& core) -> Task<void> {
     auto file = co_await reactor::File::open(core, "/data/broker.meta", reactor::kOpenWrite);
     EXPECT_TRUE((co_await file->write(0, storage::bytes_of(text), 0, reactor::IoClass::kFileSystem)).has_value());
@@ -58,6 +58,58 @@ TEST_F(ServerTest, ANewerFormatIsRefusedAndUntouched) {
   EXPECT_NE(shared_->failure().find("newer format"), std::string::npos) << shared_->failure();
   const auto after = broker_->disk().read_file("/data/broker.meta");
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(after->data()), after->size()), text);
+}
+
+// Without it the broker would take a new cluster id, and answer for a node that its clients do not know.
+TEST_F(ServerTest, AMissingIdentityIsRefusedWithTheCommandThatWritesItAgain) {
+  options_.node_id = 5;
+  start();
+  stop();
+  const std::string cluster = report_.cluster_id;
+  const auto before = broker_->disk().read_file("/data/broker.meta");
+  ASSERT_TRUE(before);
+  lose_files([](const std::string& path) { return path == "/data/broker.meta"; });
+  options_.node_id.reset();
+  start();
+  EXPECT_FALSE(ready_);
+  const std::string& why = shared_->failure();
+  EXPECT_NE(why.find("broker.meta is missing"), std::string::npos) << why;
+  EXPECT_NE(why.find(fmt::format("cluster.id={} node.id=5 ", cluster)), std::string::npos) << why;
+  const size_t begin = why.find("printf '") + 8;
+  ASSERT_NE(begin, std::string::npos + 8) << why;
+  std::string text = why.substr(begin, why.find('\'', begin) - begin);
+  for (size_t at = 0; (at = text.find("\\n", at)) != std::string::npos;) text.replace(at, 2, "\n");
+  EXPECT_EQ(text, storage::text_of(*before));
+  broker_->disk().write_file("/data/broker.meta", storage::bytes_of(text));
+  start();
+  EXPECT_TRUE(ready_) << shared_->failure();
+  EXPECT_EQ(report_.cluster_id, cluster);
+}
+
+TEST_F(ServerTest, AFolderThatHasLostItsStoreIsNotANewOne) {
+  start();
+  run([&](Client& client) -> Task<void> { EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone); });
+  broker_->kill();
+  lose_files([](const std::string& path) {
+    return path.starts_with("/data/journal") || path.starts_with("/data/table") || path.contains("-0/");
+  });
+  start();
+  EXPECT_FALSE(ready_);
+  EXPECT_NE(shared_->failure().find("table-0.snap and /data/table-1.snap are missing"), std::string::npos)
+      << shared_->failure();
+}
+
+TEST_F(ServerTest, TablesOfAnotherBrokerAreRefused) {
+  start();
+  stop();
+  const auto theirs = broker_->disk().read_file("/data/broker.meta");
+  auto identity = decode_identity(storage::text_of(*theirs));
+  ASSERT_TRUE(identity.has_value());
+  identity->cluster_id = "IQYwWZj_T1yggjYdmfypkA";
+  broker_->disk().write_file("/data/broker.meta", storage::bytes_of(encode_identity(*identity)));
+  start();
+  EXPECT_FALSE(ready_);
+  EXPECT_NE(shared_->failure().find("from another folder"), std::string::npos) << shared_->failure();
 }
 
 TEST_F(ServerTest, AnAddressInUseIsNamed) {
@@ -243,6 +295,17 @@ TEST(NodeIdentityTest, RoundTripAndEveryDamageIsFound) {
     EXPECT_NE(decode_identity(damaged), identity) << i;
     EXPECT_FALSE(decode_identity(text.substr(0, i)).has_value()) << i;
   }
+}
+
+TEST(NodeIdentityTest, Format1IsRead) {
+  std::string text =
+      "posthaste-broker-meta=1\ncluster.id=IQYwWZj_T1yggjYdmfypkA\nnode.id=3\n"
+      "directory.id=AQAAAAAAAAAAAAAAAAAAAA\n";
+  text += fmt::format("checksum={:016x}\n", storage::xxh3_64(storage::bytes_of(text)));
+  const auto identity = decode_identity(text);
+  ASSERT_TRUE(identity.has_value());
+  EXPECT_EQ(identity->node_id, 3);
+  EXPECT_FALSE(identity->has_tables);
 }
 
 // Legal in Kafka, and once taken into the metadata log without ever getting partitions.

@@ -180,6 +180,14 @@ class BrokerTest : public ::testing::Test {
         << world_.log_tail();
     EXPECT_EQ(broker_->state(), reactor::simulated::HostState::kStopped);
   }
+  // While the broker is down: these files are gone, and folders that held nothing else.
+  void lose_files(const std::function<bool(const std::string&)>& which) {
+    reactor::simulated::Disk left;
+    for (const std::string& path : broker_->disk().all_files()) {
+      if (!which(path)) left.write_file(path, *broker_->disk().read_file(path));
+    }
+    broker_->disk() = std::move(left);
+  }
   // Runs a client on a host of its own until it returns.
   void run(std::function<Task<void>(Client&)> client) {
     auto program = [client = std::move(client)](Core& core) -> Task<void> { return run_one(core, client); };
