@@ -32,6 +32,11 @@ enum class Bug : uint8_t {
   kReplySlotReused,
   kLeaseFreedEarly,
   kMemoryNotReturned,
+  kTombstoneLost,
+  kJournalFreedByNewestTable,
+  kFolderNameNotWaitedFor,
+  kOtherCoresNameNotWaitedFor,
+  kWriteBackLosesAByte,
 };
 
 // `program` finds it: posthaste-sim or posthaste-storage-crash.
@@ -65,6 +70,14 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
     {Bug::kOffsetReused, "offset-reused", kStorageCrash, "after a restart the last offset is given out again"},
     {Bug::kReadNotMadeDurable, "read-not-made-durable", kStorageCrash,
      "recovery acts on what a killed process left in the page cache without making it durable"},
+    {Bug::kJournalFreedByNewestTable, "journal-freed-by-newest-table", kStorageCrash,
+     "journal files go by the newest table, though the older one still needs them"},
+    {Bug::kFolderNameNotWaitedFor, "folder-name-not-waited-for", kStorageCrash,
+     "a new partition takes its folder before the earlier one of that name has left it"},
+    {Bug::kOtherCoresNameNotWaitedFor, "other-cores-name-not-waited-for", kStorageCrash,
+     "the same where the earlier one belonged to another core"},
+    {Bug::kWriteBackLosesAByte, "write-back-loses-a-byte", kStorageCrash,
+     "write-back loses the last byte of a block that lacks only one to be full"},
     {Bug::kCrcSkipped, "crc-skipped", kSimulation, "a batch whose checksum is wrong is stored"},
     {Bug::kPartitionHandedTwice, "partition-handed-twice", kSimulation,
      "two members of a group get the same partitions"},
@@ -84,6 +97,8 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
     {Bug::kLeaseFreedEarly, "lease-freed-early", kSimulation,
      "memory that an answer is sent from is given back before it is sent"},
     {Bug::kMemoryNotReturned, "memory-not-returned", kSimulation, "the buffer of a request is never given back"},
+    {Bug::kTombstoneLost, "tombstone-lost", kSimulation,
+     "of the offsets that a request deletes the last one's tombstone is not written"},
 });
 
 #ifdef POSTHASTE_PLANTED_BUGS

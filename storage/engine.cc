@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reactor/mail.h"
+#include "reactor/planted_bugs.h"
 #include "storage/checkpoint.h"
 #include "storage/contributor.h"
 #include "storage/folder_names.h"
@@ -11,10 +12,12 @@
 
 namespace posthaste::storage {
 
+using reactor::Bug;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::failure;
+using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -210,10 +213,23 @@ Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> parti
 }
 
 Task<void> Engine::wait_for_name(Partition& partition) {
+  if (planted(Bug::kFolderNameNotWaitedFor)) co_return;
+  const std::string folder = partition.directory();
   // Its own removal waits for those who work with it, such as the caller.
-  while (leaving_.contains(partition.directory()) && partition.mode_ != Partition::Mode::kDeleting) {
-    co_await changed_.wait();
+  while (leaving_.contains(folder) && partition.mode_ != Partition::Mode::kDeleting) co_await changed_.wait();
+  if (planted(Bug::kOtherCoresNameNotWaitedFor)) co_return;
+  // The one that had the name before may belong to another core.
+  for (CoreId other = 0; other < host_.cores(); ++other) {
+    if (other == core_.id() || partition.mode_ == Partition::Mode::kDeleting) continue;
+    auto work = [host = &host_, &folder](Core& there) { return wait_until_left(*host, there, folder); };
+    co_await reactor::on_core(core_, other, std::move(work), reactor::MessageClass::kPush);
   }
+}
+
+Task<void> Engine::wait_until_left(EngineHost& host, Core& there, const std::string& folder) {
+  // One that is not open yet removes nothing.
+  Engine* const engine = host.engines_[there.id()].get();
+  while (engine != nullptr && engine->leaving_.contains(folder)) co_await engine->changed_.wait();
 }
 
 Task<reactor::Buffer> Engine::take_prefix_block() {

@@ -256,13 +256,15 @@ class Engine {
   // In the background: a place for the first `bytes` of the segment, more than the credit is good for.
   void grow_ahead(Partition& partition, std::shared_ptr<Segment> segment, uint64_t bytes);
   void tidy(Partition& partition, std::shared_ptr<Segment> segment);
-  // Until no earlier incarnation's directory stands under the partition's name.
+  // Until no earlier incarnation's directory stands under the partition's name, whichever core it belonged to.
   reactor::Task<void> wait_for_name(Partition& partition);
 
  private:
   friend class Checkpoint;
   friend class EngineHost;
   friend class Partition;
+
+  static reactor::Task<void> wait_until_left(EngineHost& host, reactor::Core& there, const std::string& folder);
 
   // What one core adds to a table.
   struct TablePart {

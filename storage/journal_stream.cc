@@ -425,7 +425,8 @@ void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
   CHECK(low_water_lsn >= low_water_[older], "low water went back");
   low_water_[older] = low_water_lsn;
   // The older of the two tables on disk decides: either of them may turn out rotten.
-  const uint64_t low_water = std::min(low_water_[0], low_water_[1]);
+  const uint64_t low_water =
+      planted(Bug::kJournalFreedByNewestTable) ? low_water_lsn : std::min(low_water_[0], low_water_[1]);
   // A pair ends where the next one starts.
   const size_t decides = planted(Bug::kJournalRecycledEarly) ? 0 : 1;
   while (live_.size() > 1 && live_[decides]->start_lsn <= low_water) {

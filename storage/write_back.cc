@@ -2,13 +2,16 @@
 
 #include <algorithm>
 
+#include "reactor/planted_bugs.h"
 #include "storage/engine.h"
 #include "storage/segment_files.h"
 
 namespace posthaste::storage {
 
+using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
+using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -122,6 +125,7 @@ Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes b
       const auto tail = static_cast<size_t>(limit - at);
       std::copy_n(chunk->buffer.data() + (at - chunk->position), tail, bounce.data());
       std::fill(bounce.begin() + static_cast<ptrdiff_t>(tail), bounce.end(), std::byte{0});
+      if (planted(Bug::kWriteBackLosesAByte) && tail == kBlock - 1) bounce[tail - 1] = std::byte{0};
       op.pieces[slot] = {bounce.data(), kBlock};
       at = limit;
     }

@@ -278,6 +278,7 @@ void GroupCoordinator::delete_offsets(RequestToken token, const OffsetDeleteRequ
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
   }
+  if (reactor::planted(reactor::Bug::kTombstoneLost) && tombstones.size() > 1) tombstones.pop_back();
   persist(std::move(tombstones), OffsetsDeleted{token, std::move(response)}, out);
 }
 

@@ -46,6 +46,9 @@ reactor::Task<void> consumer(reactor::Core& core, Models& models, PartitionName 
 // Joins the group, owns what it is assigned, commits growing offsets, leaves or falls silent now and then.
 reactor::Task<void> group_member(reactor::Core& core, Models& models, uint32_t id);
 
+// Commits and deletes offsets of a group without members, and looks whether what is there is what was acknowledged.
+reactor::Task<void> offset_keeper(reactor::Core& core, Models& models);
+
 // In a world without faults: a fetch that waits for any partition must be answered soon after a record was
 // acknowledged.
 reactor::Task<void> long_poller(reactor::Core& core, Models& models);

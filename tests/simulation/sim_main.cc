@@ -186,6 +186,7 @@ class Run {
           {topic.name, static_cast<int32_t>(detail::below(random, static_cast<uint64_t>(topic.partitions)))}, i));
     }
     for (uint32_t i = 0; i < member_count_; ++i) scope.spawn(group_member(core, models_, i));
+    scope.spawn(offset_keeper(core, models_));
     co_await scope.join();
     while (!producers_over_) co_await core.sleep(50ms);
     co_await long_poller(core, models_);
@@ -324,6 +325,10 @@ int main(int argc, char** argv) {
     posthaste::tests::BugHunt::list(posthaste::reactor::kSimulation);
     return 0;
   }
-  if (!settings.bug.empty() && !posthaste::tests::BugHunt::begin(settings.bug)) return 2;
+  if (settings.bug.empty()) {
+    posthaste::tests::BugHunt::watch();
+  } else if (!posthaste::tests::BugHunt::begin(settings.bug)) {
+    return 2;
+  }
   return run_seeds(settings, seeds->first, seeds->count);
 }

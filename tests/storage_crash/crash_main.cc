@@ -16,12 +16,14 @@
 // first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <vector>
 
 #include "reactor/simulated/world.h"
 #include "storage/endian.h"
 #include "storage/journal_stream.h"
+#include "storage/table.h"
 #include "tests/storage_crash/lost_files.h"
 #include "tests/storage_crash/workload.h"
 #include "tests/tools/bug_hunt.h"
@@ -42,6 +44,7 @@ constexpr uint32_t kLives = 2;
 constexpr uint64_t kImagesPerLife = 2;  // without --every-operation
 constexpr uint64_t kOperationsPerLifeMax = 500;
 constexpr uint32_t kDeathsMax = 3;               // of one recovery after another
+constexpr uint64_t kRottenTableEvery = 4;        // image
 constexpr uint64_t kRecoveriesAfterSigkill = 2;  // what is not durable then can be lost in more ways
 constexpr size_t kPoolBytes = size_t{1} << 20;
 // A disk that may be filled has room for the journals of a start, and up to so much more.
@@ -179,10 +182,43 @@ Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   return recovery;
 }
 
+// The tables that a start would take: the numbers of those that are whole.
+std::vector<std::pair<uint64_t, std::string>> whole_tables(const Disk& disk) {
+  std::vector<std::pair<uint64_t, std::string>> tables;
+  for (const char* path : {"/data/table-0.snap", "/data/table-1.snap"}) {
+    const auto bytes = disk.read_file(path);
+    if (!bytes) continue;
+    const auto table = storage::decode_table(*bytes);
+    if (table) tables.emplace_back(table->number, path);
+  }
+  return tables;
+}
+
+// Either of two whole tables may turn out rotten, also together with a crash: the other one and the journal hold all.
+std::optional<std::string> check_rotten_table(const Disk& disk, const Model& model, uint64_t seed, Counts& counts) {
+  std::mt19937_64 random(seed);
+  auto tables = whole_tables(disk);
+  if (tables.size() < 2) return std::nullopt;
+  std::ranges::sort(tables);
+  const std::string& path = tables[below(random, 4) == 0 ? 0 : 1].second;  // mostly the newest
+  Disk rotten(disk);
+  const uint64_t bytes = rotten.stat(path)->size_bytes;
+  if (!rotten.flip_bit(path, below(random, std::min<uint64_t>(bytes, 64)), static_cast<uint32_t>(below(random, 8)))) {
+    return std::nullopt;
+  }
+  ++counts.crashes;
+  const Recovery recovery = recover(rotten, seed, {});
+  std::optional<std::string> wrong = recovery.failure;
+  if (!wrong && recovery.reader.refused) wrong = "recovery refused: " + recovery.reader.refusal;
+  if (!wrong) wrong = compare(model, recovery.reader.image, false);
+  if (wrong) return fmt::format("{} was rotten too: {}", path, *wrong);
+  return std::nullopt;
+}
+
 // Recovers and compares, then the same with deaths inside the recovery. `disk` becomes what those left behind and
-// `image`, if there is one, what is in it.
-std::optional<std::string> check_image(Disk& disk, const Model& model, uint64_t seed, End end, Image* image,
-                                       Counts& counts) {
+// `image`, if there is one, what is in it. `decided`: the life had recovered, so that a table of before tells the same.
+std::optional<std::string> check_image(Disk& disk, const Model& model, uint64_t seed, End end, bool decided,
+                                       Image* image, Counts& counts) {
   ++counts.crashes;
   Recovery once = recover(disk, seed, {});
   if (once.failure) return once.failure;
@@ -190,6 +226,9 @@ std::optional<std::string> check_image(Disk& disk, const Model& model, uint64_t 
     return fmt::format("recovery refused: {} {}", to_string(*once.reader.refused), once.reader.refusal);
   }
   if (auto wrong = compare(model, once.reader.image, false)) return wrong;
+  if (decided && seed % kRottenTableEvery == 0) {
+    if (auto wrong = check_rotten_table(disk, model, seed, counts)) return wrong;
+  }
   std::mt19937_64 random(seed);
   Recovery again;
   for (uint64_t i = 0; i < (end == End::kSigkill ? kRecoveriesAfterSigkill : 1); ++i) {
@@ -219,6 +258,7 @@ struct Pending {
   Model model;
   uint64_t index;
   End end;
+  bool decided;
 };
 
 struct Settings {
@@ -244,7 +284,7 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   if (work.large) work.large->change(work.options, cores);
   host.disk().options().capacity_bytes = draw_capacity(host.disk(), seed, work.options);
   work.steps_left = 20 + below(random, 300);
-  work.closed = false;
+  work.closed = work.recovered = false;
   const End end = below(random, 3) == 0 ? End::kSigkill : End::kPowerLoss;
   Moment death = draw_moment(random, kOperationsPerLifeMax);
   std::vector<Moment> wanted;
@@ -259,7 +299,7 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
     if (!is_wanted) return;
     const End as = fates.below(2) == 0 ? End::kSigkill : End::kPowerLoss;
     Disk image = as == End::kSigkill ? host.disk().killed_image(fates) : host.disk().crash_image(fates, {});
-    pending.push_back({std::move(image), work.model, index, as});
+    pending.push_back({std::move(image), work.model, index, as, work.recovered});
   });
   host.set_program(work.program());
   host.start();
@@ -274,12 +314,13 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   if (host.disk().stats().overlapping_writes > 0) return explain("two writes in flight over one block (S5)");
   if (host.running()) end == End::kPowerLoss ? host.power_off() : host.kill();
   for (Pending& image : pending) {
-    if (auto wrong = check_image(image.disk, image.model, seed ^ image.index, image.end, nullptr, counts)) {
+    if (auto wrong =
+            check_image(image.disk, image.model, seed ^ image.index, image.end, image.decided, nullptr, counts)) {
       return explain(fmt::format("{} after operation {}: {}", name_of(image.end), image.index, *wrong));
     }
   }
   Image last;
-  if (auto wrong = check_image(host.disk(), work.model, seed + 3, end, &last, counts)) {
+  if (auto wrong = check_image(host.disk(), work.model, seed + 3, end, work.recovered, &last, counts)) {
     return explain(fmt::format("{} after operation {}: {}", name_of(end), host.operations_submitted(), *wrong));
   }
   // What the next life finds after a SIGKILL it decides by itself (Driver::run).
@@ -522,6 +563,10 @@ int main(int argc, char** argv) {
     posthaste::tests::BugHunt::list(posthaste::reactor::kStorageCrash);
     return 0;
   }
-  if (!settings.bug.empty() && !posthaste::tests::BugHunt::begin(settings.bug)) return 2;
+  if (settings.bug.empty()) {
+    posthaste::tests::BugHunt::watch();
+  } else if (!posthaste::tests::BugHunt::begin(settings.bug)) {
+    return 2;
+  }
   return run(settings, seeds->first, seeds->count);
 }

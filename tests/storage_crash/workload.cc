@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <list>
 #include <map>
 #include <set>
@@ -32,6 +33,9 @@ constexpr int64_t kWallClockMs = 1'700'000'000'000;
 // Until when an append must be answered, whatever the journal's size: all that a store this small can hold takes a slow
 // disk of the simulator less.
 constexpr reactor::Duration kAnswerWithin = std::chrono::seconds(20);
+
+// A record without headers ends in a zero, like what is lost: these end in something else.
+const std::array kLastByte{storage::HeaderToWrite{.key = "last", .value = storage::bytes_of("byte")}};
 
 uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
 
@@ -144,6 +148,11 @@ class Driver {
     const TopicId id = topic_id(work_.next_id++);
     ModelPartition& expected = work_.model[id];
     expected.topic_name = fmt::format("t{}", work_.next_id);
+    // Half of the new ones take the name, and so the folder, of one that was deleted, on whichever core that was.
+    if (!work_.free_names.empty() && below(work_.random, 2) == 0) {
+      expected.topic_name = std::move(work_.free_names.back());
+      work_.free_names.pop_back();
+    }
     storage::PartitionSpec spec{.topic_id = id, .topic_name = expected.topic_name, .config = tiny_log(work_.random)};
     auto created = co_await engine_.create_partition(std::move(spec));
     if (!created && created.error() == Errc::kNoSpace) {
@@ -156,12 +165,16 @@ class Driver {
     }
   }
 
-  storage::Bytes make_batch(ModelPartition& expected, int64_t producer) {
+  storage::Bytes make_batch(ModelPartition& expected, int64_t producer, const Partition& partition) {
     storage::BatchToWrite header;
     if (producer > 0) {
       header.producer_id = producer;
       header.producer_epoch = 0;
       header.base_sequence = next_sequence(expected, producer);
+    }
+    // Where the first segment is the only one it is known where the log ends in its file.
+    if (partition.segment_count() == 1 && below(work_.random, 6) == 0) {
+      return make_batch_to_boundary(header, partition.size_bytes());
     }
     storage::RecordBatchBuilder builder(header);
     const uint64_t kind = below(work_.random, 10);
@@ -173,9 +186,27 @@ class Driver {
     for (uint64_t i = 0; i < records; ++i) {
       const std::string value = fmt::format("{}:", work_.next_id++) +
                                 std::string(size / records, static_cast<char>('a' + work_.next_id % 26));
-      builder.add({.timestamp = kWallClockMs, .key = {}, .value = storage::bytes_of(value)});
+      builder.add({.timestamp = kWallClockMs, .key = {}, .value = storage::bytes_of(value), .headers = kLastByte});
     }
     return builder.finish();
+  }
+
+  // One record, as long as it takes for the log to end at a block's boundary, or a byte before or behind it.
+  storage::Bytes make_batch_to_boundary(const storage::BatchToWrite& header, uint64_t position) {
+    constexpr uint64_t kLeast = 128;  // more than a batch needs besides the value
+    uint64_t wanted = 2 * storage::kBlock - 1 + below(work_.random, 3) - position % storage::kBlock;
+    if (wanted >= storage::kBlock + kLeast) wanted -= storage::kBlock;
+    const std::string value = fmt::format("{}:", work_.next_id++);
+    uint64_t filler = 0;
+    for (int tries = 0;; ++tries) {
+      storage::RecordBatchBuilder builder(header);
+      const std::string padded = value + std::string(filler, 'z');
+      builder.add({.timestamp = kWallClockMs, .key = {}, .value = storage::bytes_of(padded), .headers = kLastByte});
+      storage::Bytes batch = builder.finish();
+      // Lengths are varints: a try may miss by a byte or two.
+      if (batch.size() == wanted || tries == 3 || filler + wanted < batch.size()) return batch;
+      filler += wanted - batch.size();
+    }
   }
 
   static int32_t next_sequence(const ModelPartition& expected, int64_t producer) {
@@ -198,7 +229,7 @@ class Driver {
     ModelPartition& expected = model_of(partition);
     const TopicId id = partition.topic_id();
     const int64_t producer = choose_producer(expected);
-    storage::Bytes bytes = make_batch(expected, producer);
+    storage::Bytes bytes = make_batch(expected, producer, partition);
     if (below(work_.random, 40) == 0) ++epoch_;
     const int32_t last_epoch = partition.epochs().latest() ? partition.epochs().latest()->epoch : 0;
     const storage::AppendOptions options{.leader_epoch = std::max(epoch_, last_epoch), .from_client = true};
@@ -311,6 +342,7 @@ class Driver {
     busy_.erase(id);
     if (!done) work_.fail(fmt::format("delete: {}", to_string(done.error())));
     expected.life = Life::kDeleted;
+    work_.free_names.push_back(expected.topic_name);
   }
 
   // Any batch of the log, read while the store lives, is the one that was appended.
@@ -372,6 +404,7 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
     work.fail(fmt::format("recovery: {} {}", to_string(report.error()), host->error_text()));
     co_return;
   }
+  work.recovered = true;
   // From here on what was recovered is promised, also what had not been acknowledged before a SIGKILL.
   std::set<TopicId> there;
   for (const auto& known : host->known()) there.insert(known.topic_id);

@@ -32,10 +32,12 @@ struct Workload {
   std::optional<LargeBatches> large;
   storage::EngineOptions options;
   Model model;
-  uint64_t steps_left = 0;  // of all cores together; 0: close in an orderly way
-  uint64_t next_id = 1;     // for topic ids and payloads; goes on from life to life
-  bool closed = false;      // orderly end reached
-  bool paused = false;      // no new steps for now
+  std::vector<std::string> free_names;  // of partitions whose deletion was acknowledged
+  uint64_t steps_left = 0;              // of all cores together; 0: close in an orderly way
+  uint64_t next_id = 1;                 // for topic ids and payloads; goes on from life to life
+  bool recovered = false;               // in this life: what the last death left undecided is decided
+  bool closed = false;                  // orderly end reached
+  bool paused = false;                  // no new steps for now
   std::optional<std::string> failure;
   uint64_t appends = 0;
   uint64_t truncations = 0;

@@ -5,15 +5,21 @@ program=bin/posthaste-storage-crash
 must_build release posthaste-storage-crash
 seeds=10000
 [ "$POSTHASTE_TEST_MODE" = quick ] && seeds=500
-seeds_on_all_cores 1 $seeds build/release/$program
-seeds_on_all_cores 100001 $((seeds / 1000)) build/release/$program --every-operation
-seeds_on_all_cores 200001 $((seeds / 250)) build/release/$program --rot
+fresh=$(fresh_seed)
+echo "fresh seeds of this commit: from $fresh on"
+seeds_on_all_cores 1 $((seeds / 5)) build/release/$program
+seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/$program
+seeds_on_all_cores "$fresh" $((seeds / 1000)) build/release/$program --every-operation
+seeds_on_all_cores "$fresh" $((seeds / 250)) build/release/$program --rot
 # Seeds beyond those above that found a bug once (docs/reliability.md).
-for seed in 55024 65676 93848 115144 426647 472776; do seeds_on_all_cores $seed 1 build/release/$program; done
+for seed in 2037 4175 4640 55024 65676 93848 115144 426647 472776; do
+  seeds_on_all_cores $seed 1 build/release/$program
+done
 [ "$POSTHASTE_TEST_MODE" = full ] || finish
 must_build asan posthaste-storage-crash
 # The same with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer: fewer seeds, other ones.
-seeds_on_all_cores 300001 $((seeds / 100)) build/asan/$program
-seeds_on_all_cores 310001 $((seeds / 5000)) build/asan/$program --every-operation
-seeds_on_all_cores 320001 $((seeds / 250)) build/asan/$program --rot
+fresh=$((fresh + seeds))
+seeds_on_all_cores $fresh $((seeds / 100)) build/asan/$program
+seeds_on_all_cores $fresh $((seeds / 5000)) build/asan/$program --every-operation
+seeds_on_all_cores $fresh $((seeds / 250)) build/asan/$program --rot
 finish

@@ -1,5 +1,6 @@
 // What the simulator programs share to look for a planted bug (reactor/planted_bugs.h): plant it, stop at the first
-// seed that shows it, also when that is a CHECK or a wild access, which end the process. It judges nothing itself.
+// seed that shows it, also when that is a CHECK or a wild access, which end the process; and, without a bug, to say at
+// which seed the process ended. It judges nothing itself.
 #pragma once
 #include <fmt/format.h>
 #include <unistd.h>
@@ -12,6 +13,10 @@
 #include <string_view>
 
 #include "reactor/planted_bugs.h"
+
+#if __has_feature(address_sanitizer)
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace posthaste::tests {
 
@@ -32,8 +37,17 @@ class BugHunt {
     reactor::planted_bug = known->bug;
 #endif
     bug_name() = name;
-    for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE}) std::signal(signal, died);
+    for (const int signal : kDeadly) std::signal(signal, died);
     return true;
+  }
+  // No bug: if the process ends at a seed, a line "seed N: ..." says so, as for any other failure.
+  static void watch() {
+#if __has_feature(address_sanitizer)
+    __sanitizer_set_death_callback([] { say_seed("a sanitizer ends the process"); });
+    std::signal(SIGABRT, ended);
+#else
+    for (const int signal : kDeadly) std::signal(signal, ended);
+#endif
   }
   static void at_seed(uint64_t seed) { current_seed() = seed; }
   static int found(std::string_view how) {
@@ -60,8 +74,21 @@ class BugHunt {
     static uint64_t seed = 0;
     return seed;
   }
+  static constexpr int kDeadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+  static std::string_view how_it_ends(int signal) {
+    return signal == SIGABRT ? "a CHECK ends the process" : "a wild access ends the process";
+  }
+  static void say_seed(std::string_view how) {
+    fmt::print("seed {}: {}\n", current_seed(), how);
+    std::fflush(stdout);
+  }
+  static void ended(int signal) {
+    std::signal(signal, SIG_DFL);
+    say_seed(how_it_ends(signal));
+    std::raise(signal);
+  }
   [[noreturn]] static void died(int signal) {
-    found(signal == SIGABRT ? "a CHECK ends the process" : "a wild access ends the process");
+    found(how_it_ends(signal));
     std::fflush(stdout);
     ::_exit(0);
   }

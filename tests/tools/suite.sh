@@ -73,6 +73,14 @@ unit_tests() {
   for room in "${programs[@]}"; do run_gtest "build/$preset/bin/$room"; done
 }
 
+# fresh_seed: the first of the seeds that this commit alone runs: each commit sees new ones, and runs its own again. Say
+# another one with POSTHASTE_FRESH_SEED. A single seed that failed: PROGRAM SEED.
+fresh_seed() {
+  local commit
+  commit=$(git rev-parse HEAD 2>/dev/null) || commit=$(sha1sum CMakeLists.txt)
+  echo "${POSTHASTE_FRESH_SEED:-$((0x${commit:0:11}))}"
+}
+
 # seeds_on_all_cores FIRST COUNT COMMAND...: splits the seeds over the machine's cores; each part is `counted`.
 seeds_on_all_cores() {
   local first=$1 count=$2 cores part i share logs=()
