@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/journal_stream.h"
+
 namespace posthaste::app {
 namespace {
 
@@ -29,8 +31,9 @@ TEST(JournalFit, WhatWasAskedForMustFitAsAWhole) {
 }
 
 TEST(JournalFit, ADefaultJournalNeedsRoomForItsFirstFiles) {
-  EXPECT_FALSE(journal_problem({}, engine(8), {.total_bytes = 16 * kMiB}));
-  EXPECT_TRUE(journal_problem({}, engine(8), {.total_bytes = 15 * kMiB}));
+  constexpr uint64_t kFirst = storage::JournalStream::kFilesAtStart * 8 * kMiB;
+  EXPECT_FALSE(journal_problem({}, engine(8), {.total_bytes = kFirst}));
+  EXPECT_TRUE(journal_problem({}, engine(8), {.total_bytes = kFirst - 1}));
 }
 
 TEST(JournalFit, AFileSystemThatIsNotKnownIsNotJudged) {

@@ -47,8 +47,10 @@ void plan_created(const Means& means, uint64_t share, MemoryPlan& plan) {
   plan.group_bytes = share / 2;
   plan.wait_bytes = share / 16;
   plan.session_bytes = share / 16;
+  plan.producer_bytes = share / 8;
   plan.topic_bytes = share / 2 * means.cores;
-  plan.created_bytes = plan.topic_bytes + means.cores * (plan.group_bytes + plan.wait_bytes + plan.session_bytes);
+  plan.created_bytes =
+      plan.topic_bytes + means.cores * (plan.group_bytes + plan.wait_bytes + plan.session_bytes + plan.producer_bytes);
   plan.partitions_max = plan.topic_bytes / kPartitionBytes;
 }
 
@@ -94,12 +96,13 @@ std::string describe_memory(const MemoryPlan& plan, uint16_t cores) {
   const auto mib = [](uint64_t bytes) { return bytes / kMiB; };
   return fmt::format(
       "budget_mib={} cores_mib={} connections_mib={} topics_mib={} groups_mib={} waiting_mib={} sessions_mib={} "
+      "producers_mib={} "
       "fixed_mib={} of_each_core: pool_mib={} requests_mib={} small_requests_mib={} answers_mib={} cores={} "
       "partitions_max={}",
       mib(plan.budget_bytes()), mib(plan.core_bytes), mib(plan.connection_bytes), mib(plan.topic_bytes),
       mib(plan.group_bytes * cores), mib(plan.wait_bytes * cores), mib(plan.session_bytes * cores),
-      mib(plan.fixed_bytes), mib(plan.pool_bytes), mib(plan.request_bytes), mib(plan.small_request_bytes),
-      mib(plan.answer_bytes), cores, plan.partitions_max);
+      mib(plan.producer_bytes * cores), mib(plan.fixed_bytes), mib(plan.pool_bytes), mib(plan.request_bytes),
+      mib(plan.small_request_bytes), mib(plan.answer_bytes), cores, plan.partitions_max);
 }
 
 }  // namespace posthaste::app

@@ -27,9 +27,10 @@ struct MemoryPlan {
   uint64_t cache_bytes = 0;
   uint64_t fetch_bytes = 0;  // of tails and cache, what answers may lease
   // Of each core, too, beside what load takes:
-  uint64_t group_bytes = 0;    // groups, members, committed offsets
-  uint64_t wait_bytes = 0;     // what requests keep while they wait
-  uint64_t session_bytes = 0;  // fetch sessions
+  uint64_t group_bytes = 0;     // groups, members, committed offsets
+  uint64_t wait_bytes = 0;      // what requests keep while they wait
+  uint64_t session_bytes = 0;   // fetch sessions
+  uint64_t producer_bytes = 0;  // idempotent producers that partitions remember
 
   // Of the process.
   uint64_t core_bytes = 0;        // of all cores together

@@ -184,6 +184,7 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
   options.engine.reserve_bytes_max = kReserveBytesPerCore;
   options.fetch_memory_bytes = plan.fetch_bytes;
   options.wait_memory_bytes = plan.wait_bytes;
+  options.engine.producers_max = plan.producer_bytes / storage::kProducerBytes;
   options.fetch_session_bytes = plan.session_bytes;
   options.group_memory_bytes = plan.group_bytes;
   // What one member may say is a small part of what all may.

@@ -10,8 +10,7 @@ std::vector<broker::BrokerListener> listeners(std::string_view text, const Serve
   const auto properties = parse_properties(text, "server.properties");
   const auto config = make_broker_config(properties.value(), serve);
   EXPECT_TRUE(config) << config.error().front();
-  const MemoryPlan plan =
-      plan_memory(*config, {.memory_bytes = uint64_t{8} << 30, .descriptors = 20'000, .cores = 2});
+  const MemoryPlan plan = plan_memory(*config, {.memory_bytes = uint64_t{8} << 30, .descriptors = 20'000, .cores = 2});
   return make_broker_options(*config, plan, 2, "machine").listeners;
 }
 
@@ -37,7 +36,8 @@ TEST(Serve, EveryAddressIsAdvertisedAsTheOneThatWasReached) {
 }
 
 TEST(Serve, WhatIsGivenIsAdvertised) {
-  const auto one = listeners("listeners=PLAINTEXT://0.0.0.0:9092\nadvertised.listeners=PLAINTEXT://b.example:19092").at(0);
+  const auto one =
+      listeners("listeners=PLAINTEXT://0.0.0.0:9092\nadvertised.listeners=PLAINTEXT://b.example:19092").at(0);
   EXPECT_EQ(one.host, "0.0.0.0");
   EXPECT_EQ(one.advertised_host, "b.example");
   EXPECT_EQ(one.advertised_port, 19092);
@@ -46,8 +46,8 @@ TEST(Serve, WhatIsGivenIsAdvertised) {
 
 TEST(Serve, EveryIPv6AddressMeansIPv4TooUnlessAnotherListenerHasThat) {
   EXPECT_EQ(listeners("listeners=PLAINTEXT://[::]:9092").at(0).host, "");
-  const auto both = listeners(
-      "listeners=A://0.0.0.0:9092,B://[::]:9092\nlistener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT");
+  const auto both =
+      listeners("listeners=A://0.0.0.0:9092,B://[::]:9092\nlistener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT");
   EXPECT_EQ(both.at(0).host, "0.0.0.0");
   EXPECT_EQ(both.at(1).host, "::");
 }

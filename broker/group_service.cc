@@ -12,6 +12,14 @@ using reactor::Task;
 
 // One read of a log that is being replayed.
 constexpr uint32_t kReplayReadBytes = uint32_t{1} << 20;
+// Before a log that could not be read is read again. Something outside must change.
+constexpr reactor::Duration kLoadRetryDelay = std::chrono::milliseconds(500);
+
+// Whether the same read may succeed a little later: what is known to be lost or wrong stays so.
+bool may_pass(Errc error) {
+  return error == Errc::kIoError || error == Errc::kPermission || error == Errc::kTooManyFiles ||
+         error == Errc::kNoMemory;
+}
 
 storage::Bytes encode_batch(const GroupPersist& persist, reactor::WallMillis now) {
   storage::RecordBatchBuilder builder;
@@ -88,6 +96,16 @@ Task<Result<void>> GroupPartition::replay_log() {
 
 Task<void> GroupPartition::load() {
   Result<void> loaded = co_await replay_log();
+  // What may pass is waited out, for as long as the partition is led: groups are told that it loads. Records that were
+  // replayed before are replayed again; the last one of each key counts.
+  for (bool said = false; !loaded && may_pass(loaded.error()) && !resigned_; loaded = co_await replay_log()) {
+    if (!std::exchange(said, true)) {
+      core_.log(reactor::LogLevel::kError, "group_load_waits",
+                fmt::format("partition={} error={} consequence=\"tried again until it can be read\"", log_.partition(),
+                            to_string(loaded.error())));
+    }
+    co_await core_.sleep(kLoadRetryDelay);
+  }
   if (!loaded) {
     core_.log(reactor::LogLevel::kError, "group_load_failed",
               fmt::format("partition={} error={} consequence=\"groups of this partition are not served\"",

@@ -52,7 +52,8 @@ TEST_F(ListeningTest, WithoutAHostEachClientIsToldTheAddressThatItReached) {
 }
 
 TEST_F(ListeningTest, APortOfItsOwnMayBeAdvertisedWithoutAHost) {
-  listen_at({.name = "ANY", .port = 9094, .advertised_host = "x", .advertised_port = 19094, .advertise_as_connected = true});
+  listen_at(
+      {.name = "ANY", .port = 9094, .advertised_host = "x", .advertised_port = 19094, .advertise_as_connected = true});
   EXPECT_EQ(told("10.0.0.1:9094"), "10.0.0.1:19094");
 }
 

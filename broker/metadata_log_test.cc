@@ -138,14 +138,15 @@ TEST_F(MetadataLogTest, AChangeAboveTheLimitIsRefusedAndLeavesNothing) {
   });
 }
 
-// The block that the next commit must carry along cannot be read: whether the append will be in the log is open.
+// The block that the next commit must carry along is not there any more: whether the append will be in the log is open.
 TEST_F(MetadataLogTest, AfterAnUnknownOutcomeNothingIsAppended) {
   run([](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
     EXPECT_TRUE((co_await log.append(topic_of(1, 3))).has_value());
   });
   replays_ = false;  // it would leave the block in memory
   start([&](Core& core, MetadataLog& log, MetadataImage& image) -> Task<void> {
-    host_->disk().add_fault({.kind = reactor::OpKind::kRead, .path_contains = ".log", .count = 100});
+    host_->disk().add_fault(
+        {.kind = reactor::OpKind::kRead, .path_contains = ".log", .error = reactor::Errc::kNotFound, .count = 100});
     const Result<void> unknown = co_await log.append(topic_of(2, 1));
     EXPECT_FALSE(unknown.has_value());
     EXPECT_FALSE(log.trusted());

@@ -32,6 +32,7 @@ Engine::Engine(EngineHost& host, Core& core)
     : host_(host),
       core_(core),
       cache_(std::make_shared<ChunkCache>(core.pool(), host.options().tail_bytes_max, host.options().cache_bytes_max)),
+      producer_count_(std::make_shared<ProducerCount>(ProducerCount{.max = host.options().producers_max})),
       files_(*this, host.options().open_files_max),
       write_back_(*this, core),
       room_(core),

@@ -67,6 +67,8 @@ struct EngineOptions {
   std::string owner;
   // The owner knows that this folder has held a store: one without tables is refused, not made anew.
   bool must_exist = false;
+  // Idempotent producers that all partitions of one core remember (kProducerBytes each).
+  uint64_t producers_max = 100'000;
   // What the owner of the store keeps in its folder beside it, by name.
   std::vector<std::string> owners_entries;
   // Disk space that is kept back for what each core has accepted and not written to its place (space_reserve.h), at
@@ -238,6 +240,7 @@ class Engine {
   reactor::Task<reactor::Buffer> take_prefix_block();
   void give_back_prefix_block(reactor::Buffer block);
   SegmentFiles& files() { return files_; }
+  const std::shared_ptr<ProducerCount>& producer_count() { return producer_count_; }
   WriteBack& write_back() { return write_back_; }
   Contributor& contributor() { return *contributor_; }
   JournalStream* own_stream() { return stream_.get(); }
@@ -288,6 +291,7 @@ class Engine {
   EngineHost& host_;
   reactor::Core& core_;
   std::shared_ptr<ChunkCache> cache_;
+  std::shared_ptr<ProducerCount> producer_count_;
   SegmentFiles files_;
   WriteBack write_back_;
   std::unique_ptr<JournalStream> stream_;

@@ -410,10 +410,9 @@ bool JournalStream::under_pressure() const { return live_.size() > 1 && free_.si
 
 std::string JournalStream::describe_room() const {
   return fmt::format(
-      "journal: {} files live from {}, {} free, {} bytes left, {} places of {} bytes held, {} wait for one, low water "
-      "{} "
-      "and {}, {}",
-      live_.size(), live_.empty() ? 0 : live_.front()->start_lsn, free_.size(), rest_bytes(), promised_,
+      "journal: {} pairs live from {}, {} free, {} and {} bytes left, {} places of {} bytes held, {} wait for one, low "
+      "water {} and {}, {}",
+      live_.size(), live_.empty() ? 0 : live_.front()->start_lsn, free_.size(), rest_bytes(0), rest_bytes(1), promised_,
       options_.place_bytes(), place_waiters_.count(), low_water_[0], low_water_[1],
       busy_ == Busy::kIdle ? "idle" : "writing");
 }

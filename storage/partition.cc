@@ -24,7 +24,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       generation_(entry.generation),
       log_start_(entry.log_start),
       epochs_(entry.epochs),
-      producers_(config.producers),
+      producers_(config.producers, engine.producer_count()),
       damage_(entry.damage),
       directory_created_(entry.directory_created),
       last_meta_lsn_(entry.last_meta_lsn),

@@ -22,6 +22,7 @@ constexpr size_t kSmallestProducerBytes = 24;  // without batches
 
 ProducerState::ProducerState(ProducerState&& other) noexcept
     : limits_(other.limits_),
+      of_core_(std::move(other.of_core_)),
       producers_(std::move(other.producers_)),
       oldest_(std::exchange(other.oldest_, nullptr)),
       newest_(std::exchange(other.newest_, nullptr)),
@@ -31,6 +32,10 @@ ProducerState::ProducerState(ProducerState&& other) noexcept
 
 ProducerState& ProducerState::operator=(ProducerState&& other) noexcept {
   if (this == &other) return *this;
+  clear();
+  const auto taken = static_cast<int64_t>(other.producers_.size());
+  count(taken);
+  other.count(-taken);
   limits_ = other.limits_;
   producers_ = std::move(other.producers_);
   oldest_ = std::exchange(other.oldest_, nullptr);
@@ -109,7 +114,20 @@ std::vector<ProducerState::Described> ProducerState::describe() const {
   return described;
 }
 
+void ProducerState::count(int64_t change) {
+  if (of_core_ != nullptr) of_core_->held += static_cast<uint64_t>(change);
+}
+
+// Makes room for one more. Where the core has no more one goes for the one that comes: others keep theirs.
+void ProducerState::make_room() {
+  for (; !producers_.empty() && producers_.size() >= limits_.max_producers; ++pushed_out_) forget_oldest();
+  if (of_core_ == nullptr || of_core_->held < of_core_->max || producers_.size() < kProducersAlways) return;
+  forget_oldest();
+  ++pushed_out_;
+}
+
 void ProducerState::clear() {
+  count(-static_cast<int64_t>(producers_.size()));
   producers_.clear();
   oldest_ = newest_ = nullptr;
 }
@@ -117,8 +135,9 @@ void ProducerState::clear() {
 ProducerState::Producer& ProducerState::touch(int64_t id, int64_t now_ms) {
   auto found = producers_.find(id);
   if (found == producers_.end()) {
-    for (; !producers_.empty() && producers_.size() >= limits_.max_producers; ++pushed_out_) forget_oldest();
+    make_room();
     found = producers_.try_emplace(id).first;
+    count(1);
     found->second.id = id;
   } else {
     unlink(found->second);
@@ -145,6 +164,7 @@ void ProducerState::forget_oldest() {
   const int64_t id = oldest_->id;
   unlink(*oldest_);
   producers_.erase(id);
+  count(-1);
 }
 
 Bytes ProducerState::encode(int64_t offset) const {

@@ -9,7 +9,9 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "reactor/result.h"
@@ -30,6 +32,16 @@ struct ProducerLimits {
   uint32_t max_producers = 10'000;
 };
 
+// The producers that all partitions of one core remember, against a limit: beyond it a new one takes the place of the
+// one that its own partition has not heard of for longest, but a partition always remembers kProducersAlways.
+struct ProducerCount {
+  uint64_t held = 0;
+  uint64_t max = UINT64_MAX;
+};
+inline constexpr size_t kProducersAlways = 4;
+// What one takes: its node, and its part of the encoded snapshots that a partition keeps for its table.
+inline constexpr uint64_t kProducerBytes = 704;
+
 // The answer to a batch. Only kAccepted may be appended.
 struct ProducerVerdict {
   enum class Kind : uint8_t {
@@ -47,11 +59,15 @@ struct ProducerVerdict {
 
 class ProducerState {
  public:
-  explicit ProducerState(const ProducerLimits& limits = {}) : limits_(limits) {}
+  // `of_core`: where its producers count; null: nowhere.
+  explicit ProducerState(const ProducerLimits& limits = {}, std::shared_ptr<ProducerCount> of_core = nullptr)
+      : limits_(limits), of_core_(std::move(of_core)) {}
   ProducerState(const ProducerState&) = delete;
   ProducerState& operator=(const ProducerState&) = delete;
   ProducerState(ProducerState&& other) noexcept;
+  // Takes what `other` remembers and goes on counting it where it counted before.
   ProducerState& operator=(ProducerState&& other) noexcept;
+  ~ProducerState() { clear(); }
 
   void set_limits(const ProducerLimits& limits) { limits_ = limits; }
 
@@ -119,9 +135,12 @@ class ProducerState {
   void link_newest(Producer& producer);
   void unlink(Producer& producer);
   void forget_oldest();
+  void make_room();
+  void count(int64_t change);
   static reactor::Result<void> decode_producers(ByteView payload, uint32_t count, Snapshot& snapshot);
 
   ProducerLimits limits_;
+  std::shared_ptr<ProducerCount> of_core_;
   std::map<int64_t, Producer> producers_;
   Producer* oldest_ = nullptr;
   Producer* newest_ = nullptr;

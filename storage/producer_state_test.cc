@@ -387,6 +387,42 @@ TEST(ProducerSnapshot, WellSealedNonsenseIsCorrupt) {
   EXPECT_EQ(decode_with(kSecond + 8, {1}), Errc::kCorrupt) << "times descend";
 }
 
+// All partitions of a core share one count. Beyond it each forgets its own longest silent, but always keeps a few.
+TEST(ProducerCount, PartitionsOfOneCoreShareALimit) {
+  auto count = std::make_shared<ProducerCount>(ProducerCount{.max = 10});
+  ProducerState busy({}, count);
+  ProducerState late({}, count);
+  for (int64_t id = 1; id <= 10; ++id) append(busy, {.id = id, .offset = id});
+  EXPECT_EQ(count->held, 10U);
+  for (int64_t id = 1; id <= 8; ++id) append(late, {.id = id, .offset = id});
+  EXPECT_EQ(late.size(), kProducersAlways);
+  EXPECT_EQ(late.pushed_out(), 4U);
+  append(busy, {.id = 11, .offset = 11});
+  EXPECT_EQ(busy.size(), 10U) << "one in, one out";
+  EXPECT_EQ(count->held, busy.size() + late.size());
+  late.clear();
+  EXPECT_EQ(count->held, busy.size());
+}
+
+TEST(ProducerCount, WhatMovesCountsOnce) {
+  auto count = std::make_shared<ProducerCount>();
+  {
+    ProducerState state({}, count);
+    append(state, {.id = 1, .offset = 1});
+    ProducerState loaded;
+    for (int64_t id = 1; id <= 3; ++id) append(loaded, {.id = id, .offset = id});
+    EXPECT_EQ(count->held, 1U);
+    state = std::move(loaded);
+    EXPECT_EQ(count->held, 3U);
+    ProducerState moved(std::move(state));
+    EXPECT_EQ(count->held, 3U);
+    EXPECT_EQ(moved.expire({int64_t{1} << 40}), 3U);
+    EXPECT_EQ(count->held, 0U);
+    append(moved, {.id = 1, .offset = 1});
+  }
+  EXPECT_EQ(count->held, 0U);
+}
+
 TEST(ProducerSnapshot, ASmallerTableKeepsThoseThatSpokeLast) {
   const auto decoded = ProducerState::decode(some_snapshot(), {.max_producers = 1});
   ASSERT_TRUE(decoded);

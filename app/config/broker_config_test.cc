@@ -1,9 +1,9 @@
 // What a broker's configuration becomes: defaults, precedence, and what each mistake is answered with.
 #include "app/config/broker_config.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <fmt/format.h>
 #include <algorithm>
 
 #include "app/config/setting_values.h"

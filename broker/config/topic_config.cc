@@ -220,6 +220,14 @@ int64_t topic_flush_messages(const ConfigMap& overrides, const ConfigMap& defaul
   return parse_number<int64_t>(value_of("flush.messages", overrides, defaults)).value_or(0);
 }
 
+bool topic_compacts(const ConfigMap& overrides, const ConfigMap& defaults) {
+  for (const ConfigMap* map : {&overrides, &defaults}) {
+    const auto found = map->find("cleanup.policy");
+    if (found != map->end()) return found->second.contains("compact");
+  }
+  return false;
+}
+
 CompressionType topic_compression_type(const ConfigMap& overrides, const ConfigMap& defaults) {
   const std::string_view name = trimmed(value_of("compression.type", overrides, defaults));
   if (name == "uncompressed") return CompressionType::kUncompressed;

@@ -87,5 +87,7 @@ TopicConfig typed_topic_config(const ConfigMap& overrides, const ConfigMap& defa
 // Its flush_messages or its compression_type alone, for requests that need no more: one look-up instead of all.
 int64_t topic_flush_messages(const ConfigMap& overrides, const ConfigMap& defaults);
 CompressionType topic_compression_type(const ConfigMap& overrides, const ConfigMap& defaults);
+// Its compact alone, without taking the list apart.
+bool topic_compacts(const ConfigMap& overrides, const ConfigMap& defaults);
 
 }  // namespace posthaste::broker

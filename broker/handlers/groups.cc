@@ -21,14 +21,17 @@ using net::kafka::FindCoordinatorRequest;
 using net::kafka::FindCoordinatorResponse;
 namespace wire = net::kafka;
 
-// Makes __consumer_offsets at the first look-up of a coordinator.
-reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core) {
+// Makes __consumer_offsets at the first look-up of a coordinator. Of questions whose frames others may need one waits.
+reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core, const Request& request) {
   if (core.view()->image->topic(kConsumerOffsetsTopic) != nullptr) co_return ErrorCode::kNone;
+  if (!request.memory.is_inline() && core.auto_creations() > 0) co_return ErrorCode::kCoordinatorNotAvailable;
+  ++core.auto_creations();
   CreateTopicsRequest create;
   create.topics.push_back(consumer_offsets_topic(core.options().offsets_topic_partitions, 1,
                                                  core.options().offsets_topic_segment_bytes,
                                                  random_bytes(core.core())));
   const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
+  --core.auto_creations();
   const ErrorCode error = outcome.results.front().error;
   co_return error == ErrorCode::kNone || error == ErrorCode::kTopicAlreadyExists
       ? ErrorCode::kNone
@@ -87,7 +90,7 @@ HandlerTask handle_find_coordinator(BrokerCore& core, ConnectionContext& context
     // Transactions have no coordinator yet; type 2 (share groups) begins with version 6.
     error = body->key_type == 1 ? ErrorCode::kTransactionalIdAuthorizationFailed : ErrorCode::kInvalidRequest;
   } else {
-    error = co_await make_offsets_topic(core);
+    error = co_await make_offsets_topic(core, request);
   }
   const std::shared_ptr<const ClusterView> view = core.view();
   const Endpoint& endpoint = view->endpoints[context.listener];

@@ -1,6 +1,7 @@
 // The requests of consumer groups against a whole broker: the way to the coordinator and back, and what survives.
 #include <algorithm>
 
+#include "broker/metadata/topic_name.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/group_admin.h"
 #include "net/kafka/group_offsets.h"
@@ -158,6 +159,29 @@ TEST_F(GroupsTest, CommitsSurviveARestartOnAnotherNumberOfCores) {
       EXPECT_EQ(co_await committed(client, group, 5), 6);
     }
   });
+}
+
+// A passing error; once the groups of that partition were not served until the next start.
+TEST_F(GroupsTest, ALogThatCannotBeReadForAWhileIsReadWhenItCan) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    co_await find_coordinator(client, "g");
+    co_await wait_loaded(client, "g");
+    EXPECT_EQ(co_await commit(client, "g", "", -1, 7), ErrorCode::kNone);
+  });
+  stop();
+  broker_->disk().add_fault({.kind = reactor::OpKind::kOpen,
+                             .path_contains = std::string(kConsumerOffsetsTopic),
+                             .error = reactor::Errc::kPermission,
+                             .count = 3});
+  start();
+  ASSERT_TRUE(ready_) << shared_->failure();
+  run([](Client& client) -> Task<void> {
+    co_await wait_loaded(client, "g");
+    EXPECT_EQ(co_await committed(client, "g", 8), 7);
+  });
+  EXPECT_EQ(broker_->disk().stats().errors_injected, 3U);
 }
 
 TEST_F(GroupsTest, ADeletedTopicTakesItsCommitsAlong) {

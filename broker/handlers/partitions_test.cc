@@ -488,6 +488,42 @@ TEST_F(PartitionsTest, ProduceWithoutTimeIsAnsweredWhenTheWriteIsDone) {
   });
 }
 
+// What compaction keeps is the last record of each key.
+TEST_F(PartitionsTest, ACompactedTopicTakesNoRecordWithoutAKey) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1, {{"cleanup.policy", "compact,delete"}}), ErrorCode::kNone);
+    const auto batch_of = [](std::string_view records) {
+      storage::RecordBatchBuilder builder{storage::BatchToWrite{}};
+      for (const char record : records) {
+        storage::RecordToWrite one{.timestamp = 1'000, .value = storage::bytes_of("v")};
+        if (record == 'k') one.key = storage::bytes_of("key");
+        builder.add(one);
+      }
+      return builder.finish();
+    };
+    EXPECT_EQ((co_await client.produce("t", 0, batch_of("kkk"))).error, ErrorCode::kNone);
+    const storage::Bytes bad = batch_of("knkn");
+    kafka::ProduceRequest request{.acks = -1, .timeout_ms = 30'000};
+    request.topic_data.push_back({.name = "t"});
+    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = bad}});
+    const auto answer = co_await client.call(request, 9);
+    const auto& refused = answer.message.responses.at(0).partition_responses.at(0);
+    EXPECT_EQ(refused.error_code, ErrorCode::kInvalidRecord);
+    EXPECT_EQ(refused.base_offset, -1);
+    EXPECT_EQ(refused.log_start_offset, 0);
+    EXPECT_EQ(refused.record_errors.size(), 2U);
+    EXPECT_EQ(refused.record_errors.at(0).batch_index, 1);
+    EXPECT_EQ(refused.record_errors.at(1).batch_index, 3);
+    storage::Bytes rotten = bad;
+    rotten.back() ^= std::byte{1};
+    EXPECT_EQ((co_await client.produce("t", 0, rotten)).error, ErrorCode::kCorruptMessage);
+    EXPECT_EQ((co_await client.produce("t", 0, batch_of("k"))).base_offset, 3);
+    EXPECT_EQ(co_await client.create_topic("plain", 1), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("plain", 0, bad)).error, ErrorCode::kNone);
+  });
+}
+
 // Each run of a client is a new producer; the log says once that it remembers no more of them.
 TEST_F(PartitionsTest, ANewProducerIsWelcomeHoweverManyThereAre) {
   options_.producers.max_producers = 20;

@@ -8,6 +8,7 @@
 #include "broker/handlers/handlers.h"
 #include "broker/handlers/named_partitions.h"
 #include "broker/handlers/produce_errors.h"
+#include "broker/key_walk.h"
 #include "net/kafka/produce.h"
 #include "reactor/planted_bugs.h"
 
@@ -40,6 +41,7 @@ struct Entry {
   int32_t leader_epoch = -1;
   CoreId owner = 0;
   bool wait_durable = true;
+  bool needs_keys = false;  // of each record: the topic is compacted
   ErrorCode error = ErrorCode::kNone;
   storage::AppendResult result{.log_start_offset = -1};
   RefusedBatch refused;  // words, if there is an error
@@ -67,6 +69,40 @@ ErrorCode append_error(Errc error) {
 bool tells_log_start(Errc error) {
   return error == Errc::kInvalidRecord || error == Errc::kInvalidTimestamp || error == Errc::kOutOfOrder ||
          error == Errc::kFenced || error == Errc::kUnknownProducer;
+}
+
+RefusedBatch refusal_of(const KeyWalk& walk) {
+  RefusedBatch refused{.message = "One or more records have been rejected", .records = {}};
+  if (walk.is_unreadable()) refused.message = "A compacted topic looks at keys, and the batch's records cannot be read";
+  for (const int32_t index : walk.without_key()) {
+    refused.records.push_back({index, "A compacted topic takes no record without a key"});
+  }
+  return refused;
+}
+
+// Refuses records without a key. What else is wrong with the batch is for the append to find.
+Task<void> look_at_keys(BrokerCore& there, Entry& entry) {
+  const auto find = [&] { return there.engine().find(entry.topic->id.bytes, entry.asked->index); };
+  if (find() == nullptr) co_return;
+  const auto batch =
+      storage::parse_produced(entry.asked->records.whole, find()->config().batch, there.core().wall_now());
+  if (!batch) co_return;
+  KeyWalk walk(*batch);
+  while (walk.step()) co_await there.core().yield();
+  const bool has_keys = !walk.is_unreadable() && walk.without_key().empty();
+  // The partition may have gone meanwhile.
+  if (has_keys || find() == nullptr || !batch->crc_matches()) co_return;
+  entry.error = ErrorCode::kInvalidRecord;
+  entry.refused = refusal_of(walk);
+  entry.result.log_start_offset = find()->log_start_offset();
+}
+
+// For compacted topics. By the one whose turn it is to append: no request may overtake an earlier one of the same
+// partition, and packed records take memory to look through. In pieces, for the core has others to serve.
+Task<void> look_at_keys(BrokerCore& there, Share& share) {
+  for (Entry* entry : share.entries) {
+    if (entry->needs_keys) co_await look_at_keys(there, *entry);
+  }
 }
 
 // Appends one entry, waiting for room if the core has none just now.
@@ -98,8 +134,10 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
     for (Entry* entry : share.entries) entry->error = ErrorCode::kRequestTimedOut;
     co_return;
   }
+  co_await look_at_keys(there, share);
   for (size_t i = 0; i < share.entries.size(); ++i) {
     Entry& entry = *share.entries[i];
+    if (entry.error != ErrorCode::kNone) continue;
     partitions[i] = there.engine().find(entry.topic->id.bytes, entry.asked->index);
     if (partitions[i] == nullptr) {
       entry.error = ErrorCode::kNotLeaderOrFollower;
@@ -147,6 +185,7 @@ RecycledVector<Entry> locate_entries(const ClusterView& view, const ProduceReque
     if (image != nullptr && body.acks == kAcksLeader) {
       relaxed = topic_flush_messages(image->configs, *view.topic_defaults) != 1;
     }
+    const bool compacts = image != nullptr && topic_compacts(image->configs, *view.topic_defaults);
     for (const auto& partition : topic.partition_data) {
       Entry& entry = entries.emplace_back();
       entry.asked = &partition;
@@ -156,6 +195,7 @@ RecycledVector<Entry> locate_entries(const ClusterView& view, const ProduceReque
       entry.topic = found.topic;
       entry.leader_epoch = found.leader_epoch;
       entry.owner = found.owner;
+      entry.needs_keys = compacts;
       entry.wait_durable = body.acks == kAcksAll || (body.acks == kAcksLeader && !relaxed);
       if (entry.error == ErrorCode::kNone && entry.topic->name == "__consumer_offsets") {
         entry.error = ErrorCode::kInvalidTopicException;  // as Kafka: only the coordinator writes there
@@ -264,6 +304,7 @@ Instant deadline_of(const ProduceRequest& body, Instant now) {
 
 // Fills in the words of what was refused (KIP-467).
 void explain(const ClusterView& view, const BrokerOptions& options, reactor::WallMillis now, Entry& entry) {
+  if (!entry.refused.message.empty()) return;  // whoever refused it has said why
   const ConfigMap none;
   const ConfigMap& own = entry.topic == nullptr ? none : entry.topic->configs;
   const storage::LogConfig config = log_config(typed_topic_config(own, *view.topic_defaults), options.producers);

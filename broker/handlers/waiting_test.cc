@@ -92,6 +92,42 @@ TEST_F(WaitingTest, LongPollsOfManyPartitionsHoldNoFrames) {
   stop();
 }
 
+// The frame is gone when the answer is made, and its memory holds other bytes by then.
+TEST_F(WaitingTest, ALongPollKnowsItsTopicsWithoutItsFrame) {
+  start(1);
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("a-topic-of-a-longer-name", 1), ErrorCode::kNone);
+    Client reader(client.core());
+    co_await reader.connect();
+    kafka::FetchRequest poll = poll_of(200);
+    poll.topics.push_back(poll.topics.front());
+    poll.topics.back().topic = "a-topic-of-a-longer-name";
+    for (auto& topic : poll.topics) {
+      for (auto& partition : topic.partitions) partition.partition_max_bytes = 1 << 20;
+    }
+    std::vector<std::string> seen;
+    auto read = [&]() -> Task<void> {
+      const auto answer = co_await reader.call(poll, 4);
+      for (const auto& topic : answer.message.responses) {
+        for (const auto& partition : topic.partitions) {
+          seen.push_back(fmt::format("{}:{}", topic.topic, values_in(partition.records.whole).size()));
+        }
+      }
+    };
+    reactor::TaskScope scope(client.core());
+    scope.spawn(read());
+    co_await client.core().sleep(1s);
+    EXPECT_TRUE(seen.empty());
+    EXPECT_EQ((co_await client.produce("a-topic-of-a-longer-name", 0, make_batch({"v"}))).error, ErrorCode::kNone);
+    co_await scope.join();
+    std::ranges::sort(seen);
+    EXPECT_EQ(seen, (std::vector<std::string>{"a-topic-of-a-longer-name:1", "t:0"}));
+    co_await reader.close();
+  });
+  stop();
+}
+
 // Who does not fit into the memory of those who wait is answered with what there is; a few partitions always wait.
 TEST_F(WaitingTest, ALongPollThatDoesNotFitIsAnsweredAtOnce) {
   options_.wait_memory_bytes = 0;
@@ -162,6 +198,7 @@ TEST_F(WaitingTest, OneQuestionCreatesFewTopicsAtATime) {
       size_t made = 0;
       for (const auto& topic : answer.message.topics) {
         made += topic.error_code == ErrorCode::kNone ? 1 : 0;
+        EXPECT_TRUE(topic.name && topic.name->starts_with("topic-"));
         if (topic.error_code != ErrorCode::kNone) EXPECT_EQ(topic.error_code, ErrorCode::kLeaderNotAvailable);
       }
       there.push_back(made);

@@ -317,13 +317,15 @@ def measure():
             print(f"{what}: {now - before:.0f} MiB, {(now - before) * 1048576 / count:.0f} bytes each, in {time.monotonic() - begin:.0f} s; "
                   f"resident {now:.0f} MiB of {stated(broker, 'memory', 'budget_mib')} MiB", flush=True)
 
-        client = load.connect(broker.port, "127.0.0.25")
+        # Many at once, so that they share the journal's commits.
+        clients = [load.connect(broker.port, "127.0.0.25") for _ in range(64)]
 
         def commits(groups, partitions, prefix):
-            for first in range(0, groups, 50):
-                for number in range(first, min(first + 50, groups)):
+            for first in range(0, groups, len(clients)):
+                busy = list(zip(clients, range(first, groups)))
+                for client, number in busy:
                     client.sendall(protocol.commit(f"{prefix}-{number}", "many", partitions))
-                for _ in range(first, min(first + 50, groups)):
+                for client, _ in busy:
                     expect_equal(protocol.commit_error(load.answer_of(client), "many"), 0, "error of a commit")
 
         ask(broker, protocol.find_coordinator("g"))
