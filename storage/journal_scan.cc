@@ -65,9 +65,9 @@ namespace {
 std::optional<uint16_t> slot_of(std::string_view name) {
   if (!name.ends_with(".wal")) return std::nullopt;
   uint16_t slot = 0;
-  const char* const end = name.data() + name.size() - 4;
-  const auto parsed = std::from_chars(name.data(), end, slot);
-  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  const std::string_view digits = name.substr(0, name.size() - 4);
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), slot);
+  if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) return std::nullopt;
   return slot;
 }
 

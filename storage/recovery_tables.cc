@@ -1,5 +1,6 @@
 // Recovery: what it leaves behind. Tables that need no journal, and a journal that is ready for the first commit.
 #include <algorithm>
+#include <array>
 
 #include "reactor/scope.h"
 #include "storage/checkpoint.h"
@@ -41,7 +42,8 @@ Task<Result<void>> Recovery::find_journal_files(uint16_t stream) {
   for (uint16_t pair = 0; pair < options.journal_files / 2; ++pair) {
     const bool is_named = std::ranges::find(named, pair) != named.end();
     bool both = true;
-    for (uint16_t slot = 2 * pair; slot < 2 * pair + 2; ++slot) {
+    const std::array<uint16_t, 2> slots{static_cast<uint16_t>(2 * pair), static_cast<uint16_t>(2 * pair + 1)};
+    for (const uint16_t slot : slots) {
       auto ready = co_await journal_file_is_ready(core_, directory, slot, options.journal_file_bytes);
       if (!ready) co_return failure(ready.error());
       both &= *ready;
@@ -55,7 +57,7 @@ Task<Result<void>> Recovery::find_journal_files(uint16_t stream) {
     next.pairs.push_back(pair);
     if (is_named) continue;
     new_names = true;
-    for (uint16_t slot = 2 * pair; slot < 2 * pair + 2; ++slot) {
+    for (const uint16_t slot : slots) {
       if (auto durable = co_await make_durable(core_, journal_file_path(directory, slot)); !durable) co_return durable;
     }
   }
