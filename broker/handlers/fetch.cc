@@ -369,7 +369,7 @@ size_t name_bytes(const FetchRequest& body) {
 // Gives the frame back if what is needed of it fits into the memory of those who wait. Tiny ones lie in their
 // connection.
 void give_frame_back(BrokerCore& core, Request& request, const FetchContext& fetch, FetchRequest& body, Kept& kept) {
-  const size_t partitions = fetch.session ? fetch.session->entries().size() : partitions_of(body);
+  const size_t partitions = fetch.session ? fetch.session->entries().size() : partitions_of(body) + body.topics.size();
   const bool is_small = partitions <= kPartitionsOfAnyConnection;
   if (!is_small) {
     kept.memory = core.wait_memory().try_take(partitions * kWaitingPartitionBytes + name_bytes(body));
