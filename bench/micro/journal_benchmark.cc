@@ -56,23 +56,22 @@ Task<void> build_commits(Core& core, Engine& engine, benchmark::State& state) {
       benchmark::Counter(static_cast<double>(allocations), benchmark::Counter::kAvgIterations);
 }
 
-Task<void> run_engine(Core& core, const storage::EngineOptions& options, benchmark::State& state) {
+// The engine is there until the world ends, as after a power loss: what it does in the background then is abandoned.
+Task<void> run_engine(Core& core, const storage::EngineOptions& options, benchmark::State& state, bool& done) {
   storage::EngineHost store(options, 1);
   CHECK((co_await store.recover(core)).has_value());
   auto engine = co_await store.open(core);
   CHECK(engine.has_value());
   co_await build_commits(core, **engine, state);
+  done = true;
+  co_await core.until_stopping();
 }
 
 void journal_build_commit(benchmark::State& state) {
   reactor::simulated::World world(1, reactor::simulated::WorldOptions::instant());
   const storage::EngineOptions options{.data_directory = "/data", .journal_files = 4};
   bool done = false;
-  const auto program = [&](Core& core) -> Task<void> {
-    co_await run_engine(core, options, state);
-    done = true;
-    co_await core.until_stopping();
-  };
+  const auto program = [&](Core& core) { return run_engine(core, options, state, done); };
   auto& host = world.add_host({.cores = 1, .pool_bytes_per_core = size_t{64} << 20}, "10.0.0.1", program);
   host.start();
   CHECK(world.run_until([&] { return done; }, std::chrono::hours(10'000)), "{}", world.log_tail());
