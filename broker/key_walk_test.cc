@@ -162,9 +162,7 @@ TEST(KeyWalk, ABombIsLeftAlone) {
   const size_t length_bytes = records.size();
   records.insert(records.end(), zeros.begin(), zeros.end());
   EXPECT_GT(length_bytes, 3U);
-  for (const Compression codec : {Compression::kZstd, Compression::kGzip, Compression::kSnappy}) {
-    EXPECT_TRUE(walk(with_records(header, codec, packed(codec, records))).is_unreadable);
-  }
+  EXPECT_TRUE(walk(with_records(header, Compression::kZstd, packed(Compression::kZstd, records))).is_unreadable);
   EXPECT_TRUE(walk(with_records(header, Compression::kSnappy, snappy_block(records))).is_unreadable);
 }
 

@@ -41,6 +41,7 @@ struct Entry {
   const FetchRequest::Topic::Partition* asked = nullptr;
   FetchSession::Entry* remembered = nullptr;  // by the session, if there is one
   Located where;
+  bool codec_is_unknown = false;  // to who asks
   ErrorCode error = ErrorCode::kNone;
   int64_t high_watermark = -1;
   int64_t log_start = -1;
@@ -125,6 +126,11 @@ Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& en
   }
   if (offset < entry.log_start || offset > partition.end_offset()) {
     entry.error = ErrorCode::kOffsetOutOfRange;
+    entry.high_watermark = entry.log_start = -1;
+    co_return;
+  }
+  if (entry.codec_is_unknown) {
+    entry.error = ErrorCode::kUnsupportedCompressionType;
     entry.high_watermark = entry.log_start = -1;
     co_return;
   }
@@ -224,14 +230,15 @@ ErrorCode check_isolation_level(const FetchRequest& body, int16_t version, Recyc
   return ErrorCode::kNone;
 }
 
-// A reader of these versions may not know zstd: a topic that is configured for it is not read (KIP-110).
-void refuse_zstd_topics(const ClusterView& view, int16_t version, RecycledDeque<Entry>& entries) {
+// A reader of these versions may not know zstd: what could be read of a topic that is configured for it is refused
+// (KIP-110).
+void mark_zstd_topics(const ClusterView& view, int16_t version, RecycledDeque<Entry>& entries) {
   constexpr int16_t kFirstWithZstd = 10;
   if (version >= kFirstWithZstd) return;
   for (Entry& entry : entries) {
-    if (entry.where.topic == nullptr || is_unknown(entry.error)) continue;
-    if (topic_compression_type(entry.where.topic->configs, *view.topic_defaults) != CompressionType::kZstd) continue;
-    entry.error = entry.where.error = ErrorCode::kUnsupportedCompressionType;
+    if (entry.where.topic == nullptr) continue;
+    entry.codec_is_unknown =
+        topic_compression_type(entry.where.topic->configs, *view.topic_defaults) == CompressionType::kZstd;
   }
 }
 
@@ -407,7 +414,7 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
   refuse_replicas(*body, entries);
   const ErrorCode refusal = check_isolation_level(*body, request.header.version, entries);
   if (refusal != ErrorCode::kNone) co_return respond(request, refused(refusal));
-  refuse_zstd_topics(*view, request.header.version, entries);
+  mark_zstd_topics(*view, request.header.version, entries);
   const EntriesByCore by_core = entries_by_core(core, entries);
   const Instant deadline = request.received + std::chrono::milliseconds(std::max(body->max_wait_ms, 0));
   const uint64_t asked_bytes = std::min({static_cast<uint64_t>(std::max(body->max_bytes, 0)),

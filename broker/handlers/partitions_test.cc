@@ -578,6 +578,9 @@ TEST_F(PartitionsTest, ZstdIsRefusedInVersionsThatDoNotKnowIt) {
         EXPECT_EQ(read.error_code, is_refused ? ErrorCode::kUnsupportedCompressionType : ErrorCode::kNone) << version;
         EXPECT_EQ(read.high_watermark, is_refused ? -1 : topic == "z" ? 1 : 16) << version;
         EXPECT_EQ(read.records.whole.empty(), is_refused) << version;
+        const auto outside = co_await client.call(Client::fetch_request(topic, 0, 99), version);
+        EXPECT_EQ(outside.message.responses.at(0).partitions.at(0).error_code, ErrorCode::kOffsetOutOfRange)
+            << "as in Kafka, where nothing can be read";
       }
     }
   });

@@ -23,6 +23,9 @@ constexpr std::string_view kLargestTime =
     "A batch is stored as it was sent; one whose largest time is below its first record's is refused. Kafka corrects "
     "it.";
 constexpr std::string_view kOpaque = "Records are not looked at: whoever reads them finds what is wrong with them.";
+constexpr std::string_view kUnreadable =
+    "A compacted topic looks at keys: records that cannot be read are the client's error; in Kafka it is an internal "
+    "one.";
 constexpr std::string_view kOneForm =
     "A value is shown in its one form from the beginning; Kafka shows it as it was sent here, and in that form later.";
 constexpr std::string_view kNoId = "What is only validated gets no id.";
@@ -31,7 +34,6 @@ constexpr std::string_view kEmptyId =
     "The id of all zeros is one that no topic has; in Kafka it is an internal error when asked for twice.";
 constexpr std::string_view kGone = "Kafka names a record that was deleted when none is left; here there is none then.";
 constexpr std::string_view kNegativeBytes = "A limit below 0 is taken for 0; in Kafka it is an internal error.";
-constexpr std::string_view kNoKeys = "Records are not looked at: a compacted topic takes one without a key.";
 constexpr std::string_view kClaim =
     "A batch is stored as it was sent; one that claims the broker's clock is refused. Kafka rewrites the claim.";
 constexpr std::string_view kBaseOffset = "The offset that a producer writes is overwritten, and not looked at before.";
@@ -73,8 +75,8 @@ constexpr auto kAccepted = std::to_array<AcceptedDifference>({
      kOpaque, State::kDiffers},
     {Key::kProduce, 3, 13, "responses.partition_responses.error_code", "", "INVALID_RECORD", "NONE",
      "wrong record length", kOpaque, State::kDiffers},
-    {Key::kProduce, 3, 13, "responses.partition_responses.error_code", "", "INVALID_RECORD", "NONE", "no keys", kNoKeys,
-     State::kDiffers},
+    {Key::kProduce, 3, 13, "responses.partition_responses.error_code", "", "UNKNOWN_SERVER_ERROR", "INVALID_RECORD",
+     "not gzip", kUnreadable},
     {Key::kProduce, 3, 13, "responses.partition_responses.error_code", "", "NONE", "INVALID_TIMESTAMP",
      "claims LogAppendTime", kClaim, State::kDiffers},
     {Key::kProduce, 3, 13, "responses.partition_responses.error_code", "", "INVALID_RECORD", "NONE", "base offset set",
