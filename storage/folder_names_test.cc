@@ -1,3 +1,4 @@
+// Which names of a data folder are the engine's own, and that every legal topic name has a folder.
 #include "storage/folder_names.h"
 
 #include <gtest/gtest.h>
