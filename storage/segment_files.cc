@@ -116,7 +116,9 @@ Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, S
   if (segment.allocated < bytes) {
     const uint64_t step = std::clamp(segment.allocated, kGrowBytesMin, kGrowBytesMax);
     const uint64_t whole = std::max(bytes, align_up(partition.config().segment_bytes));
-    uint64_t target = segment.sealed ? bytes : std::min(std::max(bytes, segment.allocated + step), whole);
+    // On a full disk nobody takes more than it owes: it would be what another one has just got out of the reserve.
+    const bool exact = segment.sealed || engine_.disk_full();
+    uint64_t target = exact ? bytes : std::min(std::max(bytes, segment.allocated + step), whole);
     auto allocated = co_await segment.file.allocate(0, target);
     if (!allocated && allocated.error() == Errc::kNoSpace) {
       // A part of it may have been given; a file that is larger than it needs to be would keep it from others.
