@@ -2,6 +2,7 @@
 
 #include "reactor/file.h"
 #include "storage/engine.h"
+#include "storage/journal_files.h"
 
 namespace posthaste::storage {
 
@@ -29,7 +30,7 @@ FolderWatch::FolderWatch(const EngineHost& host, reactor::Core& core) : core_(co
     const std::string folder = host.stream_directory(stream);
     folders_.push_back({.path = folder});
     for (uint16_t slot = 0; slot < options.journal_files; ++slot) {
-      files_.push_back({.path = fmt::format("{}/{:02}.wal", folder, slot)});
+      files_.push_back({.path = journal_file_path(folder, slot)});
     }
   }
 }

@@ -4,7 +4,6 @@
 
 #include "reactor/mail.h"
 #include "storage/engine.h"
-#include "storage/journal_stream.h"
 
 namespace posthaste::storage {
 
@@ -70,33 +69,13 @@ Task<Result<void>> SpaceReserve::make_way() {
 Task<Result<void>> SpaceReserve::open() {
   std::ranges::fill(credits_, core_share(size_));
   table_credit_ = size_ - host_.cores() * core_share(size_);
-  const auto wanted_most = co_await affordable();
-  if (!wanted_most) co_return failure(wanted_most.error());
   // As much of it as can be had: a superuser's process may allocate more than the file system says is available.
-  for (uint64_t wanted = *wanted_most; size_ < target_ && wanted >= kBlock; wanted = align_down(wanted / 2)) {
+  for (uint64_t wanted = target_ - size_; size_ < target_ && wanted >= kBlock; wanted = align_down(wanted / 2)) {
     auto grown = co_await grow(std::min(wanted, target_ - size_));
     if (!grown && grown.error() != Errc::kNoSpace) co_return grown;
   }
   if (size_ == target_ && !gave_way_) co_return Result<void>();
   co_return co_await look();
-}
-
-// How much the reserve may grow at a start: journal files that are still to be made come first.
-Task<Result<uint64_t>> SpaceReserve::affordable() {
-  const EngineOptions& options = host_.options();
-  uint64_t journal_bytes = 0;
-  for (uint16_t stream = 0; stream < options.streams; ++stream) {
-    for (uint16_t slot = 0; slot < JournalStream::kFilesAtStart; ++slot) {
-      const std::string path = fmt::format("{}/{:02}.wal", host_.stream_directory(stream), slot);
-      const auto found = co_await file_system::stat(core_, path);
-      if (!found || found->size_bytes != options.journal_file_bytes) journal_bytes += options.journal_file_bytes;
-    }
-  }
-  const uint64_t missing = target_ - size_;
-  if (journal_bytes == 0) co_return missing;
-  const auto space = co_await measure();
-  if (!space) co_return failure(space.error());
-  co_return std::min(missing, align_down(space->available_bytes - std::min(space->available_bytes, journal_bytes)));
 }
 
 void SpaceReserve::begin() { scope_.spawn(run(*this)); }

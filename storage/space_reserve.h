@@ -48,7 +48,6 @@ class SpaceReserve {
   static reactor::Task<void> tell(SpaceReserve& self, reactor::CoreId core);
   void tell_all();
   reactor::Task<reactor::Result<reactor::SpaceStat>> measure();
-  reactor::Task<reactor::Result<uint64_t>> affordable();
   reactor::Task<reactor::Result<void>> look();
   reactor::Task<reactor::Result<void>> grow(uint64_t bytes);
   reactor::Task<void> shrink(uint64_t bytes);
