@@ -105,8 +105,11 @@ Task<Result<void>> Recovery::read_tables() {
       co_return failure(Errc::kDamaged);
     }
     if (missing) note(fmt::format("{} is missing; the other one is used", host_.table_path(*missing)));
-    // The other slot is written next: this one must stay, whatever happens then.
-    co_return co_await make_durable(core_, host_.table_path(newest_slot_));
+    // The other slot is written next: this one must stay, whatever happens then. Its name too: who was killed may have
+    // made it and not yet have flushed the folder.
+    auto durable = co_await make_durable(core_, host_.table_path(newest_slot_));
+    if (!durable) co_return durable;
+    co_return co_await file_system::sync_directory(core_, host_.options_.data_directory);
   }
   // Tables are written before the first journal file is made: without one, this folder never held anything.
   auto journal = co_await any_journal();
