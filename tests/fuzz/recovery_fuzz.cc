@@ -32,7 +32,11 @@ constexpr reactor::WallMillis kNow{1'700'000'000'000};
 constexpr int kPartitions = 2;
 
 storage::EngineOptions options() {
-  return {.data_directory = "/data", .journal_file_bytes = 64 << 10, .journal_files = 4, .commit_bytes_max = 16 << 10};
+  return {.data_directory = "/data",
+          .journal_file_bytes = 64 << 10,
+          .journal_files = 4,
+          .commit_bytes_max = 16 << 10,
+          .reserve_bytes_max = 256 << 10};
 }
 
 storage::TopicId topic_id(int number) {
