@@ -224,8 +224,9 @@ Task<Result<void>> Recovery::write_overlay(Replay& replay, bool last) {
   const uint64_t end = replay.overlay_start + replay.overlay.size();
   const uint64_t to = last ? align_up(end) : align_down(end);
   if (replay.overlay.empty() || to <= replay.overlay_start) co_return Result<void>();
-  // The journal holds a block as a whole only if it holds something of it that was not flushed.
-  if (SegmentPosition{replay.overlay_base, end} <= replay.entry.flushed) {
+  // The journal holds a block as a whole only if it holds something of it that was not flushed. Whether or not that was
+  // acked: it may have been on its way into the block, and have torn it.
+  if (replay.raw_end <= replay.entry.flushed) {
     replay.overlay.clear();
     co_return Result<void>();
   }
