@@ -201,7 +201,7 @@ Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> parti
   }
   engine.room_made();
   Result<void> removed;
-  if (partition->directory_created_) removed = co_await engine.files_.remove_directory(*partition);
+  if (partition->directory_tried_) removed = co_await engine.files_.remove_directory(*partition);
   if (removed) {
     engine.tombstones_.erase(partition->uid());
   } else {

@@ -27,6 +27,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       producers_(config.producers, engine.producer_count()),
       damage_(entry.damage),
       directory_created_(entry.directory_created),
+      directory_tried_(entry.directory_created),
       last_meta_lsn_(entry.last_meta_lsn),
       changed_(engine.core()) {
   uint64_t linear = 0;

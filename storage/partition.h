@@ -297,6 +297,7 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   Damage damage_;
   Mode mode_ = Mode::kOpen;
   bool directory_created_;
+  bool directory_tried_;  // there may be one, though it is not known to be durable
   std::deque<std::shared_ptr<Segment>> segments_;
   std::vector<std::string> doomed_;  // files of removed segments, to be unlinked before their names are used again
 

@@ -106,7 +106,8 @@ Task<Result<void>> Recovery::read_tables() {
     }
     if (missing) note(fmt::format("{} is missing; the other one is used", host_.table_path(*missing)));
     // The other slot is written next: this one must stay, whatever happens then. Its name too: who was killed may have
-    // made it and not yet have flushed the folder.
+    // made it and not yet have flushed the folder. Or have moved a deleted partition's folder aside: the tables to come
+    // do not name that one any more, and if it came back it would be taken for somebody else's.
     auto durable = co_await make_durable(core_, host_.table_path(newest_slot_));
     if (!durable) co_return durable;
     co_return co_await file_system::sync_directory(core_, host_.options_.data_directory);

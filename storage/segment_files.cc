@@ -45,6 +45,7 @@ Task<Result<void>> SegmentFiles::create_directory(Partition& partition) {
   // An earlier incarnation's directory has the same name until it is moved away.
   co_await engine_.wait_for_name(partition);
   if (partition.mode_ == Partition::Mode::kDeleting) co_return failure(Errc::kNotFound);
+  partition.directory_tried_ = true;
   auto made = co_await file_system::make_directory(core, path);
   if (!made && made.error() != Errc::kExists) co_return made;
   auto synced = co_await file_system::sync_directory(core, engine_.host().options().data_directory);
@@ -187,6 +188,11 @@ Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
   if (!synced) co_return synced;
   auto removed = co_await remove_folder(core, aside);
   if (!removed) co_return failure(removed.error());
+  // Its own name has gone only now, and no table will name the partition any more.
+  if (no_room) {
+    synced = co_await file_system::sync_directory(core, root);
+    if (!synced) co_return synced;
+  }
   if (!*removed) {
     core.log(reactor::LogLevel::kWarning, "storage.foreign_files_left",
              fmt::format("folder={} reason=\"it holds what is not the broker's\"", aside));
