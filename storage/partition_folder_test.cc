@@ -1,5 +1,5 @@
 // The folders of partitions that come and go, across deaths at chosen operations: none of the store's own is ever taken
-// for somebody else's, which would cost a topic its name.
+// for somebody else's, which would cost a topic its name, and none keeps a start from going on.
 #include <gtest/gtest.h>
 
 #include "reactor/simulated/world.h"
@@ -26,6 +26,7 @@ constexpr uint64_t kOperationsMax = 1000;  // more than a start and a stop of th
 
 // The power goes; what was flushed is there, and folders are as they were flushed.
 CrashPolicy names_lost() { return {.in_flight = Fate::kKept, .completed = Fate::kKept, .names = Fate::kLost}; }
+CrashPolicy all_kept() { return {.in_flight = Fate::kKept, .completed = Fate::kKept, .names = Fate::kKept}; }
 
 class PartitionFolderTest : public testing::Test {
  protected:
@@ -180,6 +181,69 @@ TEST_F(PartitionFolderTest, AFolderWhoseNameCouldNotBeFlushedGoesWithItsPartitio
   ASSERT_TRUE(life_->closed);
   EXPECT_FALSE(disk_.stat("/data/t-0").has_value());
   expect_name_is_free("a stop after the deletion");
+}
+
+class StaleFolderTest : public PartitionFolderTest {
+ protected:
+  // Folders with records that no table knows: everything is in the journal. The names stand on both sides of the one
+  // that they are moved to, in the order in which a folder is listed.
+  void make_stale_folders() {
+    live([](Life&) {},
+         [this](Core& core, Engine& engine) -> Task<void> {
+           for (uint8_t i = 0; i < names_.size(); ++i) {
+             Partition* const partition = co_await create(engine, names_[i], static_cast<uint8_t>(i + 1));
+             co_await append(core, engine, *partition);
+           }
+           life_->host.kill();
+           co_await core.sleep(10s);
+         });
+    for (const std::string& name : names_) EXPECT_TRUE(disk_.stat(fmt::format("/data/{}-0", name)).has_value());
+  }
+
+  // A start finds all of it.
+  void start(const std::function<void(Life&)>& prepare) {
+    live(prepare, [this](Core&, Engine& engine) -> Task<void> {
+      EXPECT_EQ(engine.partition_count(), names_.size());
+      engine.for_each([](Partition& partition) { EXPECT_EQ(partition.end_offset(), 1); });
+      co_return;
+    });
+  }
+
+  std::vector<std::string> names_ = {"-a", "-b", "c"};
+};
+
+// Starts that die and begin again count from the same number.
+TEST_F(StaleFolderTest, WhatADeadStartHasMovedAsideIsNotInTheWayOfTheNext) {
+  make_stale_folders();
+  const Disk killed = disk_;
+  bool whole = false;
+  for (uint64_t cut = 1; cut < kOperationsMax && !whole && !HasFailure(); ++cut) {
+    disk_ = killed;
+    start([&](Life& life) { life.host.crash_after_operations(cut, all_kept()); });
+    whole = life_->closed;
+    start([](Life&) {});
+    EXPECT_TRUE(life_->recovered) << "after operation " << cut << ": " << life_->why;
+  }
+  EXPECT_TRUE(whole);
+}
+
+TEST_F(StaleFolderTest, AStartWithoutRoomForAnotherNameGoesOn) {
+  make_stale_folders();
+  const Disk killed = disk_;
+  bool whole = false;
+  for (uint64_t cut = 1; cut < kOperationsMax && !whole && !HasFailure(); ++cut) {
+    disk_ = killed;
+    start([&](Life& life) {
+      life.host.disk().add_fault({.kind = OpKind::kRename, .error = Errc::kNoSpace, .count = 3});
+      life.host.crash_after_operations(cut, names_lost());
+    });
+    whole = life_->closed;
+    if (whole) EXPECT_EQ(life_->host.disk().stats().errors_injected, names_.size());
+    EXPECT_TRUE(life_->recovered || !whole) << life_->why;
+    start([](Life&) {});
+    EXPECT_TRUE(life_->recovered) << "after operation " << cut << ": " << life_->why;
+  }
+  EXPECT_TRUE(whole);
 }
 
 }  // namespace

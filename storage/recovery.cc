@@ -302,7 +302,7 @@ Task<Result<void>> Recovery::clean_directories() {
     if (entry.is_directory && is_deleted_folder(entry.name)) {
       removed = co_await remove_folder(core_, fmt::format("{}/{}", root, entry.name));
     } else if (entry.is_directory && stale.contains(entry.name)) {
-      removed = co_await remove_stale(entry.name);
+      removed = co_await remove_stale(entry.name, *listed);
       if (!removed) co_return failure(removed.error());
     }
     if (removed && !*removed) foreign.push_back(entry.name);
@@ -324,9 +324,18 @@ bool Recovery::is_known_name(const std::string& name) const {
   return is_engine_entry(name) || name == "lost+found" || std::ranges::find(owners, name) != owners.end();
 }
 
+// A name that no earlier start has left behind: it may have died with the same table, and it counted from 1 too.
+std::string Recovery::name_aside(const std::vector<reactor::DirectoryEntry>& root_entries) {
+  for (;;) {
+    std::string name = deleted_folder(table_.number + 1, ++folders_moved_);
+    if (std::ranges::find(root_entries, name, &reactor::DirectoryEntry::name) == root_entries.end()) return name;
+  }
+}
+
 // Moved away first, whole: a crash meanwhile must not leave half of it under a partition's name. Not if it holds
 // something that is not ours: then only our files go. True if nothing is left.
-Task<Result<bool>> Recovery::remove_stale(const std::string& name) {
+Task<Result<bool>> Recovery::remove_stale(const std::string& name,
+                                          const std::vector<reactor::DirectoryEntry>& root_entries) {
   const std::string& root = host_.options_.data_directory;
   const std::string path = fmt::format("{}/{}", root, name);
   auto listed = co_await file_system::list_directory(core_, path);
@@ -335,10 +344,15 @@ Task<Result<bool>> Recovery::remove_stale(const std::string& name) {
     return !entry.is_directory && segment_file_base(entry.name).has_value();
   });
   if (!all_ours) co_return co_await remove_folder(core_, path);
-  const std::string aside = fmt::format("{}/{}", root, deleted_folder(table_.number + 1, ++folders_moved_));
-  if (auto moved = co_await file_system::rename(core_, path, aside); !moved) co_return failure(moved.error());
+  const std::string aside = fmt::format("{}/{}", root, name_aside(root_entries));
+  const auto moved = co_await file_system::rename(core_, path, aside);
+  if (!moved && moved.error() != Errc::kNoSpace) co_return failure(moved.error());
+  // No room for another name: until it has gone from where it stands no table is written, so the next start goes on.
+  if (!moved) {
+    if (auto removed = co_await remove_folder(core_, path); !removed) co_return removed;
+  }
   if (auto synced = co_await file_system::sync_directory(core_, root); !synced) co_return failure(synced.error());
-  (void)co_await remove_folder(core_, aside);  // what stays goes at the next start
+  if (moved) (void)co_await remove_folder(core_, aside);  // what stays goes at the next start
   co_return true;
 }
 

@@ -62,7 +62,9 @@ class Recovery {
   reactor::Task<reactor::Result<reactor::File>> open_segment(Replay& replay, int64_t base, uint64_t bytes);
   reactor::Task<reactor::Result<Bytes>> read_segment(const Replay& replay, int64_t base, uint64_t from, uint64_t to);
   reactor::Task<reactor::Result<void>> clean_directories();
-  reactor::Task<reactor::Result<bool>> remove_stale(const std::string& name);
+  std::string name_aside(const std::vector<reactor::DirectoryEntry>& root_entries);
+  reactor::Task<reactor::Result<bool>> remove_stale(const std::string& name,
+                                                    const std::vector<reactor::DirectoryEntry>& root_entries);
   bool is_known_name(const std::string& name) const;
   bool can_have_folder(const std::string& topic_name, int32_t partition);
   static std::string folder_of(const TableEntry& entry);
