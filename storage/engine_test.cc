@@ -26,12 +26,12 @@ constexpr std::string_view kJournal = "/data/journal/s00";
 
 class EngineTest : public testing::Test {
  protected:
-  // One life of a store on one core, from recovery to an orderly close.
-  void life(const std::function<Task<void>(Core&, Engine&)>& work) {
+  // One life of a store on one core, from recovery to an orderly close, or to the death that `work` brings about.
+  void life(const std::function<Task<void>(Core&, Engine&)>& work, HostState end = HostState::kStopped) {
     host_.set_program([this, work](Core& core) { return program(*this, core, work); });
     host_.start();
     ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 60s)) << world_.log_tail();
-    ASSERT_EQ(host_.state(), HostState::kStopped) << world_.log_tail();
+    ASSERT_EQ(host_.state(), end) << world_.log_tail();
   }
 
   static Task<void> program(EngineTest& self, Core& core, std::function<Task<void>(Core&, Engine&)> work) {
@@ -102,6 +102,49 @@ Task<void> append(Partition& partition, int records) {
     partition.roll();
   }
   co_return;
+}
+
+// A growing journal finds a file ready that is in the page cache alone.
+TEST_F(EngineTest, AJournalFileThatAKilledLifeHadJustMadeIsUsedWhenItIsDurable) {
+  constexpr int kRecords = 16;  // the last of them in the third pair
+  options_.journal_files = JournalStream::kFilesAtStart + 2;
+  const std::string value(16'000, 'v');
+  TopicId id{};
+  id[0] = std::byte{1};
+  host_.disk().add_fault({.kind = reactor::OpKind::kSync, .path_contains = "04.wal"});
+  life(
+      [this](Core& core, Engine&) -> Task<void> {
+        while (host_.disk().stats().errors_injected == 0) co_await core.sleep(1ms);
+        host_.kill();
+        co_await core.sleep(1s);
+      },
+      HostState::kKilled);
+  ASSERT_EQ(host_.disk().stat("/data/journal/s00/04.wal")->size_bytes, options_.journal_file_bytes);
+  ASSERT_EQ(journal_files(), options_.journal_files - 1U);
+  life(
+      [&](Core& core, Engine& engine) -> Task<void> {
+        while (journal_files() < options_.journal_files) co_await core.sleep(1ms);
+        co_await core.sleep(1s);
+        auto created = co_await engine.create_partition({.topic_id = id, .topic_name = "t"});
+        if (!created) co_return ADD_FAILURE() << to_string(created.error());
+        for (int i = 0; i < kRecords; ++i) {
+          RecordBatchBuilder builder;
+          builder.add({.timestamp = kNow.value, .value = bytes_of(value)});
+          Bytes batch = builder.finish();
+          EXPECT_TRUE((*created)->append(batch, {.leader_epoch = 0}, kNow).has_value());
+          while ((*created)->durable_offset() <= i) co_await core.sleep(1ms);
+        }
+        host_.power_off({.completed = reactor::simulated::Fate::kLost});
+        co_await core.sleep(1s);
+      },
+      HostState::kOff);
+  for (const char* path : {"/data/journal/s00/04.wal", "/data/journal/s00/05.wal"}) {
+    EXPECT_EQ(host_.disk().stat(path)->size_bytes, options_.journal_file_bytes) << path;
+  }
+  life([&](Core&, Engine& engine) -> Task<void> {
+    EXPECT_EQ(engine.find(id, 0)->end_offset(), kRecords);
+    co_return;
+  });
 }
 
 TEST_F(EngineTest, AStartRemovesSegmentsThatACrashKeptBelowTheLogStart) {

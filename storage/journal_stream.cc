@@ -5,6 +5,7 @@
 
 #include "reactor/planted_bugs.h"
 #include "storage/journal_files.h"
+#include "storage/journal_scan.h"
 
 namespace posthaste::storage {
 
@@ -77,15 +78,20 @@ Task<Result<void>> JournalStream::open_pair(uint16_t number) {
   co_return Result<void>();
 }
 
-// Makes what is missing of a pair, durably with the names.
+// Makes what is missing of a pair, durably with the names. What is there may owe it to the page cache: a process that
+// was killed had just made it.
 Task<Result<void>> JournalStream::make_pair(uint16_t number) {
   for (uint16_t side = 0; side < 2; ++side) {
     const auto slot = static_cast<uint16_t>(2 * number + side);
     auto ready = co_await journal_file_is_ready(core_, options_.directory, slot, options_.file_bytes);
     if (!ready) co_return failure(ready.error());
-    if (*ready) continue;
-    auto made = co_await make_journal_file(core_, options_.directory, slot, options_.file_bytes);
-    if (!made) co_return made;
+    Result<void> durable;
+    if (*ready) {
+      durable = co_await make_durable(core_, journal_file_path(options_.directory, slot));
+    } else {
+      durable = co_await make_journal_file(core_, options_.directory, slot, options_.file_bytes);
+    }
+    if (!durable) co_return durable;
   }
   co_return co_await reactor::file_system::sync_directory(core_, options_.directory);
 }
