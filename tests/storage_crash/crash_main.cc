@@ -8,8 +8,8 @@
 // has just been submitted (at some drawn ones, or after every single one), with any subset of the 512-byte sectors of
 // the writes in flight kept, lost or garbage. Each image is recovered on another number of cores and compared with the
 // model; then that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and
-// streams each time), and what the last one finds must be equal. The next life goes on from there. One life in four has
-// large batches and a tiny journal; whatever the sizes, every append must be answered in time. --rot instead flips
+// streams each time), and what the last one finds must be equal. The next life goes on from there. Half of the starts have
+// journal files of the size that is there. One life in four has large batches and a tiny journal; whatever the sizes, every append must be answered in time. --rot instead flips
 // one bit in each 4 KiB block of every file of a store in turn, and empties, cuts and exchanges segments and what
 // stands beside them, then loses, wipes and exchanges whole journal files and tables of a store that was killed. --bug
 // plants a bug (preset `planted`) and stops at the
@@ -125,20 +125,48 @@ Moment draw_moment(std::mt19937_64& random, const Deaths& deaths) {
   return {.operation = 1 + below(random, deaths.operations)};
 }
 
+// Room for the files that journals begin with, and for the tables.
+uint64_t journal_room(const storage::EngineOptions& options) {
+  const uint64_t files = options.streams * uint64_t{storage::JournalStream::kFilesAtStart};
+  return std::max(kJournalRoom, files * options.journal_file_bytes + kRoomMost);
+}
+
 // Every fourth life has a disk that it may fill. Not a draw of the life's own: seeds keep their meaning.
 uint64_t draw_capacity(const Disk& disk, uint64_t seed, const storage::EngineOptions& options) {
   std::mt19937_64 random(~seed);
   if (below(random, 4) != 0) return kNeverFull;
-  // The files that journals begin with, and the tables.
-  const uint64_t least =
-      options.streams * uint64_t{storage::JournalStream::kFilesAtStart} * options.journal_file_bytes + kRoomMost;
-  return disk.bytes_used() + std::max(kJournalRoom, least) + below(random, kRoomMost);
+  return disk.bytes_used() + journal_room(options) + below(random, kRoomMost);
 }
 
 // Ends the life of a host at operation `index`. What comes later in the same batch is not submitted before a power
 // loss.
 void end_life(Host& host, End end, uint64_t index) {
   end == End::kSigkill ? host.kill() : host.crash_after_operations(index);
+}
+
+// The tables that a start would take: the numbers of those that are whole.
+std::vector<std::pair<uint64_t, std::string>> whole_tables(const Disk& disk) {
+  std::vector<std::pair<uint64_t, std::string>> tables;
+  for (const char* path : {"/data/table-0.snap", "/data/table-1.snap"}) {
+    const auto bytes = disk.read_file(path);
+    if (!bytes) continue;
+    const auto table = storage::decode_table(*bytes);
+    if (table) tables.emplace_back(table->number, path);
+  }
+  return tables;
+}
+
+// Half of the starts have journal files of the size that is there, as those of a broker that nobody reconfigures: then
+// what an earlier life has left is used on. Not a draw of the start's own: seeds keep their meaning.
+void keep_journal_size(storage::EngineOptions& options, CoreId cores, const Disk& disk, uint64_t seed) {
+  std::mt19937_64 random(seed ^ 0x6b65707473697a65);
+  const auto tables = whole_tables(disk);
+  if (below(random, 2) == 0 || tables.empty()) return;
+  const auto table = storage::decode_table(*disk.read_file(std::ranges::max(tables).second));
+  const uint64_t bytes = table->streams.front().file_bytes;
+  if (bytes < least_journal_file_bytes(options, cores)) return;
+  options.journal_file_bytes = bytes;
+  options.commit_bytes_max = static_cast<uint32_t>(std::min<uint64_t>(options.commit_bytes_max, bytes - 2 * 4096));
 }
 
 // Recovers a copy of `disk`, after `deaths` recoveries that were not completed.
@@ -150,9 +178,11 @@ Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   const auto cores = static_cast<CoreId>(1 + below(random, kCoresMax));
   Host& host = world.add_host({.cores = cores, .pool_bytes_per_core = kPoolBytes}, "10.0.0.1", {});
   host.disk() = disk;
-  // A start with larger or more journals than before needs room for these.
-  if (host.disk().options().capacity_bytes < kNeverFull) host.disk().options().capacity_bytes += kJournalRoom;
   recovery.reader.options = tiny_options(random, cores);
+  keep_journal_size(recovery.reader.options, cores, disk, seed);
+  // A start with larger or more journals than before needs room for these.
+  uint64_t& capacity = host.disk().options().capacity_bytes;
+  if (capacity < kNeverFull) capacity += journal_room(recovery.reader.options);
   host.set_program(recovery.reader.program());
   Moment death;
   death.passed = deaths.left == 0;
@@ -180,18 +210,6 @@ Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   }
   if (host.running()) host.kill();
   return recovery;
-}
-
-// The tables that a start would take: the numbers of those that are whole.
-std::vector<std::pair<uint64_t, std::string>> whole_tables(const Disk& disk) {
-  std::vector<std::pair<uint64_t, std::string>> tables;
-  for (const char* path : {"/data/table-0.snap", "/data/table-1.snap"}) {
-    const auto bytes = disk.read_file(path);
-    if (!bytes) continue;
-    const auto table = storage::decode_table(*bytes);
-    if (table) tables.emplace_back(table->number, path);
-  }
-  return tables;
 }
 
 // Either of two whole tables may turn out rotten, also together with a crash: the other one and the journal hold all.
@@ -282,6 +300,7 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   work.options = tiny_options(random, cores);
   work.large = LargeBatches::draw(seed);
   if (work.large) work.large->change(work.options, cores);
+  keep_journal_size(work.options, cores, disk, seed);
   host.disk().options().capacity_bytes = draw_capacity(host.disk(), seed, work.options);
   work.steps_left = 20 + below(random, 300);
   work.closed = work.recovered = false;

@@ -14,6 +14,8 @@ namespace posthaste::storage_crash {
 
 // The sizes of a store so small that every boundary is met within some hundred operations.
 storage::EngineOptions tiny_options(std::mt19937_64& random, reactor::CoreId cores);
+// What a journal file must have for so many cores: a header, and three blocks for each core of the stream.
+uint64_t least_journal_file_bytes(const storage::EngineOptions& options, reactor::CoreId cores);
 
 // A life of large batches: up to half of the tail, several times what the journal holds. Its choices come from a
 // generator of their own, so that seeds without it keep their meaning.
