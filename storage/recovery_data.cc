@@ -162,6 +162,7 @@ Task<Result<void>> Recovery::begin_overlay(Replay& replay, const JournalRecord& 
 void Recovery::leave_out_flushed_blocks(const TableEntry& entry, JournalRecord& record) {
   const uint64_t floor = align_down(entry.flushed.position);
   if (record.segment_base != entry.flushed.base_offset || record.position >= floor) return;
+  CHECK(record.position + record.data.size() > floor, "a record of blocks that are flushed is not read");
   record.data = record.data.subspan(floor - record.position);
   record.prefix = {};
   record.position = floor;
@@ -177,7 +178,9 @@ Task<Result<void>> Recovery::apply_data(Replay& replay, JournalRecord record) {
   }
   const SegmentPosition range_end{record.segment_base, record.position + record.data.size()};
   // Retention has removed it, or the segments hold it.
-  if (record.segment_base < entry.segments.front().base_offset || range_end <= entry.released) {
+  const SegmentPosition flushed_blocks{entry.flushed.base_offset, align_down(entry.flushed.position)};
+  if (record.segment_base < entry.segments.front().base_offset ||
+      range_end <= std::max(entry.released, flushed_blocks)) {
     co_return Result<void>();
   }
   if (segment_entry(entry, record.segment_base) == nullptr) {

@@ -8,11 +8,11 @@
 // has just been submitted (at some drawn ones, or after every single one), with any subset of the 512-byte sectors of
 // the writes in flight kept, lost or garbage. Each image is recovered on another number of cores and compared with the
 // model; then that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and
-// streams each time), and what the last one finds must be equal. The next life goes on from there. Half of the starts have
-// journal files of the size that is there. One life in four has large batches and a tiny journal; whatever the sizes, every append must be answered in time. --rot instead flips
-// one bit in each 4 KiB block of every file of a store in turn, and empties, cuts and exchanges segments and what
-// stands beside them, then loses, wipes and exchanges whole journal files and tables of a store that was killed. --bug
-// plants a bug (preset `planted`) and stops at the
+// streams each time), and what the last one finds must be equal. The next life goes on from there. Half of the starts
+// have journal files of the size that is there. One life in four has large batches and a tiny journal; whatever the
+// sizes, every append must be answered in time. --rot instead flips one bit in each 4 KiB block of every file of a
+// store in turn, and empties, cuts and exchanges segments and what stands beside them, then loses, wipes and exchanges
+// whole journal files and tables of a store that was killed. --bug plants a bug (preset `planted`) and stops at the
 // first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
 
