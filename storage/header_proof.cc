@@ -19,6 +19,11 @@ void append_proof(Bytes& producers, const HeaderProof& proof) {
   producers.insert(producers.end(), frame.begin(), frame.end());
 }
 
+ByteView without_proof(ByteView producers) {
+  if (producers.size() < kFrameTotalAt + sizeof(uint32_t)) return producers;
+  return producers.first(std::min<size_t>(producers.size(), load_le<uint32_t>(producers.data() + kFrameTotalAt)));
+}
+
 std::optional<HeaderProof> proof_behind(ByteView producers) {
   if (producers.size() < kFrameTotalAt + sizeof(uint32_t)) return std::nullopt;
   const auto total = load_le<uint32_t>(producers.data() + kFrameTotalAt);

@@ -18,6 +18,8 @@ struct HeaderProof {
 
 // Puts it behind a producers' snapshot, which does not look at what follows it.
 void append_proof(Bytes& producers, const HeaderProof& proof);
+// The snapshot alone.
+ByteView without_proof(ByteView producers);
 // Nothing if there is none, or no whole one.
 std::optional<HeaderProof> proof_behind(ByteView producers);
 

@@ -59,7 +59,8 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
           std::ranges::find(segments_, entry.producers_at.base_offset, [](const auto& s) { return s->base_offset(); });
       if (of != segments_.end()) {
         const Boundary at{(*of)->linear_start() + entry.producers_at.position, entry.producers_offset};
-        stable_producers_ = {entry.producers, at, true};
+        const ByteView alone = without_proof(entry.producers);
+        stable_producers_ = {Bytes(alone.begin(), alone.end()), at, true};
       }
     }
   }

@@ -382,7 +382,10 @@ TableEntry Partition::table_entry() {
   }
   if (stable_producers_.valid) {
     entry.producers = stable_producers_.bytes;
-    if (durable_proof_) append_proof(entry.producers, *durable_proof_);
+    // A new log has one too, so that the table needs no more space for it later.
+    std::optional<HeaderProof> proof = durable_proof_;
+    if (!proof && entry.end.position == 0) proof = HeaderProof{.segment_base = entry.end.base_offset};
+    if (proof) append_proof(entry.producers, *proof);
     entry.producers_at = durable_position_of(stable_producers_.at.linear);
     entry.producers_offset = stable_producers_.at.offset;
   }
