@@ -30,14 +30,19 @@ constexpr reactor::Duration kRoomDelay = std::chrono::milliseconds(500);
 constexpr uint32_t kTriesAtStop = 4;
 
 // Room for `bytes` in a table's file, before any of them is written.
-Task<Result<void>> make_table_room(Core& core, const std::string& path, File& file, uint64_t bytes) {
+Task<Result<void>> make_table_room(Core& core, const std::string& path, File& file, uint64_t bytes, TableRoom room) {
   const auto found = co_await reactor::file_system::stat(core, path);
   if (!found) co_return failure(found.error());
   if (found->size_bytes >= bytes) co_return Result<void>();
-  auto allocated = co_await file.allocate(0, align_up(bytes + std::max(bytes / 2, kTableHeadroomMin)));
-  if (allocated || allocated.error() != reactor::Errc::kNoSpace) co_return allocated;
-  (void)co_await file.truncate(found->size_bytes);
-  co_return co_await file.allocate(0, align_up(bytes));
+  if (room == TableRoom::kAhead) {
+    auto allocated = co_await file.allocate(0, align_up(bytes + std::max(bytes / 2, kTableHeadroomMin)));
+    if (allocated || allocated.error() != reactor::Errc::kNoSpace) co_return allocated;
+    (void)co_await file.truncate(found->size_bytes);
+  }
+  auto allocated = co_await file.allocate(0, align_up(bytes));
+  // A part of it may have been given.
+  if (!allocated) (void)co_await file.truncate(found->size_bytes);
+  co_return allocated;
 }
 }  // namespace
 
@@ -55,7 +60,8 @@ Checkpoint::Checkpoint(EngineHost& host, Core& core, uint64_t number, size_t new
       newest_slot_(newest_slot),
       one_at_a_time_(core, 1),
       wake_(core),
-      closed_(host.cores()) {}
+      closed_(host.cores()),
+      growth_(host.cores()) {}
 
 Task<void> Checkpoint::run() {
   while (!stopping_) {
@@ -132,6 +138,7 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
     }
     entries.insert(entries.end(), part.entries.begin(), part.entries.end());
     count += part.count;
+    growth_[c] = part.growth;
     table.next_uid = std::max(table.next_uid, part.next_uid);
     low_water[s] = std::min(low_water[s], part.low_water_lsn);
   }
@@ -158,10 +165,11 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
 // The older slot is overwritten; until that is durable the newest one is untouched.
 Task<void> Checkpoint::write_slot(const Bytes& file) {
   const size_t slot = 1 - newest_slot_;
-  Result<void> done = co_await write_table_file(core_, host_.table_path(slot), file);
+  Result<void> done = co_await try_slot(slot, file, false);
   bool told = false;
   for (uint32_t tries_at_stop = 0; !done && done.error() == reactor::Errc::kNoSpace;) {
-    if (!co_await host_.reserve_->give_up_for_table(file.size())) {
+    done = co_await try_slot(slot, file, true);
+    if (!done && done.error() == reactor::Errc::kNoSpace) {
       if (!std::exchange(told, true)) {
         core_.log(reactor::LogLevel::kError, "storage.table_waits", fmt::format("error={}", to_string(done.error())));
       }
@@ -172,7 +180,6 @@ Task<void> Checkpoint::write_slot(const Bytes& file) {
       }
       co_await core_.sleep(kRoomDelay);
     }
-    done = co_await write_table_file(core_, host_.table_path(slot), file);
   }
   if (!done) {
     reactor::fatal(reactor::FatalReason::kDurableWriteFailed,
@@ -180,6 +187,25 @@ Task<void> Checkpoint::write_slot(const Bytes& file) {
   }
   newest_slot_ = slot;
   ++number_;
+}
+
+// What the table's file grows by comes out of the reserve while the disk is full, and then it is not free to grow by
+// more.
+Task<Result<void>> Checkpoint::try_slot(size_t slot, const Bytes& file, bool found_full) {
+  const auto found = co_await reactor::file_system::stat(core_, host_.table_path(slot));
+  const uint64_t there = found ? found->size_bytes : 0;
+  SpaceReserve& reserve = *host_.reserve_;
+  uint64_t given = 0;
+  if (there < file.size() && (found_full || reserve.disk_full())) {
+    given = co_await reserve.give_up_for_table(file.size() - there, growth_, found_full);
+  }
+  FreeSpace& space = host_.engines_[core_.id()]->free_space();
+  std::optional<FreeSpace::Use> use;
+  if (space.may_be_taken()) use.emplace(space);
+  Result<void> done =
+      co_await write_table_file(core_, host_.table_path(slot), file, use ? TableRoom::kAhead : TableRoom::kExact);
+  reserve.taken(given);
+  co_return done;
 }
 
 Task<void> Checkpoint::core_closed(CoreId core, Engine::TablePart part) {
@@ -202,7 +228,9 @@ Task<void> Checkpoint::write_last() {
                       .owner = host_.options().owner};
   Bytes entries;
   uint64_t count = 0;
-  for (const auto& part : closed_) {
+  for (CoreId c = 0; c < host_.cores(); ++c) {
+    const auto& part = closed_[c];
+    growth_[c] = part->growth;
     entries.insert(entries.end(), part->entries.begin(), part->entries.end());
     count += part->count;
     table.next_uid = std::max(table.next_uid, part->next_uid);
@@ -215,11 +243,11 @@ Task<void> Checkpoint::write_last() {
   one_at_a_time_.release(1);
 }
 
-Task<Result<void>> write_table_file(Core& core, std::string path, const Bytes& file) {
+Task<Result<void>> write_table_file(Core& core, std::string path, const Bytes& file, TableRoom room) {
   auto opened = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
   if (!opened) co_return failure(opened.error());
   // One flush makes data and size durable; the file may be new, so data alone would not be enough.
-  Result<void> done = co_await make_table_room(core, path, *opened, file.size());
+  Result<void> done = co_await make_table_room(core, path, *opened, file.size(), room);
   if (done) {
     const Result<uint64_t> written = co_await opened->write(0, file, 0, reactor::IoClass::kWriteBack);
     if (!written) done = failure(written.error());

@@ -38,6 +38,7 @@ class Checkpoint {
   auto ask(reactor::CoreId core, Work work);
   reactor::Task<void> gather_and_write(bool write_back);
   reactor::Task<void> write_slot(const Bytes& file);
+  reactor::Task<reactor::Result<void>> try_slot(size_t slot, const Bytes& file, bool found_full);
 
   EngineHost& host_;
   reactor::Core& core_;
@@ -48,10 +49,14 @@ class Checkpoint {
   bool wanted_ = false;
   bool stopping_ = false;
   std::vector<std::optional<Engine::TablePart>> closed_;
+  std::vector<uint64_t> growth_;  // by core, of the table at hand: what of it is not paid yet
 };
 
-// Writes a table's file image, durably. The file is made if missing, and larger than it need be; its directory is not
-// synced. kNoSpace: the file holds what it held.
-reactor::Task<reactor::Result<void>> write_table_file(reactor::Core& core, std::string path, const Bytes& file);
+// Whether a table's file is made as large as it must be, or larger while there is room.
+enum class TableRoom : uint8_t { kExact, kAhead };
+// Writes a table's file image, durably. The file is made if missing; its directory is not synced. kNoSpace: the file
+// holds what it held.
+reactor::Task<reactor::Result<void>> write_table_file(reactor::Core& core, std::string path, const Bytes& file,
+                                                      TableRoom room);
 
 }  // namespace posthaste::storage

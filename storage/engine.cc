@@ -35,6 +35,7 @@ Engine::Engine(EngineHost& host, Core& core)
       producer_count_(std::make_shared<ProducerCount>(ProducerCount{.max = host.options().producers_max})),
       files_(*this, host.options().open_files_max),
       write_back_(*this, core),
+      free_space_(core, space_),
       room_(core),
       read_room_(core, host.options().cache_bytes_max),
       prefix_room_(core, kPrefixLoads),
@@ -64,7 +65,6 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
               reactor::MessageClass::kPush));
         },
         this);
-    spawn(stream_->grow());
   }
   contributor_ = std::make_unique<Contributor>(*this, stream_.get(), owner,
                                                static_cast<size_t>(journal.remote_sub_block_bytes_max()));
@@ -253,6 +253,19 @@ Task<void> Engine::tidy_task(Engine& engine, Partition::Use use, std::shared_ptr
   co_await engine.files_.tidy(use.partition(), std::move(segment));
 }
 
+void Engine::tidy_later(Partition& partition, std::shared_ptr<Segment> segment) {
+  segment->tidy = false;
+  untidy_.push_back({partition.uid(), segment});
+}
+
+void Engine::tidy_the_rest() {
+  for (const Untidy& untidy : std::exchange(untidy_, {})) {
+    const auto segment = untidy.segment.lock();
+    Partition* const partition = find(untidy.uid);
+    if (segment != nullptr && partition != nullptr && !stopping_) tidy(*partition, segment);
+  }
+}
+
 void Engine::note_unflushed(Partition& partition) {
   auto& node = static_cast<reactor::ListNode<UnflushedTag>&>(partition);
   if (!node.is_linked()) unflushed_.push_back(partition);
@@ -268,22 +281,37 @@ void Engine::memory_wanted() {
   }
 }
 
+void Engine::grow_journal() {
+  if (stream_ != nullptr) spawn(stream_->grow(free_space_));
+}
+
 void Engine::room_made() {
   room_.notify_all();
   if (cache_->dirty_bytes() > cache_->dirty_bytes_max() / 2) memory_wanted();
 }
 
 void Engine::take_credit(const SpaceAccount::Credit& credit) {
+  const bool was_full = disk_full();
   space_.take(credit);
+  if (was_full && !disk_full()) tidy_the_rest();
   room_made();
 }
 
-Task<bool> Engine::take_from_reserve(uint64_t bytes) {
+Task<uint64_t> Engine::take_from_reserve(uint64_t bytes, bool found_full) {
   const SpaceReserve::Given given = co_await reactor::on_core(
-      core_, 0, [host = &host_, core = core_.id(), bytes](Core&) { return host->reserve_->give_up(core, bytes); },
+      core_, 0,
+      [host = &host_, core = core_.id(), bytes, found_full](Core&) {
+        return host->reserve_->give_up(core, bytes, found_full);
+      },
       reactor::MessageClass::kPush);
-  space_.take(given.credit);
-  co_return given.bytes > 0;
+  take_credit(given.credit);
+  co_return given.bytes;
+}
+
+void Engine::took_from_reserve(uint64_t bytes) {
+  if (bytes == 0) return;
+  spawn(reactor::on_core(
+      core_, 0, [host = &host_, bytes](Core&) { host->reserve_->taken(bytes); }, reactor::MessageClass::kPush));
 }
 
 // Once the debt of the tables is a good part of the credit a table is written, which pays it.
@@ -395,6 +423,7 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
   }
   part.next_uid = next_uid_;
   space_.table_made();
+  part.growth = space_.growth_of_table();
   table_asked_for_ = false;
   co_return part;
 }

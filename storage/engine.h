@@ -22,6 +22,7 @@
 #include "reactor/sync.h"
 #include "reactor/task.h"
 #include "storage/chunk_cache.h"
+#include "storage/free_space.h"
 #include "storage/log_types.h"
 #include "storage/partition.h"
 #include "storage/placement.h"
@@ -248,17 +249,24 @@ class Engine {
   void spawn(reactor::Task<void> task);
   void memory_wanted();
   void room_made();
+  // More journal files, in the background, as far as the disk has room. Once, when it is known whether it has.
+  void grow_journal();
   void note_unflushed(Partition& partition);
   SpaceAccount& space() { return space_; }
+  FreeSpace& free_space() { return free_space_; }
   bool stopping() const { return stopping_; }
   void take_credit(const SpaceAccount::Credit& credit);
-  // The disk was found full: the reserve gives up `bytes` for what was accepted here (0: what could not be allocated
-  // was not owed). False: nothing is left of it.
-  reactor::Task<bool> take_from_reserve(uint64_t bytes);
+  // The reserve gives up `bytes` for what was accepted here (0: what could not be allocated was not owed). Returns how
+  // much it gave: 0 if nothing is left, or if the disk has room again and `found_full` does not say otherwise. Whoever
+  // got something says so when it was allocated, or could not be: took_from_reserve().
+  reactor::Task<uint64_t> take_from_reserve(uint64_t bytes, bool found_full);
+  void took_from_reserve(uint64_t bytes);
   void table_grows(uint64_t bytes);
   // In the background: a place for the first `bytes` of the segment, more than the credit is good for.
   void grow_ahead(Partition& partition, std::shared_ptr<Segment> segment, uint64_t bytes);
   void tidy(Partition& partition, std::shared_ptr<Segment> segment);
+  // The same once there is room on the disk again.
+  void tidy_later(Partition& partition, std::shared_ptr<Segment> segment);
   // Until no earlier incarnation's directory stands under the partition's name, whichever core it belonged to.
   reactor::Task<void> wait_for_name(Partition& partition);
 
@@ -275,6 +283,7 @@ class Engine {
     uint64_t count = 0;
     uint64_t next_uid = 0;
     uint64_t low_water_lsn = 0;
+    uint64_t growth = 0;  // SpaceAccount::growth_of_table
     // From the core that owns a stream, when it has closed it.
     TableStream closed_stream;
   };
@@ -284,6 +293,7 @@ class Engine {
   static reactor::Task<void> grow_task(Engine& engine, Partition::Use use, std::shared_ptr<Segment> segment,
                                        uint64_t bytes);
   static reactor::Task<void> sweep(Engine& engine);
+  void tidy_the_rest();
   static reactor::Task<void> remove_files(Engine& engine, std::shared_ptr<Partition> partition);
   reactor::Task<void> write_back_below(uint64_t lsn);
   reactor::Task<TablePart> table_part(uint64_t bound_lsn);
@@ -302,7 +312,13 @@ class Engine {
   std::map<std::string, uint32_t> leaving_;  // directories on their way out, by path
   reactor::IntrusiveList<Partition, UnflushedTag> unflushed_;
   SpaceAccount space_;
+  FreeSpace free_space_;
   bool table_asked_for_ = false;
+  struct Untidy {
+    Uid uid;
+    std::weak_ptr<Segment> segment;
+  };
+  std::vector<Untidy> untidy_;  // at most what was rolled since the disk was found full
   uint64_t next_uid_ = 1;
   uint64_t background_ = 0;
   uint64_t refused_ranges_ = 0;

@@ -116,6 +116,7 @@ Task<Result<Engine*>> EngineHost::open(Core& core) {
       core, 0, [host = this, id = core.id()](Core&) { return host->reserve_->credit(id); },
       reactor::MessageClass::kPush);
   engines_[core.id()]->take_credit(credit);
+  engines_[core.id()]->grow_journal();
   if (core.id() == 0) {
     reserve_->begin();
     watch_ = std::make_unique<FolderWatch>(*this, core);

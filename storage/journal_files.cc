@@ -34,8 +34,15 @@ Task<Result<bool>> journal_file_is_ready(reactor::Core& core, std::string direct
   co_return header && header->version == kJournalVersion && header->slot == slot && header->file_bytes == bytes;
 }
 
-Task<Result<void>> make_journal_file(reactor::Core& core, std::string directory, uint16_t slot, uint64_t bytes) {
+Task<Result<void>> make_journal_file(reactor::Core& core, std::string directory, uint16_t slot, uint64_t bytes,
+                                     FreeSpace* space) {
   const std::string path = journal_file_path(directory, slot);
+  // Until the file has its space.
+  std::optional<FreeSpace::Use> use;
+  if (space != nullptr) {
+    if (!space->may_be_taken()) co_return failure(Errc::kNoSpace);
+    use.emplace(*space);
+  }
   auto file = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenDirect);
   if (!file) co_return failure(file.error());
   const auto fill = [&]() -> Task<Result<void>> {
@@ -45,6 +52,7 @@ Task<Result<void>> make_journal_file(reactor::Core& core, std::string directory,
       (void)co_await file->truncate(0);
       co_return allocated;
     }
+    use.reset();
     const size_t piece = std::min<size_t>(kZeroWriteBytes, bytes);
     auto zeroes = co_await core.pool().allocate_waiting(piece);
     if (!zeroes) co_return failure(zeroes.error());

@@ -6,6 +6,7 @@
 #include "reactor/core.h"
 #include "reactor/result.h"
 #include "reactor/task.h"
+#include "storage/free_space.h"
 #include "storage/journal_format.h"
 
 namespace posthaste::storage {
@@ -20,9 +21,10 @@ reactor::Task<reactor::Result<bool>> journal_file_is_ready(reactor::Core& core, 
                                                            uint64_t bytes);
 
 // Makes it, or makes it again: zeroes on stable storage, so that a commit changes nothing but data blocks, and a header
-// that says that it was never used. Its name is not durable yet. kNoSpace, kNoMemory, kIoError.
+// that says that it was never used. Its name is not durable yet. `space`: of a core that serves; null in recovery.
+// kNoSpace, kNoMemory, kIoError.
 reactor::Task<reactor::Result<void>> make_journal_file(reactor::Core& core, std::string directory, uint16_t slot,
-                                                       uint64_t bytes);
+                                                       uint64_t bytes, FreeSpace* space = nullptr);
 
 // Writes the header of the file of slot header.slot, durably.
 reactor::Task<reactor::Result<void>> write_journal_header(reactor::Core& core, std::string directory,

@@ -80,7 +80,7 @@ Task<Result<void>> JournalStream::open_pair(uint16_t number) {
 
 // Makes what is missing of a pair, durably with the names. What is there may owe it to the page cache: a process that
 // was killed had just made it.
-Task<Result<void>> JournalStream::make_pair(uint16_t number) {
+Task<Result<void>> JournalStream::make_pair(uint16_t number, FreeSpace& space) {
   for (uint16_t side = 0; side < 2; ++side) {
     const auto slot = static_cast<uint16_t>(2 * number + side);
     auto ready = co_await journal_file_is_ready(core_, options_.directory, slot, options_.file_bytes);
@@ -89,18 +89,18 @@ Task<Result<void>> JournalStream::make_pair(uint16_t number) {
     if (*ready) {
       durable = co_await make_durable(core_, journal_file_path(options_.directory, slot));
     } else {
-      durable = co_await make_journal_file(core_, options_.directory, slot, options_.file_bytes);
+      durable = co_await make_journal_file(core_, options_.directory, slot, options_.file_bytes, &space);
     }
     if (!durable) co_return durable;
   }
   co_return co_await reactor::file_system::sync_directory(core_, options_.directory);
 }
 
-Task<void> JournalStream::grow() {
+Task<void> JournalStream::grow(FreeSpace& space) {
   bool grown = false;
   for (uint16_t number = 0; number < options_.files / 2 && growing_; ++number) {
     if (has_pair(number)) continue;
-    auto added = co_await make_pair(number);
+    auto added = co_await make_pair(number, space);
     if (added) added = co_await open_pair(number);
     if (!added && added.error() == Errc::kStopping) break;
     if (!added) {

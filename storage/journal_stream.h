@@ -22,6 +22,7 @@
 #include "reactor/scope.h"
 #include "reactor/sync.h"
 #include "storage/contributor.h"
+#include "storage/free_space.h"
 #include "storage/journal_format.h"
 
 namespace posthaste::storage {
@@ -68,8 +69,9 @@ class JournalStream {
   // Opens the pairs that the table names: recovery has made kPairsAtStart of them, and taken the first into use. Core
   // start.
   reactor::Task<reactor::Result<void>> open();
-  // Makes the other pairs in the background, then asks for a table that names them; returns when done or told to stop.
-  reactor::Task<void> grow();
+  // Makes the other pairs in the background, then asks for a table that names them; returns when done or told to stop,
+  // or when the disk is full.
+  reactor::Task<void> grow(FreeSpace& space);
   // The growth ends with the file at hand; the next start goes on with the rest.
   void stop_growing() { growing_ = false; }
   reactor::Task<void> close();
@@ -127,7 +129,7 @@ class JournalStream {
     JournalStream* self = nullptr;
   };
 
-  reactor::Task<reactor::Result<void>> make_pair(uint16_t number);
+  reactor::Task<reactor::Result<void>> make_pair(uint16_t number, FreeSpace& space);
   reactor::Task<reactor::Result<void>> open_pair(uint16_t number);
   bool has_pair(uint16_t number) const;
   void schedule();

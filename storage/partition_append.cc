@@ -289,6 +289,7 @@ void Partition::tell_if_producers_were_pushed_out() {
 
 void Partition::start_epoch(int32_t epoch) {
   if (!epochs_.assign(epoch, end_.offset)) return;
+  engine_.table_grows(SpaceAccount::kEpochBytes);
   engine_.contributor().add_detached(*this, {.type = RecordType::kEpochStart,
                                              .uid = uid_,
                                              .generation = generation_,

@@ -8,6 +8,7 @@
 #include "storage/journal_files.h"
 #include "storage/journal_stream.h"
 #include "storage/recovery.h"
+#include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
@@ -162,7 +163,8 @@ Task<Result<void>> Recovery::write_table() {
   const size_t slot = 1 - newest_slot_;
   ++next.number;
   const Bytes file = encode_table(next, entries_, next.entries.size());
-  auto written = co_await write_table_file(core_, host_.table_path(slot), file);
+  auto written = co_await write_table_file(core_, host_.table_path(slot), file,
+                                           host_.reserve_->gave_way() ? TableRoom::kExact : TableRoom::kAhead);
   if (!written) co_return written;
   newest_slot_ = host_.newest_slot_ = slot;
   co_return co_await file_system::sync_directory(core_, host_.options_.data_directory);

@@ -42,8 +42,6 @@ SegmentFiles::Pin::~Pin() {
 Task<Result<void>> SegmentFiles::create_directory(Partition& partition) {
   reactor::Core& core = engine_.core();
   const std::string path = partition.directory();
-  // An earlier incarnation's directory has the same name until it is moved away.
-  co_await engine_.wait_for_name(partition);
   if (partition.mode_ == Partition::Mode::kDeleting) co_return failure(Errc::kNotFound);
   partition.directory_tried_ = true;
   auto made = co_await file_system::make_directory(core, path);
@@ -83,22 +81,39 @@ Task<Result<void>> SegmentFiles::open_or_replace(Partition& partition, Segment& 
   co_return co_await file_system::sync_directory(engine_.core(), partition.directory());
 }
 
-// A full disk is met with what was kept back for it: what the segment owes comes out of the reserve.
+// On a full disk what is free is what the reserve has given up for somebody: so what the segment owes comes out of the
+// reserve first, and what it does not owe it does not get.
 Task<Result<SegmentFiles::Pin>> SegmentFiles::for_write(Partition& partition, std::shared_ptr<Segment> segment,
                                                         uint64_t bytes) {
   co_await segment->gate.acquire(1);
   const GateHold hold(segment->gate);
   for (uint32_t tries = 1;; ++tries) {
-    auto done = co_await make_place(partition, *segment, bytes);
-    engine_.space().follow(*segment);
-    if (done || done.error() != Errc::kNoSpace || segment->removed || tries == kTriesWithReserve) co_return done;
+    // An earlier incarnation's directory has the same name until it is moved away.
+    if (!partition.directory_created_) co_await engine_.wait_for_name(partition);
     const uint64_t wanted = SpaceAccount::place_wanted(*segment, bytes);
-    if (!co_await engine_.take_from_reserve(wanted <= segment->owed ? wanted : 0)) co_return done;
+    const bool is_owed = wanted <= segment->owed;
+    uint64_t given = 0;
+    if (wanted > 0 && (tries > 1 || engine_.disk_full())) {
+      given = co_await engine_.take_from_reserve(is_owed ? wanted : 0, tries > 1);
+    }
+    Result<Pin> done = failure(Errc::kNoSpace);
+    if (segment->removed) {
+      done = Pin(*segment);
+    } else if (is_owed || !engine_.disk_full()) {
+      done = co_await make_place(partition, *segment, bytes);
+      engine_.space().follow(*segment);
+    }
+    engine_.took_from_reserve(given);
+    if (done || done.error() != Errc::kNoSpace || segment->removed) co_return done;
+    if (tries == kTriesWithReserve || (tries > 1 && given == 0)) co_return done;
   }
 }
 
 Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, Segment& segment, uint64_t bytes) {
   Pin pin(segment);
+  const bool full = engine_.disk_full();
+  std::optional<FreeSpace::Use> use;
+  if (!full) use.emplace(engine_.free_space());
   if (!partition.directory_created_) {
     if (auto made = co_await create_directory(partition); !made) co_return failure(made.error());
   }
@@ -117,9 +132,7 @@ Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, S
   if (segment.allocated < bytes) {
     const uint64_t step = std::clamp(segment.allocated, kGrowBytesMin, kGrowBytesMax);
     const uint64_t whole = std::max(bytes, align_up(partition.config().segment_bytes));
-    // On a full disk nobody takes more than it owes: it would be what another one has just got out of the reserve.
-    const bool exact = segment.sealed || engine_.disk_full();
-    uint64_t target = exact ? bytes : std::min(std::max(bytes, segment.allocated + step), whole);
+    uint64_t target = segment.sealed || full ? bytes : std::min(std::max(bytes, segment.allocated + step), whole);
     auto allocated = co_await segment.file.allocate(0, target);
     if (!allocated && allocated.error() == Errc::kNoSpace) {
       // A part of it may have been given; a file that is larger than it needs to be would keep it from others.
@@ -234,23 +247,30 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
   auto pin = co_await for_write(partition, segment, segment->size);
   if (!pin || segment->removed) co_return;
   if ((co_await segment->file.truncate(segment->size)).has_value()) segment->allocated = align_up(segment->size);
-  const auto write_beside = [&core](std::string path, Bytes content) -> Task<void> {
+  // False: the disk is full, nothing is better than a part.
+  const auto write_beside = [&core](std::string path, const Bytes& content) -> Task<bool> {
     auto file = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
-    if (!file) co_return;
+    if (!file) co_return file.error() != Errc::kNoSpace;
     (void)co_await file->truncate(0);
     const auto written = co_await file->write(0, content, 0, IoClass::kFileSystem);
     (void)co_await file->close();
-    if (!written) (void)co_await file_system::unlink(core, path);  // a full disk: nothing is better than a part
+    if (!written) (void)co_await file_system::unlink(core, path);
+    co_return written || written.error() != Errc::kNoSpace;
   };
   // Without one each life to come would walk over all headers again, and nothing would vouch for them.
   if (!segment->index_whole && partition.mode_ == Partition::Mode::kOpen)
     (void)co_await partition.ensure_index(segment);
+  // Nobody keeps space back for these: they wait until there is some.
+  if (engine_.disk_full()) co_return engine_.tidy_later(partition, segment);
+  const FreeSpace::Use use(engine_.free_space());
+  bool whole = true;
   const bool keep_index = segment->index_whole && !segment->has_bad_run() && !segment->removed;
-  if (keep_index) co_await write_beside(partition.segment_path(*segment, "index"), segment->index().encode());
+  if (keep_index) whole = co_await write_beside(partition.segment_path(*segment, "index"), segment->index().encode());
   if (!segment->producer_snapshot.empty()) {
-    co_await write_beside(partition.segment_path(*segment, "snapshot"), std::move(segment->producer_snapshot));
-    segment->producer_snapshot.clear();
+    whole &= co_await write_beside(partition.segment_path(*segment, "snapshot"), segment->producer_snapshot);
+    if (whole) segment->producer_snapshot.clear();
   }
+  if (!whole) engine_.tidy_later(partition, segment);
 }
 
 Task<Result<bool>> remove_folder(reactor::Core& core, std::string path) {

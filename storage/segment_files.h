@@ -36,7 +36,8 @@ class SegmentFiles {
   };
 
   // The file, made durable with its directory if it is not there yet, and with room for `bytes`. What the segment owes
-  // comes out of the reserve if the disk is full. kNoSpace and others: nothing is lost, try again later.
+  // comes out of the reserve if the disk is full. kNoSpace and others: nothing is lost, try again later. A segment that
+  // was removed meanwhile may have no file.
   reactor::Task<reactor::Result<Pin>> for_write(Partition& partition, std::shared_ptr<Segment> segment, uint64_t bytes);
   // Reads whole blocks; short at the end of the file.
   reactor::Task<reactor::Result<uint64_t>> read(Partition& partition, Segment& segment, uint64_t position,

@@ -3,6 +3,7 @@
 // described in the tables, on a disk that is full to the last block. A plain value of its core.
 #pragma once
 #include <algorithm>
+#include <array>
 
 #include "reactor/result.h"
 #include "storage/journal_format.h"
@@ -15,10 +16,11 @@ class SpaceAccount {
   // Beside the bytes of a segment that has no file yet: its partition's folder, a block for their names.
   static constexpr uint64_t kNewFileBytes = 2 * kBlock;
   // By how much tables grow, both of them: by an entry with the longest name, one of its segments, one of its
-  // producers.
+  // producers, one of its epochs.
   static constexpr uint64_t kPartitionBytes = 1024;
   static constexpr uint64_t kSegmentBytes = 64;
   static constexpr uint64_t kProducerBytes = 384;
+  static constexpr uint64_t kEpochBytes = 32;
 
   struct Credit {
     uint64_t version = 0;  // grows; an older one that arrives late is not taken
@@ -30,7 +32,7 @@ class SpaceAccount {
   }
   bool disk_full() const { return credit_.disk_full; }
   uint64_t credit() const { return credit_.bytes; }
-  uint64_t debt() const { return owed_ + table_growth_ + table_growth_before_; }
+  uint64_t debt() const { return owed_ + table_growth_ + growth_of_table(); }
 
   // May something be accepted that needs `bytes` more? kNoSpace: not before there is room on the disk; kNoMemory: when
   // some of the debt is paid. Of the credit a part is kept for what is not a client's: commits of groups, changes of
@@ -60,15 +62,18 @@ class SpaceAccount {
   uint64_t table_growth() const { return table_growth_; }
   // A table is made of what is known now; the one before it is on disk.
   void table_made() {
-    table_growth_before_ = table_growth_;
+    growth_of_tables_[0] = growth_of_tables_[1];
+    growth_of_tables_[1] = table_growth_;
     table_growth_ = 0;
   }
+  // By how much the one that was made last is larger than the one whose place it takes, at most.
+  uint64_t growth_of_table() const { return growth_of_tables_[0] + growth_of_tables_[1]; }
 
  private:
   Credit credit_;
   uint64_t owed_ = 0;
   uint64_t table_growth_ = 0;
-  uint64_t table_growth_before_ = 0;  // of the table that is being written
+  std::array<uint64_t, 2> growth_of_tables_{};  // of the last one on disk, of the one that is being written
 };
 
 }  // namespace posthaste::storage

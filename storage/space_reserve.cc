@@ -61,7 +61,8 @@ Task<Result<void>> SpaceReserve::make_way() {
   size_ = align_down(found->size_bytes);
   durable_ = size_ > 0;
   if (size_ != found->size_bytes || size_ > target_) co_await shrink(size_ - std::min(size_, target_));
-  gave_way_ = space->available_bytes < size_;
+  // As much as could be owed, and as much again: the tables grow by more than they must while there is room.
+  gave_way_ = space->available_bytes < 2 * size_;
   if (gave_way_) co_await shrink(size_);
   co_return Result<void>();
 }
@@ -109,7 +110,7 @@ Task<Result<void>> SpaceReserve::look() {
   const auto space = co_await measure();
   if (!space) co_return failure(space.error());
   const uint64_t missing = target_ - size_;
-  uint64_t available = space->available_bytes;
+  uint64_t available = space->available_bytes - std::min(space->available_bytes, given_);
   uint64_t wanted = missing;
   if (available < missing + kStepBytes) wanted = align_down(available - std::min(available, kStepBytes));
   if (wanted > 0 && (wanted == missing || wanted >= kStepBytes)) {
@@ -118,6 +119,7 @@ Task<Result<void>> SpaceReserve::look() {
     if (grown) available -= std::min(available, wanted);
   }
   set_full(size_ < target_ || available < spare_bytes(), available);
+  tell_all();
   co_return Result<void>();
 }
 
@@ -146,9 +148,13 @@ Task<void> SpaceReserve::shrink(uint64_t bytes) {
   }
 }
 
-// What was gained goes to those cores first that have used up most.
+// A quarter of what was gained goes to the tables, the rest to those cores first that have used up most.
 void SpaceReserve::share_out(uint64_t bytes) {
   const uint64_t share = core_share(target_);
+  const uint64_t of_tables = target_ - credits_.size() * share;
+  const uint64_t to_tables = std::min(of_tables - std::min(of_tables, table_credit_), align_up(bytes / 4));
+  table_credit_ += to_tables;
+  bytes -= to_tables;
   std::vector<CoreId> poorest(credits_.size());
   for (size_t core = 0; core < poorest.size(); ++core) poorest[core] = static_cast<CoreId>(core);
   std::ranges::sort(poorest, {}, [this](CoreId core) { return credits_[core]; });
@@ -163,20 +169,25 @@ void SpaceReserve::share_out(uint64_t bytes) {
 
 void SpaceReserve::set_full(bool full, uint64_t available_bytes) {
   ++version_;
-  if (std::exchange(full_, full) != full) {
-    const std::string numbers = fmt::format("folder={} available_bytes={} reserve_bytes={} of={}",
-                                            host_.options().data_directory, available_bytes, size_, target_);
-    if (full) {
-      core_.log(reactor::LogLevel::kError, "storage.disk_full",
-                fmt::format("{} consequence=\"records and new topics are refused; reads, deletions, retention and "
-                            "commits go on\" remedy=\"delete topics, shorten their retention or make room\"",
-                            numbers));
-    } else {
-      core_.log(reactor::LogLevel::kWarning, "storage.disk_has_room",
-                fmt::format("{} consequence=\"all is accepted again\"", numbers));
-    }
+  if (std::exchange(full_, full) == full) return;
+  const std::string numbers = fmt::format("folder={} available_bytes={} reserve_bytes={} of={}",
+                                          host_.options().data_directory, available_bytes, size_, target_);
+  if (full) {
+    core_.log(reactor::LogLevel::kError, "storage.disk_full",
+              fmt::format("{} consequence=\"records and new topics are refused; reads, deletions, retention and "
+                          "commits go on\" remedy=\"delete topics, shorten their retention or make room\"",
+                          numbers));
+  } else {
+    core_.log(reactor::LogLevel::kWarning, "storage.disk_has_room",
+              fmt::format("{} consequence=\"all is accepted again\"", numbers));
   }
-  tell_all();
+}
+
+// Each core has heard of it when this returns, and takes nothing any more that it was not given.
+Task<void> SpaceReserve::become_full() {
+  if (full_) co_return;
+  set_full(true, 0);
+  for (CoreId core = 0; core < host_.cores(); ++core) co_await tell(*this, core);
 }
 
 void SpaceReserve::tell_all() {
@@ -187,31 +198,54 @@ Task<void> SpaceReserve::tell(SpaceReserve& self, CoreId core) {
   co_await reactor::on_core(
       self.core_, core,
       [host = &self.host_, credit = self.credit(core)](reactor::Core& there) {
-        Engine* engine = host->engine_if_open(there.id());
-        if (engine != nullptr) engine->take_credit(credit);
+        return take_news(*host, there.id(), credit);
       },
       reactor::MessageClass::kPush);
 }
 
-Task<SpaceReserve::Given> SpaceReserve::give_up(CoreId core, uint64_t bytes) {
+Task<void> SpaceReserve::take_news(EngineHost& host, CoreId core, SpaceAccount::Credit credit) {
+  Engine* const engine = host.engine_if_open(core);
+  if (engine == nullptr) co_return;
+  engine->take_credit(credit);
+  if (credit.disk_full) co_await engine->free_space().wait_until_left();
+}
+
+Task<SpaceReserve::Given> SpaceReserve::give_up(CoreId core, uint64_t bytes, bool found_full) {
   co_await one_at_a_time_.acquire(1);
-  const uint64_t given = std::min(align_up(bytes), credits_[core]);
-  credits_[core] -= given;
-  if (given > 0) co_await shrink(given);
-  ++version_;
-  if (!full_) set_full(true, 0);
+  uint64_t given = 0;
+  if (full_ || found_full) {
+    co_await become_full();
+    given = std::min(align_up(bytes), credits_[core]);
+    credits_[core] -= given;
+    given_ += given;
+    ++version_;
+    if (given > 0) co_await shrink(given);
+  }
   one_at_a_time_.release(1);
   co_return Given{given, credit(core)};
 }
 
-Task<bool> SpaceReserve::give_up_for_table(uint64_t bytes) {
+Task<uint64_t> SpaceReserve::give_up_for_table(uint64_t bytes, std::vector<uint64_t>& growth, bool found_full) {
   co_await one_at_a_time_.acquire(1);
-  const uint64_t given = std::min(align_up(bytes), table_credit_);
-  table_credit_ -= given;
-  if (given > 0) co_await shrink(given);
-  if (!full_) set_full(true, 0);
+  uint64_t given = 0;
+  if (full_ || found_full) {
+    co_await become_full();
+    for (size_t core = 0; core < growth.size(); ++core) {
+      const uint64_t pays = std::min({align_up(bytes) - given, align_down(growth[core]), credits_[core]});
+      growth[core] -= pays;
+      credits_[core] -= pays;
+      given += pays;
+    }
+    const uint64_t rest = std::min(align_up(bytes) - given, table_credit_);
+    table_credit_ -= rest;
+    given += rest;
+    given_ += given;
+    ++version_;
+    tell_all();
+    if (given > 0) co_await shrink(given);
+  }
   one_at_a_time_.release(1);
-  co_return given > 0;
+  co_return given;
 }
 
 }  // namespace posthaste::storage

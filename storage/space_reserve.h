@@ -1,6 +1,8 @@
 // The reserve of disk space: a file in the data folder that is allocated and never written (DATA/.reserve). When an
 // allocation for something that was accepted finds the disk full, the reserve gives up as much, and from then on
-// clients' records and new topics are refused, while everything that frees space goes on. When there is room again the
+// clients' records and new topics are refused, while everything that frees space goes on. From then on too nothing is
+// allocated that the reserve has not given up first for just that (free_space.h): the sum of all debts stays below what
+// the reserve holds. When there is room again the
 // reserve is filled first, with some to spare, then all is accepted again. A start gives up what recovery may need.
 // What it holds for each core bounds what that core accepts ahead of its place on disk (SpaceAccount); a quarter is for
 // the tables and for starts. Belongs to core 0; the other cores ask by mail and are told by mail.
@@ -37,16 +39,26 @@ class SpaceReserve {
     uint64_t bytes = 0;
     SpaceAccount::Credit credit;
   };
-  // The disk was found full by a core that needs `bytes` for what it has accepted, at most its debt: that much of its
-  // credit becomes free space (0: none is left). Core 0, by mail.
-  reactor::Task<Given> give_up(reactor::CoreId core, uint64_t bytes);
-  // The same for a table that did not fit. False: none is left.
-  reactor::Task<bool> give_up_for_table(uint64_t bytes);
+  // A core needs `bytes` for what it has accepted, at most its debt, and the disk is full, or was just `found_full` by
+  // it: that much of its credit becomes free space (0: none is left), which only that core takes. Nothing is given up
+  // before all cores know that the disk is full and have no other allocation under way. If there is room (and it was
+  // not found otherwise) nothing is given. Core 0, by mail.
+  reactor::Task<Given> give_up(reactor::CoreId core, uint64_t bytes, bool found_full);
+  // What was given was allocated, or could not be.
+  void taken(uint64_t bytes) { given_ -= bytes; }
+  // The same for a table. The cores that made it grow pay whole blocks out of their credit, at most `growth` of each,
+  // from which that is taken; the rest is what is kept for tables. Returns how much was given.
+  reactor::Task<uint64_t> give_up_for_table(uint64_t bytes, std::vector<uint64_t>& growth, bool found_full);
+  bool disk_full() const { return full_; }
+  // Recovery got all of it: what is free is for what the journal holds.
+  bool gave_way() const { return gave_way_; }
 
  private:
   static reactor::Task<void> run(SpaceReserve& self);
   static reactor::Task<void> tell(SpaceReserve& self, reactor::CoreId core);
+  static reactor::Task<void> take_news(EngineHost& host, reactor::CoreId core, SpaceAccount::Credit credit);
   void tell_all();
+  reactor::Task<void> become_full();
   reactor::Task<reactor::Result<reactor::SpaceStat>> measure();
   reactor::Task<reactor::Result<void>> look();
   reactor::Task<reactor::Result<void>> grow(uint64_t bytes);
@@ -66,6 +78,7 @@ class SpaceReserve {
   uint64_t size_ = 0;
   std::vector<uint64_t> credits_;  // by core
   uint64_t table_credit_ = 0;
+  uint64_t given_ = 0;  // free and spoken for
   uint64_t version_ = 1;
   bool full_ = false;
   bool gave_way_ = false;  // to recovery

@@ -36,6 +36,8 @@ TEST(SpaceAccount, NothingIsAcceptedBeyondTheCredit) {
   account.table_made();
   EXPECT_EQ(account.debt(), kBlock) << "that table is not on disk yet";
   account.table_made();
+  EXPECT_EQ(account.debt(), kBlock) << "the other table has yet to grow";
+  account.table_made();
   EXPECT_EQ(account.debt(), 0U);
   account.take({.version = 3, .bytes = kBlock, .disk_full = true});
   account.take({.version = 2, .bytes = 16 * kBlock});
@@ -270,6 +272,84 @@ TEST_F(FullDiskTest, AStrangersFileIsSurvivedByTablesFoldersAndStops) {
     EXPECT_TRUE((co_await reactor::file_system::unlink(core, "/stranger")).has_value());
     EXPECT_TRUE(co_await resumes(core, engine));
     EXPECT_TRUE((co_await append(engine, *engine.find(topic(1), 0))).has_value());
+  });
+}
+
+// All that each core may owe, in many small files, and not a free block on the disk: none may take what the reserve
+// gives up for another, nor may what nobody owes (the indexes of segments that are rolled).
+TEST_F(FullDiskTest, WhatTheReserveGivesUpIsTakenByWhoOwesIt) {
+  constexpr reactor::CoreId kCores = 4;
+  constexpr int kPartitions = 6;  // of a core
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    World world(seed);
+    Host& host = world.add_host({.cores = kCores, .pool_bytes_per_core = 16 << 20}, "10.0.0.1", nullptr);
+    host.disk().options().capacity_bytes = kDiskBytes;
+    std::weak_ptr<EngineHost> kept;  // by the cores' frames
+    bool closed = false;
+    uint32_t ready = 0;  // cores, step by step
+    const auto all_ready = [&](Core& core, uint32_t step) -> Task<void> {
+      ++ready;
+      while (ready < step * kCores) co_await core.sleep(1ms);
+    };
+    host.set_program([&](Core& core) -> Task<void> {
+      const auto store = kept.expired() ? std::make_shared<EngineHost>(options_, kCores) : kept.lock();
+      kept = store;
+      if (core.id() == 0) EXPECT_TRUE((co_await store->recover(core)).has_value());
+      co_await all_ready(core, 1);
+      auto opened = co_await store->open(core);
+      if (!opened) co_return ADD_FAILURE() << to_string(opened.error());
+      Engine& engine = **opened;
+      std::vector<Partition*> partitions;
+      for (int i = 0; i < kPartitions; ++i) {
+        LogConfig config;
+        config.segment_bytes = 16 << 10;
+        const int number = 1 + core.id() * kPartitions + i;
+        auto made = co_await engine.create_partition(
+            {.topic_id = topic(number), .topic_name = fmt::format("t{}", number), .config = config});
+        if (!made) co_return ADD_FAILURE() << to_string(made.error());
+        partitions.push_back(*made);
+      }
+      co_await core.sleep(1s);  // the journal is whole
+      co_await all_ready(core, 2);
+      if (core.id() == 0) host.disk().write_file("/stranger", Bytes(kDiskBytes - host.disk().bytes_used()));
+      uint64_t taken = 0;
+      for (size_t i = 0;; ++i) {
+        Partition& partition = *partitions[i % partitions.size()];
+        Bytes batch = batch_for(partition.end_offset(), 3000);
+        if (!partition.append(batch, {.leader_epoch = 0, .from_client = true}, kNow)) break;
+        taken += batch.size();
+      }
+      EXPECT_GT(taken, engine.space().credit() / 4);
+      co_await all_ready(core, 3);
+      co_await engine.close();
+      if (core.id() == 0) EXPECT_TRUE((co_await store->close(core)).has_value());
+      closed |= core.id() == 0;
+      co_await core.until_stopping();
+    });
+    host.start();
+    world.run_until([&] { return closed || !host.running(); }, 120s);
+    EXPECT_TRUE(closed) << seed << world.log_tail();
+    if (host.running()) host.kill();
+  }
+}
+
+TEST_F(FullDiskTest, TablesGrowByWhatWasAcceptedForThem) {
+  int made = 0;
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    co_await core.sleep(1s);  // the journal is whole
+    take_the_rest();
+    const std::string name(249, 'n');
+    for (;; ++made) {
+      auto created = co_await engine.create_partition({.topic_id = topic(1), .topic_name = name, .partition = made});
+      if (created) continue;
+      EXPECT_EQ(created.error(), Errc::kNoSpace);
+      break;
+    }
+    co_await engine.checkpoint();
+  });
+  life([&](Core&, Engine& engine) -> Task<void> {
+    EXPECT_EQ(engine.partition_count(), static_cast<size_t>(made));
+    co_return;
   });
 }
 

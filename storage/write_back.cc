@@ -137,7 +137,7 @@ Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes b
   const Result<uint64_t> written = co_await op;
   // A file with holes, as a copy may have: no byte was written that is not in the journal too.
   if (!written && written.error() == Errc::kNoSpace) {
-    (void)co_await engine_.take_from_reserve(0);
+    (void)co_await engine_.take_from_reserve(0, true);
     co_return Step{.error = Errc::kNoSpace};
   }
   if (!written) {
