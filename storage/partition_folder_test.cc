@@ -190,8 +190,9 @@ class StaleFolderTest : public PartitionFolderTest {
   void make_stale_folders() {
     live([](Life&) {},
          [this](Core& core, Engine& engine) -> Task<void> {
-           for (uint8_t i = 0; i < names_.size(); ++i) {
-             Partition* const partition = co_await create(engine, names_[i], static_cast<uint8_t>(i + 1));
+           uint8_t number = 0;
+           for (const std::string& name : names_) {
+             Partition* const partition = co_await create(engine, name, ++number);
              co_await append(core, engine, *partition);
            }
            life_->host.kill();

@@ -387,12 +387,13 @@ Task<Result<RecoveryReport>> Recovery::run() {
 
 Task<Result<void>> Recovery::replay_journals() {
   std::vector<std::unique_ptr<JournalReader>> readers;
-  for (uint16_t s = 0; s < table_.streams.size(); ++s) {
+  const auto streams = static_cast<uint16_t>(table_.streams.size());
+  for (uint16_t s = 0; s < streams; ++s) {
     readers.push_back(make_journal_reader(core_, host_.stream_directory(s), table_.streams[s], table_.version));
     lsn_ceiling_ = std::max(lsn_ceiling_, table_.streams[s].low_water_lsn);
     file_sequence_ceiling_ = std::max(file_sequence_ceiling_, table_.streams[s].next_file_sequence);
   }
-  for (uint16_t s = 0; s < readers.size(); ++s) {
+  for (uint16_t s = 0; s < streams; ++s) {
     JournalReader& reader = *readers[s];
     Result<void> replayed = co_await reader.open();
     if (replayed && !reader.rot_lsn()) replayed = co_await replay_meta(reader);
