@@ -114,6 +114,12 @@ Task<void> Connection::run() {
   ++shared_.stats.open;
   idle_alarm();
   const CloseReason reason = co_await read_frames();
+  // A peer that sends no more may still read: what it asked is answered, and what only waits for others or for time
+  // answers now. One that is gone altogether costs a send that fails.
+  if (reason == CloseReason::kPeerClosed && !closing_) {
+    context_.tell_watchers();
+    while (!closing_ && !slots_.empty()) co_await changed_.wait();
+  }
   begin_close(reason);
   co_await scope_.join();
   idle_alarm_.cancel();

@@ -259,6 +259,30 @@ TEST_F(ConnectionTest, Pitfall16ProduceFollowsProduceAndAnswersKeepTheirOrder) {
   EXPECT_EQ(answers, (std::vector<int64_t>{1, 2, 3}));
 }
 
+// A peer that has finished sending may still read; whether it does is not known before something is sent to it.
+TEST_F(ConnectionTest, WhatWasAskedBeforeTheEndOfTheStreamIsAnswered) {
+  start_server();
+  handler().hold = true;
+  run_client([&](Core& core) -> Task<void> {
+    ClientConnection client(core, "client");
+    EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+    const ProduceRequest request = produce_request(1);
+    EXPECT_TRUE(
+        (co_await client.send_raw(kafka::encode_request(request, kProduceVersion, 1, "c").flatten())).has_value());
+    co_await core.sleep(100ms);
+    EXPECT_EQ(handler().started, 1);
+    co_await client.close();
+  });
+  world_.run_for(1s);
+  EXPECT_EQ(stats().open, 1U) << "a request of it is at work";
+  EXPECT_EQ(stats().bytes_out, 0U);
+  handler().release(1);
+  world_.run_for(1s);
+  EXPECT_GT(stats().bytes_out, 0U);
+  EXPECT_EQ(stats().open, 0U);
+  EXPECT_EQ(stats().closed_for(CloseReason::kPeerClosed), 1U);
+}
+
 TEST_F(ConnectionTest, OtherRequestsWaitForEarlierAnswers) {
   start_server();
   handler().hold = true;
