@@ -99,10 +99,10 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   // The same, waiting for the disk. What comes from a disk is verified before it is returned (kDamaged).
   reactor::Task<reactor::Result<ReadResult>> read(ReadRequest request);
 
-  // The first offset whose batch has a timestamp >= `timestamp`, searched up to `limit_offset`; offset -1 if none. The
-  // answer names a batch's first record at or after the time where the batch is uncompressed, else its first offset.
+  // The first offset from the log start on with a timestamp >= `timestamp`, below `limit_offset`; offset -1 if none. Of
+  // a compressed batch with such a time it is the first offset that is not below the log start.
   reactor::Task<reactor::Result<TimestampOffset>> find_timestamp(int64_t timestamp, int64_t limit_offset);
-  // The largest timestamp and the offset of (the last record of) the batch that carries it.
+  // The largest timestamp and the last offset of the batch that carries it, which may be below the log start.
   reactor::Task<reactor::Result<TimestampOffset>> max_timestamp();
 
   // Leader epochs: KIP-101.

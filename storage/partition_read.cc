@@ -249,37 +249,62 @@ Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint6
   co_return Result<void>();
 }
 
+namespace {
+// The batch's first record at or after both; empty: it has none. Records that cannot be read as they lie here, being
+// compressed, count as one, at the batch's first offset that is still there.
+std::optional<TimestampOffset> look_in_batch(ByteView bytes, int64_t timestamp, int64_t from_offset) {
+  const auto batch = RecordBatchView::parse(bytes);
+  CHECK(batch, "a batch that was read is none");
+  RecordReader reader(*batch);
+  while (const auto record = reader.next()) {
+    if (!*record) return std::nullopt;
+    if ((*record)->timestamp < timestamp || (*record)->offset < from_offset) continue;
+    return TimestampOffset{(*record)->timestamp, (*record)->offset, batch->leader_epoch()};
+  }
+  return TimestampOffset{batch->max_timestamp(), std::max(batch->base_offset(), from_offset), batch->leader_epoch()};
+}
+
+Bytes joined(const ReadResult& read) {
+  Bytes whole;
+  for (const LeasedBytes& piece : read.pieces) whole.insert(whole.end(), piece.bytes.begin(), piece.bytes.end());
+  return whole;
+}
+}  // namespace
+
 Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64_t limit_offset) {
   const Use use(*this);
   const std::vector<std::shared_ptr<Segment>> segments(segments_.begin(), segments_.end());
+  int64_t from = log_start_;
   for (const auto& segment : segments) {
     if (segment->max_timestamp < timestamp || segment->removed) continue;
     if (auto indexed = co_await ensure_index(segment); !indexed) co_return failure(indexed.error());
     const auto range = segment->index().find_timestamp(timestamp);
     if (!range) continue;
-    int64_t found = -1;
-    auto walked = co_await walk_headers(segment, range->position, UINT64_MAX, [&](const RecordBatchView& batch) {
-      if (batch.max_timestamp() < timestamp || batch.next_offset() <= log_start_) return true;
-      found = batch.base_offset();
-      return false;
-    });
-    if (found < 0) {
-      if (!walked) co_return failure(walked.error());
-      continue;
+    for (;;) {
+      // The log start may move while a disk works.
+      from = std::max(from, log_start_);
+      int64_t found = -1;
+      int64_t behind = -1;
+      auto walked = co_await walk_headers(segment, range->position, UINT64_MAX, [&](const RecordBatchView& batch) {
+        if (batch.max_timestamp() < timestamp || batch.next_offset() <= from) return true;
+        found = batch.base_offset();
+        behind = batch.next_offset();
+        return false;
+      });
+      if (found < 0) {
+        if (!walked && !segment->removed) co_return failure(walked.error());
+        break;
+      }
+      const int64_t offset = std::max({found, from, log_start_});
+      if (found >= limit_offset || offset >= limit_offset) co_return TimestampOffset{};
+      const auto bytes = co_await read({.offset = offset, .max_bytes = 1, .limit_offset = limit_offset});
+      if (!bytes && bytes.error() == Errc::kOutOfRange && offset < log_start_) continue;
+      if (!bytes) co_return failure(bytes.error());
+      if (bytes->pieces.empty()) co_return TimestampOffset{};
+      from = std::max(from, log_start_);
+      if (const auto record = look_in_batch(joined(*bytes), timestamp, from)) co_return *record;
+      from = behind;  // its records of that time are below the log start
     }
-    if (found >= limit_offset) break;
-    auto bytes = co_await read({.offset = std::max(found, log_start_), .max_bytes = 1, .limit_offset = limit_offset});
-    if (!bytes) co_return failure(bytes.error());
-    if (bytes->pieces.empty()) break;
-    Bytes whole;
-    for (const LeasedBytes& piece : bytes->pieces) whole.insert(whole.end(), piece.bytes.begin(), piece.bytes.end());
-    const auto batch = RecordBatchView::parse(whole);
-    CHECK(batch, "a batch that was read is none");
-    const auto record = first_record_at_or_after(*batch, timestamp);
-    if (record && *record) {
-      co_return TimestampOffset{(*record)->timestamp, (*record)->offset, batch->leader_epoch()};
-    }
-    co_return TimestampOffset{batch->max_timestamp(), batch->base_offset(), batch->leader_epoch()};
   }
   co_return TimestampOffset{};
 }

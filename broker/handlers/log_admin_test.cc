@@ -2,6 +2,8 @@
 #include "net/kafka/log_admin.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/producer_ids.h"
+#include "storage/crc32c.h"
+#include "storage/endian.h"
 
 namespace posthaste::broker::testing {
 namespace {
@@ -49,6 +51,59 @@ TEST_F(LogAdminTest, DeletedRecordsAreGoneForGood) {
     EXPECT_EQ((co_await client.list_offset("t", 2, -2)).offset, 2);
     EXPECT_EQ(co_await delete_records(client, "t", 2, -1), (Deleted{ErrorCode::kNone, 4})) << "-1: the high watermark";
     EXPECT_EQ((co_await client.produce("t", 2, make_batch({"next"}))).base_offset, 4);
+  });
+}
+
+// Ten records with times 100, 110, ... 190, of which 190 is the third.
+storage::Bytes batch_of_ten(bool is_packed) {
+  storage::RecordBatchBuilder builder;
+  for (const int64_t time : {100, 110, 190, 120, 130, 140, 150, 160, 170, 180}) {
+    builder.add({.timestamp = time, .value = storage::bytes_of("v")});
+  }
+  storage::Bytes batch = builder.finish();
+  if (!is_packed) return batch;
+  constexpr size_t kCrcAt = 17;
+  constexpr size_t kAttributesAt = 21;
+  batch[kAttributesAt + 1] |= std::byte{static_cast<uint8_t>(storage::Compression::kLz4)};
+  storage::store_be<uint32_t>(&batch[kCrcAt], storage::crc32c(storage::ByteView(batch).subspan(kAttributesAt)));
+  return batch;
+}
+
+// A reader that was sent there would be told that the offset is out of range, and start over at the end.
+TEST_F(LogAdminTest, NoTimeIsFoundBelowTheLogStart) {
+  start();
+  const auto look = [](Client& client) -> Task<void> {
+    for (const std::string topic : {"plain", "packed"}) {
+      SCOPED_TRACE(topic);
+      EXPECT_EQ((co_await client.list_offset(topic, 0, -2)).offset, 5);
+      EXPECT_EQ((co_await client.list_offset(topic, 0, 105)).offset, 5);
+      EXPECT_EQ((co_await client.list_offset(topic, 0, 120)).offset, 5);
+      EXPECT_EQ((co_await client.list_offset(topic, 0, 165)).offset, topic == "plain" ? 8 : 5);
+      EXPECT_EQ((co_await client.list_offset(topic, 0, -3)).offset, 5);
+    }
+    // Only a deleted record is as late as this, and then one of the next batch.
+    EXPECT_EQ((co_await client.list_offset("plain", 0, 185)).offset, -1);
+  };
+  run([&](Client& client) -> Task<void> {
+    for (const std::string topic : {"plain", "packed"}) {
+      EXPECT_EQ(co_await client.create_topic(topic, 1), ErrorCode::kNone);
+      EXPECT_EQ((co_await client.produce(topic, 0, batch_of_ten(topic == "packed"))).error, ErrorCode::kNone);
+      EXPECT_EQ(co_await delete_records(client, topic, 0, 5), (Deleted{ErrorCode::kNone, 5}));
+    }
+    co_await look(client);
+  });
+  broker_->power_off();
+  start();
+  run([&](Client& client) -> Task<void> {
+    co_await look(client);
+    EXPECT_EQ((co_await client.produce("plain", 0, make_batch({"next"}, {}, 200))).base_offset, 10);
+    const auto later = co_await client.list_offset("plain", 0, 185);
+    EXPECT_EQ(later.offset, 10);
+    EXPECT_EQ(later.timestamp, 200);
+    EXPECT_EQ((co_await client.list_offset("plain", 0, -3)).offset, 10);
+    EXPECT_EQ(co_await delete_records(client, "plain", 0, -1), (Deleted{ErrorCode::kNone, 11}));
+    EXPECT_EQ((co_await client.list_offset("plain", 0, -3)).offset, -1) << "none is left";
+    EXPECT_EQ((co_await client.list_offset("plain", 0, 100)).offset, -1);
   });
 }
 

@@ -61,11 +61,21 @@ int64_t end_for(const storage::Partition& partition, const Question& question) {
 }
 
 // The first record that carries the largest time (KIP-734); nothing while the log is empty, or while that record is not
-// safe yet. In a compressed batch it is the batch's first offset, for its records are not looked at.
+// safe yet. In a compressed batch it is the batch's first offset, for its records are not looked at. Where that record
+// is deleted and others are left, it is the first of those: the time is still the log's largest, as in Kafka, which
+// names the offset that cannot be read.
 Task<void> answer_max_timestamp(storage::Partition& partition, Question& question) {
-  Result<storage::TimestampOffset> found = co_await partition.max_timestamp();
-  if (found && found->offset >= 0 && found->timestamp >= 0) {
-    found = co_await partition.find_timestamp(found->timestamp, end_for(partition, question));
+  const Result<storage::TimestampOffset> largest = co_await partition.max_timestamp();
+  if (!largest || largest->offset < 0 || largest->timestamp < 0) {
+    take(question, largest);
+    co_return;
+  }
+  Result<storage::TimestampOffset> found =
+      co_await partition.find_timestamp(largest->timestamp, end_for(partition, question));
+  const int64_t first = partition.log_start_offset();
+  const bool is_deleted = found && found->offset < 0 && largest->offset < end_for(partition, question);
+  if (is_deleted && first < end_for(partition, question)) {
+    found = storage::TimestampOffset{largest->timestamp, first, partition.epochs().epoch_for(first)};
   }
   take(question, found);
 }
