@@ -72,12 +72,15 @@ bool FetchWaits::subscribe(Key key, const WatchedList& watched, uint64_t bytes_w
 void FetchWaits::advanced(Subscription& subscription) {
   if (subscription.posted) return;
   uint64_t grown = 0;
+  bool is_one_gone = false;
   for (const Listener& listener : subscription.listeners) {
     storage::Partition* log = broker_.engine().find(listener.uid);
+    // One that is being deleted is still there by its number.
+    is_one_gone = is_one_gone || log == nullptr || broker_.engine().find(log->topic_id(), log->partition()) != log;
     const uint64_t position = log == nullptr ? 0 : log->durable_position();
     if (position > listener.position_before) grown += position - listener.position_before;
   }
-  if (grown < subscription.bytes_wanted) return;
+  if (grown < subscription.bytes_wanted && !is_one_gone) return;
   subscription.posted = true;
   broker_.scope().spawn(mail_ready(*this, subscription.key));
 }

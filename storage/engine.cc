@@ -163,6 +163,9 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   }
   by_key_.erase({partition.topic_id(), partition.partition()});
   changed_.notify_all();
+  for (auto* listeners : {&partition.listeners_, &partition.end_listeners_}) {
+    listeners->for_each([](OffsetListener& listener) { listener.advanced(listener); });
+  }
   co_await contributor_->write(partition, {.type = RecordType::kDelete, .uid = partition.uid()});
   static_cast<reactor::ListNode<DirtyTag>&>(partition).unlink();
   static_cast<reactor::ListNode<UnflushedTag>&>(partition).unlink();

@@ -86,8 +86,8 @@ class Partition final : public std::enable_shared_from_this<Partition>,
   void wait_durable(OffsetWaiter& waiter) { wait_on(durable_waiters_, waiter, durable_.offset); }
   void wait_high_watermark(OffsetWaiter& waiter) { wait_on(high_watermark_waiters_, waiter, high_watermark_); }
 
-  // Calls listener.advanced on each move of the high watermark. Returns true, and does not register, if it is already
-  // above `seen_offset`: read first.
+  // Calls listener.advanced on each move of the high watermark, and when it is deleted. Returns true, and does not
+  // register, if it is already above `seen_offset`: read first.
   bool add_listener(OffsetListener& listener, int64_t seen_offset);
   // The same for the end of the log (followers).
   bool add_end_listener(OffsetListener& listener, int64_t seen_offset);

@@ -25,7 +25,7 @@ reactor::Task<void> answer_on_owner(BrokerCore& there, const std::vector<Questio
   for (Question* question : questions) {
     storage::Partition* partition = there.engine().find(question->where.topic->id.bytes, question->where.index);
     if (partition == nullptr) {
-      question->error = ErrorCode::kNotLeaderOrFollower;
+      question->error = error_of_missing(there, *question->where.topic);
     } else if (order == AnswerOrder::kTogether) {
       scope.spawn(answer(there, *partition, *question));
     } else {

@@ -96,6 +96,13 @@ inline Located locate(const ClusterView& view, std::string_view topic, int32_t i
   return locate(view, AskedTopic{.name = topic}, index, asked_epoch);
 }
 
+// What the owner says of a partition that it does not have: that there is none once the topic is deleted, else that it
+// is not the owner (yet, or any more).
+inline ErrorCode error_of_missing(BrokerCore& owner, const TopicImage& asked) {
+  const bool is_deleted = owner.view()->image->topic(asked.id) == nullptr;
+  return is_deleted ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kNotLeaderOrFollower;
+}
+
 // READ_UNCOMMITTED and READ_COMMITTED; there are no others.
 inline bool knows_isolation_level(int8_t level) { return level == 0 || level == 1; }
 

@@ -164,7 +164,8 @@ Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entrie
     Entry& entry = *entries[(begin + i) % entries.size()];
     storage::Partition* partition = there.engine().find(entry.where.topic->id.bytes, entry.where.index);
     if (partition == nullptr) {
-      entry.error = ErrorCode::kNotLeaderOrFollower;
+      entry.error = error_of_missing(there, *entry.where.topic);
+      entry.high_watermark = entry.log_start = -1;
       continue;
     }
     co_await read_entry(there, *partition, entry, budget);

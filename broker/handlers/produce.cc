@@ -140,7 +140,7 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
     if (entry.error != ErrorCode::kNone) continue;
     partitions[i] = there.engine().find(entry.topic->id.bytes, entry.asked->index);
     if (partitions[i] == nullptr) {
-      entry.error = ErrorCode::kNotLeaderOrFollower;
+      entry.error = error_of_missing(there, *entry.topic);
       continue;
     }
     co_await append_entry(there, entry, *partitions[i], deadline);
