@@ -87,7 +87,6 @@ class BrokerCore final : public net::RequestHandler {
   // Topics that questions of this core's clients create, one question at a time (handlers/cluster.cc).
   reactor::Semaphore& auto_creation_turn() { return auto_creation_turn_; }
   uint32_t& auto_creations() { return auto_creations_; }
-  uint64_t next_rotation() { return rotation_++; }
 
   // Asks the coordinator of partition `index` of __consumer_offsets on core `owner`, which calls `make` there. Nothing
   // if the coordinator is not there, or the connection ended before it answered. `waits` (or null): gives its frame
@@ -133,7 +132,6 @@ class BrokerCore final : public net::RequestHandler {
   WaitMemory wait_memory_;
   reactor::Semaphore auto_creation_turn_;
   uint32_t auto_creations_ = 0;  // that have the turn or wait for it
-  uint64_t rotation_ = 0;
   uint64_t next_group_call_ = 1;
   std::map<RequestToken, GroupCall*> group_calls_;
   reactor::Event maintenance_over_;

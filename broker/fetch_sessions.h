@@ -64,12 +64,15 @@ class FetchSession {
   // Adds and replaces what the request names, then drops what it forgets.
   void update(const net::kafka::FetchRequest& request);
   void next_epoch();
+  // 0, 1, 2 ...: whose turn it is to come first in an answer.
+  uint64_t next_turn() { return turn_++; }
 
  private:
   friend class FetchSessions;
   int32_t id_ = 0;
   bool by_topic_id_ = false;
   int32_t epoch_ = 0;
+  uint64_t turn_ = 0;
   std::map<Key, Entry, KeyLess> entries_;
 };
 

@@ -1,8 +1,8 @@
 // Fetch: reads partitions at the cores that own them and, if that is too little, waits for more. Records are not
 // copied: the answer holds leases on the memory where the owners have them, until it is sent.
 //
-// Order of filling: the cores one after the other, and the partitions of each, both beginning one further every time,
-// so that no partition is starved by those before it (KIP-74). The first batch of the answer comes whole whatever its
+// Order of filling: the cores one after the other, and the partitions of each, both beginning elsewhere every time, so
+// that no partition is starved by those before it (KIP-74). The first batch of the answer comes whole whatever its
 // size.
 //
 // Who waits, for records or for memory that other readers hold, has given the frame back and keeps what it needs out of
@@ -258,13 +258,21 @@ struct Round {
   bool has_error = false;  // or another reason to answer at once
 };
 
-Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core, Budget budget) {
+// Which core comes first in this round and, in the part above that, which of its partitions: of a session each in turn.
+// Without a session nobody knows whose turn it was last, so it is drawn: readers that take turns on one counter could
+// leave each other always the same part of it.
+uint64_t next_turn(BrokerCore& core, FetchSession* session) {
+  return session != nullptr ? session->next_turn() : core.core().random();
+}
+
+Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core, uint64_t turn,
+                       Budget budget) {
   for (Entry& entry : entries) entry.forget();
-  const uint64_t rotation = core.next_rotation();
+  const uint64_t begin = turn / by_core.size();
   for (size_t i = 0; i < by_core.size(); ++i) {
-    const size_t owner = (rotation + i) % by_core.size();
+    const size_t owner = (turn + i) % by_core.size();
     if (by_core[owner].empty()) continue;
-    auto work = [&](Core& there) { return read_on_owner(core.there(there), by_core[owner], rotation, budget); };
+    auto work = [&](Core& there) { return read_on_owner(core.there(there), by_core[owner], begin, budget); };
     co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
   }
   Round round;
@@ -429,8 +437,8 @@ HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& 
     }
     const bool reads = max_bytes > 0 || asked_bytes == 0;
     auto hold = std::make_unique<FetchHold>(core, max_bytes);
-    const Round round =
-        co_await read_round(core, entries, by_core, reads ? Budget{.bytes_left = max_bytes} : kReadNothing);
+    const Round round = co_await read_round(core, entries, by_core, next_turn(core, fetch.session.get()),
+                                            reads ? Budget{.bytes_left = max_bytes} : kReadNothing);
     // More than an answer may hold would never come together.
     const uint64_t min_bytes =
         std::min(static_cast<uint64_t>(std::max(body->min_bytes, 0)), std::max<uint64_t>(max_bytes, 1));

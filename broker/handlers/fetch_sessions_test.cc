@@ -54,6 +54,42 @@ void want(FetchRequest& request, std::string_view topic, int32_t partition, int6
 
 using Strings = std::vector<std::string>;
 
+// Each partition has more than an answer holds, on two cores: all of them come in turn, though another reader fetches
+// in between.
+TEST_F(FetchSessionsTest, NoPartitionStarvesBehindOthersWithABacklog) {
+  start(2);
+  run([](Client& client) -> Task<void> {
+    constexpr int32_t kPartitions = 12;
+    constexpr int kRecords = 8;
+    EXPECT_EQ(co_await client.create_topic("t", kPartitions), ErrorCode::kNone);
+    FetchRequest request = request_of(0, 0);
+    request.max_bytes = 100;  // less than one batch
+    for (int32_t partition = 0; partition < kPartitions; ++partition) {
+      for (int i = 0; i < kRecords; ++i) {
+        (void)co_await client.produce("t", partition, make_batch({std::string(1000, 'x')}));
+      }
+      want(request, "t", partition, 0);
+    }
+    std::vector<int> served(kPartitions);
+    for (int round = 0; round < 2 * kPartitions; ++round) {
+      const auto answer = co_await client.call(request, kVersion);
+      request.session_id = answer.message.session_id;
+      ++request.session_epoch;
+      request.topics.clear();
+      for (const auto& topic : answer.message.responses) {
+        for (const auto& partition : topic.partitions) {
+          if (partition.records.whole.empty()) continue;
+          want(request, "t", partition.partition_index, ++served[static_cast<size_t>(partition.partition_index)]);
+        }
+      }
+      FetchRequest other = request_of(0, -1);
+      want(other, "t", 0, 0);
+      (void)co_await client.call(other, kVersion);
+    }
+    for (const int count : served) EXPECT_EQ(count, 2) << fmt::format("{}", fmt::join(served, " "));
+  });
+}
+
 // Epochs 0 and n, and answers with what changed only.
 TEST_F(FetchSessionsTest, Pitfall10AnswersNameOnlyWhatIsNew) {
   start();
