@@ -99,6 +99,10 @@ struct FileStat {
   uint64_t size_bytes = 0;
   bool is_directory = false;
   uint64_t identity = 0;  // of the file itself: another file under the same name has another
+  // Whose it is and who may use it, as numbers; for messages. 0 where the backend knows no users.
+  uint32_t owner = 0;
+  uint32_t group = 0;
+  uint16_t permissions = 0;
 };
 
 // What a file system has for this process, in bytes.

@@ -2,6 +2,8 @@
 // was acked, or an error and a line in the log, never anything else.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "reactor/file.h"
 #include "reactor/scope.h"
 #include "reactor/simulated/world.h"
@@ -59,6 +61,12 @@ class DamageTest : public testing::Test {
     co_await core.sleep(1s);  // a kill comes here
     co_await (*engine)->close();
     EXPECT_TRUE((co_await store.close(core)).has_value());
+  }
+
+  static Task<void> refused_start(Core& core, EngineOptions options, std::string& why) {
+    EngineHost store(std::move(options), 1);
+    EXPECT_EQ((co_await store.recover(core)).error(), Errc::kPermission);
+    why = store.error_text();
   }
 
   static TopicId id_of(const std::string& topic) {
@@ -302,12 +310,12 @@ TEST_F(DamageTest, AnErrorThatPassesIsWaitedOutAndNotWrittenDown) {
   for (const auto kind : {reactor::OpKind::kOpen, reactor::OpKind::kRead}) {
     host_.disk() = reactor::simulated::Disk();
     make();
-    host_.disk().add_fault({.kind = kind,
-                            .path_contains = path_of("a", kSegments - 1),
-                            .error = kind == reactor::OpKind::kOpen ? Errc::kPermission : Errc::kIoError,
-                            .count = 4});
     const int64_t before = kSegments * kOffsets;
     life([&](Core& core, Engine& engine) -> Task<void> {
+      host_.disk().add_fault({.kind = kind,
+                              .path_contains = path_of("a", kSegments - 1),
+                              .error = kind == reactor::OpKind::kOpen ? Errc::kPermission : Errc::kIoError,
+                              .count = 4});
       Partition& partition = *engine.find(id_of("a"), 0);
       EXPECT_TRUE(append_one(partition, "a").has_value());
       co_await core.sleep(5ms);
@@ -331,13 +339,13 @@ TEST_F(DamageTest, AnErrorThatPassesIsWaitedOutAndNotWrittenDown) {
 
 TEST_F(DamageTest, AStopAndADeletionDoNotWaitForALastBlockThatCannotBeRead) {
   make();
-  for (const char* topic : {"a", "b"}) {
-    host_.disk().add_fault({.kind = reactor::OpKind::kOpen,
-                            .path_contains = path_of(topic, kSegments - 1),
-                            .error = Errc::kPermission,
-                            .count = UINT32_MAX});
-  }
   life([&](Core& core, Engine& engine) -> Task<void> {
+    for (const char* topic : {"a", "b"}) {
+      host_.disk().add_fault({.kind = reactor::OpKind::kOpen,
+                              .path_contains = path_of(topic, kSegments - 1),
+                              .error = Errc::kPermission,
+                              .count = UINT32_MAX});
+    }
     Partition* partition = engine.find(id_of("a"), 0);
     EXPECT_TRUE(append_one(*partition, "a").has_value());
     EXPECT_TRUE(append_one(*engine.find(id_of("b"), 0), "b").has_value());
@@ -409,6 +417,44 @@ TEST_F(DamageTest, AfterSigkillALostOrCutFileStopsNothingButItsOwnReads) {
   }
 }
 
+// As a start by another user leaves them: no read nor write of this partition could ever succeed.
+TEST_F(DamageTest, AStartIsRefusedIfAPartitionsFolderMayNotBeUsedAndThenChangesNothing) {
+  for (const bool killed : {false, true}) {
+    SCOPED_TRACE(killed);
+    host_.disk() = reactor::simulated::Disk();
+    make();
+    life(
+        [&](Core& core, Engine& engine) -> Task<void> {
+          EXPECT_TRUE(append_one(*engine.find(id_of("b"), 0), "b").has_value());
+          co_await core.sleep(1s);
+        },
+        killed);
+    const auto content = [&] {
+      std::map<std::string, Bytes> files;
+      for (const std::string& path : host_.disk().all_files()) {
+        if (const auto bytes = host_.disk().read_file(path)) files.emplace(path, *bytes);
+      }
+      return files;
+    };
+    const auto before = content();
+    host_.disk().add_fault({.kind = reactor::OpKind::kOpen,
+                            .path_contains = path_of("b", kSegments - 1),
+                            .error = Errc::kPermission,
+                            .count = UINT32_MAX});
+    std::string why;
+    host_.set_program([&](Core& core) { return refused_start(core, options_, why); });
+    host_.start();
+    ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 60s));
+    EXPECT_TRUE(why.contains("the partition folder /data/b-0 ") && why.contains("chown -R")) << why;
+    EXPECT_TRUE(content() == before);
+    host_.disk().clear_faults();
+    extra_ = 1;
+    EXPECT_EQ(refused_of("b"), std::vector<int64_t>());
+    extra_ = 0;
+    EXPECT_EQ(refused_of("a"), std::vector<int64_t>());
+  }
+}
+
 // Producers are known from batches that a table has not seen: those are read at the start.
 TEST_F(DamageTest, DamageThatAStartSeesInAFileGoesWhenTheFileIsPutBack) {
   make();
@@ -426,7 +472,7 @@ TEST_F(DamageTest, DamageThatAStartSeesInAFileGoesWhenTheFileIsPutBack) {
        true);
   const auto whole = host_.disk().read_file(active);
   host_.disk().add_fault(
-      {.kind = reactor::OpKind::kOpen, .path_contains = active, .error = Errc::kPermission, .count = 100});
+      {.kind = reactor::OpKind::kOpen, .path_contains = active, .error = Errc::kIoError, .count = 100});
   life(
       [&](Core&, Engine& engine) -> Task<void> {
         auto read =

@@ -303,6 +303,9 @@ Task<Result<void>> Recovery::clean_directories() {
       removed = co_await remove_folder(core_, fmt::format("{}/{}", root, entry.name));
     } else if (entry.is_directory && stale.contains(entry.name)) {
       removed = co_await remove_stale(entry.name, *listed);
+      if (!removed && removed.error() == Errc::kPermission) {
+        co_return co_await refuse_access(fmt::format("{}/{}", root, entry.name), {});
+      }
       if (!removed) co_return failure(removed.error());
     }
     if (removed && !*removed) foreign.push_back(entry.name);
@@ -417,6 +420,7 @@ Task<Result<void>> Recovery::replay_journals() {
     lsn_ceiling_ = std::max(lsn_ceiling_, reader.lsn_ceiling());
     file_sequence_ceiling_ += host_.options_.journal_files;
   }
+  if (auto usable = co_await check_access(); !usable) co_return usable;
   if (auto cleaned = co_await clean_directories(); !cleaned) co_return cleaned;
   for (auto& [uid, replay] : partitions_) start_replay(replay);
   for (const auto& reader : readers) {

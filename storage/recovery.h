@@ -80,6 +80,8 @@ class Recovery {
   void damage(Replay& replay, std::string reason);
   void damage_seen(TableEntry& entry, int64_t offset, std::string reason);
   std::unexpected<reactor::Errc> unusable(const TableEntry& entry, int64_t base, reactor::Errc error);
+  reactor::Task<reactor::Result<void>> check_access();
+  reactor::Task<reactor::Result<void>> refuse_access(std::string folder, std::string file);
   reactor::Task<reactor::Result<void>> make_partition_folder(TableEntry& entry);
   reactor::Task<reactor::Result<reactor::File>> open_or_replace(Replay& replay, int64_t base);
   std::string directory_of(const TableEntry& entry) const;

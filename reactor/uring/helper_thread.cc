@@ -58,6 +58,9 @@ void stat_path(Op& op) {
   auto& out = *static_cast<FileStat*>(op.out);
   out.is_directory = S_ISDIR(status.st_mode);
   out.size_bytes = out.is_directory ? 0 : static_cast<uint64_t>(status.st_size);
+  out.owner = status.st_uid;
+  out.group = status.st_gid;
+  out.permissions = static_cast<uint16_t>(status.st_mode & ALLPERMS);
   // Numbers of files are below 2^48 on every file system that is not made of others.
   out.identity = status.st_ino ^ (uint64_t{status.st_dev} << 48);
 }
