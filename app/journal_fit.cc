@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "reactor/uring/machine.h"
 #include "storage/journal_stream.h"
 
 namespace posthaste::app {
@@ -13,7 +14,8 @@ DiskSpace look_at_space(const std::string& folder) {
   std::filesystem::path path = std::filesystem::absolute(folder, error);
   while (!error && !std::filesystem::exists(path, error) && path.has_relative_path()) path = path.parent_path();
   const std::filesystem::space_info space = std::filesystem::space(path, error);
-  return {.total_bytes = error ? 0 : space.capacity};
+  if (error) return {};
+  return {.total_bytes = space.capacity, .in_memory = reactor::uring::is_in_memory(path.string())};
 }
 
 std::optional<std::string> journal_problem(const BrokerConfig& config, const storage::EngineOptions& engine,

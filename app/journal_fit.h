@@ -13,6 +13,7 @@ namespace posthaste::app {
 // Of the file system that a folder lies, or will lie, in. 0: not known.
 struct DiskSpace {
   uint64_t total_bytes = 0;
+  bool in_memory = false;  // tmpfs, ramfs: gone when the machine stops
 };
 DiskSpace look_at_space(const std::string& folder);
 

@@ -44,6 +44,8 @@ TEST(JournalFit, AFolderThatIsNotThereYetLiesWhereItsParentDoes) {
   const std::string folder = ::testing::TempDir() + "/not/there/yet";
   EXPECT_EQ(look_at_space(folder).total_bytes, look_at_space(::testing::TempDir()).total_bytes);
   EXPECT_GT(look_at_space(folder).total_bytes, 0U);
+  EXPECT_TRUE(look_at_space("/dev/shm/posthaste/that/is/not/there").in_memory);
+  EXPECT_FALSE(look_at_space("/proc").in_memory);
 }
 
 }  // namespace

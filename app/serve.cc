@@ -259,8 +259,13 @@ int serve(const BrokerConfig& config) {
                     took.count()));
   };
   broker::BrokerOptions options = make_broker_options(config, plan, cores, machine.host_name);
-  if (const auto why = journal_problem(config, options.engine, look_at_space(config.data_folder))) {
-    return cannot_start(log, *why);
+  const DiskSpace space = look_at_space(config.data_folder);
+  if (const auto why = journal_problem(config, options.engine, space)) return cannot_start(log, *why);
+  if (space.in_memory) {
+    log.write(reactor::LogLevel::kWarning, 0,
+              fmt::format("the data folder {} lies in memory (tmpfs): all of it is lost when the machine stops, also "
+                          "what was acknowledged: pass a folder on a disk with --data",
+                          config.data_folder));
   }
   const reactor::HostOptions host_options{.cores = cores, .pool_bytes_per_core = plan.pool_bytes};
   auto running =

@@ -92,6 +92,45 @@ Task<Result<void>> make_with_parents(Core& core, std::string folder) {
   }
 }
 
+// The part of the path that is there and is no folder.
+Task<std::optional<std::string>> file_in_the_way(Core& core, std::string folder) {
+  for (size_t slash = folder.find('/', 1);; slash = folder.find('/', slash + 1)) {
+    std::string prefix = folder.substr(0, slash);
+    const auto stat = co_await reactor::file_system::stat(core, prefix);
+    if (stat && !stat->is_directory) co_return prefix;
+    if (!stat || slash == std::string::npos) co_return std::nullopt;
+  }
+}
+
+Task<FolderError> cannot_make(Core& core, std::string folder, Errc code) {
+  if (const auto file = co_await file_in_the_way(core, folder)) {
+    co_return error(code, fmt::format("{} is a file: pass a folder with --data", *file));
+  }
+  co_return error(code, fmt::format("cannot make the data folder {} ({}): make it writable for this user or pass "
+                                    "another one with --data",
+                                    folder, to_string(code)));
+}
+
+// The folder has just been made, or its name was there.
+Task<FolderError> cannot_lock(Core& core, std::string folder, Errc code) {
+  if (code == Errc::kBusy) {
+    co_return error(code, fmt::format("the data folder {} is in use by another posthaste process: stop it, or pass "
+                                      "another folder with --data",
+                                      folder));
+  }
+  if (const auto file = co_await file_in_the_way(core, folder)) {
+    co_return error(code, fmt::format("{} is a file: pass a folder with --data", *file));
+  }
+  if (code == Errc::kNotFound) {
+    co_return error(code, fmt::format("{} is a link to something that is not there: make that folder, or pass another "
+                                      "one with --data",
+                                      folder));
+  }
+  co_return error(code, fmt::format("cannot write to the data folder {} ({}): make it writable for this user or pass "
+                                    "another one with --data",
+                                    folder, to_string(code)));
+}
+
 Task<Result<std::string>> read_file(Core& core, std::string path) {
   Result<File> file = co_await File::open(core, path, reactor::kOpenRead);
   if (!file) co_return failure(file.error());
@@ -262,24 +301,11 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
   }
   Result<void> made;
   if (!known) made = co_await make_with_parents(core, folder);
-  if (!made) {
-    co_return std::unexpected(error(made.error(), fmt::format("cannot make the data folder {} ({}): make it writable "
-                                                              "for this user or pass another one with --data",
-                                                              folder, to_string(made.error()))));
-  }
+  if (!made) co_return std::unexpected(co_await cannot_make(core, folder, made.error()));
   OpenedFolder opened;
   Result<File> lock = co_await File::open(core, fmt::format("{}/{}", folder, kLockName),
                                           reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenLock);
-  if (!lock) {
-    const bool busy = lock.error() == Errc::kBusy;
-    co_return std::unexpected(error(
-        lock.error(), busy ? fmt::format("the data folder {} is in use by another posthaste process: stop it, or pass "
-                                         "another folder with --data",
-                                         folder)
-                           : fmt::format("cannot write to the data folder {} ({}): make it writable for this user or "
-                                         "pass another one with --data",
-                                         folder, to_string(lock.error()))));
-  }
+  if (!lock) co_return std::unexpected(co_await cannot_lock(core, folder, lock.error()));
   opened.lock = *lock;
   const auto refuse = [&](FolderError why) -> Task<std::expected<OpenedFolder, FolderError>> {
     co_await opened.lock.close();

@@ -256,8 +256,15 @@ void check_together(const SettingValues& values, BrokerConfig& config, Errors& e
   if (config.topic.flush_messages > 1) {
     config.warnings.push_back(
         fmt::format("log.flush.interval.messages={}: acknowledged no longer means durable for topics that do not set "
-                    "flush.messages=1",
+                    "flush.messages=1: what was acknowledged with acks=1 may be lost when the process is killed",
                     config.topic.flush_messages));
+  }
+  if (config.topic.replication_factor > 1) {
+    config.warnings.push_back(
+        fmt::format("default.replication.factor={}: there is one broker, so topics that do not say another replication "
+                    "factor cannot be created (INVALID_REPLICATION_FACTOR), automatically created ones neither: set it "
+                    "to 1",
+                    config.topic.replication_factor));
   }
 }
 

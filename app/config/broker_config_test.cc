@@ -371,6 +371,11 @@ TEST(BrokerConfig, SettingsTellDefaultFromGiven) {
   EXPECT_EQ(find("ssl.key.password"), config->settings.end());
 }
 
+TEST(BrokerConfig, ReplicasThatNoBrokerIsThereForWarn) {
+  EXPECT_EQ(from("default.replication.factor=3")->warnings.size(), 1U);
+  EXPECT_TRUE(from("default.replication.factor=1")->warnings.empty());
+}
+
 TEST(BrokerConfig, RelaxedDurabilityWarns) { EXPECT_EQ(from("log.flush.interval.messages=100")->warnings.size(), 1U); }
 
 TEST(BrokerConfig, SettingsOfOneListenerAndOfPlugInsAreAccepted) {

@@ -1,11 +1,13 @@
 #include "reactor/uring/machine.h"
 
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +34,12 @@ sigset_t waited_signals() {
 }
 
 }  // namespace
+
+bool is_in_memory(const std::string& path) {
+  struct statfs found = {};
+  if (statfs(path.c_str(), &found) != 0) return false;
+  return found.f_type == TMPFS_MAGIC || found.f_type == RAMFS_MAGIC;
+}
 
 Machine look_at_machine() {
   Machine machine;

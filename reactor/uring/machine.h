@@ -19,6 +19,10 @@ struct Machine {
 
 Machine look_at_machine();
 
+// Whether the file system of `path`, which is there, keeps its files in memory alone: tmpfs or ramfs (statfs(2)). False
+// too if it cannot be asked.
+bool is_in_memory(const std::string& path);
+
 // Takes SIGTERM, SIGINT and SIGHUP away from everybody else. Make it on the main thread before any other thread starts.
 // A SIGHUP that was ignored when the process began (nohup) stays ignored.
 class StopSignals {

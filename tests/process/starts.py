@@ -140,6 +140,16 @@ def on_bad_file_systems():
         cannot_start("a new folder on a file system that is read-only", str(mount.path), "permission denied", data=mount.path / "new")
 
 
+def where_no_folder_is():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "file").write_text("")
+        (folder / "link").symlink_to(folder / "nowhere")
+        cannot_start("a data folder that is a file", f"{folder}/file is a file", "--data", data=folder / "file")
+        cannot_start("a data folder below a file", f"{folder}/file is a file", "--data", data=folder / "file" / "data")
+        cannot_start("a data folder that is a link to nothing", f"{folder}/link is a link", "--data", data=folder / "link")
+
+
 def without_permission():
     # The test's own folders may lie where nobody else can go.
     with tempfile.TemporaryDirectory(prefix="posthaste-starts-") as outside:
@@ -294,6 +304,7 @@ def main():
         with step("a data folder in use"), Start(BASE, "--listen", ANY_PORT, data=other.folder / "data") as start:
             refused(start.ended(), str(other.folder / "data"), "in use")
     on_bad_file_systems()
+    where_no_folder_is()
     without_permission()
     with_small_limits()
     with_absurd_numbers()
