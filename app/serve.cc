@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 
 #include "app/cli/cli.h"
@@ -12,6 +11,8 @@
 #include "app/memory_plan.h"
 #include "broker/server.h"
 #include "net/address.h"
+#include "reactor/bounded_write.h"
+#include "reactor/check.h"
 #include "reactor/uring/host.h"
 #include "reactor/uring/machine.h"
 
@@ -140,8 +141,8 @@ void wait_for_end(uring::Host& running, uring::StopSignals& signals, const broke
     signal = signals.wait();
   }
   if (!signal.empty()) {
-    fmt::print(stderr, "posthaste: ended at once by {}, before the stop was complete (exit code {})\n", signal,
-               kExitAtOnce);
+    reactor::say_last_words(fmt::format("posthaste: ended at once by {}, before the stop was complete (exit code {})\n",
+                                        signal, kExitAtOnce));
     std::_Exit(kExitAtOnce);
   }
   running.wait();
@@ -228,6 +229,7 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
 
 int serve(const BrokerConfig& config) {
   const auto begin = std::chrono::steady_clock::now();
+  reactor::bound_terminate();
   uring::StopSignals signals;
   const uring::Machine machine = uring::look_at_machine();
   const auto cores =
@@ -235,6 +237,7 @@ int serve(const BrokerConfig& config) {
   const MemoryPlan plan =
       plan_memory(config, {.memory_bytes = machine.memory_bytes, .descriptors = machine.descriptors, .cores = cores});
   uring::LogSink log(log_level(config.log_level));
+  if (!log.problem().empty()) return cannot_start(log, log.problem());
   if (const std::string why = why_too_little(plan, machine); !why.empty()) return cannot_start(log, why);
   const auto say = [&log](std::string_view line) { log.write(reactor::LogLevel::kInfo, 0, line); };
   say(fmt::format("posthaste version={}", version()));

@@ -1,6 +1,7 @@
 // Two ways to die. CHECK is for our own bugs and stays on in every build; fatal() is for a world that cannot be trusted
-// any more (a failed fsync, a journal that cannot be written), and has an exit code of its own per reason.
-// What can happen in a healthy world (a full disk on allocate, a closed socket, bad bytes) is a Result: result.h.
+// any more (a failed fsync, a journal that cannot be written), and has an exit code of its own per reason. Neither
+// waits for who reads the standard error: bounded_write.h. What can happen in a healthy world (a full disk on allocate,
+// a closed socket, bad bytes) is a Result: result.h.
 #pragma once
 #include <fmt/format.h>
 
@@ -24,6 +25,10 @@ enum class FatalReason : uint8_t {
 
 // Prints `message` and ends the process with the reason's exit code. Never returns, runs no destructor.
 [[noreturn]] void fatal(FatalReason reason, std::string_view message);
+
+// An exception that nobody catches ends the process with its text and SIGABRT, in bounded time as well. Once, by the
+// first thread, before others start.
+void bound_terminate() noexcept;
 
 // Simulation hook: called instead of ending the process; it must not return (it throws, or ends the test).
 using FatalHandler = void (*)(FatalReason reason, std::string_view message);

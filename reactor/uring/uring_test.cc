@@ -244,6 +244,22 @@ TEST(LogSink, LinesHaveTimeLevelAndCore) {
   EXPECT_EQ(text.substr(23), "Z warning core=3 disk_slow milliseconds=7 path=\"{}\"\n");
 }
 
+uint64_t count_of(std::string_view text, std::string_view what) {
+  uint64_t count = 0;
+  for (size_t at = text.find(what); at != std::string_view::npos; at = text.find(what, at + what.size())) ++count;
+  return count;
+}
+
+// Of all lines that say how many were dropped.
+uint64_t said_dropped(const std::string& text) {
+  static constexpr std::string_view kName = "log_lines_dropped count=";
+  uint64_t sum = 0;
+  for (size_t at = text.find(kName); at != std::string::npos; at = text.find(kName, at + 1)) {
+    sum += std::stoull(text.substr(at + kName.size(), 20));
+  }
+  return sum;
+}
+
 TEST(LogSink, AFullQueueDropsAndCountsInsteadOfWaiting) {
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);
@@ -263,7 +279,21 @@ TEST(LogSink, AFullQueueDropsAndCountsInsteadOfWaiting) {
   reader.join();
   ::close(pipe[0]);
   EXPECT_GT(dropped, LogSink::kQueueLines / 2);
-  EXPECT_EQ(static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')) + dropped, kLines);
+  EXPECT_EQ(count_of(text, line + "\n") + dropped, kLines);
+  EXPECT_EQ(said_dropped(text), dropped) << "the lines that say it";
+}
+
+TEST(LogSink, EndsWhenNobodyReads) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    LogSink sink(LogLevel::kInfo, pipe[1]);
+    for (size_t i = 0; i < 2 * LogSink::kQueueLines; ++i) sink.write(LogLevel::kInfo, 0, std::string(100, 'x'));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, LogSink::kEndWait + 10s);
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 }  // namespace

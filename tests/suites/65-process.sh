@@ -4,4 +4,5 @@
 must_build release posthaste
 counted python3 tests/process/run.py
 counted python3 tests/process/stops.py
+counted python3 tests/process/full_pipe.py
 finish
