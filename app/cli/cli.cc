@@ -4,10 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "app/cli/admin_client.h"
 #include "app/cli/config_command.h"
@@ -44,11 +46,31 @@ struct Common {
   }
 };
 
+// CLI::Range takes what is not a number.
+std::string seconds_in_range(const std::string& text) {
+  constexpr double kLeast = 0.001;
+  constexpr double kMost = 86400;
+  double seconds = 0;
+  const bool is_number = CLI::detail::lexical_cast(text, seconds);
+  return is_number && seconds >= kLeast && seconds <= kMost
+             ? std::string()
+             : fmt::format("{} is no number of seconds from {} to {}", text, kLeast, kMost);
+}
+
+// A number that does not fit would be taken for the largest one that does.
+std::string count_in_range(const std::string& text) {
+  uint64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  return error == std::errc{} && end == text.data() + text.size()
+             ? std::string()
+             : fmt::format("{} is no count from 0 to {}", text, UINT64_MAX);
+}
+
 void add_common(CLI::App& command, Common& common) {
   command.add_option("-b,--bootstrap-server", common.bootstrap, "HOST:PORT of a broker, or several with commas")
       ->capture_default_str();
   command.add_option("--timeout", common.timeout_seconds, "seconds to wait for an answer")
-      ->check(CLI::Range(0.001, 86400.0))
+      ->check(seconds_in_range)
       ->capture_default_str();
   command.add_flag("--json", common.json, "print JSON");
 }
@@ -65,8 +87,8 @@ struct Parsed {
   std::string config_file;
   std::vector<std::string> overrides;
   ServeOptions serve;
-  std::string data_folder;
-  std::string listen;
+  std::optional<std::string> data_folder;  // given and empty is a slip, and not the default
+  std::optional<std::string> listen;
   bool print_config = false;
   std::function<int()> run;
 };
@@ -178,7 +200,7 @@ void add_record_commands(CLI::App& app, Parsed& parsed) {
   consume->add_flag("--from-beginning", parsed.consume.from_beginning,
                     "start at the first record (in a group: where nothing is committed)");
   consume->add_flag("-e,--exit", parsed.consume.exit_at_end, "end at the end of the topic instead of waiting for more");
-  consume->add_option("-n,--count", parsed.consume.count, "end after so many records");
+  consume->add_option("-n,--count", parsed.consume.count, "end after so many records")->check(count_in_range);
   consume->add_flag("-k,--keys", parsed.consume.with_keys, "print KEY<TAB>VALUE");
   consume->add_option("-X,--property", parsed.consume.properties, "KEY=VALUE, a setting of librdkafka");
   add_common(*consume, parsed.common);
@@ -223,8 +245,8 @@ void print_settings(const BrokerConfig& config) {
 }
 
 void take_configuration(Parsed& parsed) {
-  if (!parsed.data_folder.empty()) parsed.serve.data_folder = parsed.data_folder;
-  if (!parsed.listen.empty()) parsed.serve.listen = parsed.listen;
+  parsed.serve.data_folder = parsed.data_folder;
+  parsed.serve.listen = parsed.listen;
 }
 
 int serve_command(Parsed& parsed, ServeFunction serve) {

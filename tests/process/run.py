@@ -167,6 +167,14 @@ def main():
         refused(serve("--data", str(base / "none"), "--override", "num.partitions=0"), "1 to 2147483647")
         refused(serve(str(base / "no.properties")), "no.properties")
         expect(not (base / "none").exists(), "it made a data folder")
+    with step("values that are no values are refused, not taken for a default or the nearest one"):
+        refused(serve("--data", "", cwd=base), "--data", "names no folder")
+        refused(serve("--listen", "", "--data", str(base / "none")), "--listen", "HOST:PORT")
+        for arguments, word in ((["topic", "list", "--timeout", "nan"], "nan"), (["topic", "list", "--timeout", "0"], "86400"),
+                                (["consume", "one", "-n", str(1 << 64)], str(1 << 64)), (["consume", "one", "-n", "-1"], "-1")):
+            done = subprocess.run([binary(), *arguments], text=True, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
+            expect_equal(done.returncode, 2, f"{arguments}: exit code")
+            refused(done, word)
     with step("strangers' files: what starts, what does not, and each line is explained"):
         for name, text, starts, words in STRANGERS:
             file = base / f"{name}.properties"
