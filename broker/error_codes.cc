@@ -15,6 +15,7 @@ ErrorCode error_code_of(Errc error) noexcept {
     case Errc::kNoSuchOperation:
     case Errc::kFileTooLarge:
     case Errc::kTooManyFiles:
+    case Errc::kNoThread:
     case Errc::kDamaged:
       return ErrorCode::kKafkaStorageError;
     case Errc::kNotFound:

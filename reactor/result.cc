@@ -24,6 +24,8 @@ std::string_view to_string(Errc error) noexcept {
       return "file too large";
     case Errc::kTooManyFiles:
       return "too many open files";
+    case Errc::kNoThread:
+      return "no thread left: raise the limit of processes and threads (ulimit -u, TasksMax, pids.max)";
     case Errc::kAddressInUse:
       return "address in use";
     case Errc::kAddressNotAvailable:

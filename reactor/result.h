@@ -20,6 +20,7 @@ enum class Errc : uint8_t {
   kNoSuchOperation,      // EOPNOTSUPP, ENOSYS: this file system or kernel does not do that
   kFileTooLarge,         // EFBIG: more than this file system, or ulimit -f, takes in one file
   kTooManyFiles,         // EMFILE, ENFILE
+  kNoThread,             // the system lets this process, or the kernel for it, start no further thread
   kAddressInUse,         // EADDRINUSE
   kAddressNotAvailable,  // EADDRNOTAVAIL, EAFNOSUPPORT: this machine has no such address, or no such kind of them
   kConnectionRefused,    // ECONNREFUSED

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 
 #include "reactor/uring/op_state.h"
 #include "reactor/uring/signal_block.h"
@@ -102,12 +103,18 @@ HelperThread::~HelperThread() {
   thread_.join();
 }
 
+bool HelperThread::start() {
+  const SignalBlock block;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
+}
+
 void HelperThread::submit(Op& op, int fd) {
   state_of(op).fd = fd;
-  if (!thread_.joinable()) {
-    const SignalBlock block;
-    thread_ = std::thread([this] { run(); });
-  }
   {
     const std::lock_guard lock(mutex_);
     queued_.push_back(op);
@@ -127,7 +134,6 @@ bool HelperThread::withdraw(Op& op) {
 }
 
 void HelperThread::collect(IntrusiveList<Op>& done) {
-  if (!thread_.joinable()) return;
   const std::lock_guard lock(mutex_);
   done.splice_back(finished_);
 }

@@ -1,5 +1,5 @@
 // One thread per backend for the few calls that block and that the ring does not offer in this profile: list a folder,
-// stat, truncate. Started by the first such operation. Its queue is bounded by its users: each operation belongs to
+// stat, truncate. Its queue is bounded by its users: each operation belongs to
 // somebody who waits for it, and the I/O scheduler lets one file-system operation through at a time. Results come back
 // through collect() after a wake-up of the core.
 #pragma once
@@ -20,6 +20,8 @@ class HelperThread {
   // Finishes what it is doing, drops what is queued.
   ~HelperThread();
 
+  // Core's thread, once, before the rest. False: the system has no thread for it.
+  bool start();
   // Core's thread: queues `op`; `fd` is that of op.file, or -1.
   void submit(Op& op, int fd);
   // Core's thread: takes `op` back if it has not begun.

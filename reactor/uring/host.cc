@@ -13,6 +13,7 @@
 #include "reactor/mail.h"
 #include "reactor/scope.h"
 #include "reactor/uring/signal_block.h"
+#include "reactor/uring/thread_limit.h"
 
 namespace posthaste::reactor::uring {
 namespace {
@@ -97,10 +98,8 @@ void Host::Shared::start_threads() {
     }
   } catch (const std::system_error& error) {
     const std::lock_guard lock(start_mutex);
-    start_error = fmt::format(
-        "cannot start a thread for each of {} cores ({}): raise the limit of processes (ulimit -u, "
-        "TasksMax) or lower posthaste.cores",
-        options.cores, error.what());
+    start_error = fmt::format("cannot start a thread for each of {} cores ({}): {} or lower posthaste.cores",
+                              options.cores, error.what(), kThreadRemedy);
     for (size_t missing = threads.size(); missing < options.cores; ++missing) started.arrive_and_drop();
   }
 }

@@ -105,8 +105,8 @@ void Resolver::start_queued() {
       std::thread([board = board_, ticket = tickets_, name = std::string(op.path)] {
         board->post(look_up(ticket, name));
       }).detach();
-    } catch (const std::system_error&) {  // no more threads
-      board_->post({.ticket = tickets_, .error = Errc::kNoMemory, .addresses = {}});
+    } catch (const std::system_error&) {
+      board_->post({.ticket = tickets_, .error = Errc::kNoThread, .addresses = {}});
     }
   }
 }

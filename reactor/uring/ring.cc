@@ -9,6 +9,7 @@
 
 #include "reactor/check.h"
 #include "reactor/uring/kernel_constants.h"
+#include "reactor/uring/thread_limit.h"
 
 namespace posthaste::reactor::uring {
 namespace {
@@ -79,6 +80,26 @@ std::string describe_setup_failure(int error, std::string_view release, std::str
   }
 }
 
+namespace {
+
+// Blocking work of a ring is done by threads of the kernel's, which count against the same limits as ours. Without one
+// each such operation ends as if it had been cancelled. The first is started here, where that can be said.
+bool starts_worker(io_uring& ring) {
+  io_uring_sqe* entry = io_uring_get_sqe(&ring);
+  io_uring_prep_nop(entry);
+  entry->flags |= IOSQE_ASYNC;
+  __kernel_timespec patience{.tv_sec = 10, .tv_nsec = 0};
+  io_uring_cqe* completion = nullptr;
+  if (io_uring_submit_and_wait_timeout(&ring, &completion, 1, &patience, nullptr) < 0 || completion == nullptr) {
+    return false;
+  }
+  const bool done = completion->res >= 0;
+  io_uring_cqe_seen(&ring, completion);
+  return done;
+}
+
+}  // namespace
+
 uint32_t count_kernel_workers() {
   uint32_t count = 0;
   std::error_code error;
@@ -117,6 +138,9 @@ std::expected<std::unique_ptr<Ring>, std::string> Ring::create(const RingOptions
   io_uring_register_ring_fd(&ring->ring_);
   unsigned workers[2] = {kKernelWorkersMax, kKernelWorkersMax};
   io_uring_register_iowq_max_workers(&ring->ring_, workers);
+  if (!starts_worker(ring->ring_)) {
+    return std::unexpected(fmt::format("the kernel cannot start a thread for the ring: {}", kThreadRemedy));
+  }
 
   // The indirection of the submission ring is not used: slot i always names entry i.
   for (uint32_t i = 0; i < params.sq_entries; ++i) ring->ring_.sq.array[i] = i;

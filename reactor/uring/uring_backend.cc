@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "reactor/uring/op_state.h"
+#include "reactor/uring/thread_limit.h"
 
 namespace posthaste::reactor::uring {
 
@@ -25,6 +26,10 @@ std::expected<std::unique_ptr<UringBackend>, std::string> UringBackend::create(C
   auto ring = Ring::create(options.ring);
   if (!ring) return std::unexpected(std::move(ring.error()));
   backend->ring_ = std::move(*ring);
+  // Now, and not with the first operation that needs it: a start can still be refused, a broker at work cannot.
+  if (!backend->helper_.start()) {
+    return std::unexpected(fmt::format("cannot start a helper thread: {}", kThreadRemedy));
+  }
   auto buffers = ReceiveBuffers::create(*backend->ring_, options.receive_buffers, options.receive_buffer_bytes);
   if (!buffers) return std::unexpected(std::move(buffers.error()));
   backend->receive_buffers_ = std::move(*buffers);

@@ -26,6 +26,7 @@ MOMENT_MILLISECONDS_MAX = 300
 NOBODY = "65534"
 LARGE_JOURNAL_BYTES = 16 * 10**9  # an eighth of it is made before the broker is ready, which takes seconds
 LARGE_JOURNAL_STOP_SECONDS = 2
+THREADS_OF_TWO_CORES = 9  # main, log, and of each core its own, a helper and one of the kernel's; and one to spare
 ANY_PORT = "127.0.0.1:0"
 
 
@@ -186,6 +187,26 @@ def without_permission():
         # Root has no such limit.
         start_there("more cores than threads allowed", "ulimit -u", data=owned, before=("prlimit", "--nproc=2", *as_nobody),
                     arguments=("--override", "posthaste.cores=8"))
+        with step(f"each number of threads up to {THREADS_OF_TWO_CORES}: the start is refused with the limit's name, or ready"):
+            ready = [starts_with_threads(program, place, as_nobody, number) for number in range(1, THREADS_OF_TWO_CORES + 1)]
+            expect(ready[-1] and not ready[0], f"ready with 1, 2, ... threads: {ready}")
+
+
+def starts_with_threads(program, place, as_nobody, number):
+    """Whether a broker of two cores is ready when its user may have `number` threads. If not, it must say that."""
+    folder = place / f"threads-{number}"
+    folder.mkdir()
+    os.chown(folder, int(NOBODY), int(NOBODY))
+    start = Start(BASE, "--listen", ANY_PORT, "--override", "posthaste.cores=2", data=folder, before=("prlimit", f"--nproc={number}", *as_nobody))
+    start.command[start.command.index(binary())] = str(program)
+    with start:
+        if not start.settled():
+            expect_equal(start.process.returncode, 2, f"{number} threads: exit code, {start.said()[-300:]}")
+            refused(start, "ulimit -u", "TasksMax")
+            return False
+        start.send(signal.SIGTERM)
+        expect_equal(start.ended().process.returncode, 0, f"{number} threads: exit code after SIGTERM")
+        return True
 
 
 def with_small_limits():
