@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/broker_host.h"
+#include "broker/change_log.h"
 #include "broker/config/connection_limits.h"
 #include "broker/metadata/topic_name.h"
 #include "broker/partition_work.h"
@@ -290,6 +291,7 @@ Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request)
     if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
+      log_created(core_, outcome, request.asked_by);
       const NotMade not_made = co_await make_partitions(created_by(outcome));
       for (CreateTopicResult& result : outcome.results) refuse_if(not_made, result.topic_id, result);
     }
@@ -298,7 +300,7 @@ Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request)
   co_return outcome;
 }
 
-Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> topics) {
+Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> topics, std::string asked_by) {
   std::optional<Refusal> refusal = co_await begin_change();
   const bool has_turn = !refusal;
   DeleteTopicsOutcome outcome = broker::delete_topics(image_, rules_, topics);
@@ -309,6 +311,7 @@ Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> top
     if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
+      log_deleted(core_, outcome, asked_by);
       co_await publish(std::move(changed), false);  // nobody is routed there any more
       co_await delete_partitions(std::move(partitions));
       co_await spread_deleted_topics(broker_, engine_host_.cores(), outcome.deleted);
@@ -328,6 +331,7 @@ Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
     if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
+      log_grown(core_, image_, outcome, request.asked_by);
       const NotMade not_made = co_await make_partitions(outcome.grown);
       for (GrowTopicResult& result : outcome.results) {
         if (const TopicImage* topic = image_.topic(result.name)) refuse_if(not_made, topic->id, result);
@@ -347,6 +351,7 @@ Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request)
     if (refusal) {
       refuse_all(outcome.results, *refusal);
     } else {
+      log_configured(core_, outcome, request.asked_by);
       if (outcome.brokers) {
         follow_broker_configs();
         if (on_broker_configs) on_broker_configs();
@@ -405,8 +410,9 @@ Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTo
   co_return co_await reactor::on_core(from.core(), 0, std::move(run));
 }
 
-Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics) {
-  auto run = [&](Core&) { return from.host().controller().delete_topics(std::move(topics)); };
+Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics,
+                                                      std::string asked_by) {
+  auto run = [&](Core&) { return from.host().controller().delete_topics(std::move(topics), std::move(asked_by)); };
   co_return co_await reactor::on_core(from.core(), 0, std::move(run));
 }
 

@@ -36,7 +36,7 @@ class Controller {
   // not come in time is refused (REQUEST_TIMED_OUT). On a full disk nothing is made or grown (KAFKA_STORAGE_ERROR);
   // all else goes on.
   reactor::Task<CreateTopicsOutcome> create_topics(CreateTopicsRequest request);
-  reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics);
+  reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics, std::string asked_by);
   reactor::Task<GrowTopicsOutcome> grow_topics(GrowTopicsRequest request);
   reactor::Task<AlterConfigsOutcome> alter_configs(AlterConfigsRequest request);
   reactor::Task<ProducerIdAllocator::Answer> producer_id();
@@ -90,7 +90,8 @@ class Controller {
 
 // From any core: asks the controller on core 0.
 reactor::Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTopicsRequest request);
-reactor::Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics);
+reactor::Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics,
+                                                               std::string asked_by);
 reactor::Task<GrowTopicsOutcome> grow_topics_on_controller(BrokerCore& from, GrowTopicsRequest request);
 reactor::Task<AlterConfigsOutcome> alter_configs_on_controller(BrokerCore& from, AlterConfigsRequest request);
 reactor::Task<ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from);

@@ -3,6 +3,7 @@
 
 #include "broker/node_identity.h"
 #include "broker/testing/simulated_broker.h"
+#include "net/kafka/configs.h"
 #include "net/kafka/partitions.h"
 #include "net/kafka/producer_ids.h"
 #include "reactor/file.h"
@@ -12,7 +13,17 @@ namespace {
 
 using namespace std::chrono_literals;
 using reactor::simulated::HostState;
-using ServerTest = BrokerTest;
+class ServerTest : public BrokerTest {
+ protected:
+  // Of the whole log.
+  std::vector<std::string> lines_with(std::string_view text) const {
+    std::vector<std::string> lines;
+    for (const std::string& line : world_.log_lines()) {
+      if (line.contains(text)) lines.push_back(line);
+    }
+    return lines;
+  }
+};
 
 TEST_F(ServerTest, TheFirstStartMakesAnIdentityThatStays) {
   start();
@@ -266,6 +277,37 @@ TEST_F(ServerTest, AFirstStartThatIsKilledLeavesNothingBehindThatAPowerLossTakes
   }
 }
 
+TEST_F(ServerTest, TheLogSaysWhatWasMadeChangedAndDeletedAndByWhom) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("seen", 2), ErrorCode::kNone);
+    EXPECT_NE(co_await client.create_topic("seen", 2), ErrorCode::kNone);
+    kafka::CreatePartitionsRequest grow;
+    grow.topics.push_back({.name = "seen", .count = 3, .assignments = std::nullopt});
+    EXPECT_EQ((co_await client.call(grow, 3)).message.results.at(0).error_code, ErrorCode::kNone);
+    kafka::AlterConfigsRequest alter;
+    alter.resources.push_back({.resource_type = kafka::ConfigResourceType::kTopic, .resource_name = "seen"});
+    alter.resources[0].configs.push_back({.name = "retention.ms", .value = "6000"});
+    EXPECT_EQ((co_await client.call(alter, 2)).message.responses.at(0).error_code, ErrorCode::kNone);
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_EQ((co_await client.produce("seen", 2, make_batch({"x"}))).error, ErrorCode::kNone);
+    }
+    kafka::DeleteTopicsRequest remove;
+    remove.topic_names = {"seen"};
+    EXPECT_EQ((co_await client.call(remove, 5)).message.responses.at(0).error_code, ErrorCode::kNone);
+  });
+  stop();
+  const auto seen = lines_with("topic=seen ");
+  ASSERT_EQ(seen.size(), 4U) << fmt::format("{}", fmt::join(seen, "\n"));
+  EXPECT_TRUE(seen[0].contains("topic.created topic=seen partitions=2 client=")) << seen[0];
+  EXPECT_TRUE(seen[1].contains("topic.partitions_added topic=seen partitions=3 client=")) << seen[1];
+  EXPECT_TRUE(seen[2].contains("topic.config_changed topic=seen retention.ms=") && seen[2].contains("6000")) << seen[2];
+  EXPECT_TRUE(seen[3].contains("topic.deleted topic=seen client=")) << seen[3];
+  for (const std::string& line : seen) {
+    EXPECT_TRUE(line.contains("test") && line.contains("principal=User:ANONYMOUS address=10.0.")) << line;
+  }
+}
+
 TEST_F(ServerTest, OldSegmentsGoByThemselves) {
   options_.retention_check_interval = 5s;
   start();
@@ -282,6 +324,11 @@ TEST_F(ServerTest, OldSegmentsGoByThemselves) {
     EXPECT_EQ((co_await client.fetch("t", 0, 0)).error, ErrorCode::kOffsetOutOfRange);
   });
   stop();
+  const auto removed = lines_with(" retention.removed ");
+  EXPECT_FALSE(removed.empty());
+  EXPECT_LE(removed.size(), 3U) << "one a partition and round, and only if something went";
+  EXPECT_TRUE(removed.at(0).contains("partition=t-0 segments=1 bytes=")) << removed.at(0);
+  EXPECT_TRUE(removed.at(0).contains(" log_start=1 reason=retention.ms")) << removed.at(0);
 }
 
 TEST(NodeIdentityTest, RoundTripAndEveryDamageIsFound) {

@@ -214,7 +214,15 @@ Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {
   const RetentionDecision decision = decide_retention(summaries, config_.retention, log_start_, high_watermark_, now);
   if (decision.roll_active) roll();
   if (decision.log_start_offset <= log_start_) co_return Result<void>();
-  co_return co_await set_log_start(decision.log_start_offset);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < decision.delete_count; ++i) bytes += summaries[i].size_bytes;
+  const Result<void> done = co_await set_log_start(decision.log_start_offset);
+  if (done) {
+    engine_.core().log(reactor::LogLevel::kInfo, "retention.removed",
+                       fmt::format("partition={}-{} segments={} bytes={} log_start={} reason={}", topic_name_,
+                                   partition_, decision.delete_count, bytes, log_start_, to_string(decision.reason)));
+  }
+  co_return done;
 }
 
 }  // namespace posthaste::storage

@@ -21,6 +21,20 @@ bool not_needed_for_size(const SegmentSummary& segment, int64_t retention_bytes,
 
 }  // namespace
 
+std::string_view to_string(RetentionReason reason) {
+  switch (reason) {
+    case RetentionReason::kAge:
+      return "retention.ms";
+    case RetentionReason::kSize:
+      return "retention.bytes";
+    case RetentionReason::kLogStart:
+      return "log_start";
+    case RetentionReason::kNone:
+      break;
+  }
+  return "none";
+}
+
 RetentionDecision decide_retention(std::span<const SegmentSummary> segments, const RetentionRules& rules,
                                    int64_t log_start_offset, int64_t high_watermark, reactor::WallMillis now) {
   RetentionDecision decision{.log_start_offset = log_start_offset};

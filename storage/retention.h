@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "reactor/time.h"
 #include "storage/record_batch.h"
@@ -27,6 +28,7 @@ struct SegmentSummary {
 };
 
 enum class RetentionReason : uint8_t { kNone, kAge, kSize, kLogStart };
+std::string_view to_string(RetentionReason reason);  // the setting that asked for it
 
 struct RetentionDecision {
   size_t delete_count = 0;       // that many segments from the front

@@ -148,6 +148,7 @@ reactor::Task<CreateErrors> create_topics(BrokerCore& core, std::vector<std::str
     }
     create.topics.push_back({.name = std::move(name), .random_id = random_bytes(core.core())});
   }
+  create.asked_by = "by=auto-creation";
   const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
   for (const CreateTopicResult& result : outcome.results) {
     if (result.error != ErrorCode::kNone) errors.emplace(result.name, result.error);

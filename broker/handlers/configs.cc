@@ -1,6 +1,7 @@
 // DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
 #include <algorithm>
 
+#include "broker/change_log.h"
 #include "broker/config/describe_configs.h"
 #include "broker/controller.h"
 #include "broker/handlers/common.h"
@@ -128,10 +129,11 @@ AlterConfigsRequest to_alter(const WireIncrementalAlter& body) {
 }
 
 template <class WireRequest>
-HandlerTask handle_alter(BrokerCore& core, Request& request) {
+HandlerTask handle_alter(BrokerCore& core, const ConnectionContext& context, Request& request) {
   const auto body = decode_body<WireRequest>(request);
   if (!body) co_return body_corrupt();
   AlterConfigsRequest alter = to_alter(*body);
+  alter.asked_by = asked_by(context, request);
   request.release();
   const AlterConfigsOutcome outcome = co_await alter_configs_on_controller(core, std::move(alter));
   typename WireRequest::Response response;
@@ -160,12 +162,12 @@ HandlerTask handle_describe_configs(BrokerCore& core, ConnectionContext&, Reques
   co_return respond(request, response);
 }
 
-HandlerTask handle_alter_configs(BrokerCore& core, ConnectionContext&, Request& request) {
-  return handle_alter<WireAlter>(core, request);
+HandlerTask handle_alter_configs(BrokerCore& core, ConnectionContext& context, Request& request) {
+  return handle_alter<WireAlter>(core, context, request);
 }
 
-HandlerTask handle_incremental_alter_configs(BrokerCore& core, ConnectionContext&, Request& request) {
-  return handle_alter<WireIncrementalAlter>(core, request);
+HandlerTask handle_incremental_alter_configs(BrokerCore& core, ConnectionContext& context, Request& request) {
+  return handle_alter<WireIncrementalAlter>(core, context, request);
 }
 
 }  // namespace posthaste::broker

@@ -30,6 +30,7 @@ reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core, const Request& req
   create.topics.push_back(consumer_offsets_topic(core.options().offsets_topic_partitions, 1,
                                                  core.options().offsets_topic_segment_bytes,
                                                  random_bytes(core.core())));
+  create.asked_by = "by=auto-creation";
   const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
   --core.auto_creations();
   const ErrorCode error = outcome.results.front().error;

@@ -2,6 +2,7 @@
 #include "net/kafka/partitions.h"
 #include <algorithm>
 
+#include "broker/change_log.h"
 #include "broker/controller.h"
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
@@ -114,10 +115,11 @@ Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
 
 }  // namespace
 
-HandlerTask handle_create_partitions(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle_create_partitions(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<CreatePartitionsRequest>(request);
   if (!body) co_return body_corrupt();
   GrowTopicsRequest grow = to_grow(*body);
+  grow.asked_by = asked_by(context, request);
   request.release();
   const GrowTopicsOutcome outcome = co_await grow_topics_on_controller(core, std::move(grow));
   CreatePartitionsResponse response;

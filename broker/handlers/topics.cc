@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "broker/broker_host.h"
+#include "broker/change_log.h"
 #include "broker/controller.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
@@ -67,16 +68,17 @@ WireCreateResponse to_wire(const CreateTopicsOutcome& outcome) {
 
 }  // namespace
 
-HandlerTask handle_create_topics(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle_create_topics(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<WireCreateRequest>(request);
   if (!body) co_return body_corrupt();
   CreateTopicsRequest create = to_create(core, *body);
+  create.asked_by = asked_by(context, request);
   request.release();
   const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
   co_return respond(request, to_wire(outcome));
 }
 
-HandlerTask handle_delete_topics(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle_delete_topics(BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<WireDeleteRequest>(request);
   if (!body) co_return body_corrupt();
   std::vector<DeleteTopic> topics;
@@ -84,8 +86,9 @@ HandlerTask handle_delete_topics(BrokerCore& core, ConnectionContext&, Request& 
   for (const WireDeleteRequest::Topic& topic : body->topics) {
     topics.push_back({.name = owned(topic.name), .topic_id = topic.topic_id});
   }
+  std::string who = asked_by(context, request);
   request.release();
-  const DeleteTopicsOutcome outcome = co_await delete_topics_on_controller(core, std::move(topics));
+  const DeleteTopicsOutcome outcome = co_await delete_topics_on_controller(core, std::move(topics), std::move(who));
   WireDeleteResponse response;
   for (const DeleteTopicResult& result : outcome.results) {
     WireDeleteResponse::Topic& topic = response.responses.emplace_back();

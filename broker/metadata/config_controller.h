@@ -30,6 +30,7 @@ struct AlterConfigsRequest {
   std::vector<AlterConfigResource> resources;
   bool replace_all = false;  // AlterConfigs: a key that is not named goes back to its default
   bool validate_only = false;
+  std::string asked_by{};  // for the log
 };
 
 struct AlterConfigResult {

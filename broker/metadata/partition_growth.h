@@ -18,6 +18,7 @@ struct GrowTopic {
 struct GrowTopicsRequest {
   std::vector<GrowTopic> topics;
   bool validate_only = false;
+  std::string asked_by{};  // for the log
 };
 
 struct GrowTopicResult {

@@ -47,6 +47,7 @@ struct CreateTopic {
 struct CreateTopicsRequest {
   std::vector<CreateTopic> topics;
   bool validate_only = false;
+  std::string asked_by{};  // for the log
 };
 
 struct CreateTopicResult {
