@@ -40,7 +40,9 @@ std::string_view remedy(Errc error) {
              "folder "
              "with --data";
     case Errc::kPermission:
-      return "make it readable and writable for this user, or pass another folder with --data";
+      return "make all of it readable and writable for the user that the broker runs as (chown -R USER FOLDER), or "
+             "pass "
+             "another folder with --data";
     case Errc::kNoSuchOperation:
     case Errc::kInvalidArgument:
       return "its file system must offer O_DIRECT and fallocate, as ext4, xfs and btrfs do: pass a folder on such a "

@@ -19,6 +19,7 @@ enum class FatalReason : uint8_t {
   kRingBroken = 73,          // io_uring itself returned an error that has no recovery
   kDiskFullAtStop = 74,      // a stop found no room for what is safe in the journal; a start goes on with it
   kFolderLost = 75,          // the data folder was removed or replaced while it was served
+  kNoPermissionAtStop = 77,  // a stop may not write the place of what is safe in the journal; a start goes on with it
 };
 
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, std::string_view message) noexcept;

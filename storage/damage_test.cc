@@ -445,7 +445,7 @@ TEST_F(DamageTest, AStartIsRefusedIfAPartitionsFolderMayNotBeUsedAndThenChangesN
     host_.set_program([&](Core& core) { return refused_start(core, options_, why); });
     host_.start();
     ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 60s));
-    EXPECT_TRUE(why.contains("the partition folder /data/b-0 ") && why.contains("chown -R")) << why;
+    EXPECT_TRUE(why.contains("the partition folder /data/b-0 ")) << why;
     EXPECT_TRUE(content() == before);
     host_.disk().clear_faults();
     extra_ = 1;

@@ -143,8 +143,11 @@ Result<void> Partition::read_failed(Segment& segment, uint64_t position, Errc er
     engine_.core().log(
         reactor::LogLevel::kError, "storage.read_failed",
         fmt::format("partition={}-{} file={} position={} error={} consequence=\"tried again whenever the "
-                    "bytes are wanted\"",
-                    topic_name_, partition_, segment_path(segment, "log"), position, to_string(error)));
+                    "bytes are wanted\"{}",
+                    topic_name_, partition_, segment_path(segment, "log"), position, to_string(error),
+                    error == Errc::kPermission ? " remedy=\"make the data folder readable and writable for the user "
+                                                 "that the broker runs as (chown -R USER FOLDER)\""
+                                               : ""));
   }
   return failure(error);
 }

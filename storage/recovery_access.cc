@@ -47,13 +47,10 @@ Task<Result<void>> Recovery::refuse_access(std::string folder, std::string file)
   } else if (found = co_await file_system::stat(core_, folder); found) {
     blamed = belongs_to(folder, *found);
   }
-  const std::string& root = host_.options_.data_directory;
-  const auto whole = co_await file_system::stat(core_, root);
   host_.error_text_ = fmt::format(
-      "the partition folder {} cannot be used: {} must be readable and writable for the user that the broker runs as. "
-      "A start by another user may have made it; `chown -R {} {}` gives everything back to {}. Nothing was changed",
-      folder, blamed, whole ? fmt::format("{}:{}", whole->owner, whole->group) : "USER", root,
-      whole ? "the owner of the data folder" : "that user");
+      "the partition folder {} cannot be used: {} must be readable and writable for the user that the broker runs as, "
+      "and a start by another user may have made it. Nothing was changed",
+      folder, blamed);
   co_return failure(Errc::kPermission);
 }
 

@@ -20,8 +20,16 @@ constexpr size_t kSlicesMax = 16;
 constexpr uint64_t kWriteBytesMax = 1024 * 1024;
 // After an error that may pass: nothing is lost by waiting, appends are refused when the tail is full.
 constexpr reactor::Duration kRetryDelay = std::chrono::milliseconds(500);
-// A stop does not wait longer for room on a disk that is full: the journal has all that was acknowledged.
+// A stop does not wait longer for room on a disk that is full, or for a file that it may not write: the journal has all
+// that was acknowledged.
 constexpr uint32_t kTriesAtStop = 4;
+
+// What whoever operates the broker can do, as the end of a log line.
+std::string_view remedy(Errc error) {
+  return error == Errc::kPermission ? " remedy=\"make the data folder readable and writable for the user that the "
+                                      "broker runs as (chown -R USER FOLDER)\""
+                                    : "";
+}
 
 struct GatheredWrite : reactor::OperationAwaiter {
   using OperationAwaiter::OperationAwaiter;
@@ -74,8 +82,18 @@ Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce)
     if (step.error == Errc{} || partition.mode_ == Partition::Mode::kDeleting) break;
     if (std::exchange(told, step.error) != step.error) {
       engine_.core().log(reactor::LogLevel::kError, "storage.write_back_waits",
-                         fmt::format("partition={}-{} error={}", partition.topic_name(), partition.partition(),
-                                     to_string(step.error)));
+                         fmt::format("partition={}-{} folder={} error={} consequence=\"what was acknowledged stays in "
+                                     "the journal; tried again\"{}",
+                                     partition.topic_name(), partition.partition(), partition.directory(),
+                                     to_string(step.error), remedy(step.error)));
+    }
+    if (step.error == Errc::kPermission && engine_.stopping() && ++tries_at_stop > kTriesAtStop) {
+      reactor::fatal(
+          reactor::FatalReason::kNoPermissionAtStop,
+          fmt::format("{} may not be written: what was acknowledged and is not in its place yet stays in the journal, "
+                      "and the next start puts it there. Make the data folder readable and writable for the user that "
+                      "the broker runs as first (chown -R USER FOLDER)",
+                      partition.directory()));
     }
     if (step.error == Errc::kNoSpace && engine_.stopping() && ++tries_at_stop > kTriesAtStop) {
       reactor::fatal(

@@ -69,7 +69,7 @@ std::string count_in_range(const std::string& text) {
 void add_common(CLI::App& command, Common& common) {
   command.add_option("-b,--bootstrap-server", common.bootstrap, "HOST:PORT of a broker, or several with commas")
       ->capture_default_str();
-  command.add_option("--timeout", common.timeout_seconds, "seconds to wait for an answer")
+  command.add_option("--timeout", common.timeout_seconds, "seconds to wait for an answer, or for progress")
       ->check(seconds_in_range)
       ->capture_default_str();
   command.add_flag("--json", common.json, "print JSON");

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 
+#include "app/cli/fetch_probe.h"
 #include "app/cli/kafka_client.h"
 
 namespace posthaste::app {
@@ -91,11 +94,40 @@ CliResult<void> start(rd_kafka_t* consumer, const ConsumeOptions& options) {
   return cli_error(ExitCode::kRefused, fmt::format("topic {}: {}", options.topic, rd_kafka_err2str(error)));
 }
 
-size_t assigned_count(rd_kafka_t* consumer) {
+// The partitions that are read, and where each stands; negative: nothing of it was read yet.
+std::map<TopicPartition, int64_t> positions_of(rd_kafka_t* consumer) {
   rd_kafka_topic_partition_list_t* raw = nullptr;
-  if (rd_kafka_assignment(consumer, &raw) != RD_KAFKA_RESP_ERR_NO_ERROR) return 0;
+  if (rd_kafka_assignment(consumer, &raw) != RD_KAFKA_RESP_ERR_NO_ERROR) return {};
   const KafkaOwner<rd_kafka_topic_partition_list_t> list(raw);
-  return static_cast<size_t>(list->cnt);
+  if (rd_kafka_position(consumer, list.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+  std::map<TopicPartition, int64_t> positions;
+  for (const auto& one : std::span(list->elems, static_cast<size_t>(list->cnt))) {
+    positions.insert({{one.topic, one.partition}, one.offset});
+  }
+  return positions;
+}
+
+// How long nothing has come although something must: a record, or word that a partition is at its end. Only the last is
+// a reason to wait without a limit, and for a member of a group that nothing was assigned to it.
+class Patience {
+ public:
+  using Clock = std::chrono::steady_clock;
+  explicit Patience(std::chrono::milliseconds timeout) : timeout_(timeout) {}
+  void progress() { since_ = Clock::now(); }
+  bool is_over() const { return Clock::now() - since_ >= timeout_; }
+
+ private:
+  std::chrono::milliseconds timeout_;
+  Clock::time_point since_ = Clock::now();
+};
+
+CliError nothing_came(const ConsumeOptions& options, std::map<TopicPartition, int64_t> positions,
+                      const std::set<int32_t>& at_end) {
+  std::erase_if(positions, [&](const auto& one) { return at_end.contains(one.first.partition); });
+  std::string said = fetch_problem(options.bootstrap, positions, options.timeout);
+  if (said.empty()) said = positions.empty() ? "no partition was assigned" : "the broker names no reason";
+  return {ExitCode::kRefused, fmt::format("topic {}: nothing came for {:g} s (--timeout SECONDS): {}", options.topic,
+                                          std::chrono::duration<double>(options.timeout).count(), said)};
 }
 
 // Errors that librdkafka gets over by itself come as events too; the client only has to wait.
@@ -126,20 +158,29 @@ CliResult<uint64_t> consume_records(const ConsumeOptions& options) {
 
   uint64_t printed = 0;
   std::set<int32_t> at_end;
+  Patience patience(options.timeout);
   while (!stop_requested() && (options.count == 0 || printed < options.count)) {
     const KafkaOwner<rd_kafka_message_t> message(rd_kafka_consumer_poll(consumer, kPollMilliseconds));
-    if (!message) {
+    const bool is_transient_error = message && is_transient(message->err);
+    if (!message || is_transient_error) {
       std::fflush(stdout);
+      if (!patience.is_over()) continue;
+      const auto positions = positions_of(consumer);
+      const bool standing_by = grouped && positions.empty() && !options.exit_at_end;
+      if (!standing_by && (positions.empty() || at_end.size() < positions.size())) {
+        return std::unexpected(nothing_came(options, positions, at_end));
+      }
+      patience.progress();
       continue;
     }
+    patience.progress();
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       std::fflush(stdout);
       at_end.insert(message->partition);
-      if (options.exit_at_end && at_end.size() >= assigned_count(consumer)) break;
+      if (options.exit_at_end && at_end.size() >= positions_of(consumer).size()) break;
       continue;
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (is_transient(message->err)) continue;
       return cli_error(ExitCode::kRefused,
                        fmt::format("topic {}: {}", options.topic, rd_kafka_message_errstr(message.get())));
     }

@@ -20,12 +20,13 @@ struct ConsumeOptions {
   bool json = false;
   uint64_t count = 0;  // 0: no limit
   std::vector<std::string> properties;
-  std::chrono::milliseconds timeout{30'000};  // for the first answer
+  std::chrono::milliseconds timeout{30'000};  // for each next record or word that there is none
 };
 
 // Prints one line per record until the count, the end (with exit_at_end), a stop signal, or a closed standard output.
 // In a group a record counts as read when it is printed; what is printed is committed at the end. Returns how many were
-// printed.
+// printed. Fails, with what the broker says, if a partition brings for `timeout` neither a record nor word that it is
+// at its end. A member of a group to which nothing is assigned waits, unless it is to exit at the end.
 CliResult<uint64_t> consume_records(const ConsumeOptions& options);
 
 }  // namespace posthaste::app

@@ -173,7 +173,7 @@ TEST_F(GroupsTest, ALogThatCannotBeReadForAWhileIsReadWhenItCan) {
   stop();
   broker_->disk().add_fault({.kind = reactor::OpKind::kOpen,
                              .path_contains = std::string(kConsumerOffsetsTopic),
-                             .error = reactor::Errc::kPermission,
+                             .error = reactor::Errc::kIoError,
                              .count = 3});
   start();
   ASSERT_TRUE(ready_) << shared_->failure();

@@ -151,6 +151,58 @@ def where_no_folder_is():
         cannot_start("a data folder that is a link to nothing", f"{folder}/link is a link", "--data", data=folder / "link")
 
 
+def partition_of_another_user(place, program, start_there):
+    """A folder of a plain user that root has started once; then one whose owner is changed while it is served."""
+    as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    folder = place / "mixed"
+    folder.mkdir()
+
+    def give(user, *paths):
+        for path in paths:
+            subprocess.run(["chown", "-R", f"{user}:{user}", str(path)], check=True)
+
+    def cli(start, *arguments, stdin=b""):
+        address = start.ready().split("PLAINTEXT://")[1].split()[0]
+        return subprocess.run([binary(), *arguments, "-b", address], input=stdin, capture_output=True, check=False, timeout=SECONDS * 3)
+
+    def nobodys():
+        start = Start(BASE, "--listen", ANY_PORT, data=folder, before=as_nobody)
+        start.command[start.command.index(binary())] = str(program)
+        return start
+
+    def stop(start):
+        start.send(signal.SIGTERM)
+        return start.ended().process.returncode
+
+    with Start(BASE, "--listen", ANY_PORT, data=folder) as start:
+        expect_equal(cli(start, "topic", "create", "byroot").returncode, 0, "topic create")
+        expect_equal(cli(start, "produce", "byroot", stdin=b"1\n2\n3\n").returncode, 0, "produce")
+        expect_equal(stop(start), 0, "exit code")
+    give(NOBODY, folder)
+    give(0, folder / "byroot-0")
+    start_there("a partition's folder that root has made: the line names it, whose it is, and the remedy", str(folder / "byroot-0"), "user 0", "mode 0",
+                "permission denied", "chown -R", data=folder)
+    give(NOBODY, folder)
+    with step("given back it starts; taken away while it is served: readers are told, the process lives, SIGTERM ends it, nothing acked is lost"):
+        with nobodys() as start:
+            expect_equal(cli(start, "topic", "create", "other").returncode, 0, "topic create")
+            give(0, folder / "byroot-0")
+            (folder / "byroot-0").chmod(0o700)
+            begin = time.monotonic()
+            read = cli(start, "consume", "byroot", "--from-beginning", "--exit", "--timeout", "2")
+            expect(read.returncode == 1 and b"KAFKA_STORAGE_ERROR" in read.stderr, f"consume: {read}")
+            expect(time.monotonic() - begin < SECONDS, "consume took longer than its --timeout allows")
+            expect("chown -R" in start.said(), f"no remedy: {start.said()[-600:]}")
+            cli(start, "produce", "byroot", "--timeout", "1", stdin=b"x\n")
+            expect_equal(cli(start, "produce", "other", stdin=b"y\n").returncode, 0, "produce elsewhere")
+            stop(start)
+        give(NOBODY, folder)
+        with nobodys() as start:
+            expect_equal(cli(start, "consume", "byroot", "--from-beginning", "--exit").stdout.split()[:3], [b"1", b"2", b"3"], "records")
+            expect_equal(cli(start, "consume", "other", "--from-beginning", "--exit").stdout, b"y\n", "records elsewhere")
+            expect_equal(stop(start), 0, "exit code")
+
+
 def without_permission():
     # The test's own folders may lie where nobody else can go.
     with tempfile.TemporaryDirectory(prefix="posthaste-starts-") as outside:
@@ -184,6 +236,7 @@ def without_permission():
             (owned / name).chmod(0o700)
             start_there(f"{name} of another user", str(owned), "permission denied", data=owned)
             os.chown(owned / name, int(NOBODY), int(NOBODY))
+        partition_of_another_user(place, program, start_there)
         # Root has no such limit.
         start_there("more cores than threads allowed", "ulimit -u", data=owned, before=("prlimit", "--nproc=2", *as_nobody),
                     arguments=("--override", "posthaste.cores=8"))
