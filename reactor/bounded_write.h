@@ -8,7 +8,7 @@
 namespace posthaste::reactor {
 
 // What the last words of a process may take in all; a reader that lives takes them within microseconds.
-constexpr std::chrono::milliseconds kLastWordsWait{100};
+inline constexpr std::chrono::milliseconds kLastWordsWait{100};
 
 // Any thread. Writes the front of `rest` and takes it off, until nothing is left or `deadline` has passed, which is at
 // least one attempt. False: this descriptor takes nothing any more, now or later.

@@ -29,7 +29,7 @@ constexpr std::string_view kExitCodes =
     "answered. serve also: 70 a durable write failed, 71 the journal's device is full, 72 not enough memory at the "
     "start,\n"
     "73 io_uring broke, 74 the disk is full at the stop, 75 the data folder is gone, 76 ended at once by a third\n"
-    "signal.\n"
+    "signal, 77 a folder may not be written at the stop (nothing is lost).\n"
     "Signals of serve: SIGTERM, SIGINT and SIGHUP stop it in order (SIGHUP is no reload: settings that are live "
     "change\n"
     "with Kafka's AlterConfigs); a second one says what the stop waits for, a third ends the process at once.";

@@ -5,7 +5,7 @@
 namespace posthaste::reactor::uring {
 
 // The limits: RLIMIT_NPROC, which counts all threads of the user, and pids.max of the control group.
-constexpr std::string_view kThreadRemedy =
+inline constexpr std::string_view kThreadRemedy =
     "raise the limit of processes and threads (ulimit -u, TasksMax, pids.max of the control group)";
 
 }  // namespace posthaste::reactor::uring
