@@ -356,6 +356,30 @@ TEST_F(DamageTest, AStopAndADeletionDoNotWaitForALastBlockThatCannotBeRead) {
   EXPECT_EQ(refused_of("b"), std::vector<int64_t>());
 }
 
+TEST_F(DamageTest, WhoWaitsForALastBlockThatCannotBeReadIsTold) {
+  make();
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    host_.disk().add_fault({.kind = reactor::OpKind::kOpen,
+                            .path_contains = path_of("a", kSegments - 1),
+                            .error = Errc::kPermission,
+                            .count = UINT32_MAX});
+    struct Waiter : OffsetWaiter {
+      reactor::Result<void> outcome = reactor::failure(Errc::kBusy);
+    } waiter;
+    Partition& partition = *engine.find(id_of("a"), 0);
+    EXPECT_TRUE(append_one(partition, "a").has_value());
+    waiter.offset = partition.end_offset();
+    waiter.done = [](OffsetWaiter& self, reactor::Result<void> outcome) {
+      static_cast<Waiter&>(self).outcome = outcome;
+    };
+    partition.wait_durable(waiter);
+    co_await core.sleep(500ms);
+    EXPECT_EQ(waiter.outcome.error(), Errc::kBusy) << "an error that passes soon is nobody's business";
+    co_await core.sleep(3s);
+    EXPECT_EQ(waiter.outcome.error(), Errc::kIoError);
+  });
+}
+
 TEST_F(DamageTest, AnErrorOfReadingIsToldAndTriedAgain) {
   make();
   life([&](Core&, Engine& engine) -> Task<void> {

@@ -183,7 +183,7 @@ def partition_of_another_user(place, program, start_there):
     start_there("a partition's folder that root has made: the line names it, whose it is, and the remedy", str(folder / "byroot-0"), "user 0", "mode 0",
                 "permission denied", "chown -R", data=folder)
     give(NOBODY, folder)
-    with step("given back it starts; taken away while it is served: readers are told, the process lives, and after SIGKILL nothing acked is lost"):
+    with step("given back it starts; taken away while it is served: readers are told, the process lives, SIGTERM ends it, nothing acked is lost"):
         with nobodys() as start:
             expect_equal(cli(start, "topic", "create", "other").returncode, 0, "topic create")
             give(0, folder / "byroot-0")
@@ -195,7 +195,7 @@ def partition_of_another_user(place, program, start_there):
             expect("chown -R" in start.said(), f"no remedy: {start.said()[-600:]}")
             cli(start, "produce", "byroot", "--timeout", "1", stdin=b"x\n")
             expect_equal(cli(start, "produce", "other", stdin=b"y\n").returncode, 0, "produce elsewhere")
-            expect(start.process.poll() is None, "the process ended")
+            expect_equal(stop(start), 0, "exit code")
         give(NOBODY, folder)
         with nobodys() as start:
             expect_equal(cli(start, "consume", "byroot", "--from-beginning", "--exit").stdout.split()[:3], [b"1", b"2", b"3"], "records")
