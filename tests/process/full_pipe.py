@@ -50,9 +50,10 @@ class Unread:
         for number in numbers:
             self.process.send_signal(number)
 
-    def ends_with(self, code):
+    def ends_with(self, *codes):
         try:
-            expect_equal(self.process.wait(END_SECONDS), code, "exit code")
+            code = self.process.wait(END_SECONDS)
+            expect(code in codes, f"exit code {code}, wanted {codes}")
         except subprocess.TimeoutExpired:
             raise CheckFailed(f"it goes on after {END_SECONDS} s") from None
 
@@ -72,7 +73,7 @@ def main():
     with step("a data folder that is removed ends it"), Unread(BASE / "removed") as broker:
         broker.ready()
         shutil.rmtree(broker.folder)
-        broker.ends_with(75)
+        broker.ends_with(75, 70)  # the watch sees it, or a write that is under way
     with step("a journal that cannot be written ends it"), Unread(BASE / "limited") as broker:
         broker.ready()
         subprocess.run(["prlimit", "--pid", str(broker.process.pid), "--fsize=4096:unlimited"], check=True)

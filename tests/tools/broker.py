@@ -12,6 +12,9 @@ import subprocess
 import tempfile
 import time
 
+# A broker that begins with SIGHUP ignored, as everything below nohup does, keeps it so: the tests may run below one.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 READY_SECONDS = 20
 STOP_SECONDS = 20
