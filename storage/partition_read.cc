@@ -255,13 +255,12 @@ namespace {
 std::optional<TimestampOffset> look_in_batch(ByteView bytes, int64_t timestamp, int64_t from_offset) {
   const auto batch = RecordBatchView::parse(bytes);
   CHECK(batch, "a batch that was read is none");
-  RecordReader reader(*batch);
-  while (const auto record = reader.next()) {
-    if (!*record) return std::nullopt;
-    if ((*record)->timestamp < timestamp || (*record)->offset < from_offset) continue;
-    return TimestampOffset{(*record)->timestamp, (*record)->offset, batch->leader_epoch()};
+  const auto record = first_record_at_or_after(*batch, timestamp, from_offset);
+  if (!record) {
+    return TimestampOffset{batch->max_timestamp(), std::max(batch->base_offset(), from_offset), batch->leader_epoch()};
   }
-  return TimestampOffset{batch->max_timestamp(), std::max(batch->base_offset(), from_offset), batch->leader_epoch()};
+  if (!*record) return std::nullopt;
+  return TimestampOffset{(*record)->timestamp, (*record)->offset, batch->leader_epoch()};
 }
 
 Bytes joined(const ReadResult& read) {

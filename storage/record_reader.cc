@@ -100,11 +100,13 @@ std::optional<RecordHeaderView> RecordHeaderReader::next() {
   return header;
 }
 
-Result<std::optional<RecordView>> first_record_at_or_after(const RecordBatchView& batch, int64_t timestamp) {
+Result<std::optional<RecordView>> first_record_at_or_after(const RecordBatchView& batch, int64_t timestamp,
+                                                           int64_t from_offset) {
   RecordReader reader(batch);
   while (true) {
     auto record = reader.next();
-    if (!record || !*record || (**record).timestamp >= timestamp) return record;
+    if (!record || !*record) return record;
+    if ((**record).timestamp >= timestamp && (**record).offset >= from_offset) return record;
   }
 }
 

@@ -70,8 +70,9 @@ reactor::Result<void> walk_records(const RecordBatchView& batch, Visitor&& visit
   }
 }
 
-// The first record with timestamp >= `timestamp`, for ListOffsets; empty if there is none. Errors as
-// RecordReader::next.
-reactor::Result<std::optional<RecordView>> first_record_at_or_after(const RecordBatchView& batch, int64_t timestamp);
+// The first record with timestamp >= `timestamp` and offset >= `from_offset`, for ListOffsets; empty if there is none.
+// Errors as RecordReader::next.
+reactor::Result<std::optional<RecordView>> first_record_at_or_after(const RecordBatchView& batch, int64_t timestamp,
+                                                                    int64_t from_offset = 0);
 
 }  // namespace posthaste::storage
