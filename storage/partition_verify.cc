@@ -145,9 +145,7 @@ Result<void> Partition::read_failed(Segment& segment, uint64_t position, Errc er
         fmt::format("partition={}-{} file={} position={} error={} consequence=\"tried again whenever the "
                     "bytes are wanted\"{}",
                     topic_name_, partition_, segment_path(segment, "log"), position, to_string(error),
-                    error == Errc::kPermission ? " remedy=\"make the data folder readable and writable for the user "
-                                                 "that the broker runs as (chown -R USER FOLDER)\""
-                                               : ""));
+                    remedy_field(error)));
   }
   return failure(error);
 }

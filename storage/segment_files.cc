@@ -35,6 +35,10 @@ struct GateHold {
 }  // namespace
 
 SegmentFiles::Pin::Pin(Segment& segment) : segment_(&segment) { ++segment.file_users; }
+std::string remedy_field(Errc error) {
+  return error == Errc::kPermission ? fmt::format(" remedy=\"{}\"", kPermissionRemedy) : std::string();
+}
+
 SegmentFiles::Pin::~Pin() {
   if (segment_ != nullptr) --segment_->file_users;
 }

@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "reactor/file.h"
 #include "storage/bytes.h"
@@ -14,6 +15,12 @@ namespace posthaste::storage {
 class Engine;
 class Partition;
 class Segment;
+
+// What whoever operates the broker does about a file that may not be used.
+inline constexpr std::string_view kPermissionRemedy =
+    "make the data folder readable and writable for the user that the broker runs as (chown -R USER FOLDER)";
+// The same as the end of a log line; empty for other errors.
+std::string remedy_field(reactor::Errc error);
 
 class SegmentFiles {
  public:

@@ -24,11 +24,15 @@ constexpr reactor::Duration kRetryDelay = std::chrono::milliseconds(500);
 // that was acknowledged.
 constexpr uint32_t kTriesAtStop = 4;
 
-// What whoever operates the broker can do, as the end of a log line.
-std::string_view remedy(Errc error) {
-  return error == Errc::kPermission ? " remedy=\"make the data folder readable and writable for the user that the "
-                                      "broker runs as (chown -R USER FOLDER)\""
-                                    : "";
+// What was acknowledged has no place in its segment, and a stop has waited for one long enough.
+[[noreturn]] void give_up_at_stop(std::string_view folder, Errc error) {
+  constexpr std::string_view kKept =
+      "what was acknowledged and is not in its place yet stays in the journal, and the next start puts it there";
+  if (error == Errc::kNoSpace) {
+    reactor::fatal(reactor::FatalReason::kDiskFullAtStop, fmt::format("the disk is full: {}. Make room first", kKept));
+  }
+  reactor::fatal(reactor::FatalReason::kNoPermissionAtStop,
+                 fmt::format("{} may not be written: {}. First {}", folder, kKept, kPermissionRemedy));
 }
 
 struct GatheredWrite : reactor::OperationAwaiter {
@@ -85,21 +89,11 @@ Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce)
                          fmt::format("partition={}-{} folder={} error={} consequence=\"what was acknowledged stays in "
                                      "the journal; tried again\"{}",
                                      partition.topic_name(), partition.partition(), partition.directory(),
-                                     to_string(step.error), remedy(step.error)));
+                                     to_string(step.error), remedy_field(step.error)));
     }
-    if (step.error == Errc::kPermission && engine_.stopping() && ++tries_at_stop > kTriesAtStop) {
-      reactor::fatal(
-          reactor::FatalReason::kNoPermissionAtStop,
-          fmt::format("{} may not be written: what was acknowledged and is not in its place yet stays in the journal, "
-                      "and the next start puts it there. Make the data folder readable and writable for the user that "
-                      "the broker runs as first (chown -R USER FOLDER)",
-                      partition.directory()));
-    }
-    if (step.error == Errc::kNoSpace && engine_.stopping() && ++tries_at_stop > kTriesAtStop) {
-      reactor::fatal(
-          reactor::FatalReason::kDiskFullAtStop,
-          "the disk is full: what was acknowledged and is not in its place yet stays in the journal, and the "
-          "next start puts it there. Make room first");
+    const bool may_last = step.error == Errc::kNoSpace || step.error == Errc::kPermission;
+    if (may_last && engine_.stopping() && ++tries_at_stop > kTriesAtStop) {
+      give_up_at_stop(partition.directory(), step.error);
     }
     co_await engine_.core().sleep(kRetryDelay);
   }
