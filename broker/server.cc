@@ -251,6 +251,7 @@ class BrokerProgram {
       co_return false;
     }
     background.spawn(broker.run_maintenance());
+    background.spawn(end_maintenance_at_stop(core, broker));
     background.spawn(report_cut_off(core, "connections", connections.stats(), over));
     if (core.id() == 0) {
       co_await serve(core, options, host, broker, engine_host, identity);
@@ -258,7 +259,6 @@ class BrokerProgram {
       co_await core.until_stopping();
     }
     core.request_stop();
-    broker.end_maintenance();
     over.set();
     // Core 0 reaches it when no connection is left on any core.
     co_await reach(core, host, Milestone::kDrained);
@@ -270,6 +270,12 @@ class BrokerProgram {
     if (core.id() == 0) enter(host, Stage::kWritingBack);
     host.cores_[core.id()] = {};
     co_return true;
+  }
+
+  // From the signal on, the disk is for the requests under way: on core 0 serve() goes on until they are answered.
+  static Task<void> end_maintenance_at_stop(Core& core, BrokerCore& broker) {
+    co_await core.until_stopping();
+    broker.end_maintenance();
   }
 
   static Task<void> close_storage(Core& core, storage::EngineHost& engine_host, bool all_opened) {
