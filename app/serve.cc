@@ -122,15 +122,30 @@ int cannot_start(uring::LogSink& log, std::string_view why) {
   return kExitCannotStart;
 }
 
+// A stop has its time: a broker that is away longer than that is missed more than what it writes then is worth.
+[[noreturn]] void end_unfinished(int32_t after_milliseconds, const broker::BrokerHost& host) {
+  reactor::say_last_words(
+      fmt::format("posthaste: ended after {} ms (posthaste.stop.timeout.ms), still waiting for {}; what "
+                  "was acknowledged is safe in the journal, the next start reads it\n",
+                  after_milliseconds, describe(host.stage())));
+  std::_Exit(kExitStopped);
+}
+
 // Who asks twice wants to know what the broker is at; who asks three times wants it to end. Nothing acknowledged is
-// lost by that: it is in the journal, as after SIGKILL.
+// lost by that, or by the end of the time for a stop: it is in the journal, as after SIGKILL.
 void wait_for_end(uring::Host& running, uring::StopSignals& signals, const broker::BrokerHost& host,
-                  uring::LogSink& log) {
-  std::string signal = signals.wait();
+                  uring::LogSink& log, int32_t stop_milliseconds) {
+  const auto next = [&] {
+    const std::string_view signal = signals.wait();
+    if (signal == uring::StopSignals::kTimeIsUp) end_unfinished(stop_milliseconds, host);
+    return signal;
+  };
+  std::string_view signal = next();
   if (!signal.empty()) {
     log.write(reactor::LogLevel::kInfo, 0, fmt::format("stopping signal={}", signal));
     running.request_stop();
-    signal = signals.wait();
+    if (stop_milliseconds > 0) signals.set_time_limit(std::chrono::milliseconds(stop_milliseconds));
+    signal = next();
   }
   if (!signal.empty()) {
     log.write(
@@ -138,7 +153,7 @@ void wait_for_end(uring::Host& running, uring::StopSignals& signals, const broke
         fmt::format("still_stopping signal={} waits_for=\"{}\" remedy=\"one more signal ends the process at once; "
                     "what was acknowledged is safe in the journal\"",
                     signal, describe(host.stage())));
-    signal = signals.wait();
+    signal = next();
   }
   if (!signal.empty()) {
     reactor::say_last_words(fmt::format("posthaste: ended at once by {}, before the stop was complete (exit code {})\n",
@@ -276,7 +291,7 @@ int serve(const BrokerConfig& config) {
                          broker::make_broker_program(std::move(options), host), [&signals] { signals.wake(); });
   if (!running) return cannot_start(log, running.error());
   say(fmt::format("io io_uring profile={}", uring::to_string((*running)->profile())));
-  wait_for_end(**running, signals, *host, log);
+  wait_for_end(**running, signals, *host, log, config.stop_timeout_milliseconds);
   if (!host->failure().empty()) return kExitCannotStart;  // and has said why
   say("stopped");
   return kExitStopped;

@@ -1,6 +1,8 @@
 // A broker's life as a whole: first start, restart, crash, refusals, orderly stop.
 #include "broker/server.h"
 
+#include <map>
+
 #include "broker/node_identity.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/configs.h"
@@ -129,6 +131,42 @@ TEST_F(ServerTest, AnAddressInUseIsNamed) {
   EXPECT_FALSE(ready_);
   EXPECT_NE(shared_->failure().find("10.0.0.1:9092 is in use"), std::string::npos) << shared_->failure();
   EXPECT_EQ(broker_->state(), HostState::kStopped) << "all cores end when the start fails";
+}
+
+// The disk takes two seconds for a commit: some records lie in memory, the others wait for room there. A stop makes
+// nobody wait for what was not accepted.
+TEST_F(ServerTest, AStopServesWhatWasAcceptedAndRefusesWhatHasNoRoom) {
+  constexpr size_t kProduces = 40;
+  options_.connection.request_memory_bytes = uint64_t{64} << 20;
+  options_.engine.journal_file_bytes = uint64_t{4} << 20;
+  options_.engine.commit_bytes_max = uint32_t{2} << 20;
+  start(1);
+  std::map<ErrorCode, int> answers;
+  reactor::Duration longest_refusal{};
+  run([&](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    world_.options().disk_write_durable = {2s, 2s};
+    reactor::Instant stopped;
+    auto produce = [&]() -> Task<void> {
+      Client one(client.core());
+      co_await one.connect();
+      const ErrorCode error = (co_await one.produce("t", 0, make_batch({std::string(200'000, 'v')}))).error;
+      ++answers[error];
+      if (error != ErrorCode::kNone) longest_refusal = std::max(longest_refusal, client.core().now() - stopped);
+      co_await one.close();
+    };
+    reactor::TaskScope scope(client.core());
+    for (size_t i = 0; i < kProduces; ++i) scope.spawn(produce());
+    co_await client.core().sleep(1s);
+    stopped = client.core().now();
+    broker_->stop();
+    co_await scope.join();
+  });
+  EXPECT_TRUE(world_.run_until([this] { return !broker_->running(); }, 300s)) << world_.log_tail();
+  EXPECT_EQ(answers.size(), 2U);
+  EXPECT_GE(answers[ErrorCode::kNone], 10);
+  EXPECT_GE(answers[ErrorCode::kNotLeaderOrFollower], 10);
+  EXPECT_LT(longest_refusal, 1s);
 }
 
 // Topics, records and producer ids over a kill, a power loss and an orderly stop; leader epochs rise every time.

@@ -98,6 +98,7 @@ void read_plain_values(const SettingValues& values, BrokerConfig& config) {
   config.memory_bytes = values.int64("posthaste.memory.bytes");
   config.journal_bytes = values.int64("posthaste.journal.bytes");
   config.journal_streams = values.int32("posthaste.journal.streams");
+  config.stop_timeout_milliseconds = values.int32("posthaste.stop.timeout.ms");
   config.io_profile = io_profile(values.text("posthaste.io.profile"));
   config.log_level = log_level(values.text("posthaste.log.level"));
 }

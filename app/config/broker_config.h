@@ -84,9 +84,10 @@ struct BrokerConfig {
   int32_t producer_id_expiration_milliseconds = 86'400'000;
   int32_t cores = 0;  // 0: every core this process may use
   bool pin_cores = true;
-  int64_t memory_bytes = 0;     // 0: sized from the machine
-  int64_t journal_bytes = 0;    // per stream; 0: sized by the storage room
-  int32_t journal_streams = 0;  // 0: sized from the device
+  int64_t memory_bytes = 0;                  // 0: sized from the machine
+  int64_t journal_bytes = 0;                 // per stream; 0: sized by the storage room
+  int32_t journal_streams = 0;               // 0: sized from the device
+  int32_t stop_timeout_milliseconds = 4000;  // 0: as long as it takes
   IoProfile io_profile = IoProfile::kAuto;
   LogLevel log_level = LogLevel::kInfo;
 

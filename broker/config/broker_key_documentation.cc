@@ -67,6 +67,9 @@ constexpr auto kWords = std::to_array<Words>({
     {"posthaste.log.level", "Least important message that is logged."},
     {"posthaste.memory.bytes", "Memory for requests, tails and caches over all cores; 0: an eighth of the machine."},
     {"posthaste.pin.cores", "Whether each thread stays on its core."},
+    {"posthaste.stop.timeout.ms",
+     "How long a stop may finish requests and write records to their files; then the process ends, and the next start "
+     "reads what was acknowledged from the journal. 0: as long as it takes."},
     {"process.roles", "Must hold broker; controller is accepted, for this broker is its own."},
     {"producer.id.expiration.ms", "How long the sequence numbers of an idle producer are remembered."},
     {"queued.max.request.bytes",

@@ -212,6 +212,7 @@ constexpr auto kKeys = std::to_array<BrokerKey>({
   {"posthaste.log.level", kString, "info", kUsed, {}, "debug,info,warning,error"},
   {"posthaste.memory.bytes", kLong, "0", kUsed, {0, INT64_MAX}},
   {"posthaste.pin.cores", kBoolean, "true", kUsed},
+  {"posthaste.stop.timeout.ms", kInt, "4000", kUsed, {0, INT32_MAX}},
   {"principal.builder.class", kClass, "", kNoSecurity},
   {"process.roles", kList, "broker,controller", kUsed, {}, "broker,controller"},
   {"producer.id.expiration.ms", kInt, "86400000", kUsed, {1, INT32_MAX}},

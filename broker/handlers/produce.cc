@@ -105,7 +105,7 @@ Task<void> look_at_keys(BrokerCore& there, Share& share) {
   }
 }
 
-// Appends one entry, waiting for room if the core has none just now.
+// Appends one entry, waiting for room if the core has none just now and goes on.
 Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& partition, Instant deadline) {
   const net::kafka::Bytes whole = entry.asked->records.whole;
   const storage::MutableBytes batch(const_cast<std::byte*>(whole.data()), whole.size());  // in the request's own buffer
@@ -114,6 +114,11 @@ Task<void> append_entry(BrokerCore& there, Entry& entry, storage::Partition& par
         partition.append(batch, {.leader_epoch = entry.leader_epoch}, there.core().wall_now());
     if (appended) {
       entry.result = *appended;
+      co_return;
+    }
+    // At a stop the client hears to send it again: what the disk has to write until the end is what it had accepted.
+    if (appended.error() == Errc::kNoMemory && there.core().stopping()) {
+      entry.error = ErrorCode::kNotLeaderOrFollower;
       co_return;
     }
     if (appended.error() != Errc::kNoMemory || there.core().now() >= deadline) {

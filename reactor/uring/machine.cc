@@ -12,11 +12,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "reactor/uring/control_group.h"
 
 namespace posthaste::reactor::uring {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // Wakes wait(); ignored by everything else here.
 constexpr int kWakeSignal = SIGUSR2;
@@ -74,22 +77,34 @@ StopSignals::StopSignals() : main_thread_(::pthread_self()) {
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-std::string StopSignals::wait() {
+std::string_view StopSignals::wait() {
   const sigset_t set = waited_signals();
-  int number = 0;
-  while (::sigwait(&set, &number) != 0) {
-  }
-  switch (number) {
-    case SIGTERM:
-      return "SIGTERM";
-    case SIGINT:
-      return "SIGINT";
-    case SIGHUP:
-      return "SIGHUP";
-    default:
-      return {};
+  for (;;) {
+    int number = 0;
+    if (time_limit_) {
+      const auto left = std::max(*time_limit_ - Clock::now(), Clock::duration::zero());
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+      const timespec patience{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+      number = ::sigtimedwait(&set, nullptr, &patience);
+    } else {
+      number = ::sigwaitinfo(&set, nullptr);
+    }
+    switch (number) {
+      case SIGTERM:
+        return "SIGTERM";
+      case SIGINT:
+        return "SIGINT";
+      case SIGHUP:
+        return "SIGHUP";
+      case kWakeSignal:
+        return {};
+      default:
+        if (errno == EAGAIN) return kTimeIsUp;
+    }
   }
 }
+
+void StopSignals::set_time_limit(std::chrono::milliseconds limit) { time_limit_ = Clock::now() + limit; }
 
 void StopSignals::wake() { ::pthread_kill(main_thread_, kWakeSignal); }
 

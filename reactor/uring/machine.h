@@ -1,8 +1,11 @@
 // What the program needs to know of the machine before a host runs, and the signals that end it: system calls that do
 // not belong to one core. For the application's main thread only.
 #pragma once
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace posthaste::reactor::uring {
 
@@ -31,13 +34,18 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  // Main thread: returns the name of the signal that came, or an empty text after wake().
-  std::string wait();
+  static constexpr std::string_view kTimeIsUp = "time";
+
+  // Main thread: returns the name of the signal that came, kTimeIsUp at the time limit, or an empty text after wake().
+  std::string_view wait();
+  // Main thread: from `limit` from now on wait() returns kTimeIsUp.
+  void set_time_limit(std::chrono::milliseconds limit);
   // Any thread: makes wait() return.
   void wake();
 
  private:
   unsigned long main_thread_;
+  std::optional<std::chrono::steady_clock::time_point> time_limit_;
 };
 
 }  // namespace posthaste::reactor::uring

@@ -326,6 +326,18 @@ def with_signals(rounds):
                 expect_equal(start.ended().process.returncode, 76, "exit code")
             with Start(BASE, "--listen", ANY_PORT, data=mount.path / "data") as start:
                 start.ready()
+        with step("a stop that hangs ends with its time: what it waits for is said, and the folder starts again"):
+            with Start(BASE, "--listen", ANY_PORT, "--override", "posthaste.stop.timeout.ms=500", data=mount.path / "data") as start:
+                start.ready()
+                subprocess.run(["fsfreeze", "-f", str(mount.path)], check=True)
+                try:
+                    start.send(signal.SIGTERM)
+                    wait_until(lambda: "ended after 500 ms (posthaste.stop.timeout.ms), still waiting for" in start.said(), SECONDS, "its end")
+                finally:
+                    subprocess.run(["fsfreeze", "-u", str(mount.path)], check=True)
+                expect_equal(start.ended().process.returncode, 0, "exit code")
+            with Start(BASE, "--listen", ANY_PORT, data=mount.path / "data") as start:
+                start.ready()
     with step("SIGTERM while a large journal is made: it is not waited for"):
         with Start(BASE, "--listen", ANY_PORT, "--override", f"posthaste.journal.bytes={LARGE_JOURNAL_BYTES}") as start:
             wait_until(lambda: (start.folder / "data/journal/s00/01.wal").exists(), SECONDS, "its second file")
