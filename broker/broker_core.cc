@@ -40,7 +40,8 @@ Task<void> OperationGate::drain() {
 }
 
 BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& options, storage::Engine& engine)
-    : core_(core),
+    : CoreOwned(core),
+      core_(core),
       host_(host),
       options_(options),
       engine_(engine),
@@ -56,9 +57,14 @@ BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& option
       maintenance_over_(core),
       scope_(core) {}
 
-BrokerCore& BrokerCore::there(Core& core) { return host_.on(core.id()); }
+BrokerCore& BrokerCore::there(Core& core) {
+  BrokerCore& other = host_.on(core.id());
+  other.check_core();
+  return other;
+}
 
 Task<Response> BrokerCore::handle(ConnectionContext& context, Request& request) {
+  check_core();
   switch (request.header.api) {
     case ApiKey::kProduce:
       return handle_produce(*this, context, request);
@@ -138,7 +144,7 @@ void BrokerCore::tell_if_readers_hold_room() {
   if (engine_.stats().clean_bytes <= options_.engine.cache_bytes_max || core_.now() < next_word_on_room_) return;
   next_word_on_room_ = core_.now() + kRoomWordInterval;
   for (size_t to = 0; to < core_.core_count(); ++to) {
-    scope_.spawn(mail_readers_hold_room(*this, static_cast<CoreId>(to)));
+    scope_.spawn_job(mail_readers_hold_room(*this, static_cast<CoreId>(to)));
   }
 }
 
@@ -148,6 +154,7 @@ Task<void> BrokerCore::mail_readers_hold_room(BrokerCore& from, CoreId to) {
 }
 
 void BrokerCore::adopt_view(std::shared_ptr<const ClusterView> view) {
+  check_core();
   view_ = std::move(view);
   if (view_->all_changed) {
     for (const auto& [name, topic] : view_->image->topics()) follow_topic(topic);
@@ -174,6 +181,7 @@ void BrokerCore::follow_topic(const TopicImage& topic) {
 
 Task<std::optional<GroupResponse>> BrokerCore::ask_group(ConnectionContext& context, CoreId owner, int32_t index,
                                                          const std::function<GroupEvent()>& make, Request* waits) {
+  check_core();
   const RequestToken token = uint64_t{core_.id()} << kTokenCoreShift | next_group_call_++;
   GroupCall call(core_);
   call.on_close = [](net::CloseWatcher& watcher) {
@@ -201,7 +209,7 @@ Task<std::optional<GroupResponse>> BrokerCore::ask_group(ConnectionContext& cont
 
 void BrokerCore::send_group_answer(RequestToken token, GroupResponse response) {
   if (core_of(token) == core_.id()) return take_group_answer(token, std::move(response));
-  scope_.spawn(mail_group_answer(*this, core_of(token), token, std::move(response)));
+  scope_.spawn_job(mail_group_answer(*this, core_of(token), token, std::move(response)));
 }
 
 Task<void> BrokerCore::mail_group_answer(BrokerCore& from, CoreId to, RequestToken token, GroupResponse response) {

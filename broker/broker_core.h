@@ -49,7 +49,7 @@ class OperationGate {
   size_t current_ = 0;
 };
 
-class BrokerCore final : public net::RequestHandler {
+class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned {
  public:
   BrokerCore(reactor::Core& core, BrokerHost& host, const BrokerOptions& options, storage::Engine& engine);
   BrokerCore(const BrokerCore&) = delete;
@@ -64,29 +64,29 @@ class BrokerCore final : public net::RequestHandler {
   // The BrokerCore of another core, for use in work that runs there.
   BrokerCore& there(reactor::Core& core);
   const BrokerOptions& options() const { return options_; }
-  storage::Engine& engine() { return engine_; }
-  GroupService& groups() { return groups_; }
+  storage::Engine& engine() { return check_core(), engine_; }
+  GroupService& groups() { return check_core(), groups_; }
   // Mail that nobody waits for (lease returns, notices, answers of coordinators) runs here, so that a stop can.
-  reactor::TaskScope& scope() { return scope_; }
+  reactor::TaskScope& scope() { return check_core(), scope_; }
 
   // Never null once requests arrive.
-  const std::shared_ptr<const ClusterView>& view() const { return view_; }
+  const std::shared_ptr<const ClusterView>& view() const { return check_core(), view_; }
   // Swaps the snapshot and does what follows from it for partitions of this core: settings, epochs, coordinators.
   void adopt_view(std::shared_ptr<const ClusterView> view);
 
   // Appends take turns, so that one that waits for room is not overtaken by a later one of the same partition (WS E1).
-  reactor::Semaphore& append_turn() { return append_turn_; }
-  reactor::Semaphore& fetch_memory() { return fetch_memory_; }
+  reactor::Semaphore& append_turn() { return check_core(), append_turn_; }
+  reactor::Semaphore& fetch_memory() { return check_core(), fetch_memory_; }
   // Somebody here waits for room that answers to readers hold on to, if that is so: all cores are told, for the readers
   // may be anywhere, and cut off sooner who does not take his answer.
   void tell_if_readers_hold_room();
-  OperationGate& operations() { return operations_; }
-  FetchWaits& fetch_waits() { return fetch_waits_; }
-  FetchSessions& fetch_sessions() { return fetch_sessions_; }
-  WaitMemory& wait_memory() { return wait_memory_; }
+  OperationGate& operations() { return check_core(), operations_; }
+  FetchWaits& fetch_waits() { return check_core(), fetch_waits_; }
+  FetchSessions& fetch_sessions() { return check_core(), fetch_sessions_; }
+  WaitMemory& wait_memory() { return check_core(), wait_memory_; }
   // Topics that questions of this core's clients create, one question at a time (handlers/cluster.cc).
-  reactor::Semaphore& auto_creation_turn() { return auto_creation_turn_; }
-  uint32_t& auto_creations() { return auto_creations_; }
+  reactor::Semaphore& auto_creation_turn() { return check_core(), auto_creation_turn_; }
+  uint32_t& auto_creations() { return check_core(), auto_creations_; }
 
   // Asks the coordinator of partition `index` of __consumer_offsets on core `owner`, which calls `make` there. Nothing
   // if the coordinator is not there, or the connection ended before it answered. `waits` (or null): gives its frame

@@ -71,7 +71,8 @@ std::vector<Placement::Key> partitions_of(const MetadataImage& image, const Dele
 
 Controller::Controller(BrokerCore& core, storage::EngineHost& engine_host, NodeIdentity identity,
                        std::vector<Endpoint> endpoints)
-    : broker_(core),
+    : CoreOwned(core.core()),
+      broker_(core),
       core_(core.core()),
       engine_host_(engine_host),
       identity_(std::move(identity)),
@@ -83,6 +84,7 @@ Controller::Controller(BrokerCore& core, storage::EngineHost& engine_host, NodeI
       producer_ids_changed_(core_) {}
 
 Task<Result<void>> Controller::load(std::string& why) {
+  check_core();
   Result<void> done = co_await log_.open();
   if (!done) {
     why = fmt::format("cannot create the metadata log ({})", to_string(done.error()));
@@ -282,6 +284,7 @@ Task<void> Controller::publish(std::vector<Uuid> changed, bool all_changed) {
 }
 
 Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request) {
+  check_core();
   std::optional<Refusal> refusal = co_await begin_change();
   const bool has_turn = !refusal;
   CreateTopicsOutcome outcome = broker::create_topics(image_, rules_, request);
@@ -301,6 +304,7 @@ Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request)
 }
 
 Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> topics, std::string asked_by) {
+  check_core();
   std::optional<Refusal> refusal = co_await begin_change();
   const bool has_turn = !refusal;
   DeleteTopicsOutcome outcome = broker::delete_topics(image_, rules_, topics);
@@ -322,6 +326,7 @@ Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> top
 }
 
 Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
+  check_core();
   std::optional<Refusal> refusal = co_await begin_change();
   const bool has_turn = !refusal;
   GrowTopicsOutcome outcome = broker::grow_topics(image_, rules_, request);
@@ -343,6 +348,7 @@ Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
 }
 
 Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request) {
+  check_core();
   std::optional<Refusal> refusal = co_await begin_change();
   const bool has_turn = !refusal;
   AlterConfigsOutcome outcome = broker::alter_configs(image_, identity_.node_id, broker_.options().given, request);
@@ -373,6 +379,7 @@ net::AcceptLimits Controller::accept_limits() const {
 }
 
 Task<ProducerIdAllocator::Answer> Controller::producer_id() {
+  check_core();
   const uint64_t token = next_producer_id_call_++;
   ProducerIdCall call;
   producer_id_calls_.emplace(token, &call);
@@ -407,28 +414,28 @@ Task<void> Controller::persist_producer_ids(ProducerIdsRecord record) {
 
 Task<CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from, CreateTopicsRequest request) {
   auto run = [&](Core&) { return from.host().controller().create_topics(std::move(request)); };
-  co_return co_await reactor::on_core(from.core(), 0, std::move(run));
+  co_return co_await reactor::on_core(from.core(), 0, std::move(run), reactor::MessageClass::kControl);
 }
 
 Task<DeleteTopicsOutcome> delete_topics_on_controller(BrokerCore& from, std::vector<DeleteTopic> topics,
                                                       std::string asked_by) {
   auto run = [&](Core&) { return from.host().controller().delete_topics(std::move(topics), std::move(asked_by)); };
-  co_return co_await reactor::on_core(from.core(), 0, std::move(run));
+  co_return co_await reactor::on_core(from.core(), 0, std::move(run), reactor::MessageClass::kControl);
 }
 
 Task<GrowTopicsOutcome> grow_topics_on_controller(BrokerCore& from, GrowTopicsRequest request) {
   auto run = [&](Core&) { return from.host().controller().grow_topics(std::move(request)); };
-  co_return co_await reactor::on_core(from.core(), 0, std::move(run));
+  co_return co_await reactor::on_core(from.core(), 0, std::move(run), reactor::MessageClass::kControl);
 }
 
 Task<AlterConfigsOutcome> alter_configs_on_controller(BrokerCore& from, AlterConfigsRequest request) {
   auto run = [&](Core&) { return from.host().controller().alter_configs(std::move(request)); };
-  co_return co_await reactor::on_core(from.core(), 0, std::move(run));
+  co_return co_await reactor::on_core(from.core(), 0, std::move(run), reactor::MessageClass::kControl);
 }
 
 Task<ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from) {
   auto run = [&](Core&) { return from.host().controller().producer_id(); };
-  co_return co_await reactor::on_core(from.core(), 0, std::move(run));
+  co_return co_await reactor::on_core(from.core(), 0, std::move(run), reactor::MessageClass::kControl);
 }
 
 }  // namespace posthaste::broker

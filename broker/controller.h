@@ -20,7 +20,7 @@
 
 namespace posthaste::broker {
 
-class Controller {
+class Controller : private reactor::CoreOwned {
  public:
   // `core` is the BrokerCore of core 0.
   Controller(BrokerCore& core, storage::EngineHost& engine_host, NodeIdentity identity,

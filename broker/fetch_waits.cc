@@ -35,7 +35,7 @@ Task<void> FetchWaits::wait(net::ConnectionContext& context, const WatchedList& 
     if (owner == core.id()) {
       subscriptions_.erase(key);
     } else {
-      broker_.scope().spawn(mail_unsubscribe(*this, owner, key));
+      broker_.scope().spawn_job(mail_unsubscribe(*this, owner, key));
     }
   }
 }
@@ -82,7 +82,7 @@ void FetchWaits::advanced(Subscription& subscription) {
   }
   if (grown < subscription.bytes_wanted && !is_one_gone) return;
   subscription.posted = true;
-  broker_.scope().spawn(mail_ready(*this, subscription.key));
+  broker_.scope().spawn_job(mail_ready(*this, subscription.key));
 }
 
 Task<void> FetchWaits::mail_ready(FetchWaits& owner, Key key) {

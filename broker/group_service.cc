@@ -45,7 +45,8 @@ storage::Bytes flatten(const storage::ReadResult& read) {
 GroupPartition::GroupPartition(reactor::Core& core, storage::Engine& engine, storage::Partition& log,
                                int32_t leader_epoch, const GroupConfig& config, GroupMemory& memory,
                                const AnswerSink& answer)
-    : core_(core),
+    : CoreOwned(core),
+      core_(core),
       engine_(engine),
       log_(log),
       leader_epoch_(leader_epoch),
@@ -125,6 +126,7 @@ Task<void> GroupPartition::load() {
 }
 
 void GroupPartition::submit(RequestToken token, GroupEvent event) {
+  check_core();
   GroupOutput out;
   const GroupTime at = now();
   std::visit(
@@ -151,6 +153,7 @@ void GroupPartition::submit(RequestToken token, GroupEvent event) {
 }
 
 void GroupPartition::topics_deleted(std::span<const std::string> topics) {
+  check_core();
   GroupOutput out;
   coordinator_.topics_deleted(topics, now(), out);
   drive(out);
@@ -161,7 +164,7 @@ void GroupPartition::drive(GroupOutput& out) {
   for (GroupPersist& persist : out.persists) queued_.push_back(std::move(persist));
   if (!queued_.empty() && !writing_) {
     writing_ = true;
-    scope_.spawn(write_queued());
+    scope_.spawn_job(write_queued());
   }
   for (GroupMessage& message : out.messages) answer_(message.token, std::move(message.response));
   if (const auto refused = memory_.refused_to_tell(core_.now())) {
@@ -233,6 +236,7 @@ void GroupPartition::rearm() {
 }
 
 void GroupPartition::resign() {
+  check_core();
   if (resigned_) return;
   GroupOutput out;
   coordinator_.resign(out);
@@ -249,21 +253,24 @@ Task<void> GroupPartition::stop() {
 }
 
 GroupService::GroupService(reactor::Core& core, const GroupConfig& config, uint64_t memory_bytes, AnswerSink answer)
-    : core_(core), config_(config), memory_(memory_bytes), answer_(std::move(answer)), scope_(core) {}
+    : CoreOwned(core), core_(core), config_(config), memory_(memory_bytes), answer_(std::move(answer)), scope_(core) {}
 
 void GroupService::add(int32_t index, storage::Engine& engine, storage::Partition& log, int32_t leader_epoch) {
+  check_core();
   auto& slot = partitions_[index];
   if (slot != nullptr) return;
   slot = std::make_unique<GroupPartition>(core_, engine, log, leader_epoch, config_, memory_, answer_);
-  scope_.spawn(slot->load());
+  scope_.spawn_job(slot->load());
 }
 
 GroupPartition* GroupService::find(int32_t index) {
+  check_core();
   const auto found = partitions_.find(index);
   return found == partitions_.end() ? nullptr : found->second.get();
 }
 
 void GroupService::for_each(const std::function<void(int32_t index, GroupPartition&)>& visit) {
+  check_core();
   for (auto& [index, partition] : partitions_) visit(index, *partition);
 }
 

@@ -23,7 +23,7 @@ using GroupEvent = std::variant<JoinRequest, SyncRequest, HeartbeatRequest, Leav
 using AnswerSink = std::function<void(RequestToken token, GroupResponse response)>;
 
 // One coordinator and its partition. Owner core only.
-class GroupPartition {
+class GroupPartition : private reactor::CoreOwned {
  public:
   GroupPartition(reactor::Core& core, storage::Engine& engine, storage::Partition& log, int32_t leader_epoch,
                  const GroupConfig& config, GroupMemory& memory, const AnswerSink& answer);
@@ -81,7 +81,7 @@ class GroupPartition {
 };
 
 // The coordinators of one core, by partition of __consumer_offsets.
-class GroupService {
+class GroupService : private reactor::CoreOwned {
  public:
   // `memory_bytes`: of all coordinators of this core together.
   GroupService(reactor::Core& core, const GroupConfig& config, uint64_t memory_bytes, AnswerSink answer);

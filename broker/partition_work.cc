@@ -1,6 +1,7 @@
 #include "broker/partition_work.h"
 
 #include "broker/broker_host.h"
+#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -40,7 +41,9 @@ Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work)
 
 Task<void> mail_view(BrokerCore& from, CoreId to, std::shared_ptr<const ClusterView> view) {
   auto adopt = [&](Core& there) { from.there(there).adopt_view(view); };
-  co_await reactor::on_core(from.core(), to, std::move(adopt));
+  using enum reactor::MessageClass;
+  const bool is_wrong = reactor::planted(reactor::Bug::kClassOrder);
+  co_await reactor::on_core(from.core(), to, std::move(adopt), is_wrong ? kControl : kRequest);
 }
 
 Task<void> mail_deleted_topics(BrokerCore& from, CoreId to, const std::vector<std::string>& topics) {

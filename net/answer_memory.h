@@ -63,7 +63,7 @@ class AnswerMemory {
       Awaiter(AnswerMemory& of, uint64_t expected) : memory(of) { bytes = expected; }
       bool await_ready() { return memory.waiters_.empty() && memory.try_take(bytes); }
       void await_suspend(std::coroutine_handle<> parent) {
-        frame = parent;
+        hold(parent);
         memory.waiters_.push_back(*this);
       }
       Share await_resume() { return Share(memory, bytes); }

@@ -19,6 +19,7 @@ constexpr reactor::Duration kAcceptRetry = std::chrono::milliseconds(100);
 }  // namespace
 
 void ConnectionSet::adopt(int detached, ListenerId listener, std::string peer_address, Ended ended) {
+  check_core();
   CHECK(!draining_, "a connection for core {} comes after the last one", shared_.core.id());
   Result<FileId> id = shared_.core.backend().adopt(detached);
   if (!id) {
@@ -31,8 +32,9 @@ void ConnectionSet::adopt(int detached, ListenerId listener, std::string peer_ad
 }
 
 void ConnectionSet::serve(Socket socket, ListenerId listener, std::string peer_address, Ended ended) {
+  check_core();
   CHECK(!draining_, "a connection for core {} comes after the last one", shared_.core.id());
-  scope_.spawn(run(*this, socket, listener, std::move(peer_address), std::move(ended)));
+  scope_.spawn_job(run(*this, socket, listener, std::move(peer_address), std::move(ended)));
 }
 
 Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId listener, std::string peer_address,
@@ -54,6 +56,7 @@ Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId list
 Task<void> ConnectionSet::tell(Ended ended) { co_await ended(); }
 
 Task<void> ConnectionSet::drain() {
+  check_core();
   draining_ = true;
   connections_.for_each([](Connection& connection) { connection.drain(); });
   co_await scope_.join();

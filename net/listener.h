@@ -28,12 +28,12 @@ struct AcceptLimits {
 };
 
 // The connections of one core.
-class ConnectionSet {
+class ConnectionSet : private reactor::CoreOwned {
  public:
   // Tells whoever counts that a connection is over; runs on the set's core, and the set is not drained before it is.
   using Ended = std::function<reactor::Task<void>()>;
   ConnectionSet(reactor::Core& core, RequestHandler& handler, const ConnectionLimits& limits)
-      : shared_(core, handler, limits), scope_(core) {}
+      : CoreOwned(core), shared_(core, handler, limits), scope_(core) {}
 
   // Serves a socket that detach() gave away on another core (or this one). `ended` runs when it is over, also if the
   // socket could not be adopted.

@@ -84,7 +84,7 @@ class BufferPool {
         return true;
       }
       void await_suspend(std::coroutine_handle<> parent) {
-        frame = parent;
+        hold(parent);
         pool.waiters_.push_back(*this);
       }
       Result<Buffer> await_resume() { return std::move(granted); }

@@ -85,6 +85,7 @@ void Core::submit(Op& op) {
 }
 
 void Core::completed(Op& op) {
+  const RunningAs as(*this);
   const IoClass io_class = op.io_class;
   op.complete(op);
   io_.completed(io_class, operations_);
@@ -115,12 +116,14 @@ void Core::fire_timers() {
   while (!timers_.empty() && timers_.front()->deadline_ <= now_ && timers_.front()->sequence_ < armed_now) {
     Timer& timer = *timers_.front();
     timer.cancel();
+    running_now.rank = kJobRank;
     timer.fire_(timer);
   }
 }
 
 void Core::run_one(Runnable& runnable) {
   ++stats_.runs;
+  running_now.rank = runnable.rank;
   runnable.run(runnable);
 }
 
@@ -144,6 +147,7 @@ void Core::flush_operations() {
 }
 
 void Core::turn() {
+  const RunningAs as(*this);
   ++stats_.turns;
   now_ = backend_.now();
   if (!stopping_ && mail_->stop_requested()) request_stop();

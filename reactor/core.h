@@ -13,6 +13,7 @@
 
 #include "reactor/backend.h"
 #include "reactor/io_scheduler.h"
+#include "reactor/running.h"
 #include "reactor/task.h"
 
 namespace posthaste::reactor {
@@ -31,6 +32,7 @@ enum class CpuClass : uint8_t { kForeground, kBackground };
 struct Runnable : ListNode<> {
   void (*run)(Runnable&) = nullptr;
   CpuClass cpu_class = CpuClass::kForeground;
+  Rank rank = kJobRank;  // that it runs with
 };
 
 // Resumes a coroutine from the ready queue; awaiters keep one.
@@ -38,6 +40,16 @@ struct ResumeLater : Runnable {
   std::coroutine_handle<> frame;
   ResumeLater() {
     run = [](Runnable& self) { static_cast<ResumeLater&>(self).frame.resume(); };
+  }
+  // The coroutine waits from now on, and goes on with the rank that it has now.
+  void hold(std::coroutine_handle<> waiting) {
+    frame = waiting;
+    rank = running_now.rank;
+  }
+  // Instead of from the ready queue.
+  void resume_now() {
+    const RunningAs as(rank);
+    frame.resume();
   }
 };
 
@@ -186,7 +198,7 @@ inline auto Core::yield(CpuClass cpu_class) {
     Awaiter(Core& on, CpuClass as) : core(on) { cpu_class = as; }
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> parent) {
-      frame = parent;
+      hold(parent);
       core.schedule(*this);
     }
     void await_resume() {}
@@ -197,12 +209,12 @@ inline auto Core::yield(CpuClass cpu_class) {
 inline auto Core::sleep_until(Instant at) {
   struct Awaiter : Timer {
     Instant at;
-    std::coroutine_handle<> frame;
+    ResumeLater later;
     Awaiter(Core& core, Instant until) : Timer(core), at(until) {}
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> parent) {
-      frame = parent;
-      arm(at, [](Timer& timer) { static_cast<Awaiter&>(timer).frame.resume(); });
+      later.hold(parent);
+      arm(at, [](Timer& timer) { static_cast<Awaiter&>(timer).later.resume_now(); });
     }
     void await_resume() {}
   };
@@ -217,7 +229,7 @@ inline auto Core::until_stopping() {
     explicit Awaiter(Core& on) : core(on) {}
     bool await_ready() { return core.stopping_; }
     void await_suspend(std::coroutine_handle<> parent) {
-      frame = parent;
+      hold(parent);
       core.stop_waiters_.push_back(*this);
     }
     void await_resume() {}

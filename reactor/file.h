@@ -22,7 +22,7 @@ struct OperationAwaiter : Op {
   }
   bool await_ready() { return false; }
   void await_suspend(std::coroutine_handle<> parent) {
-    later.frame = parent;
+    later.hold(parent);
     core.submit(*this);
   }
   Result<uint64_t> await_resume() { return outcome(); }

@@ -26,8 +26,11 @@ Mail::~Mail() { mailroom_.doors_[core_.id()].backend.store(nullptr, std::memory_
 
 void RemoteCallBase::start_call() {
   CHECK(!started_);
+  CHECK(running_now.rank < rank_of(class_), "work of rank {} starts a call of rank {} to core {}", running_now.rank,
+        rank_of(class_), to_);
   started_ = true;
   if (to_ == home_.id()) {
+    const RunningAs as(rank_of(class_));
     run_(*this, home_);
   } else {
     home_.mail().send(*this);
@@ -95,11 +98,15 @@ void Mail::receive_from(CoreId from) {
     }
     const auto c = static_cast<size_t>(call->class_);
     ++peer.credits[c];
+    running_now.rank = kJobRank;
     call->complete_at_home();
     if (!peer.waiting[c].empty()) push_now(peer.waiting[c].pop_front());
   }
   for (size_t c = kMessageClasses; c-- > 0;) {
-    while (RemoteCallBase* call = inbound.calls[c].pop()) call->run_(*call, core_);
+    while (RemoteCallBase* call = inbound.calls[c].pop()) {
+      running_now.rank = rank_of(call->class_);
+      call->run_(*call, core_);
+    }
   }
 }
 

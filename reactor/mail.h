@@ -3,9 +3,9 @@
 // - A call takes a credit of its class for that target. The credit reserves the reply's slot, so replies never block.
 //   Without a credit the call waits in a FIFO at the sender (its owner waits anyway, so that queue is bounded by
 //   callers).
-// - Classes are ordered, and a handler may start only calls of a higher class than its own; every core drains replies
-// and
-//   the higher class first, even when blocked. So no cycle of waiting can close (WS D).
+// - Classes are ordered, and a handler may start only calls of a higher class than its own (CHECK in start()); every
+// core
+//   drains replies and the higher classes first, even when blocked. So no cycle of waiting can close.
 // - Order: calls of one class from one core to another run in the order they were started. start() never waits.
 // - Lifetime: the sender's frame stays until the reply (CHECK). What the work touches on the other core is the sender's
 //   business: whoever sends is joined before what the calls act on goes away.
@@ -22,11 +22,6 @@
 #include "reactor/scope.h"
 
 namespace posthaste::reactor {
-
-// kRequest: work for a client or a job (produce, fetch, group). kPush: what a handler of kRequest may start
-// (journal commit at the stream's core, ready notices, lease returns). Replies are above both.
-enum class MessageClass : uint8_t { kRequest, kPush };
-inline constexpr size_t kMessageClasses = 2;
 
 // Calls of one class in flight from one core to another.
 inline constexpr uint32_t kMailCredits = 128;
@@ -96,7 +91,7 @@ class RemoteCall : public RemoteCallBase {
       RemoteCall& call;
       bool await_ready() { return call.done_; }
       void await_suspend(std::coroutine_handle<> parent) {
-        call.waiter_.frame = parent;
+        call.waiter_.hold(parent);
         call.waits_ = true;
       }
       Value await_resume() { return call.take(); }
@@ -222,8 +217,13 @@ class Mail {
 
   Core& core_;
   Mailroom& mailroom_;
+  static constexpr std::array<uint32_t, kMessageClasses> all_credits() {
+    std::array<uint32_t, kMessageClasses> credits{};
+    credits.fill(kMailCredits);
+    return credits;
+  }
   struct Peer {
-    std::array<uint32_t, kMessageClasses> credits{kMailCredits, kMailCredits};
+    std::array<uint32_t, kMessageClasses> credits = all_credits();
     std::array<IntrusiveList<RemoteCallBase>, kMessageClasses> waiting;
     bool ring_needed = false;
   };

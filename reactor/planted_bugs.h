@@ -32,6 +32,8 @@ enum class Bug : uint8_t {
   kReplySlotReused,
   kLeaseFreedEarly,
   kMemoryNotReturned,
+  kWrongCore,
+  kClassOrder,
   kTombstoneLost,
   kJournalFreedByNewestTable,
   kFolderNameNotWaitedFor,
@@ -97,6 +99,9 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
     {Bug::kLeaseFreedEarly, "lease-freed-early", kSimulation,
      "memory that an answer is sent from is given back before it is sent"},
     {Bug::kMemoryNotReturned, "memory-not-returned", kSimulation, "the buffer of a request is never given back"},
+    {Bug::kWrongCore, "wrong-core", kSimulation, "records are appended by the core that received them"},
+    {Bug::kClassOrder, "class-order", kSimulation,
+     "a change of topics is told to the cores by calls of the class that it was asked with"},
     {Bug::kTombstoneLost, "tombstone-lost", kSimulation,
      "of the offsets that a request deletes the last one's tombstone is not written"},
 });

@@ -27,11 +27,12 @@ struct TaskScope::Root {
 
 TaskScope::Root TaskScope::run([[maybe_unused]] TaskScope& scope, Task<void> task) { co_await task; }
 
-void TaskScope::spawn(Task<void> task) {
+void TaskScope::spawn_as(Rank rank, Task<void> task) {
   Root root = run(*this, std::move(task));
   Frame& frame = root.frame.promise();
   frame.handle = root.frame;
   frame.start.frame = root.frame;
+  frame.start.rank = rank;
   frames_.push_back(frame);
   ++running_;
   core_.schedule(frame.start);

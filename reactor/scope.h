@@ -15,8 +15,11 @@ class TaskScope {
 
   // Starts `task` from the ready queue. FIFO with other spawns of this turn. Its body has not begun when this returns:
   // what it must hold from now on (a Use, a lease, a place in a queue) is an argument of it, made by the caller, and
-  // not taken in its body, or who waits for that to be free goes on before the task begins.
-  void spawn(Task<void> task);
+  // not taken in its body, or who waits for that to be free goes on before the task begins. It has the rank of the
+  // caller, who waits for it, or did what it does on its behalf.
+  void spawn(Task<void> task) { spawn_as(running_now.rank, std::move(task)); }
+  // The same for a job of the core's own, that no caller waits for: it may start calls of any class.
+  void spawn_job(Task<void> task) { spawn_as(kJobRank, std::move(task)); }
   size_t running() const { return running_; }
 
   // Await the end of all tasks, also of those spawned while waiting. One waiter at a time.
@@ -26,7 +29,7 @@ class TaskScope {
       bool await_ready() { return scope.running_ == 0; }
       void await_suspend(std::coroutine_handle<> parent) {
         CHECK(!scope.joiner_waits_, "one joiner per scope");
-        scope.joiner_.frame = parent;
+        scope.joiner_.hold(parent);
         scope.joiner_waits_ = true;
       }
       void await_resume() {}
@@ -44,6 +47,7 @@ class TaskScope {
     std::coroutine_handle<> handle;
   };
   static Root run(TaskScope& scope, Task<void> task);
+  void spawn_as(Rank rank, Task<void> task);
   void ended();
 
   Core& core_;

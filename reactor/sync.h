@@ -37,7 +37,7 @@ class Event {
       Awaiter(Event& of, Instant until) : event(of), at(until), timer(of.core_) {}
       bool await_ready() { return event.set_; }
       void await_suspend(std::coroutine_handle<> parent) {
-        frame = parent;
+        hold(parent);
         event.waiters_.push_back(*this);
         if (at == Instant::never()) return;
         timer.waiter = this;
@@ -45,7 +45,7 @@ class Event {
           auto& self = static_cast<Deadline&>(timer_fired);
           self.fired = true;
           self.waiter->unlink();
-          self.waiter->frame.resume();
+          self.waiter->resume_now();
         });
       }
       bool await_resume() { return !timer.fired; }
@@ -115,7 +115,7 @@ class Semaphore {
           self.fired = true;
           self.waiter->unlink();
           self.semaphore->serve();  // who stood behind it may want less
-          self.waiter->frame.resume();
+          self.waiter->resume_now();
         });
       }
       bool await_resume() { return !timer.fired; }
@@ -131,7 +131,7 @@ class Semaphore {
  private:
   void enqueue(Waiter& waiter, std::coroutine_handle<> parent) {
     CHECK(waiter.units <= total_);
-    waiter.frame = parent;
+    waiter.hold(parent);
     waiters_.push_back(waiter);
   }
   void serve() {

@@ -64,7 +64,7 @@ Task<void> Contributor::write(Partition& partition, const JournalRecord& record)
     }
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> parent) {
-      later.frame = parent;
+      later.hold(parent);
       contributor.add(*this);
     }
     void await_resume() {}

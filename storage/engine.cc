@@ -29,7 +29,8 @@ constexpr reactor::Duration kCreateWait = std::chrono::seconds(10);
 }  // namespace
 
 Engine::Engine(EngineHost& host, Core& core)
-    : host_(host),
+    : CoreOwned(core),
+      host_(host),
       core_(core),
       cache_(std::make_shared<ChunkCache>(core.pool(), host.options().tail_bytes_max, host.options().cache_bytes_max)),
       producer_count_(std::make_shared<ProducerCount>(ProducerCount{.max = host.options().producers_max})),
@@ -87,25 +88,30 @@ Task<void> Engine::run_background(Engine& engine, Task<void> task) {
 }
 
 void Engine::spawn(Task<void> task) {
+  check_core();
   ++background_;
-  core_.scope().spawn(run_background(*this, std::move(task)));
+  core_.scope().spawn_job(run_background(*this, std::move(task)));
 }
 
 Partition* Engine::find(const TopicId& topic_id, int32_t partition) {
+  check_core();
   const auto found = by_key_.find({topic_id, partition});
   return found == by_key_.end() ? nullptr : found->second;
 }
 
 Partition* Engine::find(Uid uid) {
+  check_core();
   const auto found = by_uid_.find(uid);
   return found == by_uid_.end() ? nullptr : found->second.get();
 }
 
 void Engine::for_each(const std::function<void(Partition&)>& visit) {
+  check_core();
   for (const auto& [key, partition] : by_key_) visit(*partition);
 }
 
 Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
+  check_core();
   if (stopping_) co_return failure(Errc::kStopping);
   const std::optional<std::string> folder = partition_folder(spec.topic_name, spec.partition);
   if (!folder) co_return failure(Errc::kInvalidArgument);
@@ -150,6 +156,7 @@ Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
 }
 
 Task<Result<void>> Engine::delete_partition(Partition& partition) {
+  check_core();
   if (partition.mode_ == Partition::Mode::kStopping) co_return failure(Errc::kStopping);
   if (partition.mode_ != Partition::Mode::kOpen) co_return failure(Errc::kBusy);
   partition.mode_ = Partition::Mode::kDeleting;
@@ -237,6 +244,7 @@ Task<void> Engine::wait_until_left(EngineHost& host, Core& there, const std::str
 }
 
 Task<reactor::Buffer> Engine::take_prefix_block() {
+  check_core();
   co_await prefix_room_.acquire(1);
   const auto block = std::ranges::find_if(prefix_blocks_, [](const reactor::Buffer& one) { return bool(one); });
   CHECK(block != prefix_blocks_.end());
@@ -277,6 +285,7 @@ void Engine::note_unflushed(Partition& partition) {
 
 // The partitions that have waited longest write back, their last blocks too: that frees their chunks.
 void Engine::memory_wanted() {
+  check_core();
   for (uint32_t i = 0; i < 2 * WriteBack::kRunners && !unflushed_.empty(); ++i) {
     Partition& partition = unflushed_.pop_front();
     unflushed_.push_back(partition);
@@ -301,6 +310,7 @@ void Engine::take_credit(const SpaceAccount::Credit& credit) {
 }
 
 Task<uint64_t> Engine::take_from_reserve(uint64_t bytes, bool found_full) {
+  check_core();
   const SpaceReserve::Given given = co_await reactor::on_core(
       core_, 0,
       [host = &host_, core = core_.id(), bytes, found_full](Core&) {
@@ -339,6 +349,7 @@ Task<void> Engine::grow_task(Engine& engine, Partition::Use use, std::shared_ptr
 }
 
 Task<void> Engine::wait_for_room() {
+  check_core();
   memory_wanted();
   co_await room_.wait_until(core_.now() + kRoomWait);
 }
@@ -348,6 +359,7 @@ Task<void> Engine::checkpoint() {
 }
 
 Engine::Stats Engine::stats() const {
+  check_core();
   return {.commits = stream_ == nullptr ? 0 : stream_->commits(),
           .dirty_bytes = cache_->dirty_bytes(),
           .clean_bytes = cache_->clean_bytes(),
@@ -442,6 +454,7 @@ Task<void> Engine::abandon() {
 }
 
 Task<void> Engine::close() {
+  check_core();
   stopping_ = true;
   if (stream_ != nullptr) stream_->stop_growing();
   // All of it side by side; below, each is waited for.

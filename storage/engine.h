@@ -177,7 +177,7 @@ class EngineHost {
   std::unique_ptr<Checkpoint> checkpoint_;
 };
 
-class Engine {
+class Engine : private reactor::CoreOwned {
  public:
   Engine(EngineHost& host, reactor::Core& core);
   Engine(const Engine&) = delete;

@@ -121,7 +121,7 @@ Task<Result<Engine*>> EngineHost::open(Core& core) {
     reserve_->begin();
     watch_ = std::make_unique<FolderWatch>(*this, core);
     watch_->begin();
-    core.scope().spawn(checkpoint_->run());
+    core.scope().spawn_job(checkpoint_->run());
   }
   co_return engines_[core.id()].get();
 }

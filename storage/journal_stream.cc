@@ -140,7 +140,7 @@ Task<RemoteCommit> JournalStream::commit_remote(reactor::CoreId from, std::span<
     RemoteSubBlock& block;
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> parent) {
-      block.later.frame = parent;
+      block.later.hold(parent);
       stream.remote_.push_back(block);
       stream.schedule();
     }
@@ -162,7 +162,7 @@ Task<void> JournalStream::wait_for_place() {
     PlaceWaiter& waiter;
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> parent) {
-      waiter.later.frame = parent;
+      waiter.later.hold(parent);
       stream.place_waiters_.push_back(waiter);
       stream.give_places();
     }

@@ -15,7 +15,8 @@ using reactor::planted;
 using reactor::Result;
 
 Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& config)
-    : engine_(engine),
+    : CoreOwned(engine.core()),
+      engine_(engine),
       uid_(entry.uid),
       topic_id_(entry.topic_id),
       topic_name_(entry.topic_name),
@@ -80,6 +81,7 @@ void Partition::adopt_proof(const std::optional<HeaderProof>& proof) {
 }
 
 void Partition::set_config(const LogConfig& config) {
+  check_core();
   config_ = config;
   producers_.set_limits(config.producers);
 }
@@ -108,6 +110,7 @@ std::string Partition::segment_path(const Segment& segment, std::string_view ext
 }
 
 void Partition::set_follows_durable(bool follows) {
+  check_core();
   follows_durable_ = follows;
   if (follows) advance_high_watermark(durable_.offset);
 }
@@ -128,6 +131,7 @@ void tell(reactor::IntrusiveList<OffsetListener>& listeners) {
 }  // namespace
 
 void Partition::advance_high_watermark(int64_t offset) {
+  check_core();
   if (offset <= high_watermark_) return;
   high_watermark_ = offset;
   wake_reached(high_watermark_waiters_, offset);
@@ -135,6 +139,7 @@ void Partition::advance_high_watermark(int64_t offset) {
 }
 
 void Partition::wait_on(reactor::IntrusiveList<OffsetWaiter>& list, OffsetWaiter& waiter, int64_t reached) {
+  check_core();
   if (waiter.offset <= reached) {
     waiter.done(waiter, {});
   } else if (mode_ == Mode::kDeleting) {
@@ -156,12 +161,14 @@ void Partition::fail_waiters(Errc error) {
 }
 
 bool Partition::add_listener(OffsetListener& listener, int64_t seen_offset) {
+  check_core();
   if (high_watermark_ > seen_offset) return true;
   listeners_.push_back(listener);
   return false;
 }
 
 bool Partition::add_end_listener(OffsetListener& listener, int64_t seen_offset) {
+  check_core();
   if (end_.offset > seen_offset) return true;
   end_listeners_.push_back(listener);
   return false;

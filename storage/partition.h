@@ -35,7 +35,8 @@ struct CommitPlace;
 struct HeaderFields;
 
 // On its core's lists of partitions with bytes for the journal, with bytes to write back, and queued for that.
-class Partition final : public std::enable_shared_from_this<Partition>,
+class Partition final : private reactor::CoreOwned,
+                        public std::enable_shared_from_this<Partition>,
                         public reactor::ListNode<struct DirtyTag>,
                         public reactor::ListNode<struct UnflushedTag>,
                         public reactor::ListNode<struct WriteBackTag> {
@@ -56,10 +57,10 @@ class Partition final : public std::enable_shared_from_this<Partition>,
 
   // Offsets. hw moves with `durable` as long as follows_durable() (a lone broker, the default), else by
   // set_high_watermark().
-  int64_t log_start_offset() const { return log_start_; }
-  int64_t end_offset() const { return end_.offset; }
-  int64_t durable_offset() const { return durable_.offset; }
-  int64_t high_watermark() const { return high_watermark_; }
+  int64_t log_start_offset() const { return check_core(), log_start_; }
+  int64_t end_offset() const { return check_core(), end_.offset; }
+  int64_t durable_offset() const { return check_core(), durable_.offset; }
+  int64_t high_watermark() const { return check_core(), high_watermark_; }
   bool follows_durable() const { return follows_durable_; }
   void set_follows_durable(bool follows);
   // Never backwards (ignored), never above the end.

@@ -75,6 +75,7 @@ bool Partition::roll_is_due(uint64_t bytes, reactor::WallMillis now) const {
 }
 
 Result<AppendResult> Partition::append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now) {
+  check_core();
   TRY(check_open());
   const std::optional<EpochEntry> epoch = epochs_.latest();
   if (epoch && options.leader_epoch < epoch->epoch) return failure(Errc::kStale);
@@ -288,6 +289,7 @@ void Partition::tell_if_producers_were_pushed_out() {
 }
 
 void Partition::start_epoch(int32_t epoch) {
+  check_core();
   if (!epochs_.assign(epoch, end_.offset)) return;
   engine_.table_grows(SpaceAccount::kEpochBytes);
   engine_.contributor().add_detached(*this, {.type = RecordType::kEpochStart,
@@ -298,6 +300,7 @@ void Partition::start_epoch(int32_t epoch) {
 }
 
 void Partition::roll() {
+  check_core();
   Segment& old = active();
   if (old.size == 0 || mode_ != Mode::kOpen) return;
   trim_tail();

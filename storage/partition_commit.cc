@@ -46,6 +46,7 @@ bool Partition::prefix_in_memory() const {
 // Moves what fits into the commit being built; of a partition that is inside a batch, the rest of that batch only: then
 // it is somebody else's turn. The caller tells when it is durable, and keeps `referred` until then.
 Partition::Submitted Partition::submit(RecordWriter& writer, std::vector<ChunkLease>& referred) {
+  check_core();
   Submitted submitted;
   const uint64_t until = in_batch() ? batch_end_.linear : UINT64_MAX;
   for (;;) {
@@ -262,6 +263,7 @@ void Partition::acknowledge(int64_t offset) {
 }
 
 void Partition::submitted_is_durable(const Submitted& submitted, const CommitPlace& place) {
+  check_core();
   CHECK(submitted.linear_end >= durable_linear_ && submitted.linear_end <= submitted_linear_);
   if (submitted.linear_end > durable_linear_) {
     if (!live_.empty() && live_.back().file_start_lsn == place.file_start_lsn) {
@@ -308,6 +310,7 @@ uint64_t Partition::oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) con
 }
 
 void Partition::flushed_to(uint64_t linear) {
+  check_core();
   const uint64_t before = flushed_linear_;
   CHECK(linear > before && linear <= durable_linear_);
   flushed_linear_ = linear;

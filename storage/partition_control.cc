@@ -13,6 +13,7 @@ using reactor::Result;
 using reactor::Task;
 
 Task<Result<void>> Partition::set_log_start(int64_t offset) {
+  check_core();
   if (offset > high_watermark_) co_return failure(Errc::kOutOfRange);
   if (offset <= log_start_) co_return Result<void>();
   if (mode_ == Mode::kTruncating) co_return failure(Errc::kBusy);
@@ -65,6 +66,7 @@ Task<void> Partition::remove_gone(Use /*use*/, std::vector<std::shared_ptr<Segme
 }
 
 Task<Result<void>> Partition::truncate(int64_t offset) {
+  check_core();
   if (offset < log_start_) co_return failure(Errc::kOutOfRange);
   if (auto open = check_open(); !open) co_return open;
   if (offset >= end_.offset) {
@@ -202,6 +204,7 @@ Task<Result<void>> Partition::rebuild_producers() {
 }
 
 Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {
+  check_core();
   if (mode_ != Mode::kOpen || damage_.damaged) co_return Result<void>();
   producers_.expire(now);
   if (roll_is_due(0, now)) roll();

@@ -155,6 +155,7 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
 }
 
 std::optional<Result<ReadResult>> Partition::try_read(const ReadRequest& request) {
+  check_core();
   Miss miss;
   return read_memory(request, miss);
 }
@@ -169,6 +170,7 @@ Task<Result<Partition::Boundary>> Partition::load_batch_boundary(int64_t offset)
 }
 
 Task<Result<ReadResult>> Partition::read(ReadRequest request) {
+  check_core();
   const Use use(*this);
   DiskRead disk(engine_);
   for (;;) {
@@ -271,6 +273,7 @@ Bytes joined(const ReadResult& read) {
 }  // namespace
 
 Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64_t limit_offset) {
+  check_core();
   const Use use(*this);
   const std::vector<std::shared_ptr<Segment>> segments(segments_.begin(), segments_.end());
   int64_t from = log_start_;
@@ -309,6 +312,7 @@ Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64
 }
 
 Task<Result<TimestampOffset>> Partition::max_timestamp() {
+  check_core();
   const Use use(*this);
   std::shared_ptr<Segment> best;
   for (const auto& segment : segments_) {

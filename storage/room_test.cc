@@ -5,6 +5,7 @@
 #include "reactor/mail.h"
 #include "reactor/scope.h"
 #include "reactor/simulated/world.h"
+#include "reactor/testing/job_on.h"
 #include "storage/engine.h"
 #include "storage/journal_stream.h"
 #include "storage/record_batch_builder.h"
@@ -62,7 +63,7 @@ class RoomTest : public testing::Test {
     reactor::TaskScope scope(core);
     for (size_t to = 0; to < core.core_count(); ++to) {
       scope.spawn(
-          reactor::on_core(core, static_cast<CoreId>(to), [&](Core& there) { return drive(there, *store, work); }));
+          reactor::job_on(core, static_cast<CoreId>(to), [&](Core& there) { return drive(there, *store, work); }));
     }
     co_await scope.join();
     EXPECT_TRUE((co_await store->close(core)).has_value());

@@ -79,7 +79,7 @@ Task<Result<void>> SpaceReserve::open() {
   co_return co_await look();
 }
 
-void SpaceReserve::begin() { scope_.spawn(run(*this)); }
+void SpaceReserve::begin() { scope_.spawn_job(run(*this)); }
 
 Task<void> SpaceReserve::close() {
   closing_ = true;
@@ -191,7 +191,7 @@ Task<void> SpaceReserve::become_full() {
 }
 
 void SpaceReserve::tell_all() {
-  for (CoreId core = 0; core < host_.cores(); ++core) scope_.spawn(tell(*this, core));
+  for (CoreId core = 0; core < host_.cores(); ++core) scope_.spawn_job(tell(*this, core));
 }
 
 Task<void> SpaceReserve::tell(SpaceReserve& self, CoreId core) {
@@ -200,7 +200,7 @@ Task<void> SpaceReserve::tell(SpaceReserve& self, CoreId core) {
       [host = &self.host_, credit = self.credit(core)](reactor::Core& there) {
         return take_news(*host, there.id(), credit);
       },
-      reactor::MessageClass::kPush);
+      reactor::MessageClass::kNews);
 }
 
 Task<void> SpaceReserve::take_news(EngineHost& host, CoreId core, SpaceAccount::Credit credit) {

@@ -76,7 +76,7 @@ class FetchHold final : public net::ResponseHold {
   ~FetchHold() override {
     for (Leases& leases : leases_) {
       if (leases.owner != core_.core().id() && !core_.core().abandoned()) {
-        core_.scope().spawn(give_back(core_.core(), std::move(leases)));
+        core_.scope().spawn_job(give_back(core_.core(), std::move(leases)));
       }
     }
     core_.fetch_memory().release(units_);
@@ -290,7 +290,7 @@ void drop_round(BrokerCore& core, RecycledDeque<Entry>& entries, CoreId home) {
     Leases leases{.owner = entry.where.owner};
     leases.pieces.push_back(std::move(entry.read.pieces));
     entry.read = {};
-    if (leases.owner != home) core.scope().spawn(give_back(core.core(), std::move(leases)));
+    if (leases.owner != home) core.scope().spawn_job(give_back(core.core(), std::move(leases)));
   }
 }
 

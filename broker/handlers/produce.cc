@@ -3,6 +3,7 @@
 // checked of them, the append checks.
 #include <algorithm>
 
+#include "broker/broker_host.h"
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handlers.h"
@@ -20,10 +21,12 @@ using net::Request;
 using net::Response;
 using net::kafka::ProduceRequest;
 using net::kafka::ProduceResponse;
+using reactor::Bug;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::Instant;
+using reactor::planted;
 using reactor::RecycledVector;
 using reactor::Result;
 using reactor::Task;
@@ -157,7 +160,7 @@ Task<void> produce_share(BrokerCore& there, Share& share, Instant deadline) {
   for (size_t i = 0; i < share.entries.size(); ++i) {
     Entry& entry = *share.entries[i];
     if (entry.error != ErrorCode::kNone || !entry.wait_durable) continue;
-    if (entry.result.duplicate && reactor::planted(reactor::Bug::kDuplicateAckedAtOnce)) continue;
+    if (entry.result.duplicate && planted(Bug::kDuplicateAckedAtOnce)) continue;
     DurableWait& wait = waits[i];
     wait.offset = entry.result.last_offset + 1;
     wait.entry = &entry;
@@ -372,14 +375,18 @@ HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& reques
     BrokerCore* home;
     Share* share;
     Instant deadline;
-    Task<void> operator()(Core& there) { return produce_share(home->there(there), *share, deadline); }
+    Task<void> operator()(Core& there) {
+      BrokerCore& owner = planted(Bug::kWrongCore) ? home->host().on(share->owner) : home->there(there);
+      return produce_share(owner, *share, deadline);
+    }
   };
   // Shares and calls may not move once the calls are started.
   RecycledVector<Share> shares = shares_of(core, entries);
   const Instant deadline = deadline_of(*body, core.core().now());
   reactor::RecycledDeque<reactor::RemoteCall<Work>> calls;
   for (Share& share : shares) {
-    calls.emplace_back(core.core(), share.owner, reactor::MessageClass::kRequest, Work{&core, &share, deadline});
+    const CoreId to = planted(Bug::kWrongCore) ? core.core().id() : share.owner;
+    calls.emplace_back(core.core(), to, reactor::MessageClass::kRequest, Work{&core, &share, deadline});
     calls.back().start();
   }
   for (auto& call : calls) co_await call.reply();

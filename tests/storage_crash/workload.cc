@@ -9,6 +9,7 @@
 #include <set>
 
 #include "reactor/mail.h"
+#include "reactor/testing/job_on.h"
 #include "storage/record_batch_builder.h"
 
 namespace posthaste::storage_crash {
@@ -415,8 +416,8 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
   });
   reactor::TaskScope scope(core);
   for (size_t to = 0; to < core.core_count(); ++to) {
-    scope.spawn(reactor::on_core(core, static_cast<CoreId>(to),
-                                 [&work, &host](Core& there) { return drive(there, work, *host); }));
+    scope.spawn(reactor::job_on(core, static_cast<CoreId>(to),
+                                [&work, &host](Core& there) { return drive(there, work, *host); }));
   }
   co_await scope.join();
   auto closed = co_await host->close(core);
@@ -511,7 +512,7 @@ Task<void> run_reader(Core& core, Reader& reader, std::shared_ptr<EngineHost> ho
   } else {
     reader.report = *report;
     for (size_t to = 0; to < core.core_count(); ++to) {
-      co_await reactor::on_core(core, static_cast<CoreId>(to), [&](Core& there) { return show(there, reader, *host); });
+      co_await reactor::job_on(core, static_cast<CoreId>(to), [&](Core& there) { return show(there, reader, *host); });
     }
   }
   reader.done = true;
