@@ -33,12 +33,6 @@ Task<Response> refuse(net::CloseReason reason) { co_return Response::closing(rea
 
 }  // namespace
 
-Task<void> OperationGate::drain() {
-  const size_t before = current_;
-  current_ = 1 - current_;
-  while (running_[before] > 0) co_await changed_.wait();
-}
-
 BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& options, storage::Engine& engine)
     : CoreOwned(core),
       core_(core),
@@ -49,7 +43,6 @@ BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& option
               [this](RequestToken token, GroupResponse response) { send_group_answer(token, std::move(response)); }),
       append_turn_(core, 1),
       fetch_memory_(core, options.fetch_memory_bytes),
-      operations_(core),
       fetch_waits_(*this),
       fetch_sessions_(session_limits(core, options), core.id(), static_cast<uint32_t>(core.core_count())),
       wait_memory_(options.wait_memory_bytes),
@@ -233,7 +226,6 @@ Task<void> BrokerCore::run_maintenance() {
       if (maintenance_over_.is_set()) break;
       storage::Partition* partition = engine_.find(uid);
       if (partition == nullptr) continue;
-      OperationGate::Use use(operations_);
       const reactor::Result<void> done = co_await partition->apply_retention(core_.wall_now());
       if (!done) {
         core_.log(reactor::LogLevel::kWarning, "retention_failed",

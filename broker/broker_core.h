@@ -20,35 +20,6 @@ namespace posthaste::broker {
 
 class BrokerHost;
 
-// Lets somebody wait for the end of all operations that had begun before. An operation that keeps a pointer to a
-// partition while it waits for a disk holds a Use.
-class OperationGate {
- public:
-  explicit OperationGate(reactor::Core& core) : changed_(core) {}
-
-  class Use {
-   public:
-    explicit Use(OperationGate& gate) : gate_(gate), generation_(gate.current_) { ++gate_.running_[generation_]; }
-    Use(const Use&) = delete;
-    Use& operator=(const Use&) = delete;
-    ~Use() {
-      if (--gate_.running_[generation_] == 0) gate_.changed_.notify_all();
-    }
-
-   private:
-    OperationGate& gate_;
-    size_t generation_;
-  };
-
-  // Returns when every Use that exists now is gone. One caller at a time.
-  reactor::Task<void> drain();
-
- private:
-  reactor::Event changed_;
-  std::array<uint64_t, 2> running_{};
-  size_t current_ = 0;
-};
-
 class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned {
  public:
   BrokerCore(reactor::Core& core, BrokerHost& host, const BrokerOptions& options, storage::Engine& engine);
@@ -80,7 +51,6 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   // Somebody here waits for room that answers to readers hold on to, if that is so: all cores are told, for the readers
   // may be anywhere, and cut off sooner who does not take his answer.
   void tell_if_readers_hold_room();
-  OperationGate& operations() { return check_core(), operations_; }
   FetchWaits& fetch_waits() { return check_core(), fetch_waits_; }
   FetchSessions& fetch_sessions() { return check_core(), fetch_sessions_; }
   WaitMemory& wait_memory() { return check_core(), wait_memory_; }
@@ -126,7 +96,6 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   reactor::Semaphore fetch_memory_;
   reactor::Instant readers_pressed_until_;
   reactor::Instant next_word_on_room_;
-  OperationGate operations_;
   FetchWaits fetch_waits_;
   FetchSessions fetch_sessions_;
   WaitMemory wait_memory_;

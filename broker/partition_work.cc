@@ -24,8 +24,6 @@ Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
   reactor::TaskScope scope(there.core());
   for (storage::PartitionSpec& spec : work.create) scope.spawn(create_one(there.engine(), std::move(spec), work));
   co_await scope.join();
-  if (work.remove.empty()) co_return;
-  co_await there.operations().drain();
   for (const Placement::Key& key : work.remove) {
     storage::Partition* partition = there.engine().find(key.topic_id, key.partition);
     if (partition == nullptr) continue;

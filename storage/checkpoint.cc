@@ -47,7 +47,7 @@ Task<Result<void>> make_table_room(Core& core, const std::string& path, File& fi
 }  // namespace
 
 // A table makes room in the journal, so no mail of it may queue behind calls that wait for that room: appends come as
-// kRequest and keep their credits until they are durable. What is called here waits for the disk alone.
+// kRequest and keep their credits while they wait for room. What is called here waits for the disk alone.
 template <class Work>
 auto Checkpoint::ask(CoreId core, Work work) {
   return reactor::on_core(core_, core, std::move(work), reactor::MessageClass::kPush);

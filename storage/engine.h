@@ -198,8 +198,8 @@ class Engine : private reactor::CoreOwned {
   // in the background. kInvalidArgument: no folder can be called that (folder_names.h); kPermission: a folder that is
   // not the engine's has that name; kNoSpace: the disk is full and the reserve used up; kStopping.
   reactor::Task<reactor::Result<Partition*>> create_partition(PartitionSpec spec);
-  // Forgets it for good; durable before it returns, files go in the background. Its waiters get kNotFound; `partition`
-  // is gone then. The caller sees to it that nobody else uses the pointer.
+  // Forgets it for good; durable before it returns, files go in the background. Its waiters get kNotFound; it
+  // is found no more then, and `partition` is gone unless somebody holds a Partition::Use.
   reactor::Task<reactor::Result<void>> delete_partition(Partition& partition);
 
   // Returns when an append that said kNoMemory may be tried again. Spurious returns are possible.

@@ -41,6 +41,24 @@ class Partition final : private reactor::CoreOwned,
                         public reactor::ListNode<struct UnflushedTag>,
                         public reactor::ListNode<struct WriteBackTag> {
  public:
+  // Counts those who work with this object across a wait: it is not deleted, and not cut, under them. A task that is
+  // spawned gets its own as an argument: it counts from then on, not from when it first runs.
+  class Use {
+   public:
+    explicit Use(Partition& of) : partition_(of.shared_from_this()) { ++partition_->users_; }
+    Use(Use&& other) noexcept = default;
+    Use& operator=(Use&&) = delete;
+    ~Use() {
+      if (partition_ == nullptr) return;
+      --partition_->users_;
+      partition_->changed_.notify_all();
+    }
+    Partition& partition() const { return *partition_; }
+
+   private:
+    std::shared_ptr<Partition> partition_;
+  };
+
   // From a table entry: fresh, or as recovery left it (everything flushed).
   Partition(Engine& engine, const TableEntry& entry, const LogConfig& config);
   Partition(const Partition&) = delete;
@@ -152,24 +170,6 @@ class Partition final : private reactor::CoreOwned,
     uint64_t file_start_lsn = 0;
     uint64_t linear_end = 0;
   };
-  // Counts those who work with this object across a wait: it is not deleted, and not cut, under them. A task that is
-  // spawned gets its own as an argument: it counts from then on, not from when it first runs.
-  class Use {
-   public:
-    explicit Use(Partition& of) : partition_(of.shared_from_this()) { ++partition_->users_; }
-    Use(Use&& other) noexcept = default;
-    Use& operator=(Use&&) = delete;
-    ~Use() {
-      if (partition_ == nullptr) return;
-      --partition_->users_;
-      partition_->changed_.notify_all();
-    }
-    Partition& partition() const { return *partition_; }
-
-   private:
-    std::shared_ptr<Partition> partition_;
-  };
-
   // What one sub-block took from this partition.
   struct Submitted {
     bool any = false;

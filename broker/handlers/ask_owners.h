@@ -18,18 +18,23 @@ enum class AnswerOrder : uint8_t { kOneByOne, kTogether };
 namespace detail {
 
 template <class Question>
+reactor::Task<void> answer_one(BrokerCore& there, storage::Partition::Use use, Question& question,
+                               Answerer<Question> answer) {
+  co_await answer(there, use.partition(), question);
+}
+
+template <class Question>
 reactor::Task<void> answer_on_owner(BrokerCore& there, const std::vector<Question*>& questions,
                                     Answerer<Question> answer, AnswerOrder order) {
-  OperationGate::Use use(there.operations());
   reactor::TaskScope scope(there.core());
   for (Question* question : questions) {
     storage::Partition* partition = there.engine().find(question->where.topic->id.bytes, question->where.index);
     if (partition == nullptr) {
       question->error = error_of_missing(there, *question->where.topic);
     } else if (order == AnswerOrder::kTogether) {
-      scope.spawn(answer(there, *partition, *question));
+      scope.spawn(answer_one(there, storage::Partition::Use(*partition), *question, answer));
     } else {
-      co_await answer(there, *partition, *question);
+      co_await answer_one(there, storage::Partition::Use(*partition), *question, answer);
     }
   }
   co_await scope.join();

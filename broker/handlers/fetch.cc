@@ -159,7 +159,6 @@ Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& en
 
 // Runs on the owner core.
 Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entries, size_t begin, Budget& budget) {
-  OperationGate::Use use(there.operations());
   for (size_t i = 0; i < entries.size(); ++i) {
     Entry& entry = *entries[(begin + i) % entries.size()];
     storage::Partition* partition = there.engine().find(entry.where.topic->id.bytes, entry.where.index);
@@ -168,6 +167,7 @@ Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entrie
       entry.high_watermark = entry.log_start = -1;
       continue;
     }
+    const storage::Partition::Use use(*partition);
     co_await read_entry(there, *partition, entry, budget);
   }
 }

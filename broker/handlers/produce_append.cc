@@ -1,0 +1,183 @@
+#include "broker/handlers/produce_append.h"
+
+#include <memory>
+
+#include "broker/error_codes.h"
+#include "broker/key_walk.h"
+#include "reactor/planted_bugs.h"
+
+namespace posthaste::broker {
+namespace {
+
+using reactor::Bug;
+using reactor::Core;
+using reactor::Errc;
+using reactor::Instant;
+using reactor::planted;
+using reactor::RecycledVector;
+using reactor::Result;
+using reactor::Task;
+
+ErrorCode append_error(Errc error) {
+  // Retried by clients, after a look at the metadata, as for a leader that went away.
+  if (error == Errc::kNotFound) return ErrorCode::kNotLeaderOrFollower;
+  return error_code_of(error);
+}
+
+// Where the log looked at a batch's meaning and refused it, clients are told the log's start.
+bool tells_log_start(Errc error) {
+  return error == Errc::kInvalidRecord || error == Errc::kInvalidTimestamp || error == Errc::kOutOfOrder ||
+         error == Errc::kFenced || error == Errc::kUnknownProducer;
+}
+
+RefusedBatch refusal_of(const KeyWalk& walk) {
+  RefusedBatch refused{.message = "One or more records have been rejected", .records = {}};
+  if (walk.is_unreadable()) refused.message = "A compacted topic looks at keys, and the batch's records cannot be read";
+  for (const int32_t index : walk.without_key()) {
+    refused.records.push_back({index, "A compacted topic takes no record without a key"});
+  }
+  return refused;
+}
+
+// Refuses records without a key. What else is wrong with the batch is for the append to find.
+Task<void> look_at_keys(BrokerCore& there, ProduceEntry& entry) {
+  const auto find = [&] { return there.engine().find(entry.topic->id.bytes, entry.asked->index); };
+  if (find() == nullptr) co_return;
+  const auto batch =
+      storage::parse_produced(entry.asked->records.whole, find()->config().batch, there.core().wall_now());
+  if (!batch) co_return;
+  KeyWalk walk(*batch);
+  while (walk.step()) co_await there.core().yield();
+  const bool has_keys = !walk.is_unreadable() && walk.without_key().empty();
+  // The partition may have gone meanwhile.
+  if (has_keys || find() == nullptr || !batch->crc_matches()) co_return;
+  entry.error = ErrorCode::kInvalidRecord;
+  entry.refused = refusal_of(walk);
+  entry.result.log_start_offset = find()->log_start_offset();
+}
+
+// For compacted topics. By the one whose turn it is to append: no request may overtake an earlier one of the same
+// partition, and packed records take memory to look through. In pieces, for the core has others to serve.
+Task<void> look_at_keys(BrokerCore& there, ProduceShare& share) {
+  for (ProduceEntry* entry : share.entries) {
+    if (entry->needs_keys) co_await look_at_keys(there, *entry);
+  }
+}
+
+// Waits for the acknowledgement of one append; of the owner core.
+struct AckWait : storage::OffsetWaiter {
+  ProduceEntry* entry = nullptr;  // null: not used
+  ErrorCode error = ErrorCode::kNone;
+  size_t* missing = nullptr;
+  reactor::Event* changed = nullptr;
+};
+
+// A share that is appended and not acknowledged; of the owner core.
+struct Unacknowledged : reactor::Recycled {
+  Unacknowledged(BrokerCore& from, Core& there, ProduceShare& of)
+      : home(from), share(of), changed(there), waits(of.entries.size()) {}
+  BrokerCore& home;
+  ProduceShare& share;
+  size_t missing = 0;
+  reactor::Event changed;
+  RecycledVector<AckWait> waits;  // one for each entry
+};
+
+void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, storage::Partition& partition) {
+  if (entry.ack_when == AckWhen::kAppended) return;
+  if (entry.result.duplicate && planted(Bug::kDuplicateAckedAtOnce)) return;
+  wait.offset = entry.result.last_offset + 1;
+  wait.entry = &entry;
+  wait.missing = &share.missing;
+  wait.changed = &share.changed;
+  wait.done = [](storage::OffsetWaiter& waiter, Result<void> outcome) {
+    auto& self = static_cast<AckWait&>(waiter);
+    if (!outcome) self.error = append_error(outcome.error());
+    --*self.missing;
+    self.changed->notify_all();
+  };
+  ++share.missing;
+  entry.ack_when == AckWhen::kDurable ? partition.wait_durable(wait) : partition.wait_high_watermark(wait);
+}
+
+// Appends one entry, waiting for room if the core has none just now and goes on.
+Task<void> append_entry(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, AckWait& wait,
+                        Instant deadline) {
+  const net::kafka::Bytes whole = entry.asked->records.whole;
+  const storage::MutableBytes batch(const_cast<std::byte*>(whole.data()), whole.size());  // in the request's own buffer
+  for (;;) {
+    // Looked for each time: it may go while room is waited for.
+    storage::Partition* const partition = there.engine().find(entry.topic->id.bytes, entry.asked->index);
+    if (partition == nullptr) {
+      entry.error = error_of_missing(there, *entry.topic);
+      co_return;
+    }
+    Result<storage::AppendResult> appended =
+        partition->append(batch, {.leader_epoch = entry.leader_epoch}, there.core().wall_now());
+    if (appended) {
+      entry.result = *appended;
+      wait_for_ack(share, wait, entry, *partition);
+      co_return;
+    }
+    // At a stop the client hears to send it again: what the disk has to write until the end is what it had accepted.
+    if (appended.error() == Errc::kNoMemory && there.core().stopping()) {
+      entry.error = ErrorCode::kNotLeaderOrFollower;
+      co_return;
+    }
+    if (appended.error() != Errc::kNoMemory || there.core().now() >= deadline) {
+      entry.error = append_error(appended.error());
+      if (tells_log_start(appended.error())) entry.result.log_start_offset = partition->log_start_offset();
+      co_return;
+    }
+    there.tell_if_readers_hold_room();
+    co_await there.engine().wait_for_room();
+  }
+}
+
+// On the request's core.
+void take_acknowledgements(Unacknowledged& share) {
+  for (const AckWait& wait : share.waits) {
+    if (wait.error != ErrorCode::kNone) wait.entry->error = wait.error;
+  }
+  share.share.is_done = true;
+  share.share.progress->notify_all();
+}
+
+Task<void> acknowledge(BrokerCore& there, std::unique_ptr<Unacknowledged> share, Instant deadline) {
+  while (share->missing > 0 && co_await share->changed.wait_until(deadline)) {
+  }
+  for (AckWait& wait : share->waits) {
+    if (!wait.is_linked()) continue;
+    wait.unlink();
+    wait.error = ErrorCode::kRequestTimedOut;  // stored, but not known to be safe in time
+  }
+  auto report = [&share](Core&) { take_acknowledgements(*share); };
+  co_await reactor::on_core(there.core(), share->home.core().id(), std::move(report), reactor::MessageClass::kPush);
+}
+
+}  // namespace
+
+Task<void> append_share(BrokerCore& home, BrokerCore& there, ProduceShare& share, Instant deadline) {
+  if (!co_await there.append_turn().acquire_until(1, deadline)) {
+    for (ProduceEntry* entry : share.entries) entry->error = ErrorCode::kRequestTimedOut;
+    share.is_done = true;
+    co_return;
+  }
+  co_await look_at_keys(there, share);
+  auto waiting = std::make_unique<Unacknowledged>(home, there.core(), share);
+  for (size_t i = 0; i < share.entries.size(); ++i) {
+    ProduceEntry& entry = *share.entries[i];
+    if (entry.error == ErrorCode::kNone) co_await append_entry(there, entry, *waiting, waiting->waits[i], deadline);
+  }
+  there.append_turn().release(1);
+  if (waiting->missing == 0) {
+    for (const AckWait& wait : waiting->waits) {
+      if (wait.error != ErrorCode::kNone) wait.entry->error = wait.error;
+    }
+    share.is_done = true;
+    co_return;
+  }
+  there.scope().spawn_job(acknowledge(there, std::move(waiting), deadline));
+}
+
+}  // namespace posthaste::broker

@@ -1,0 +1,45 @@
+// The owner's part of a Produce: appends a share of its batches in one call, and reports by a push of its own when they
+// are durable. So a wait for a disk, or for other replicas, holds no credit of the mail, no frame and nothing that
+// others of the core need: as many may wait as like, and all else goes on. It does not decode requests or make answers.
+#pragma once
+#include "broker/handlers/common.h"
+#include "broker/handlers/produce_errors.h"
+#include "net/kafka/produce.h"
+#include "reactor/recycled.h"
+#include "reactor/sync.h"
+
+namespace posthaste::broker {
+
+// What an append waits for before it is acknowledged.
+enum class AckWhen : uint8_t { kAppended, kDurable, kHighWatermark };
+
+// One partition of the request, and what became of it. The frame, which `asked` refers to, is there until the share's
+// call has returned.
+struct ProduceEntry {
+  const net::kafka::ProduceRequest::Topic::Partition* asked = nullptr;
+  AskedTopic asked_topic;
+  const TopicImage* topic = nullptr;
+  bool repeats = false;  // an earlier entry is of the same partition, and answers for it
+  int32_t leader_epoch = -1;
+  reactor::CoreId owner = 0;
+  AckWhen ack_when = AckWhen::kHighWatermark;
+  bool needs_keys = false;  // of each record: the topic is compacted
+  ErrorCode error = ErrorCode::kNone;
+  storage::AppendResult result{.log_start_offset = -1};
+  RefusedBatch refused;  // words, if there is an error
+};
+
+// The entries of one owner core. Lives with the request, on its core, until `is_done`.
+struct ProduceShare {
+  reactor::CoreId owner = 0;
+  reactor::RecycledVector<ProduceEntry*> entries;
+  reactor::Event* progress = nullptr;  // of the request's core; notified when a push has set is_done
+  // When the call returns: nothing is to be waited for. Else a push sets it, after which no entry changes any more.
+  bool is_done = false;
+};
+
+// Runs on the owner core, `there`: appends in order, first come first served. Returns when everything is appended or
+// refused; what is to be durable comes as said above, at `deadline` at the latest (REQUEST_TIMED_OUT).
+reactor::Task<void> append_share(BrokerCore& home, BrokerCore& there, ProduceShare& share, reactor::Instant deadline);
+
+}  // namespace posthaste::broker
