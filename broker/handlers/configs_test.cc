@@ -355,6 +355,23 @@ TEST_F(ConfigsTest, WhatCannotBeAlteredChangesNothing) {
   });
 }
 
+// A topic may be kept for no time at all; as the default of all topics that is refused, as in Kafka.
+TEST_F(ConfigsTest, ARetentionOfZeroIsNoDefaultOfTheBroker) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const auto retention = [](std::string value) {
+      return std::vector<Change>{{"log.retention.ms", Operation::kSet, std::move(value)}};
+    };
+    for (const std::string id : {"1", ""}) {
+      EXPECT_EQ(co_await alter(client, kBroker, id, retention("0")), ErrorCode::kInvalidRequest) << id;
+      EXPECT_EQ(co_await alter(client, kBroker, id, retention("1")), ErrorCode::kNone) << id;
+      EXPECT_EQ(co_await alter(client, kBroker, id, retention("-1")), ErrorCode::kNone) << id;
+    }
+    EXPECT_EQ(co_await alter(client, kTopic, "t", {{"retention.ms", Operation::kSet, "0"}}), ErrorCode::kNone);
+  });
+}
+
 TEST_F(ConfigsTest, WhatIsWrongWithAChangeIsSaidBeforeWhatIsWrongWithItsTopic) {
   start();
   run([](Client& client) -> Task<void> {

@@ -1,6 +1,7 @@
 // Produce, Fetch, ListOffsets and OffsetForLeaderEpoch against a whole broker on three simulated cores.
 #include <algorithm>
 
+#include "broker/broker_core.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/log_admin.h"
 #include "net/kafka/producer_ids.h"
@@ -546,6 +547,26 @@ TEST_F(PartitionsTest, ANewProducerIsWelcomeHoweverManyThereAre) {
   broker_->kill();
   start();
   run(produce_as_many);
+}
+
+// Whoever has the turn to append may wait for memory. Who stands behind is answered when its own time is over.
+TEST_F(PartitionsTest, AProduceWaitsForItsTurnNoLongerThanItsTime) {
+  start(1);
+  run([this](Client& client) -> Task<void> {
+    // From the client's turn, at what the broker's core owns.
+    const auto at_turn = [this](auto use) {
+      const reactor::RunningAs as(broker_->core(0));
+      return use(shared_->on(0).append_turn());
+    };
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    EXPECT_TRUE(at_turn([](reactor::Semaphore& turn) { return turn.try_acquire(1); }));
+    const reactor::Instant begin = client.core().now();
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}))).error, ErrorCode::kRequestTimedOut);
+    EXPECT_LT(client.core().now() - begin, 31s);
+    at_turn([](reactor::Semaphore& turn) { turn.release(1); });
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"b"}))).base_offset, 0) << "the first one was not stored";
+  });
+  stop();
 }
 
 storage::Bytes batch_of_codec(int16_t codec) {

@@ -217,21 +217,26 @@ def started_by(script, folder):
             os.environ["POSTHASTE_BINARY"] = before
 
 
-class ControlGroup:
-    """One of version 1 or 2 with a limit, and one inside of it, where the process is."""
+MEMORY_FILES = (("memory", "memory.limit_in_bytes"), ("", "memory.max"))
+CPU_FILES = (("cpu", "cpu.cfs_quota_us"), ("", "cpu.max"))
 
-    def __init__(self, memory_bytes):
-        for root, file in ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"):
-            self.outer = pathlib.Path(root) / f"posthaste-test-{os.getpid()}"
+
+class ControlGroup:
+    """One of version 1 or 2 with a limit, and one inside of it, where the process is. `files`: of each version the tree and the file
+    that takes the limit; `texts`: what is written there."""
+
+    def __init__(self, files, texts):
+        for version, ((tree, file), text) in enumerate(zip(files, texts), 1):
+            self.outer = pathlib.Path("/sys/fs/cgroup", tree, f"posthaste-test-{os.getpid()}")
             try:
                 self.outer.mkdir()
             except OSError:
                 continue
             try:
-                (self.outer / file).write_text(str(memory_bytes))
+                (self.outer / file).write_text(text)
                 self.inner = self.outer / "inner"
                 self.inner.mkdir()
-                self.version = 1 if file.endswith("in_bytes") else 2
+                self.version = version
                 return
             except OSError:
                 self.outer.rmdir()
@@ -252,7 +257,7 @@ class ControlGroup:
 
 def in_a_control_group():
     limit = 300 << 20
-    group = ControlGroup(limit)
+    group = ControlGroup(MEMORY_FILES, (str(limit), str(limit)))
     try:
         with started_by(f"echo $$ >{group.inner}/cgroup.procs", ROOT / "build/test-data/limits-group"), started("limits-group-data", []) as broker:
             print(f"       version {group.version}, budget {stated(broker, 'memory', 'budget_mib')} MiB", flush=True)
@@ -279,9 +284,26 @@ def in_a_control_group():
         group.remove()
 
 
+def with_a_quota_of_processors():
+    group = ControlGroup(CPU_FILES, ("100000", "100000 100000"))
+    try:
+        folder = ROOT / "build/test-data/limits-quota"
+        shutil.rmtree(folder, ignore_errors=True)
+        with started_by(f"echo $$ >{group.inner}/cgroup.procs", folder), Broker("limits-quota-data", folder=folder / "data") as broker:
+            print(f"       version {group.version}", flush=True)
+            expect_equal(stated(broker, "machine", "cores"), 1, "cores")
+            broker.stop()
+    finally:
+        group.remove()
+
+
 def machine():
     with step("under a control group's limit of 300 MiB, set one level above: the plan fits, and it lives through a load of produces"):
         in_a_control_group()
+    with step("under a quota of one processor, set one level above, it has one core"):
+        if (os.cpu_count() or 1) < 2:
+            raise NotOffered("this machine has one processor")
+        with_a_quota_of_processors()
     with step("with 1024 file descriptors it serves 300 connections"):
         with started_by("ulimit -n 1024", ROOT / "build/test-data/limits-files"), started("limits-files-data", []) as broker:
             clients = [load.connect(broker.port, "127.0.0.24") for _ in range(300)]
