@@ -4,9 +4,9 @@ a line that names the file: never a shorter or another log without a word. Last 
 
 usage: run.py [--seed N] [--seconds N | --all] [--only WORD] [--flips N] [--port N] [--keep]
 
-Every file is deleted, emptied, cut in half, exchanged with another of its kind, and has its second half zeroed; every folder is
-deleted; bits are flipped at random places. Without --all as many of these cases as fit into the time are drawn by the seed;
---only takes those whose name holds WORD."""
+Every file is deleted, emptied, cut in half, exchanged with another of its kind, and has the second half of what it holds zeroed;
+every folder is deleted; bits are flipped at random places. Without --all as many of these cases as fit into the time are drawn
+by the seed; --only takes those whose name holds WORD."""
 import argparse
 import concurrent.futures
 import os
@@ -234,8 +234,8 @@ def apply(folder, action, path, extra):
     elif action == "cut":
         os.truncate(target, target.stat().st_size // 2)
     elif action == "zeroed":
-        size = target.stat().st_size
-        write_over(target, size // 2, bytes(size - size // 2))
+        used = len(target.read_bytes().rstrip(b"\0"))  # what is reserved ahead is zero anyhow
+        write_over(target, used // 2, bytes(used - used // 2))
     elif action == "exchanged":
         other, aside = folder / extra, target.with_suffix(".aside")
         target.rename(aside)
