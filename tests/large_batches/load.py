@@ -45,8 +45,8 @@ class Acks:
         self.errors += 1
         self.first_error = self.first_error or str(why)
 
-    def report(self, unanswered):
-        print(json.dumps({"begin": self.begin, "acks": self.count, "errors": self.errors, "first_error": self.first_error,
+    def report(self, unanswered, until):
+        print(json.dumps({"begin": self.begin, "until": until, "acks": self.count, "errors": self.errors, "first_error": self.first_error,
                           "unanswered": unanswered, "times": self.times}), flush=True)
 
 
@@ -116,7 +116,7 @@ def raw(port, topic, count, seconds):
                 selector.unregister(one.socket)
                 one.socket.close()
                 alive -= 1
-    acks.report(alive)
+    acks.report(alive, end)
 
 
 def producer(port, topic, partitions, seconds):
@@ -141,7 +141,7 @@ def producer(port, topic, partitions, seconds):
             client.poll(0.01)
         client.poll(0)
     client.flush(PATIENCE_SECONDS)
-    acks.report(len(client))
+    acks.report(len(client), end)
     os._exit(0)  # what a hanging broker has not answered is not waited for
 
 
