@@ -308,6 +308,21 @@ TEST(World, APausedCoreTakesNoTurn) {
   EXPECT_GE(at[1], 501ms);
 }
 
+// Else an operation that began on the slow disk would hold up a stop, or the other work of its core, long after.
+TEST(World, WhatIsInFlightWhenTheDiskHealsEndsAsOnAHealthyDisk) {
+  World world(1);
+  uint64_t acked = 0;
+  Host& host = world.add_host(kSmall, "10.0.0.1", [&](Core& core) { return append_blocks(core, acked, 20); });
+  host.slow_disk(1'000'000);
+  host.start();
+  world.run_for(10s);
+  EXPECT_EQ(acked, 0U);
+  host.heal_disk();
+  ASSERT_TRUE(world.run_until([&] { return !host.running(); }, 10s)) << world.log_tail();
+  EXPECT_EQ(acked, 20U);
+  EXPECT_NE(world.log_tail().find("the disk heals; in flight"), std::string::npos) << world.log_tail();
+}
+
 TEST(World, NothingToDoEnds) {
   World world(9);
   Host& host = world.add_host(kSmall, "10.0.0.1", [](Core& core) -> Task<void> { co_await core.until_stopping(); });
