@@ -103,8 +103,6 @@ TEST_F(ConfigsTest, ATopicShowsEveryKeyWithAllItsSources) {
     EXPECT_EQ(shown.at("retention.ms").source, 5);
     EXPECT_TRUE(shown.at("retention.ms").synonyms.empty())
         << "as in Kafka, which tells nothing before log.retention.ms";
-    EXPECT_EQ(shown.at("min.insync.replicas").value, "1") << "no more than there are, or tools call the topic ill";
-    EXPECT_EQ(shown.at("min.insync.replicas").synonyms, (std::vector<std::string>{"min.insync.replicas=2:5"}));
     EXPECT_EQ(shown.at("flush.messages").source, 5);
     EXPECT_EQ(shown.at("preallocate").type, 1);
     EXPECT_EQ(shown.at("cleanup.policy").type, 7);
@@ -141,6 +139,16 @@ TEST_F(ConfigsTest, Pitfall30ABrokerShowsEveryKeyThatIsAccepted) {
 }
 
 // What Kafka 4.3.1 showed with these settings.
+TEST_F(ConfigsTest, InSyncReplicasAreShownAsNoMoreThanThereAre) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    const ShownConfigs shown = co_await describe(client, kTopic, "t", ErrorCode::kNone);
+    EXPECT_EQ(shown.at("min.insync.replicas").value, "1") << "no more than there are, or tools call the topic ill";
+    EXPECT_EQ(shown.at("min.insync.replicas").synonyms, (std::vector<std::string>{"min.insync.replicas=2:5"}));
+  });
+}
+
 TEST_F(ConfigsTest, SynonymsAreKafkas) {
   options_.given.erase("log.retention.hours");
   options_.given["log.retention.ms"] = "5000000";

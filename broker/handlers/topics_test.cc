@@ -4,6 +4,7 @@
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/api_versions.h"
 #include "net/kafka/producer_ids.h"
+#include "reactor/scope.h"
 
 namespace posthaste::broker::testing {
 namespace {
@@ -160,6 +161,31 @@ TEST_F(TopicsTest, AProducerIdComesWithItsEpochOrNotAtAll) {
     EXPECT_EQ(refused.message.error_code, ErrorCode::kInvalidRequest);
     EXPECT_EQ(refused.message.producer_id, -1);
   });
+}
+
+// A change that waits for the disk has the turn. Who stands behind it is told soon, and nothing was changed for them.
+TEST_F(TopicsTest, AChangeWaitsForItsTurnForSecondsOnly) {
+  start();
+  run([this](Client& client) -> Task<void> {
+    Client other(client.core());
+    co_await other.connect();
+    broker_->slow_disk(1'000'000);
+    std::optional<ErrorCode> first;
+    auto create = [&]() -> Task<void> { first = co_await client.create_topic("first", 1); };
+    reactor::TaskScope scope(client.core());
+    scope.spawn(create());
+    co_await client.core().sleep(1s);
+    const reactor::Instant begin = client.core().now();
+    EXPECT_EQ(co_await other.create_topic("second", 1), ErrorCode::kRequestTimedOut);
+    EXPECT_LT(client.core().now() - begin, 20s);
+    EXPECT_FALSE(first.has_value());
+    broker_->heal_disk();
+    co_await scope.join();
+    EXPECT_EQ(first, ErrorCode::kNone);
+    EXPECT_EQ(co_await other.create_topic("second", 1), ErrorCode::kNone);
+    co_await other.close();
+  });
+  stop();
 }
 
 }  // namespace
