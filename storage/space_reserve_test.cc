@@ -251,9 +251,11 @@ TEST_F(FullDiskTest, AStrangersFileIsSurvivedByTablesFoldersAndStops) {
     while (partition->durable_offset() < 10) co_await core.sleep(1ms);
     co_await core.sleep(1s);  // the journal is whole
     take_the_rest();
-    // What was accepted before the disk was found full gets its place: a folder, files, a larger table.
-    for (; made < 200; ++made) {
-      auto created = co_await engine.create_partition({.topic_id = topic(10), .topic_name = "many", .partition = made});
+    // What was accepted before the disk was found full gets its place: a folder, files, a table that is larger than
+    // what it has ahead.
+    const std::string name(249, 'n');
+    for (; made < 400; ++made) {
+      auto created = co_await engine.create_partition({.topic_id = topic(10), .topic_name = name, .partition = made});
       if (!created) {
         EXPECT_EQ(created.error(), Errc::kNoSpace);
         break;
