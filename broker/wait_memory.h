@@ -39,6 +39,12 @@ class WaitMemory {
     held_ += bytes;
     return {*this, bytes};
   }
+  // For a request that waits in any case, and only gains by it: half stays for those that cannot wait without.
+  Share try_take_spare(uint64_t bytes) {
+    const uint64_t spare = bytes_max_ / 2;
+    if (held_ > spare || bytes > spare - held_) return {};
+    return try_take(bytes);
+  }
   uint64_t held() const { return held_; }
 
  private:

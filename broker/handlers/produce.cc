@@ -240,7 +240,7 @@ WaitMemory::Share give_frame_back(BrokerCore& core, Request& request, ProduceReq
                                   KeptNames& names) {
   if (request.memory.is_inline()) return {};
   const size_t bytes = partitions * (sizeof(ProduceEntry) + sizeof(ProduceRequest::Topic::Partition));
-  WaitMemory::Share kept = core.wait_memory().try_take(bytes + name_bytes(body));
+  WaitMemory::Share kept = core.wait_memory().try_take_spare(bytes + name_bytes(body));
   if (!kept) return kept;
   for (ProduceRequest::Topic& topic : body.topic_data) {
     topic.name = names.keep(topic.name);
