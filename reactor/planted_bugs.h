@@ -39,9 +39,19 @@ enum class Bug : uint8_t {
   kFolderNameNotWaitedFor,
   kOtherCoresNameNotWaitedFor,
   kWriteBackLosesAByte,
+  kSplitBatchGoesBack,
+  kBlockBuiltWithoutPlace,
+  kAcceptorGoneEarly,
+  kFirstOffsetUnchecked,
+  kMissingJournalEmpty,
+  kTableNameNotDurable,
+  kTornBlockHeldForFlushed,
+  kRemovalNotDurable,
+  kFrameKeptWaiting,
+  kLaterPartitionsStarve,
 };
 
-// `program` finds it: posthaste-sim or posthaste-storage-crash.
+// `program` finds it: posthaste-sim or posthaste-storage-crash, or the latter with --rot.
 struct PlantedBug {
   Bug bug;
   std::string_view name;
@@ -50,6 +60,7 @@ struct PlantedBug {
 };
 
 inline constexpr std::string_view kStorageCrash = "posthaste-storage-crash";
+inline constexpr std::string_view kStorageRot = "posthaste-storage-crash --rot";
 inline constexpr std::string_view kSimulation = "posthaste-sim";
 
 // Those that a simulator must find: all but kNone.
@@ -80,6 +91,20 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
      "the same where the earlier one belonged to another core"},
     {Bug::kWriteBackLosesAByte, "write-back-loses-a-byte", kStorageCrash,
      "write-back loses the last byte of a block that lacks only one to be full"},
+    {Bug::kSplitBatchGoesBack, "split-batch-goes-back", kStorageCrash,
+     "a batch that is split between commits goes behind all others, and write-back stops before it"},
+    {Bug::kBlockBuiltWithoutPlace, "block-built-without-place", kStorageCrash,
+     "another core's part of a commit is made before there is a place for it, and waits for one"},
+    {Bug::kTableNameNotDurable, "table-name-not-durable", kStorageCrash,
+     "the other table is written before the name of the one that was just made is durable"},
+    {Bug::kTornBlockHeldForFlushed, "torn-block-held-for-flushed", kStorageCrash,
+     "a block that was written again with a part of a batch, and is torn, is held for flushed"},
+    {Bug::kRemovalNotDurable, "removal-not-durable", kStorageCrash,
+     "a deleted partition counts as gone before the removal of its folder is durable"},
+    {Bug::kFirstOffsetUnchecked, "first-offset-unchecked", kStorageRot,
+     "at the start of a segment any larger offset is taken, and nothing else vouches for it"},
+    {Bug::kMissingJournalEmpty, "missing-journal-empty", kStorageRot,
+     "a journal whose files are gone is taken for an empty one"},
     {Bug::kCrcSkipped, "crc-skipped", kSimulation, "a batch whose checksum is wrong is stored"},
     {Bug::kPartitionHandedTwice, "partition-handed-twice", kSimulation,
      "two members of a group get the same partitions"},
@@ -104,6 +129,12 @@ inline constexpr auto kPlantedBugs = std::to_array<PlantedBug>({
      "a change of topics is told to the cores by calls of the class that it was asked with"},
     {Bug::kTombstoneLost, "tombstone-lost", kSimulation,
      "of the offsets that a request deletes the last one's tombstone is not written"},
+    {Bug::kAcceptorGoneEarly, "acceptor-gone-early", kSimulation,
+     "the acceptor goes while the word of a connection's end is on its way to it"},
+    {Bug::kFrameKeptWaiting, "frame-kept-waiting", kSimulation,
+     "a request that waits for others or for time keeps the memory of its frame"},
+    {Bug::kLaterPartitionsStarve, "later-partitions-starve", kSimulation,
+     "one count says which core a fetch session begins with and with which of its partitions"},
 });
 
 #ifdef POSTHASTE_PLANTED_BUGS

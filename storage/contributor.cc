@@ -1,10 +1,13 @@
 #include "storage/contributor.h"
 
+#include "reactor/planted_bugs.h"
 #include "storage/engine.h"
 #include "storage/journal_stream.h"
 
 namespace posthaste::storage {
 
+using reactor::Bug;
+using reactor::planted;
 using reactor::Task;
 
 Contributor::Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, size_t remote_bytes_max)
@@ -89,7 +92,8 @@ size_t Contributor::build(MutableBytes space, size_t phase, size_t bytes_max) {
     if (!submitted.more) continue;
     // A batch that was begun is ended before others have their turn again: else all large batches would be acked when
     // the last of them is. What its partition has behind it waits like everybody.
-    partition.in_batch() ? dirty_.push_front(partition) : dirty_.push_back(partition);
+    const bool goes_on = partition.in_batch() && !planted(Bug::kSplitBatchGoesBack);
+    goes_on ? dirty_.push_front(partition) : dirty_.push_back(partition);
   }
   in_flight_ = writer_.used() > 0;
   if (in_flight_) pieces_ = writer_.finish();
@@ -117,13 +121,16 @@ void Contributor::durable(const CommitPlace& place) {
 // Remote streams only.
 void Contributor::send() {
   if (in_flight_ || !has_work()) return;
-  if (!has_place_) return ask_for_place();
-  const size_t used = build(remote_buffer_.bytes(), 0, remote_bytes_max_);
-  if (used == 0) return;
+  if (!has_place_ && !planted(Bug::kBlockBuiltWithoutPlace)) return ask_for_place();
+  if (build(remote_buffer_.bytes(), 0, remote_bytes_max_) == 0) return;
+  has_place_ ? send_built() : ask_for_place();
+}
+
+void Contributor::send_built() {
   has_place_ = false;
-  remote_call_ =
-      std::make_unique<Call>(engine_.core(), owner_, reactor::MessageClass::kPush,
-                             SendSubBlock{&engine_.host(), engine_.core().id(), pieces_, static_cast<uint32_t>(used)});
+  const auto used = static_cast<uint32_t>(writer_.used());
+  remote_call_ = std::make_unique<Call>(engine_.core(), owner_, reactor::MessageClass::kPush,
+                                        SendSubBlock{&engine_.host(), engine_.core().id(), pieces_, used});
   remote_call_->self = this;
   remote_call_->on_reply([](reactor::RemoteCallBase& base) {
     auto& call = static_cast<Call&>(base);
@@ -144,7 +151,7 @@ void Contributor::ask_for_place() {
     Contributor& self = *static_cast<PlaceCall&>(base).self;
     self.asking_ = false;
     self.has_place_ = true;
-    self.send();
+    self.in_flight_ ? self.send_built() : self.send();
   });
   place_call_->start();
 }

@@ -104,6 +104,7 @@ class Contributor {
   };
   void schedule();
   void send();
+  void send_built();
   void ask_for_place();
 
   Engine& engine_;

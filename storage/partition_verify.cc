@@ -2,6 +2,7 @@
 // name, its index, its neighbours and the leader epochs vouch for the rest. What does not hold is refused and said.
 #include <algorithm>
 
+#include "reactor/planted_bugs.h"
 #include "storage/crc32c.h"
 #include "storage/disk_read.h"
 #include "storage/engine.h"
@@ -10,8 +11,10 @@
 
 namespace posthaste::storage {
 
+using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
+using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -64,7 +67,8 @@ std::optional<bool> Partition::verify(const std::shared_ptr<Segment>& of, uint64
   };
   if (!fields) return rotten("no batch begins there");
   const int64_t expected = position == 0 ? segment.base_offset() : expected_offset;
-  if (!follows(expected, fields->base_offset)) return rotten("the batch there has another offset");
+  const bool takes_any = planted(Bug::kFirstOffsetUnchecked) && position == 0 && fields->base_offset > expected;
+  if (!takes_any && !follows(expected, fields->base_offset)) return rotten("the batch there has another offset");
   // Where there may be a hole in front of a batch, the one behind it tells its offset.
   const bool behind_hole = fields->base_offset <= log_start_ && (position > 0 || fields->base_offset != expected);
   if (behind_hole || position + fields->size == segment.size) {
@@ -74,17 +78,19 @@ std::optional<bool> Partition::verify(const std::shared_ptr<Segment>& of, uint64
   }
   const int32_t epoch = epochs_.epoch_for(fields->base_offset);
   if (epoch != kNoLeaderEpoch && epoch != fields->leader_epoch) return rotten("the batch there has another epoch");
-  if (!segment.index_whole) {
-    miss = {.segment = of, .index = true};
-    return std::nullopt;
+  if (!planted(Bug::kFirstOffsetUnchecked)) {
+    if (!segment.index_whole) {
+      miss = {.segment = of, .index = true};
+      return std::nullopt;
+    }
+    const size_t run = segment.index().run_at(static_cast<uint32_t>(position));
+    const Segment::RunState state = segment.run_state(run);
+    if (state == Segment::RunState::kUnknown) {
+      miss = {.segment = of, .run = run};
+      return std::nullopt;
+    }
+    if (state == Segment::RunState::kBad) return rotten("the batches there are not those that were written");
   }
-  const size_t run = segment.index().run_at(static_cast<uint32_t>(position));
-  const Segment::RunState state = segment.run_state(run);
-  if (state == Segment::RunState::kUnknown) {
-    miss = {.segment = of, .run = run};
-    return std::nullopt;
-  }
-  if (state == Segment::RunState::kBad) return rotten("the batches there are not those that were written");
   if (!crc_matches(segment, position, *fields)) return rotten("the batch there does not match its checksum");
   mark_verified(segment, position, position + fields->size);
   return true;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "reactor/planted_bugs.h"
 #include "storage/engine.h"
 #include "storage/folder_names.h"
 #include "storage/journal_scan.h"
@@ -9,10 +10,12 @@
 
 namespace posthaste::storage {
 
+using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
 using reactor::File;
 using reactor::IoClass;
+using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 namespace file_system = reactor::file_system;
@@ -201,13 +204,17 @@ Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
   // No room for another name: it is emptied where it stands, and its name stays taken until it has gone.
   if (no_room) aside = partition.directory();
   if (!moved && !no_room && moved.error() != Errc::kNotFound) co_return moved;
-  auto synced = co_await file_system::sync_directory(core, root);
+  const auto make_names_durable = [&]() -> Task<Result<void>> {
+    if (planted(Bug::kRemovalNotDurable)) co_return Result<void>();
+    co_return co_await file_system::sync_directory(core, root);
+  };
+  auto synced = co_await make_names_durable();
   if (!synced) co_return synced;
   auto removed = co_await remove_folder(core, aside);
   if (!removed) co_return failure(removed.error());
   // Its own name has gone only now, and no table will name the partition any more.
   if (no_room) {
-    synced = co_await file_system::sync_directory(core, root);
+    synced = co_await make_names_durable();
     if (!synced) co_return synced;
   }
   if (!*removed) {

@@ -104,10 +104,13 @@ Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce)
 Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes bounce) {
   const std::shared_ptr<Segment> segment = partition.segment_of(partition.flushed_linear_);
   const uint64_t start = segment->linear_start();
-  const auto limit_now = [&] {
-    return std::min({partition.write_back_goal_, partition.durable_linear_, segment->linear_end()}) - start;
+  const auto durable_now = [&] {
+    return planted(Bug::kSplitBatchGoesBack) ? partition.durable_.linear : partition.durable_linear_;
   };
-  if (partition.write_back_goal_ <= start || partition.durable_linear_ <= start) co_return Step{};
+  const auto limit_now = [&] {
+    return std::min({partition.write_back_goal_, durable_now(), segment->linear_end()}) - start;
+  };
+  if (partition.write_back_goal_ <= start || durable_now() <= start) co_return Step{};
   const uint64_t flushed = std::max(partition.flushed_linear_, start) - start;
   uint64_t limit = limit_now();
   const bool closes = segment->sealed && limit == segment->size;

@@ -268,7 +268,7 @@ uint64_t next_turn(BrokerCore& core, FetchSession* session) {
 Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core, uint64_t turn,
                        Budget budget) {
   for (Entry& entry : entries) entry.forget();
-  const uint64_t begin = turn / by_core.size();
+  const uint64_t begin = reactor::planted(reactor::Bug::kLaterPartitionsStarve) ? turn : turn / by_core.size();
   for (size_t i = 0; i < by_core.size(); ++i) {
     const size_t owner = (turn + i) % by_core.size();
     if (by_core[owner].empty()) continue;

@@ -12,20 +12,22 @@ write=no
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 
-hunt() { # hunt PROGRAM BUG
+hunt() { # hunt PROGRAM BUG: PROGRAM may have an option behind it
   local begin=$SECONDS line
-  line=$(timeout "$seconds_max" "$bin/$1" --bug "$2" 1 "$seeds_max" 2>/dev/null | grep -a "^\(found\|missed\) $2 " | tail -n 1)
+  # shellcheck disable=SC2086
+  line=$(timeout "$seconds_max" $bin/$1 --bug "$2" 1 "$seeds_max" 2>/dev/null | grep -a "^\(found\|missed\) $2 " | tail -n 1)
   printf '%s\t%s\t%s\t%s\n' "$2" "$1" "$((SECONDS - begin))" "${line:-missed $2 (it did not end in $seconds_max s)}" >"$results/$2"
 }
 
 bugs=()
-for program in posthaste-storage-crash posthaste-sim; do
+for program in posthaste-storage-crash "posthaste-storage-crash --rot" posthaste-sim; do
   while read -r bug what; do
     [ $# -gt 0 ] && [[ " $* " != *" $bug "* ]] && continue
     bugs+=("$bug")
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
     hunt "$program" "$bug" &
-  done < <("$bin/$program" --bugs)
+    # shellcheck disable=SC2086
+  done < <($bin/$program --bugs)
 done
 wait
 
@@ -34,7 +36,8 @@ table=$results/.table
 printf '| bug | what is wrong | found by | seeds needed | how it shows |\n|---|---|---|---|---|\n' >"$table"
 for bug in "${bugs[@]}"; do
   IFS=$'\t' read -r _ program seconds line <"$results/$bug"
-  what=$("$bin/$program" --bugs | sed -n "s/^$bug //p")
+  # shellcheck disable=SC2086
+  what=$($bin/$program --bugs | sed -n "s/^$bug //p")
   if [[ "$line" == found* ]]; then
     found=$((found + 1))
     read -r _ _ seed how <<<"$line"

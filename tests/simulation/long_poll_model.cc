@@ -38,7 +38,10 @@ class LongPoll {
 
   Task<void> run() {
     for (const Topic& topic : models_.topics) {
-      for (int32_t i = 0; i < topic.partitions; ++i) co_await find_end({topic.name, i});
+      for (int32_t i = 0; i < topic.partitions; ++i) {
+        const PartitionName name{topic.name, i};
+        ends_[name] = co_await detail::find_end(core_, reader_, name);
+      }
     }
     for (int round = 0; round < kRounds && !models_.oracle.violated(); ++round) {
       written_ = {};
@@ -58,21 +61,6 @@ class LongPoll {
   }
 
  private:
-  Task<void> find_end(PartitionName partition) {
-    net::kafka::ListOffsetsRequest request{.replica_id = -1};
-    request.topics.push_back({.name = partition.topic});
-    request.topics.back().partitions.push_back({.partition_index = partition.index, .timestamp = -1});
-    for (;;) {
-      auto answer = co_await reader_.call(request, kListOffsetsVersion, kPatience);
-      if (answer && answer->body.topics.size() == 1 && answer->body.topics[0].partitions.size() == 1 &&
-          answer->body.topics[0].partitions[0].error_code == ErrorCode::kNone) {
-        ends_[partition] = answer->body.topics[0].partitions[0].offset;
-        co_return;
-      }
-      co_await core_.sleep(100ms);
-    }
-  }
-
   Task<void> read() {
     net::kafka::FetchRequest request{
         .max_wait_ms = static_cast<int32_t>(kWait / 1ms), .min_bytes = 1, .max_bytes = 1 << 20};
@@ -124,6 +112,20 @@ class LongPoll {
 };
 
 }  // namespace
+
+Task<int64_t> detail::find_end(reactor::Core& core, KafkaClient& client, PartitionName partition) {
+  net::kafka::ListOffsetsRequest request{.replica_id = -1};
+  request.topics.push_back({.name = partition.topic});
+  request.topics.back().partitions.push_back({.partition_index = partition.index, .timestamp = -1});
+  for (;;) {
+    auto answer = co_await client.call(request, kListOffsetsVersion, kPatience);
+    if (answer && answer->body.topics.size() == 1 && answer->body.topics[0].partitions.size() == 1 &&
+        answer->body.topics[0].partitions[0].error_code == ErrorCode::kNone) {
+      co_return answer->body.topics[0].partitions[0].offset;
+    }
+    co_await core.sleep(100ms);
+  }
+}
 
 Task<void> long_poller(reactor::Core& core, Models& models) {
   LongPoll model(core, models);

@@ -11,6 +11,8 @@
 
 namespace posthaste::simulation {
 
+class KafkaClient;
+
 struct Topic {
   std::string name;
   int32_t partitions = 1;
@@ -25,7 +27,8 @@ struct Models {
   bool topics_created = false;
   bool load_over = false;  // producers and members finish what they began and end
   bool everything_read = false;
-  uint32_t running = 0;  // models that have not ended
+  uint32_t broker_cores = 1;  // of the broker's present life
+  uint32_t running = 0;       // models that have not ended
   uint64_t retries = 0;
   uint64_t rebalances = 0;
 };
@@ -53,6 +56,13 @@ reactor::Task<void> offset_keeper(reactor::Core& core, Models& models);
 // acknowledged.
 reactor::Task<void> long_poller(reactor::Core& core, Models& models);
 
+// In a world without faults: of a fetch session over all partitions, whose answers hold one batch, none starves.
+reactor::Task<void> session_reader(reactor::Core& core, Models& models);
+
+// In a world without faults: beside readers that wait for records with large requests, more than the broker has memory
+// for, a producer is answered soon.
+reactor::Task<void> waiting_crowd(reactor::Core& core, Models& models);
+
 // Reads every partition from 0 to the end and the committed offsets, and has the oracle compare. Retries until it
 // could.
 reactor::Task<void> final_reader(reactor::Core& core, Models& models);
@@ -65,6 +75,8 @@ inline uint64_t below(std::mt19937_64& random, uint64_t limit) { return random()
 inline reactor::Duration backoff(std::mt19937_64& random) {
   return reactor::Duration(std::chrono::milliseconds(20 + below(random, 200)));
 }
+// Where the broker says that a partition ends. Asks until it is told.
+reactor::Task<int64_t> find_end(reactor::Core& core, KafkaClient& client, PartitionName partition);
 }  // namespace detail
 
 }  // namespace posthaste::simulation

@@ -148,6 +148,7 @@ class Run {
   void start_broker() {
     stop_asked_ = false;
     cores_ = static_cast<CoreId>(1 + random_.below(kCoresMax));
+    models_.broker_cores = cores_;
     shared_ = std::make_shared<broker::BrokerHost>();
     broker_.set_options({.cores = cores_, .pool_bytes_per_core = kPoolBytes});
     broker_.set_program(broker::make_broker_program(broker_options(), shared_));
@@ -190,6 +191,8 @@ class Run {
     co_await scope.join();
     while (!producers_over_) co_await core.sleep(50ms);
     co_await long_poller(core, models_);
+    co_await session_reader(core, models_);
+    co_await waiting_crowd(core, models_);
     co_await final_reader(core, models_);
   }
 

@@ -13,11 +13,13 @@
 // sizes, every append must be answered in time. --rot instead flips one bit in each 4 KiB block of every file of a
 // store in turn, and empties, cuts and exchanges segments and what stands beside them, then loses, wipes and exchanges
 // whole journal files and tables of a store that was killed. --bug plants a bug (preset `planted`) and stops at the
-// first seed that shows it; --bugs lists them.
+// first seed that shows it; --bugs lists them. Half of the seeds have lives of a kind of their own besides (Kind):
+// those that end while the store has hardly begun, and those on a disk that is full soon.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <vector>
 
 #include "reactor/simulated/world.h"
@@ -43,6 +45,8 @@ constexpr CoreId kCoresMax = 4;
 constexpr uint32_t kLives = 2;
 constexpr uint64_t kImagesPerLife = 2;  // without --every-operation
 constexpr uint64_t kOperationsPerLifeMax = 500;
+constexpr uint64_t kOperationsOfStart = 150;     // of a tiny store: tables, journals, and what makes the journal grow
+constexpr uint64_t kTornRewritesMax = 6;         // images of a life
 constexpr uint32_t kDeathsMax = 3;               // of one recovery after another
 constexpr uint64_t kRottenTableEvery = 4;        // image
 constexpr uint64_t kRecoveriesAfterSigkill = 2;  // what is not durable then can be lost in more ways
@@ -51,6 +55,7 @@ constexpr size_t kPoolBytes = size_t{1} << 20;
 constexpr uint64_t kNeverFull = uint64_t{1} << 40;
 constexpr uint64_t kJournalRoom = uint64_t{1} << 20;
 constexpr uint64_t kRoomMost = uint64_t{256} << 10;
+constexpr uint64_t kTablesRoom = uint64_t{256} << 10;
 constexpr reactor::Duration kSettle = 2s;       // of simulated time
 constexpr reactor::Duration kPatience = 3600s;  // of simulated time: a life or recovery that takes longer hangs
 
@@ -114,6 +119,26 @@ struct Moment {
   }
 };
 
+// What a life is to be about. Lives of the kinds behind the first come besides those, from generators of their own:
+// seeds keep their meaning.
+enum class Kind : uint8_t {
+  kOrdinary,
+  kBrief,     // it ends while the store has hardly begun
+  kFullDisk,  // the disk is full soon, and half of these lives go on to an orderly end
+};
+
+std::string_view name_of(Kind kind) {
+  switch (kind) {
+    case Kind::kOrdinary:
+      break;
+    case Kind::kBrief:
+      return "brief ";
+    case Kind::kFullDisk:
+      return "full disk, ";
+  }
+  return "";
+}
+
 // Half of the moments of a life are the next flush after a drawn operation.
 Moment draw_moment(std::mt19937_64& random, uint64_t operations) {
   return {.operation = 1 + below(random, operations), .flush = below(random, 2)};
@@ -138,6 +163,34 @@ uint64_t draw_capacity(const Disk& disk, uint64_t seed, const storage::EngineOpt
   return disk.bytes_used() + journal_room(options) + below(random, kRoomMost);
 }
 
+// Room for what every start takes, and for little besides.
+uint64_t small_capacity(const Disk& disk, std::mt19937_64& random, const storage::EngineOptions& options,
+                        CoreId cores) {
+  constexpr uint64_t kReservePerCore = uint64_t{64} << 10;  // the least that it is (storage/space_reserve.cc)
+  const uint64_t files = options.streams * uint64_t{options.journal_files};
+  const uint64_t start = files * options.journal_file_bytes + cores * kReservePerCore + kTablesRoom;
+  return std::max(disk.bytes_used(), start) + below(random, kRoomMost);
+}
+
+// Write-back that writes a block of a file again: such a write, torn, can take what was flushed before with it.
+class Rewrites {
+ public:
+  bool is_one(const reactor::Op& op) {
+    // Tables and new journal files are made durable by a flush of their own.
+    const bool is_write = op.kind == reactor::OpKind::kWrite && (op.flags & reactor::kWriteDurable) != 0;
+    if (!is_write || op.io_class != reactor::IoClass::kWriteBack) return false;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < op.slice_count; ++i) bytes += op.slices[i].size;
+    uint64_t& end = ends_[op.file.value];
+    const bool again = op.offset < end;
+    end = std::max(end, op.offset + bytes);
+    return again;
+  }
+
+ private:
+  std::map<int32_t, uint64_t> ends_;  // a number that another file got may count one too many
+};
+
 // Ends the life of a host at operation `index`. What comes later in the same batch is not submitted before a power
 // loss.
 void end_life(Host& host, End end, uint64_t index) {
@@ -158,10 +211,11 @@ std::vector<std::pair<uint64_t, std::string>> whole_tables(const Disk& disk) {
 
 // Half of the starts have journal files of the size that is there, as those of a broker that nobody reconfigures: then
 // what an earlier life has left is used on. Not a draw of the start's own: seeds keep their meaning.
-void keep_journal_size(storage::EngineOptions& options, CoreId cores, const Disk& disk, uint64_t seed) {
+void keep_journal_size(storage::EngineOptions& options, CoreId cores, const Disk& disk, uint64_t seed,
+                       bool always = false) {
   std::mt19937_64 random(seed ^ 0x6b65707473697a65);
   const auto tables = whole_tables(disk);
-  if (below(random, 2) == 0 || tables.empty()) return;
+  if ((!always && below(random, 2) == 0) || tables.empty()) return;
   const auto table = storage::decode_table(*disk.read_file(std::ranges::max(tables).second));
   const uint64_t bytes = table->streams.front().file_bytes;
   if (bytes < least_journal_file_bytes(options, cores)) return;
@@ -212,6 +266,12 @@ Recovery recover(const Disk& disk, uint64_t seed, Deaths deaths) {
   return recovery;
 }
 
+// What is wrong with a store that recovered. Nobody but the store puts anything into its folder.
+std::optional<std::string> find_fault(const Reader& reader, const Model& model) {
+  if (reader.report.foreign > 0) return "what the store has made itself counts as somebody else's: " + reader.notes();
+  return compare(model, reader.image, false);
+}
+
 // Either of two whole tables may turn out rotten, also together with a crash: the other one and the journal hold all.
 std::optional<std::string> check_rotten_table(const Disk& disk, const Model& model, uint64_t seed, Counts& counts) {
   std::mt19937_64 random(seed);
@@ -243,7 +303,7 @@ std::optional<std::string> check_image(Disk& disk, const Model& model, uint64_t 
   if (once.reader.refused) {
     return fmt::format("recovery refused: {} {}", to_string(*once.reader.refused), once.reader.refusal);
   }
-  if (auto wrong = compare(model, once.reader.image, false)) return wrong;
+  if (auto wrong = find_fault(once.reader, model)) return wrong;
   if (decided && seed % kRottenTableEvery == 0) {
     if (auto wrong = check_rotten_table(disk, model, seed, counts)) return wrong;
   }
@@ -260,7 +320,7 @@ std::optional<std::string> check_image(Disk& disk, const Model& model, uint64_t 
     if (again.reader.refused) {
       return fmt::format("refused after {} deaths in recovery: {}", again.deaths, again.reader.refusal);
     }
-    auto wrong = compare(model, again.reader.image, false);
+    auto wrong = find_fault(again.reader, model);
     if (wrong || (end == End::kPowerLoss && again.reader.image != once.reader.image)) {
       return fmt::format("{} deaths in recovery changed what is there: {}", again.deaths,
                          wrong.value_or("still allowed"));
@@ -287,8 +347,19 @@ struct Settings {
   std::string bug;
 };
 
+// What is left of a write that tears tells the same as what was there before, or more.
+std::optional<std::string> check_torn_rewrite(const Pending& torn, uint64_t seed, Counts& counts) {
+  ++counts.crashes;
+  const Recovery recovery = recover(torn.disk, seed, {});
+  std::optional<std::string> wrong = recovery.failure;
+  if (!wrong && recovery.reader.refused) wrong = "recovery refused: " + recovery.reader.refusal;
+  if (!wrong) wrong = find_fault(recovery.reader, torn.model);
+  if (wrong) return fmt::format("the write-back of operation {} is torn: {}", torn.index, *wrong);
+  return std::nullopt;
+}
+
 // One life on `disk`, which it changes; `work.model` goes on to the next life.
-std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, const Settings& settings,
+std::optional<std::string> run_life(Disk& disk, Workload& work, Kind kind, uint64_t seed, const Settings& settings,
                                     Counts& counts) {
   std::mt19937_64 random(seed);
   ++counts.lives;
@@ -300,19 +371,36 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
   work.options = tiny_options(random, cores);
   work.large = LargeBatches::draw(seed);
   if (work.large) work.large->change(work.options, cores);
-  keep_journal_size(work.options, cores, disk, seed);
+  keep_journal_size(work.options, cores, disk, seed, kind == Kind::kBrief);
   host.disk().options().capacity_bytes = draw_capacity(host.disk(), seed, work.options);
+  std::mt19937_64 kind_random(seed ^ 0x6b696e64);
+  if (kind == Kind::kFullDisk) {
+    host.disk().options().capacity_bytes = small_capacity(host.disk(), kind_random, work.options, cores);
+  }
   work.steps_left = 20 + below(random, 300);
   work.closed = work.recovered = false;
-  const End end = below(random, 3) == 0 ? End::kSigkill : End::kPowerLoss;
-  Moment death = draw_moment(random, kOperationsPerLifeMax);
+  End end = below(random, 3) == 0 ? End::kSigkill : End::kPowerLoss;
+  Moment death = draw_moment(random, kind == Kind::kBrief ? kOperationsOfStart : kOperationsPerLifeMax);
   std::vector<Moment> wanted;
   wanted.reserve(kImagesPerLife);
   for (uint64_t i = 0; i < kImagesPerLife; ++i) wanted.push_back(draw_moment(random, death.operation));
+  if (kind == Kind::kFullDisk && below(kind_random, 2) == 0) death.passed = true;
+  // A SIGKILL that comes before a flush leaves what the next start may take for durable.
+  if (kind == Kind::kBrief && below(kind_random, 2) == 0) {
+    end = End::kSigkill;
+    death.flush = 1;
+  }
   std::vector<Pending> pending;
+  std::vector<Pending> torn;
+  Rewrites rewrites;
   reactor::simulated::Random fates(seed);
+  reactor::simulated::Random torn_fates(~seed);
   host.on_submit([&](const reactor::Op& op, uint64_t index) {
     if (death.is_at(op, index)) end_life(host, end, index);
+    if (work.large && rewrites.is_one(op) && torn.size() < kTornRewritesMax) {
+      const reactor::simulated::CrashPolicy policy{.in_flight = reactor::simulated::Fate::kGarbage};
+      torn.push_back({host.disk().crash_image(torn_fates, policy), work.model, index, End::kPowerLoss, work.recovered});
+    }
     bool is_wanted = settings.every_operation;
     for (Moment& moment : wanted) is_wanted |= moment.is_at(op, index);
     if (!is_wanted) return;
@@ -338,29 +426,53 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, uint64_t seed, c
       return explain(fmt::format("{} after operation {}: {}", name_of(image.end), image.index, *wrong));
     }
   }
+  for (const Pending& image : torn) {
+    if (auto wrong = check_torn_rewrite(image, seed ^ image.index, counts)) return explain(*wrong);
+  }
+  // After a brief life the next one finds what the death has left, not what recoveries that die have made of it.
+  const Disk left(host.disk());
   Image last;
   if (auto wrong = check_image(host.disk(), work.model, seed + 3, end, work.recovered, &last, counts)) {
     return explain(fmt::format("{} after operation {}: {}", name_of(end), host.operations_submitted(), *wrong));
   }
   // What the next life finds after a SIGKILL it decides by itself (Driver::run).
   if (end == End::kPowerLoss) adopt(work.model, last);
-  disk = host.disk();
+  disk = kind == Kind::kBrief ? left : host.disk();
   return std::nullopt;
 }
 
-std::optional<std::string> run_seed(uint64_t seed, const Settings& settings, Counts& counts) {
-  ++counts.seeds;
+// A store's lives one after the other: of each its kind and its seed.
+std::optional<std::string> run_lives(uint64_t seed, const std::vector<std::pair<Kind, uint64_t>>& lives,
+                                     const Settings& settings, Counts& counts) {
   Workload work(seed);
   Disk disk;
-  for (uint32_t life = 0; life < kLives; ++life) {
-    if (auto wrong = run_life(disk, work, seed * kLives + life, settings, counts)) {
-      return fmt::format("life {}: {}", life, *wrong);
+  for (size_t life = 0; life < lives.size(); ++life) {
+    const auto [kind, life_seed] = lives[life];
+    if (auto wrong = run_life(disk, work, kind, life_seed, settings, counts)) {
+      return fmt::format("{}life {}: {}", name_of(kind), life, *wrong);
     }
   }
   counts.appends += work.appends;
   counts.truncations += work.truncations;
   counts.refused_on_full_disk += work.refused_on_full_disk;
   return std::nullopt;
+}
+
+std::optional<std::string> run_seed(uint64_t seed, const Settings& settings, Counts& counts) {
+  ++counts.seeds;
+  std::vector<std::pair<Kind, uint64_t>> lives;
+  for (uint32_t life = 0; life < kLives; ++life) lives.emplace_back(Kind::kOrdinary, seed * kLives + life);
+  if (auto wrong = run_lives(seed, lives, settings, counts)) return wrong;
+  std::mt19937_64 random(seed ^ 0x62657369646573);
+  const uint64_t besides = below(random, 4);
+  if (besides == 0) {
+    lives = {{Kind::kBrief, random()}, {Kind::kBrief, random()}, {Kind::kOrdinary, random()}};
+  } else if (besides == 1) {
+    lives = {{Kind::kFullDisk, random()}, {Kind::kOrdinary, random()}};
+  } else {
+    return std::nullopt;
+  }
+  return run_lives(random(), lives, settings, counts);
 }
 
 std::string_view extension_of(const std::string& path) {
@@ -579,7 +691,8 @@ int main(int argc, char** argv) {
                                                              {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
   if (settings.list_bugs) {
-    posthaste::tests::BugHunt::list(posthaste::reactor::kStorageCrash);
+    using namespace posthaste::reactor;
+    posthaste::tests::BugHunt::list(settings.rot ? kStorageRot : kStorageCrash);
     return 0;
   }
   if (settings.bug.empty()) {

@@ -1,6 +1,9 @@
 // The random life of a small store: what a storage crash test does to an engine until the power goes, and the reader
 // that shows what is there after recovery. Both are programs of a simulated host; the model is kept outside of it.
 #pragma once
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <memory>
 #include <optional>
 #include <random>
@@ -63,6 +66,8 @@ struct Reader {
   storage::RecoveryReport report;
   Image image;
   reactor::Program program();
+  // What the report says, in one line.
+  std::string notes() const { return fmt::format("{}", fmt::join(report.notes, "; ")); }
 
  private:
   std::weak_ptr<storage::EngineHost> host_;
