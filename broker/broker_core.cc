@@ -126,12 +126,6 @@ bool BrokerCore::waits_for_readers() const {
   return fetch_memory_.has_waiters() || core_.now() < readers_pressed_until_;
 }
 
-// The controller makes one change at a time, and what a change asks for is kept until its turn.
-bool BrokerCore::takes_turns(ApiKey api) const {
-  return api == ApiKey::kCreateTopics || api == ApiKey::kDeleteTopics || api == ApiKey::kCreatePartitions ||
-         api == ApiKey::kAlterConfigs || api == ApiKey::kIncrementalAlterConfigs;
-}
-
 void BrokerCore::tell_if_readers_hold_room() {
   // Clean chunks go when their room is wanted: above the cache's limit are only those that answers hold on to.
   if (engine_.stats().clean_bytes <= options_.engine.cache_bytes_max || core_.now() < next_word_on_room_) return;

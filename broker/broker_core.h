@@ -28,7 +28,6 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
 
   reactor::Task<net::Response> handle(net::ConnectionContext& context, net::Request& request) override;
   bool waits_for_readers() const override;
-  bool takes_turns(net::kafka::ApiKey api) const override;
 
   reactor::Core& core() { return core_; }
   BrokerHost& host() { return host_; }

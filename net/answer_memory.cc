@@ -6,22 +6,6 @@ namespace posthaste::net {
 
 using kafka::ApiKey;
 
-bool AnswerMemory::must_reserve(ApiKey api) {
-  switch (api) {
-    case ApiKey::kMetadata:
-    case ApiKey::kOffsetFetch:
-    case ApiKey::kDescribeGroups:
-    case ApiKey::kListGroups:
-    case ApiKey::kDescribeConfigs:
-    case ApiKey::kDescribeLogDirs:
-    case ApiKey::kDescribeProducers:
-    case ApiKey::kDescribeTopicPartitions:
-      return true;
-    default:
-      return false;
-  }
-}
-
 AnswerMemory::Share AnswerMemory::settle(ApiKey api, Share reserved, uint64_t bytes) {
   uint64_t& expected = expected_[slot_of(api)];
   // Down slowly: between large answers of a kind there may be small ones.

@@ -1,7 +1,7 @@
 // The budget of one core for the bytes that answers own (records of a Fetch are leased and counted elsewhere): a peer
 // that asks for all topics and does not read must not make the heap grow. An answer's size is known only when it is
-// made, so a request reserves what answers of its kind took lately, and settles when its answer is there. The sum may
-// exceed the budget by what answers grew since. FIFO; one core; nothing here is seen by two cores.
+// made, so a request reserves (kafka::Admission) what answers of its kind took lately, and settles when its answer is
+// there. The sum may exceed the budget by what answers grew since. FIFO; one core; nothing here is seen by two cores.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -46,10 +46,6 @@ class AnswerMemory {
 
   uint64_t bytes_held() const { return held_; }
   bool has_waiters() const { return !waiters_.empty(); }
-
-  // Whether the answer's size hangs on what is in the cluster rather than on the request, and is made without waiting
-  // for other clients: only such a request reserves.
-  static bool must_reserve(kafka::ApiKey api);
 
   // Whether reserve() would not wait.
   bool has_room_for(kafka::ApiKey api) const {

@@ -27,9 +27,7 @@ constexpr size_t kBytesPerSend = size_t{1} << 20;
 // How often a transfer that is late is looked at again: nobody may have waited for its memory the last time.
 constexpr reactor::Duration kLateTransferInterval = std::chrono::seconds(1);
 
-// What a request may be started beside.
-bool is_pipelined(kafka::ApiKey api) { return api == kafka::ApiKey::kProduce; }
-bool is_barrier(kafka::ApiKey api) { return api != kafka::ApiKey::kProduce && api != kafka::ApiKey::kFetch; }
+bool is_barrier(const kafka::ApiInfo& info) { return info.order == kafka::Order::kBarrier; }
 
 CloseReason reason_of(Errc error) {
   return error == Errc::kConnectionClosed ? CloseReason::kPeerClosed : CloseReason::kNetworkError;
@@ -139,7 +137,7 @@ Task<CloseReason> Connection::read_frames() {
   for (;;) {
     FrameStart begin;
     if (auto end = co_await read_start(input, begin)) co_return *end;
-    if (auto end = co_await wait_until_it_may_start(input, begin.api)) co_return *end;
+    if (auto end = co_await wait_until_it_may_start(input, begin.info)) co_return *end;
     Taken taken;
     if (auto end = co_await reserve(input, begin, taken)) co_return *end;
     if (auto end = co_await read_body(input, begin, taken.frame)) co_return *end;
@@ -182,20 +180,20 @@ Task<std::optional<CloseReason>> Connection::read_start(Input& input, FrameStart
   body_alarm_.cancel();
   uint16_t api = 0;
   std::memcpy(&api, begin.bytes.data(), sizeof(api));
-  begin.api = static_cast<kafka::ApiKey>(std::byteswap(api));
+  begin.info = kafka::find_api(static_cast<kafka::ApiKey>(std::byteswap(api)));
   co_return end;
 }
 
 // What may not overtake waits until the earlier answers are not only made but sent: so a peer that does not read can
 // pin one Fetch answer, not many.
-bool Connection::may_start(kafka::ApiKey api) const {
-  if (kafka::find_api(api) == nullptr) return true;  // to be refused
+bool Connection::may_start(const kafka::ApiInfo* info) const {
+  if (info == nullptr) return true;  // to be refused
   if (draining_ || slots_.size() >= shared_.limits.requests_in_flight_max) return false;
-  return is_pipelined(api) ? unanswered_barriers_ == 0 : slots_.empty();
+  return info->order == kafka::Order::kPipelined ? unanswered_barriers_ == 0 : slots_.empty();
 }
 
-Task<std::optional<CloseReason>> Connection::wait_until_it_may_start(Input& input, kafka::ApiKey api) {
-  while (!closing_ && !may_start(api)) {
+Task<std::optional<CloseReason>> Connection::wait_until_it_may_start(Input& input, const kafka::ApiInfo* info) {
+  while (!closing_ && !may_start(info)) {
     input.keep();
     co_await changed_.wait();
   }
@@ -206,14 +204,15 @@ Task<std::optional<CloseReason>> Connection::wait_until_it_may_start(Input& inpu
 // All that a request needs before it is received, its frame last: who waits for something else holds no frame.
 Task<std::optional<CloseReason>> Connection::reserve(Input& input, const FrameStart& begin, Taken& taken) {
   const bool is_tiny = begin.length <= kInlineFrameBytes && !inline_frame_.taken;
-  if (!is_tiny && shared_.handler.takes_turns(begin.api)) {
+  const kafka::Admission admission = begin.info != nullptr ? begin.info->admission : kafka::Admission::kAtOnce;
+  if (!is_tiny && admission == kafka::Admission::kTakesTurns) {
     input.keep();
     co_await shared_.large_turns.acquire(1);
     taken.turn = Turn(shared_.large_turns);
   }
-  if (AnswerMemory::must_reserve(begin.api)) {
-    if (!shared_.answers.has_room_for(begin.api)) input.keep();
-    taken.answer = co_await shared_.answers.reserve(begin.api);
+  if (admission == kafka::Admission::kReservesAnswer) {
+    if (!shared_.answers.has_room_for(begin.info->key)) input.keep();
+    taken.answer = co_await shared_.answers.reserve(begin.info->key);
   }
   if (is_tiny) {
     taken.frame = FrameMemory(inline_frame_, begin.length);
@@ -281,33 +280,33 @@ Task<std::optional<CloseReason>> Connection::start(Taken taken) {
   request.memory = std::move(taken.frame);
   while (!closing_ && draining_) co_await changed_.wait();  // it began to while the frame arrived
   if (closing_) co_return reason_;
-  CHECK(may_start(info->key), "something overtook a frame of its own connection");
+  CHECK(may_start(info), "something overtook a frame of its own connection");
   request.received = core_.now();
   ++shared_.stats.requests;
   const uint64_t sequence = first_sequence_ + slots_.size();
   slots_.emplace_back();
-  if (is_barrier(info->key)) ++unanswered_barriers_;
-  scope_.spawn(serve(std::move(request), sequence, std::move(taken.answer), std::move(taken.turn)));
+  if (is_barrier(*info)) ++unanswered_barriers_;
+  scope_.spawn(serve(std::move(request), *info, sequence, std::move(taken.answer), std::move(taken.turn)));
   co_return std::nullopt;
 }
 
-Task<void> Connection::serve(Request request, uint64_t sequence, AnswerMemory::Share memory, Turn turn) {
-  const kafka::ApiKey api = request.header.api;
+Task<void> Connection::serve(Request request, const kafka::ApiInfo& info, uint64_t sequence, AnswerMemory::Share memory,
+                             Turn turn) {
   Response response;
   if (!closing_) response = co_await shared_.handler.handle(context_, request);
   request.memory.release();
   turn = {};
-  memory = shared_.answers.settle(api, std::move(memory), response.frame.owned.capacity());
-  answered(sequence, std::move(response), std::move(memory), !is_barrier(api));
+  memory = shared_.answers.settle(info.key, std::move(memory), response.frame.owned.capacity());
+  answered(sequence, std::move(response), std::move(memory), is_barrier(info));
   if (!sending_) co_await send_ready();
 }
 
-void Connection::answered(uint64_t sequence, Response response, AnswerMemory::Share memory, bool pipelined) {
+void Connection::answered(uint64_t sequence, Response response, AnswerMemory::Share memory, bool was_barrier) {
   Slot& slot = slots_[sequence - first_sequence_];
   slot.response = std::move(response);
   slot.memory = std::move(memory);
   slot.ready = true;
-  if (!pipelined) --unanswered_barriers_;
+  if (was_barrier) --unanswered_barriers_;
   changed_.notify_all();
 }
 

@@ -55,7 +55,7 @@ inline constexpr size_t kSmallFrameBytesMax = size_t{64} << 10;
 // partitions, single records.
 inline constexpr size_t kInlineFrameBytes = 512;
 
-// Of the requests that take turns (RequestHandler::takes_turns) and are not tiny, how many a core takes in: one is at
+// Of the requests that take turns (kafka::Admission::kTakesTurns) and are not tiny, how many a core takes in: one is at
 // work, the next arrives.
 inline constexpr uint64_t kLargeTurnsAtOnce = 2;
 
@@ -138,7 +138,7 @@ class Connection : public reactor::ListNode<> {
   struct FrameStart {
     size_t length = 0;
     std::array<std::byte, 4> bytes{};
-    kafka::ApiKey api{};
+    const kafka::ApiInfo* info = nullptr;  // null: of no known API; the request is refused when it has arrived
   };
   // What a request takes before it runs, in this order.
   struct Taken {
@@ -153,15 +153,16 @@ class Connection : public reactor::ListNode<> {
   reactor::Task<std::optional<CloseReason>> read_exactly(Input& input, std::span<std::byte> into);
   reactor::Task<std::optional<CloseReason>> read_body(Input& input, const FrameStart& start, FrameMemory& memory);
   reactor::Task<std::optional<CloseReason>> receive_more(Input& input);
-  bool may_start(kafka::ApiKey api) const;
-  reactor::Task<std::optional<CloseReason>> wait_until_it_may_start(Input& input, kafka::ApiKey api);
+  bool may_start(const kafka::ApiInfo* info) const;
+  reactor::Task<std::optional<CloseReason>> wait_until_it_may_start(Input& input, const kafka::ApiInfo* info);
   reactor::Task<std::optional<CloseReason>> reserve(Input& input, const FrameStart& start, Taken& taken);
   reactor::Task<std::optional<CloseReason>> start(Taken taken);
-  reactor::Task<void> serve(Request request, uint64_t sequence, AnswerMemory::Share memory, Turn turn);
+  reactor::Task<void> serve(Request request, const kafka::ApiInfo& info, uint64_t sequence, AnswerMemory::Share memory,
+                            Turn turn);
   reactor::Task<void> send_ready();
   reactor::Task<bool> send_front(reactor::RecycledVector<reactor::Slice>& slices);
   reactor::Task<void> shut_down();
-  void answered(uint64_t sequence, Response response, AnswerMemory::Share memory, bool is_pipelined);
+  void answered(uint64_t sequence, Response response, AnswerMemory::Share memory, bool was_barrier);
   void begin_close(CloseReason reason);
   void watch_transfer(TransferAlarm& alarm, uint64_t bytes);
   void look_at_transfer(TransferAlarm& alarm);

@@ -63,7 +63,6 @@ class TestHandler final : public RequestHandler {
   }
   void release(int32_t id) { released_ids_.push_back(id); }
   bool waits_for_readers() const override { return readers_hold_memory; }
-  bool takes_turns(ApiKey api) const override { return api == ApiKey::kCreateTopics; }
 
   bool hold = false;        // Produce waits for release(id); id is the request's timeout_ms
   size_t answer_bytes = 0;  // of the records' echo in Metadata's cluster id

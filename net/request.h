@@ -1,6 +1,6 @@
 // What passes between a connection and whoever answers its requests. net/ knows framing and order; the meaning of a
-// request is the handler's. The order rule (WS E1): a Produce may be dispatched while earlier Produce and Fetch
-// requests of the same connection are still unanswered; any other request waits until all earlier answers are sent.
+// request is the handler's. The order of requests of one connection is a column of net/kafka/api_table.h: a Produce may
+// start while earlier Produce and Fetch requests are unanswered; any other waits until all earlier answers are sent.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -148,11 +148,6 @@ class RequestHandler {
   // then. `context` and `request` live until the task is done. Must answer soon after context.closing().
   // While it waits for other clients or for time (not for a disk) it holds no frame: request.release().
   virtual reactor::Task<Response> handle(ConnectionContext& context, Request& request) = 0;
-
-  // True for a kind of request that waits for its turn among its like, for as long as those before it take, and keeps
-  // what it asks for meanwhile: of those that are larger than tiny only a few are taken in at once
-  // (kLargeTurnsAtOnce), so that what they keep is bounded.
-  virtual bool takes_turns(kafka::ApiKey) const { return false; }
 
   // True while a request of this core waits for memory that only the sending of other answers gives back: peers that do
   // not read are then cut off sooner.

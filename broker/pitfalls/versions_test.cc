@@ -254,7 +254,7 @@ TEST_F(VersionPitfalls, Pitfall17NoAnswerThrottles) {
       for (int16_t version = info->advertised_min; version <= info->advertised_max; ++version) {
         const auto answer = co_await client.call(request, version);
         if constexpr (requires { answer.message.throttle_time_ms; }) {
-          EXPECT_EQ(answer.message.throttle_time_ms, 0) << info->name << " v" << version;
+          EXPECT_EQ(answer.message.throttle_time_ms, 0) << to_string(info->key) << " v" << version;
         }
       }
     };

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "net/kafka/api_keys.h"
+#include "net/kafka/api_table.h"
 #include "net/kafka/types.h"
 #include "reactor/recycled.h"
 #include "reactor/result.h"

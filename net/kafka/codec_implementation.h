@@ -13,7 +13,7 @@ template <class M>
 consteval VersionRules version_rules() {
   if constexpr (ApiMessage<M>) {
     constexpr const ApiInfo* kInfo = find_api(M::kKey);
-    static_assert(kInfo != nullptr, "the API of this message has no row in kApis (api_keys.h)");
+    static_assert(kInfo != nullptr, "the API of this message has no row in kApis (api_table.h)");
     return {kInfo->codec_min, kInfo->codec_max, kInfo->first_flexible};
   } else {
     return M::kRules;

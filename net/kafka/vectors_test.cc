@@ -117,14 +117,12 @@ TEST(VectorsTest, CoverEveryVersionThatTheCodecKnows) {
   std::map<std::tuple<ApiKey, int16_t, std::string>, int> variants;
   for (const Vector& vector : all_vectors()) ++variants[{vector.key, vector.version, vector.kind}];
   for (const ApiInfo& info : kApis) {
-    ASSERT_TRUE(codecs().contains(info.key)) << info.name;
-    EXPECT_LE(info.codec_min, info.advertised_min) << info.name;
-    EXPECT_GE(info.codec_max, info.advertised_max) << info.name;
-    EXPECT_EQ(info.name, to_string(info.key));
+    const std::string_view api = to_string(info.key);
+    ASSERT_TRUE(codecs().contains(info.key)) << api;
     for (int16_t version = info.codec_min; version <= info.codec_max; ++version) {
       for (const char* kind : {"request", "response"}) {
         const int expected = info.is_flexible(version) ? 4 : 3;
-        EXPECT_EQ((variants[{info.key, version, kind}]), expected) << info.name << " v" << version << " " << kind;
+        EXPECT_EQ((variants[{info.key, version, kind}]), expected) << api << " v" << version << " " << kind;
       }
     }
   }

@@ -128,8 +128,7 @@ class Campaign {
     for (size_t i = 0; i <= last; ++i) {
       if (left_out.contains(i)) continue;
       const Step& step = *sequence[i];
-      text += fmt::format("  {} {} v{} {}\n", step.number, posthaste::net::kafka::find_api(step.api)->name,
-                          step.version, step.request());
+      text += fmt::format("  {} {} v{} {}\n", step.number, to_string(step.api), step.version, step.request());
       if (step.damage.any()) text += "     (damaged)\n";
     }
     for (const Difference& d : failure.differences) {

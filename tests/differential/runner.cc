@@ -248,7 +248,7 @@ class Run {
   }
 
   void show(const Step& step, const Both<Outcome>& outcomes) const {
-    fmt::print("{} {} v{} {}\n", step.number, kafka::find_api(step.api)->name, step.version, step.request());
+    fmt::print("{} {} v{} {}\n", step.number, to_string(step.api), step.version, step.request());
     for (const Side side : kSides) {
       const Outcome& outcome = outcomes[side];
       fmt::print("    {}: {}\n", side == Side::kKafka ? "Kafka    " : "Posthaste",

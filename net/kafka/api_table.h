@@ -1,0 +1,104 @@
+// Which requests exist, which versions of them the codec knows, which of those are advertised, and how a connection
+// treats them: one table for the whole program, one row per API. It does not hold the messages themselves (produce.h,
+// fetch.h, ...) nor who answers them (broker/handlers).
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "net/kafka/api_keys.h"
+
+namespace posthaste::net::kafka {
+
+// What a request may overtake, and what may overtake it, on its connection.
+enum class Order : uint8_t {
+  kBarrier,    // starts when all earlier answers are sent; nothing later starts before it is answered
+  kFollowed,   // starts when all earlier answers are sent; what is pipelined may start before it is answered
+  kPipelined,  // starts beside earlier requests, unless one of them is a barrier
+};
+
+// What a request takes before its frame is received, besides memory for the frame.
+enum class Admission : uint8_t {
+  kAtOnce,
+  // Memory for its answer, whose size depends on what is in the cluster rather than on the request. Not for a request
+  // that waits for other clients: it would hold the memory for as long.
+  kReservesAnswer,
+  // Its turn among its like, if it is larger than tiny: it keeps what it asks for until those before it are done, so
+  // that only a few are taken in at once. These are the changes that the controller makes one at a time.
+  kTakesTurns,
+};
+
+inline constexpr int16_t kNever = INT16_MAX;  // of a version: none has it
+
+struct ApiInfo {
+  ApiKey key{};
+  int16_t codec_min = 0;  // versions that encode and decode know
+  int16_t codec_max = 0;
+  int16_t advertised_min = 0;  // versions that ApiVersions lists; everything in here must be served in full
+  int16_t advertised_max = 0;
+  int16_t first_flexible = kNever;     // KIP-482: compact lengths and tagged fields from here on
+  int16_t first_by_topic_id = kNever;  // KIP-516: an id stands where the topic's name was
+  Order order = Order::kBarrier;
+  Admission admission = Admission::kAtOnce;
+
+  constexpr bool codec_knows(int16_t version) const { return codec_min <= version && version <= codec_max; }
+  constexpr bool advertises(int16_t version) const { return advertised_min <= version && version <= advertised_max; }
+  constexpr bool is_flexible(int16_t version) const { return version >= first_flexible; }
+  constexpr bool is_by_topic_id(int16_t version) const { return version >= first_by_topic_id; }
+};
+
+// In key order. The versions that name topics by id alone are advertised as one set, with the Metadata that tells the
+// ids: clients send ids that nobody has told them otherwise. Produce starts at 0 because librdkafka stops compressing
+// when it does not (KAFKA-18659).
+inline constexpr auto kApis = [] {
+  using enum Order;
+  using enum Admission;
+  return std::to_array<ApiInfo>({
+      {ApiKey::kProduce, 0, 13, 0, 13, 9, 13, kPipelined, kAtOnce},
+      {ApiKey::kFetch, 4, 18, 4, 18, 12, 13, kFollowed, kAtOnce},
+      {ApiKey::kListOffsets, 1, 11, 1, 11, 6, kNever, kBarrier, kAtOnce},
+      {ApiKey::kMetadata, 0, 13, 0, 13, 9, kNever, kBarrier, kReservesAnswer},
+      {ApiKey::kOffsetCommit, 2, 10, 2, 10, 8, 10, kBarrier, kAtOnce},
+      {ApiKey::kOffsetFetch, 1, 10, 1, 10, 6, 10, kBarrier, kReservesAnswer},
+      {ApiKey::kFindCoordinator, 0, 6, 0, 4, 3, kNever, kBarrier, kAtOnce},
+      {ApiKey::kJoinGroup, 0, 9, 0, 9, 6, kNever, kBarrier, kAtOnce},
+      {ApiKey::kHeartbeat, 0, 4, 0, 4, 4, kNever, kBarrier, kAtOnce},
+      {ApiKey::kLeaveGroup, 0, 5, 0, 5, 4, kNever, kBarrier, kAtOnce},
+      {ApiKey::kSyncGroup, 0, 5, 0, 5, 4, kNever, kBarrier, kAtOnce},
+      {ApiKey::kDescribeGroups, 0, 6, 0, 5, 5, kNever, kBarrier, kReservesAnswer},
+      {ApiKey::kListGroups, 0, 5, 0, 5, 3, kNever, kBarrier, kReservesAnswer},
+      {ApiKey::kApiVersions, 0, 4, 0, 4, 3, kNever, kBarrier, kAtOnce},
+      {ApiKey::kCreateTopics, 2, 7, 2, 7, 5, kNever, kBarrier, kTakesTurns},
+      {ApiKey::kDeleteTopics, 1, 6, 1, 6, 4, kNever, kBarrier, kTakesTurns},
+      {ApiKey::kDeleteRecords, 0, 2, 0, 2, 2, kNever, kBarrier, kAtOnce},
+      {ApiKey::kInitProducerId, 0, 6, 0, 4, 2, kNever, kBarrier, kAtOnce},
+      {ApiKey::kOffsetForLeaderEpoch, 2, 4, 2, 4, 4, kNever, kBarrier, kAtOnce},
+      {ApiKey::kDescribeConfigs, 1, 4, 1, 4, 4, kNever, kBarrier, kReservesAnswer},
+      {ApiKey::kAlterConfigs, 0, 2, 0, 2, 2, kNever, kBarrier, kTakesTurns},
+      {ApiKey::kDescribeLogDirs, 1, 5, 1, 5, 2, kNever, kBarrier, kReservesAnswer},
+      {ApiKey::kCreatePartitions, 0, 3, 0, 3, 2, kNever, kBarrier, kTakesTurns},
+      {ApiKey::kDeleteGroups, 0, 2, 0, 2, 2, kNever, kBarrier, kAtOnce},
+      {ApiKey::kIncrementalAlterConfigs, 0, 1, 0, 1, 1, kNever, kBarrier, kTakesTurns},
+      {ApiKey::kOffsetDelete, 0, 0, 0, 0, kNever, kNever, kBarrier, kAtOnce},
+      {ApiKey::kDescribeCluster, 0, 2, 0, 1, 0, kNever, kBarrier, kAtOnce},
+      {ApiKey::kDescribeProducers, 0, 0, 0, 0, 0, kNever, kBarrier, kReservesAnswer},
+      {ApiKey::kDescribeTopicPartitions, 0, 0, 0, 0, 0, kNever, kBarrier, kReservesAnswer},
+  });
+}();
+
+namespace detail {
+
+inline constexpr auto kRowsByKey = [] {
+  std::array<const ApiInfo*, static_cast<size_t>(kApis.back().key) + 1> rows{};
+  for (const ApiInfo& info : kApis) rows[static_cast<size_t>(info.key)] = &info;
+  return rows;
+}();
+
+}  // namespace detail
+
+// The row of `key`, or null if the codec has no messages for it. For any number, also one that came from outside.
+constexpr const ApiInfo* find_api(ApiKey key) {
+  const auto number = static_cast<uint16_t>(key);
+  return number < detail::kRowsByKey.size() ? detail::kRowsByKey[number] : nullptr;
+}
+
+}  // namespace posthaste::net::kafka
