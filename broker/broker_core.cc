@@ -1,7 +1,7 @@
 #include "broker/broker_core.h"
 
 #include "broker/broker_host.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/metadata/topic_name.h"
 
 namespace posthaste::broker {
@@ -10,7 +10,6 @@ namespace {
 using net::ConnectionContext;
 using net::Request;
 using net::Response;
-using net::kafka::ApiKey;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Task;
@@ -28,8 +27,6 @@ FetchSessionLimits session_limits(Core& core, const BrokerOptions& options) {
   return {.sessions = options.fetch_sessions / static_cast<uint32_t>(core.core_count()),
           .partitions = static_cast<uint32_t>(options.fetch_session_bytes / kFetchSessionPartitionBytes)};
 }
-
-Task<Response> refuse(net::CloseReason reason) { co_return Response::closing(reason); }
 
 }  // namespace
 
@@ -58,68 +55,7 @@ BrokerCore& BrokerCore::there(Core& core) {
 
 Task<Response> BrokerCore::handle(ConnectionContext& context, Request& request) {
   check_core();
-  switch (request.header.api) {
-    case ApiKey::kProduce:
-      return handle_produce(*this, context, request);
-    case ApiKey::kFetch:
-      return handle_fetch(*this, context, request);
-    case ApiKey::kListOffsets:
-      return handle_list_offsets(*this, context, request);
-    case ApiKey::kMetadata:
-      return handle_metadata(*this, context, request);
-    case ApiKey::kOffsetCommit:
-      return handle_offset_commit(*this, context, request);
-    case ApiKey::kOffsetFetch:
-      return handle_offset_fetch(*this, context, request);
-    case ApiKey::kFindCoordinator:
-      return handle_find_coordinator(*this, context, request);
-    case ApiKey::kJoinGroup:
-      return handle_join_group(*this, context, request);
-    case ApiKey::kHeartbeat:
-      return handle_heartbeat(*this, context, request);
-    case ApiKey::kLeaveGroup:
-      return handle_leave_group(*this, context, request);
-    case ApiKey::kSyncGroup:
-      return handle_sync_group(*this, context, request);
-    case ApiKey::kDescribeGroups:
-      return handle_describe_groups(*this, context, request);
-    case ApiKey::kListGroups:
-      return handle_list_groups(*this, context, request);
-    case ApiKey::kApiVersions:
-      return handle_api_versions(*this, context, request);
-    case ApiKey::kCreateTopics:
-      return handle_create_topics(*this, context, request);
-    case ApiKey::kDeleteTopics:
-      return handle_delete_topics(*this, context, request);
-    case ApiKey::kDeleteRecords:
-      return handle_delete_records(*this, context, request);
-    case ApiKey::kInitProducerId:
-      return handle_init_producer_id(*this, context, request);
-    case ApiKey::kOffsetForLeaderEpoch:
-      return handle_offset_for_leader_epoch(*this, context, request);
-    case ApiKey::kDescribeConfigs:
-      return handle_describe_configs(*this, context, request);
-    case ApiKey::kAlterConfigs:
-      return handle_alter_configs(*this, context, request);
-    case ApiKey::kIncrementalAlterConfigs:
-      return handle_incremental_alter_configs(*this, context, request);
-    case ApiKey::kDescribeLogDirs:
-      return handle_describe_log_dirs(*this, context, request);
-    case ApiKey::kDescribeProducers:
-      return handle_describe_producers(*this, context, request);
-    case ApiKey::kDeleteGroups:
-      return handle_delete_groups(*this, context, request);
-    case ApiKey::kOffsetDelete:
-      return handle_offset_delete(*this, context, request);
-    case ApiKey::kCreatePartitions:
-      return handle_create_partitions(*this, context, request);
-    case ApiKey::kDescribeCluster:
-      return handle_describe_cluster(*this, context, request);
-    case ApiKey::kDescribeTopicPartitions:
-      return handle_describe_topic_partitions(*this, context, request);
-    default:
-      return refuse(net::CloseReason::kUnknownApi);
-  }
+  return handle_request(*this, context, request);
 }
 
 bool BrokerCore::waits_for_readers() const {

@@ -6,7 +6,7 @@
 #include "broker/controller.h"
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/metadata/topic_name.h"
 #include "broker/node_identity.h"
@@ -190,7 +190,7 @@ reactor::Task<CreateErrors> create_missing(BrokerCore& core, const MetadataReque
 
 }  // namespace
 
-HandlerTask handle_api_versions(BrokerCore&, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kApiVersions>, BrokerCore&, ConnectionContext&, Request& request) {
   ApiVersionsResponse response = served_apis();
   if (request.support == net::kafka::RequestSupport::kUnknownVersion) {
     // The client reads this as version 0 and finds what it may use (KIP-511).
@@ -211,7 +211,7 @@ HandlerTask handle_api_versions(BrokerCore&, ConnectionContext&, Request& reques
   co_return respond(request, response);
 }
 
-HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const int16_t version = request.header.version;
   auto body = decode_body<MetadataRequest>(request);
   if (!body) co_return body_corrupt();
@@ -265,7 +265,7 @@ HandlerTask handle_metadata(BrokerCore& core, ConnectionContext& context, Reques
   co_return respond(request, response);
 }
 
-HandlerTask handle_describe_cluster(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kDescribeCluster>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<DescribeClusterRequest>(request);
   if (!body) co_return body_corrupt();
   const ClusterView& view = *core.view();

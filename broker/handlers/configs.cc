@@ -5,7 +5,7 @@
 #include "broker/config/describe_configs.h"
 #include "broker/controller.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/metadata/config_controller.h"
 #include "broker/metadata/refusal.h"
 #include "broker/metadata/topic_name.h"
@@ -148,7 +148,7 @@ HandlerTask handle_alter(BrokerCore& core, const ConnectionContext& context, Req
 
 }  // namespace
 
-HandlerTask handle_describe_configs(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kDescribeConfigs>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeConfigsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
@@ -162,11 +162,12 @@ HandlerTask handle_describe_configs(BrokerCore& core, ConnectionContext&, Reques
   co_return respond(request, response);
 }
 
-HandlerTask handle_alter_configs(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kAlterConfigs>, BrokerCore& core, ConnectionContext& context, Request& request) {
   return handle_alter<WireAlter>(core, context, request);
 }
 
-HandlerTask handle_incremental_alter_configs(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kIncrementalAlterConfigs>, BrokerCore& core, ConnectionContext& context,
+                   Request& request) {
   return handle_alter<WireIncrementalAlter>(core, context, request);
 }
 

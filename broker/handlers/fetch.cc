@@ -12,7 +12,7 @@
 
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/handlers/named_partitions.h"
 #include "net/kafka/fetch.h"
@@ -409,7 +409,7 @@ FetchResponse refused(ErrorCode error) {
 
 }  // namespace
 
-HandlerTask handle_fetch(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kFetch>, BrokerCore& core, ConnectionContext& context, Request& request) {
   auto body = decode_body<FetchRequest>(request);
   if (!body) co_return body_corrupt();
   const bool by_id = is_by_topic_id(request);

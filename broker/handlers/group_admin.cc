@@ -3,7 +3,7 @@
 #include <map>
 
 #include "broker/handlers/group_routing.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "net/kafka/group_admin.h"
 
 namespace posthaste::broker {
@@ -47,7 +47,7 @@ ErrorCode error_of(const OffsetDeleteResponse::Topic& topic, int32_t index) {
 
 }  // namespace
 
-HandlerTask handle_delete_groups(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kDeleteGroups>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::DeleteGroupsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
@@ -67,7 +67,7 @@ HandlerTask handle_delete_groups(BrokerCore& core, ConnectionContext& context, R
   co_return respond(request, response);
 }
 
-HandlerTask handle_offset_delete(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kOffsetDelete>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::OffsetDeleteRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();

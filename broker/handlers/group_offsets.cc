@@ -6,7 +6,7 @@
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/group_routing.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "net/kafka/group_admin.h"
 #include "net/kafka/group_offsets.h"
 
@@ -193,7 +193,7 @@ Task<DescribedGroup> describe_group(BrokerCore& core, std::string group) {
 
 }  // namespace
 
-HandlerTask handle_offset_commit(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kOffsetCommit>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::OffsetCommitRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
@@ -229,7 +229,7 @@ HandlerTask handle_offset_commit(BrokerCore& core, ConnectionContext& context, R
   co_return respond(request, response);
 }
 
-HandlerTask handle_offset_fetch(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kOffsetFetch>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<wire::OffsetFetchRequest>(request);
   if (!body) co_return body_corrupt();
   constexpr int16_t kFirstBatched = 8;
@@ -237,7 +237,7 @@ HandlerTask handle_offset_fetch(BrokerCore& core, ConnectionContext&, Request& r
   co_return co_await fetch_one_group(core, request, *body);
 }
 
-HandlerTask handle_describe_groups(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kDescribeGroups>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<wire::DescribeGroupsRequest>(request);
   if (!body) co_return body_corrupt();
   std::vector<DescribedGroup> groups;
@@ -268,7 +268,7 @@ HandlerTask handle_describe_groups(BrokerCore& core, ConnectionContext&, Request
   co_return respond(request, response);
 }
 
-HandlerTask handle_list_groups(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kListGroups>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<wire::ListGroupsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::vector<std::string> states(body->states_filter.begin(), body->states_filter.end());

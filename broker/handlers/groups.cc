@@ -7,7 +7,7 @@
 #include "broker/groups/partition.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/group_routing.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/metadata/topic_name.h"
 #include "broker/node_identity.h"
 
@@ -78,7 +78,7 @@ SyncRequest to_sync(const wire::SyncGroupRequest& body) {
 
 }  // namespace
 
-HandlerTask handle_find_coordinator(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kFindCoordinator>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<FindCoordinatorRequest>(request);
   if (!body) co_return body_corrupt();
   constexpr int16_t kFirstBatched = 4;
@@ -117,7 +117,7 @@ HandlerTask handle_find_coordinator(BrokerCore& core, ConnectionContext& context
   co_return respond(request, response);
 }
 
-HandlerTask handle_join_group(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kJoinGroup>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::JoinGroupRequest>(request);
   if (!body) co_return body_corrupt();
   const std::string member_id(body->member_id);
@@ -155,7 +155,7 @@ HandlerTask handle_join_group(BrokerCore& core, ConnectionContext& context, Requ
   co_return respond(request, response);
 }
 
-HandlerTask handle_sync_group(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kSyncGroup>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::SyncGroupRequest>(request);
   if (!body) co_return body_corrupt();
   constexpr int16_t kFirstWithProtocol = 5;  // which then must be told (KIP-559)
@@ -184,7 +184,7 @@ HandlerTask handle_sync_group(BrokerCore& core, ConnectionContext& context, Requ
   co_return respond(request, response);
 }
 
-HandlerTask handle_heartbeat(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kHeartbeat>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::HeartbeatRequest>(request);
   if (!body) co_return body_corrupt();
   auto make = [&] {
@@ -199,7 +199,7 @@ HandlerTask handle_heartbeat(BrokerCore& core, ConnectionContext& context, Reque
   co_return respond(request, response);
 }
 
-HandlerTask handle_leave_group(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kLeaveGroup>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::LeaveGroupRequest>(request);
   if (!body) co_return body_corrupt();
   constexpr int16_t kFirstBatched = 3;

@@ -6,7 +6,7 @@
 #include "broker/error_codes.h"
 #include "broker/handlers/ask_owners.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/handlers/named_partitions.h"
 #include "broker/metadata/topic_name.h"
 #include "net/kafka/log_admin.h"
@@ -102,7 +102,7 @@ Task<void> describe_producers(BrokerCore&, storage::Partition& partition, Produc
 
 }  // namespace
 
-HandlerTask handle_delete_records(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kDeleteRecords>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DeleteRecordsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
@@ -134,7 +134,7 @@ HandlerTask handle_delete_records(BrokerCore& core, ConnectionContext&, Request&
 }
 
 // The volume is that of the data folder, as it is for this process; -1, "not known", if it cannot be asked.
-HandlerTask handle_describe_log_dirs(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kDescribeLogDirs>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeLogDirsRequest>(request);
   if (!body) co_return body_corrupt();
   Wanted wanted;
@@ -163,7 +163,7 @@ HandlerTask handle_describe_log_dirs(BrokerCore& core, ConnectionContext&, Reque
   co_return respond(request, response);
 }
 
-HandlerTask handle_describe_producers(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kDescribeProducers>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeProducersRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();

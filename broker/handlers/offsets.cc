@@ -5,7 +5,7 @@
 #include "broker/error_codes.h"
 #include "broker/handlers/ask_owners.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/handlers/named_partitions.h"
 #include "net/kafka/offsets.h"
 
@@ -130,7 +130,7 @@ Task<void> answer_epoch_end(BrokerCore&, storage::Partition& partition, Question
 
 }  // namespace
 
-HandlerTask handle_list_offsets(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kListOffsets>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<ListOffsetsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();
@@ -174,7 +174,7 @@ HandlerTask handle_list_offsets(BrokerCore& core, ConnectionContext&, Request& r
   co_return respond(request, response);
 }
 
-HandlerTask handle_offset_for_leader_epoch(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kOffsetForLeaderEpoch>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<OffsetForLeaderEpochRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();

@@ -6,7 +6,7 @@
 #include "broker/controller.h"
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/metadata/topic_name.h"
 
 namespace posthaste::broker {
@@ -115,7 +115,7 @@ Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
 
 }  // namespace
 
-HandlerTask handle_create_partitions(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kCreatePartitions>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<CreatePartitionsRequest>(request);
   if (!body) co_return body_corrupt();
   GrowTopicsRequest grow = to_grow(*body);
@@ -130,7 +130,7 @@ HandlerTask handle_create_partitions(BrokerCore& core, ConnectionContext& contex
   co_return respond(request, response);
 }
 
-HandlerTask handle_describe_topic_partitions(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kDescribeTopicPartitions>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeTopicPartitionsRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();

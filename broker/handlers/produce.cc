@@ -6,7 +6,7 @@
 #include "broker/broker_host.h"
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/handlers/named_partitions.h"
 #include "broker/handlers/produce_append.h"
@@ -252,7 +252,7 @@ WaitMemory::Share give_frame_back(BrokerCore& core, Request& request, ProduceReq
 
 }  // namespace
 
-HandlerTask handle_produce(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, Request& request) {
   auto body = decode_body<ProduceRequest>(request);
   if (!body) co_return body_corrupt();
   const std::shared_ptr<const ClusterView> view = core.view();

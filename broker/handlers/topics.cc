@@ -5,7 +5,7 @@
 #include "broker/change_log.h"
 #include "broker/controller.h"
 #include "broker/handlers/common.h"
-#include "broker/handlers/handlers.h"
+#include "broker/handlers/handler.h"
 #include "broker/node_identity.h"
 #include "net/kafka/producer_ids.h"
 #include "net/kafka/topics.h"
@@ -68,7 +68,7 @@ WireCreateResponse to_wire(const CreateTopicsOutcome& outcome) {
 
 }  // namespace
 
-HandlerTask handle_create_topics(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kCreateTopics>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<WireCreateRequest>(request);
   if (!body) co_return body_corrupt();
   CreateTopicsRequest create = to_create(core, *body);
@@ -78,7 +78,7 @@ HandlerTask handle_create_topics(BrokerCore& core, ConnectionContext& context, R
   co_return respond(request, to_wire(outcome));
 }
 
-HandlerTask handle_delete_topics(BrokerCore& core, ConnectionContext& context, Request& request) {
+HandlerTask handle(Api<ApiKey::kDeleteTopics>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<WireDeleteRequest>(request);
   if (!body) co_return body_corrupt();
   std::vector<DeleteTopic> topics;
@@ -100,7 +100,7 @@ HandlerTask handle_delete_topics(BrokerCore& core, ConnectionContext& context, R
   co_return respond(request, response);
 }
 
-HandlerTask handle_init_producer_id(BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kInitProducerId>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<InitProducerIdRequest>(request);
   if (!body) co_return body_corrupt();
   InitProducerIdResponse response;
