@@ -1,7 +1,11 @@
-// DeleteGroups and OffsetDelete. Each group is asked of its own coordinator; the rules are in broker/groups.
+// DescribeGroups, ListGroups, DeleteGroups and OffsetDelete. Each group is asked of its own coordinator; the rules are
+// in broker/groups.
 #include <algorithm>
 #include <map>
 
+#include "broker/broker_host.h"
+#include "broker/handlers/authorized_operations.h"
+#include "broker/handlers/common.h"
 #include "broker/handlers/group_routing.h"
 #include "broker/handlers/handler.h"
 #include "net/kafka/group_admin.h"
@@ -11,7 +15,29 @@ namespace {
 
 using net::ConnectionContext;
 using net::Request;
+using reactor::Core;
+using reactor::CoreId;
+using reactor::Task;
 namespace wire = net::kafka;
+
+Task<DescribedGroup> describe_group(BrokerCore& core, std::string group) {
+  DescribedGroup described;
+  described.group_id = group;
+  const auto place = place_of_group(*core.view(), group);
+  if (!place) {
+    described.error = place.error();
+    co_return described;
+  }
+  auto work = [&](Core& on) -> std::optional<DescribedGroup> {
+    GroupPartition* partition = core.there(on).groups().find(place->index);
+    if (partition == nullptr) return std::nullopt;
+    return partition->coordinator().describe(group);
+  };
+  std::optional<DescribedGroup> answer = co_await reactor::on_core(core.core(), place->owner, std::move(work));
+  if (answer) co_return std::move(*answer);
+  described.error = ErrorCode::kNotCoordinator;
+  co_return described;
+}
 
 // By name, in the order of the names: what each group's deletion came to.
 using DeletedGroups = std::map<std::string, ErrorCode, std::less<>>;
@@ -46,6 +72,65 @@ ErrorCode error_of(const OffsetDeleteResponse::Topic& topic, int32_t index) {
 }
 
 }  // namespace
+
+HandlerTask handle(Api<ApiKey::kDescribeGroups>, BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<wire::DescribeGroupsRequest>(request);
+  if (!body) co_return body_corrupt();
+  std::vector<DescribedGroup> groups;
+  for (const std::string_view group : body->groups) groups.push_back(co_await describe_group(core, std::string(group)));
+  constexpr int16_t kFirstWithNotFound = 6;
+  wire::DescribeGroupsResponse response;
+  for (const DescribedGroup& group : groups) {
+    auto& out = response.groups.emplace_back();
+    out.group_id = group.group_id;
+    out.error_code = group.error;
+    if (body->include_authorized_operations) out.authorized_operations = kAllGroupOperations;
+    out.group_state = group.state;
+    if (group.error == ErrorCode::kGroupIdNotFound && request.header.version < kFirstWithNotFound) {
+      out.error_code = ErrorCode::kNone;
+      out.group_state = "Dead";
+    }
+    out.protocol_type = group.protocol_type;
+    out.protocol_data = group.protocol_data;
+    for (const DescribedGroup::Member& member : group.members) {
+      out.members.push_back({.member_id = member.member_id,
+                             .group_instance_id = view_of(member.group_instance_id),
+                             .client_id = member.client_id,
+                             .client_host = member.client_host,
+                             .member_metadata = bytes(member.metadata),
+                             .member_assignment = bytes(member.assignment)});
+    }
+  }
+  co_return respond(request, response);
+}
+
+HandlerTask handle(Api<ApiKey::kListGroups>, BrokerCore& core, ConnectionContext&, Request& request) {
+  const auto body = decode_body<wire::ListGroupsRequest>(request);
+  if (!body) co_return body_corrupt();
+  const std::vector<std::string> states(body->states_filter.begin(), body->states_filter.end());
+  const std::vector<std::string> types(body->types_filter.begin(), body->types_filter.end());
+  std::vector<ListGroupsResponse::Group> groups;
+  ErrorCode error = ErrorCode::kNone;
+  for (size_t owner = 0; owner < core.core().core_count(); ++owner) {
+    auto work = [&](Core& on) {
+      core.there(on).groups().for_each([&](int32_t, GroupPartition& partition) {
+        ListGroupsResponse part = partition.coordinator().list(states, types);
+        if (part.error != ErrorCode::kNone) error = part.error;
+        std::ranges::move(part.groups, std::back_inserter(groups));
+      });
+    };
+    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
+  }
+  wire::ListGroupsResponse response;
+  response.error_code = error;
+  for (const ListGroupsResponse::Group& group : groups) {
+    response.groups.push_back({.group_id = group.group_id,
+                               .protocol_type = group.protocol_type,
+                               .group_state = group.state,
+                               .group_type = "classic"});
+  }
+  co_return respond(request, response);
+}
 
 HandlerTask handle(Api<ApiKey::kDeleteGroups>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::DeleteGroupsRequest>(request);

@@ -1,13 +1,10 @@
-// OffsetCommit, OffsetFetch, DescribeGroups, ListGroups: a group's committed positions, and what tools ask about
-// groups.
+// OffsetCommit and OffsetFetch: a group's committed positions. The rules are in broker/groups.
 #include <algorithm>
 
 #include "broker/broker_host.h"
-#include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/group_routing.h"
 #include "broker/handlers/handler.h"
-#include "net/kafka/group_admin.h"
 #include "net/kafka/group_offsets.h"
 
 namespace posthaste::broker {
@@ -17,7 +14,6 @@ using net::ConnectionContext;
 using net::Request;
 using net::Response;
 using reactor::Core;
-using reactor::CoreId;
 using reactor::Task;
 namespace wire = net::kafka;
 
@@ -172,25 +168,6 @@ Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire:
   co_return respond(request, response);
 }
 
-Task<DescribedGroup> describe_group(BrokerCore& core, std::string group) {
-  DescribedGroup described;
-  described.group_id = group;
-  const auto place = place_of_group(*core.view(), group);
-  if (!place) {
-    described.error = place.error();
-    co_return described;
-  }
-  auto work = [&](Core& on) -> std::optional<DescribedGroup> {
-    GroupPartition* partition = core.there(on).groups().find(place->index);
-    if (partition == nullptr) return std::nullopt;
-    return partition->coordinator().describe(group);
-  };
-  std::optional<DescribedGroup> answer = co_await reactor::on_core(core.core(), place->owner, std::move(work));
-  if (answer) co_return std::move(*answer);
-  described.error = ErrorCode::kNotCoordinator;
-  co_return described;
-}
-
 }  // namespace
 
 HandlerTask handle(Api<ApiKey::kOffsetCommit>, BrokerCore& core, ConnectionContext& context, Request& request) {
@@ -235,65 +212,6 @@ HandlerTask handle(Api<ApiKey::kOffsetFetch>, BrokerCore& core, ConnectionContex
   constexpr int16_t kFirstBatched = 8;
   if (request.header.version >= kFirstBatched) co_return co_await fetch_many_groups(core, request, *body);
   co_return co_await fetch_one_group(core, request, *body);
-}
-
-HandlerTask handle(Api<ApiKey::kDescribeGroups>, BrokerCore& core, ConnectionContext&, Request& request) {
-  const auto body = decode_body<wire::DescribeGroupsRequest>(request);
-  if (!body) co_return body_corrupt();
-  std::vector<DescribedGroup> groups;
-  for (const std::string_view group : body->groups) groups.push_back(co_await describe_group(core, std::string(group)));
-  constexpr int16_t kFirstWithNotFound = 6;
-  wire::DescribeGroupsResponse response;
-  for (const DescribedGroup& group : groups) {
-    auto& out = response.groups.emplace_back();
-    out.group_id = group.group_id;
-    out.error_code = group.error;
-    if (body->include_authorized_operations) out.authorized_operations = kAllGroupOperations;
-    out.group_state = group.state;
-    if (group.error == ErrorCode::kGroupIdNotFound && request.header.version < kFirstWithNotFound) {
-      out.error_code = ErrorCode::kNone;
-      out.group_state = "Dead";
-    }
-    out.protocol_type = group.protocol_type;
-    out.protocol_data = group.protocol_data;
-    for (const DescribedGroup::Member& member : group.members) {
-      out.members.push_back({.member_id = member.member_id,
-                             .group_instance_id = view_of(member.group_instance_id),
-                             .client_id = member.client_id,
-                             .client_host = member.client_host,
-                             .member_metadata = bytes(member.metadata),
-                             .member_assignment = bytes(member.assignment)});
-    }
-  }
-  co_return respond(request, response);
-}
-
-HandlerTask handle(Api<ApiKey::kListGroups>, BrokerCore& core, ConnectionContext&, Request& request) {
-  const auto body = decode_body<wire::ListGroupsRequest>(request);
-  if (!body) co_return body_corrupt();
-  const std::vector<std::string> states(body->states_filter.begin(), body->states_filter.end());
-  const std::vector<std::string> types(body->types_filter.begin(), body->types_filter.end());
-  std::vector<ListGroupsResponse::Group> groups;
-  ErrorCode error = ErrorCode::kNone;
-  for (size_t owner = 0; owner < core.core().core_count(); ++owner) {
-    auto work = [&](Core& on) {
-      core.there(on).groups().for_each([&](int32_t, GroupPartition& partition) {
-        ListGroupsResponse part = partition.coordinator().list(states, types);
-        if (part.error != ErrorCode::kNone) error = part.error;
-        std::ranges::move(part.groups, std::back_inserter(groups));
-      });
-    };
-    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
-  }
-  wire::ListGroupsResponse response;
-  response.error_code = error;
-  for (const ListGroupsResponse::Group& group : groups) {
-    response.groups.push_back({.group_id = group.group_id,
-                               .protocol_type = group.protocol_type,
-                               .group_state = group.state,
-                               .group_type = "classic"});
-  }
-  co_return respond(request, response);
 }
 
 }  // namespace posthaste::broker

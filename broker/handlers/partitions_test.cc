@@ -1,629 +1,130 @@
-// Produce, Fetch, ListOffsets and OffsetForLeaderEpoch against a whole broker on three simulated cores.
-#include <algorithm>
+// CreatePartitions and DescribeTopicPartitions against a whole broker.
+#include "net/kafka/partitions.h"
 
-#include "broker/broker_core.h"
 #include "broker/testing/simulated_broker.h"
-#include "net/kafka/log_admin.h"
-#include "net/kafka/producer_ids.h"
-#include "reactor/scope.h"
-#include "storage/crc32c.h"
 
 namespace posthaste::broker::testing {
 namespace {
 
-using namespace std::chrono_literals;
-using Values = std::vector<std::string>;
-
+using kafka::CreatePartitionsRequest;
+using kafka::DescribeTopicPartitionsRequest;
 using PartitionsTest = BrokerTest;
 
-TEST_F(PartitionsTest, WhatIsProducedIsFetched) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 6), ErrorCode::kNone);
-    for (int32_t partition = 0; partition < 6; ++partition) {
-      for (const int16_t acks : {int16_t{-1}, int16_t{1}}) {
-        const Produced produced = co_await client.produce("t", partition, make_batch({"a", "b"}), acks);
-        EXPECT_EQ(produced.error, ErrorCode::kNone);
-        EXPECT_EQ(produced.base_offset, acks == -1 ? 0 : 2);
-      }
-      const Fetched all = co_await client.fetch("t", partition, 0);
-      EXPECT_EQ(all.values, (Values{"a", "b", "a", "b"}));
-      EXPECT_EQ(all.high_watermark, 4);
-      const Fetched middle = co_await client.fetch("t", partition, 3);
-      EXPECT_EQ(middle.values, (Values{"b"}));
-    }
-    EXPECT_EQ((co_await client.fetch("t", 6, 0, 10'000)).error, ErrorCode::kUnknownTopicOrPartition);
-  });
-  stop();
-}
-
-TEST_F(PartitionsTest, EachBatchHasItsOwnError) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 2, {{"max.message.bytes", "1000"}}), ErrorCode::kNone);
-    EXPECT_EQ((co_await client.produce("t", 2, make_batch({"a"}))).error, ErrorCode::kUnknownTopicOrPartition);
-    EXPECT_EQ((co_await client.produce("t", -1, make_batch({"a"}))).error, ErrorCode::kUnknownTopicOrPartition);
-    EXPECT_EQ((co_await client.produce("missing", 0, make_batch({"a"}))).error, ErrorCode::kUnknownTopicOrPartition);
-    EXPECT_EQ((co_await client.produce("t", 0, {})).error, ErrorCode::kInvalidRecord);
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}), 2)).error, ErrorCode::kInvalidRequiredAcks);
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({std::string(2000, 'x')}))).error,
-              ErrorCode::kMessageTooLarge);
-    storage::Bytes rotten = make_batch({"abc"});
-    rotten.back() ^= std::byte{1};
-    EXPECT_EQ((co_await client.produce("t", 0, rotten)).error, ErrorCode::kCorruptMessage);
-    storage::Bytes short_batch = make_batch({"abc"});
-    short_batch.pop_back();
-    EXPECT_EQ((co_await client.produce("t", 0, short_batch)).error, ErrorCode::kInvalidRecord) << "no batch at all";
-    storage::Bytes more = make_batch({"abc"});
-    more.push_back(std::byte{0});
-    EXPECT_EQ((co_await client.produce("t", 0, more)).error, ErrorCode::kInvalidRecord);
-    storage::Bytes old = make_batch({"abc"});
-    old[16] = std::byte{1};  // magic
-    EXPECT_EQ((co_await client.produce("t", 0, old)).error, ErrorCode::kInvalidRecord);
-    EXPECT_EQ((co_await client.produce("t", 0, old, -1, 2)).error, ErrorCode::kUnsupportedForMessageFormat);
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}), -1, 2)).error,
-              ErrorCode::kUnsupportedForMessageFormat)
-        << "whatever it holds";
-    EXPECT_EQ((co_await client.produce("missing", 0, make_batch({"a"}), 2)).error, ErrorCode::kUnknownTopicOrPartition);
-    storage::BatchToWrite transactional{.producer_id = 7, .producer_epoch = 0, .base_sequence = 0};
-    transactional.transactional = true;
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, transactional))).error,
-              ErrorCode::kTransactionalIdAuthorizationFailed);
-    // Nothing of all that is stored.
-    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 0);
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"good"}))).base_offset, 0);
-  });
-}
-
-TEST_F(PartitionsTest, OfAPartitionNamedTwiceNothingIsStored) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
-    const storage::Bytes batch = make_batch({"x"});
-    kafka::ProduceRequest request;
-    request.acks = -1;
-    request.timeout_ms = 1000;
-    request.topic_data.push_back({.name = "t"});
-    for (const int32_t index : {0, 1, 0, 0, 9, 9}) {
-      request.topic_data[0].partition_data.push_back({.index = index, .records = {.whole = batch}});
-    }
-    const auto answer = co_await client.call(request, 9);
-    const auto& results = answer.message.responses.at(0).partition_responses;
-    EXPECT_EQ(results.size(), 3U) << "each partition is answered once";
-    EXPECT_EQ(results.at(0).error_code, ErrorCode::kInvalidRequest);
-    EXPECT_EQ(results.at(1).error_code, ErrorCode::kNone);
-    EXPECT_EQ(results.at(2).error_code, ErrorCode::kUnknownTopicOrPartition);
-    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 0);
-    EXPECT_EQ((co_await client.fetch("t", 1, 0)).values, (Values{"x"}));
-  });
-}
-
-TEST_F(PartitionsTest, ABatchThatTheLogRefusesIsToldTheLogsStart) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    storage::BatchToWrite control;
-    control.control = true;
-    const storage::Bytes marker = make_batch({"x"}, control);
-    storage::Bytes rotten = make_batch({"x"});
-    rotten.back() ^= std::byte{1};
-    for (const auto& [batch, start] : {std::pair(marker, 0), std::pair(rotten, -1)}) {
-      kafka::ProduceRequest request;
-      request.acks = -1;
-      request.timeout_ms = 1000;
-      request.topic_data.push_back({.name = "t"});
-      request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
-      const auto answer = co_await client.call(request, 9);
-      EXPECT_EQ(answer.message.responses.at(0).partition_responses.at(0).log_start_offset, start);
-    }
-  });
-}
-
-TEST_F(PartitionsTest, LogAppendTimeIsTheBrokers) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1, {{"message.timestamp.type", "LogAppendTime"}}), ErrorCode::kNone);
-    const Produced produced = co_await client.produce("t", 0, make_batch({"a"}));
-    EXPECT_EQ(produced.error, ErrorCode::kNone);
-    EXPECT_GT(produced.log_append_time, 1'000);
-    const auto found = co_await client.list_offset("t", 0, produced.log_append_time);
-    EXPECT_EQ(found.offset, 0);
-    EXPECT_EQ(found.timestamp, produced.log_append_time);
-  });
-}
-
-kafka::ProduceRequest produce_of(std::string_view topic, kafka::Bytes batch) {
-  kafka::ProduceRequest request;
-  request.acks = -1;
-  request.timeout_ms = 30'000;
-  request.topic_data.push_back({.name = topic});
-  request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
+CreatePartitionsRequest to_count(std::string_view topic, int32_t count, bool validate_only = false) {
+  CreatePartitionsRequest request;
+  request.topics.push_back({.name = topic, .count = count, .assignments = std::nullopt});
+  request.validate_only = validate_only;
   return request;
 }
 
-// KIP-467: the answer names the records at fault, from version 8 on.
-TEST_F(PartitionsTest, RecordsOutsideTheTimeLimitsAreNamed) {
+Task<ErrorCode> grow(Client& client, std::string topic, int32_t count, bool validate_only = false) {
+  const auto answer = co_await client.call(to_count(topic, count, validate_only), 3);
+  co_return answer.message.results.at(0).error_code;
+}
+
+TEST_F(PartitionsTest, NewPartitionsServeAtOnceAndOldOnesKeepTheirRecords) {
   start();
   run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic(
-                  "t", 1, {{"message.timestamp.before.max.ms", "60000"}, {"message.timestamp.after.max.ms", "60000"}}),
-              ErrorCode::kNone);
-    const int64_t now = client.core().wall_now().value;
-    storage::RecordBatchBuilder builder{storage::BatchToWrite{}};
-    for (const int64_t timestamp : {now - 120'000, now, now + 120'000}) {
-      builder.add({.timestamp = timestamp, .value = storage::bytes_of("x")});
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 1, make_batch({"old"}))).error, ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 4, make_batch({"early"}))).error, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ(co_await grow(client, "t", 5, true), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 4, make_batch({"early"}))).error, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ(co_await grow(client, "t", 5), ErrorCode::kNone);
+    for (int32_t partition = 2; partition < 5; ++partition) {
+      const Produced produced = co_await client.produce("t", partition, make_batch({"new"}));
+      EXPECT_EQ(produced.error, ErrorCode::kNone);
+      EXPECT_EQ(produced.base_offset, 0);
     }
-    const storage::Bytes batch = builder.finish();
-    const auto answer = co_await client.call(produce_of("t", batch), 8);
-    const auto& partition = answer.message.responses.at(0).partition_responses.at(0);
-    EXPECT_EQ(partition.error_code, ErrorCode::kInvalidTimestamp);
-    EXPECT_EQ(partition.base_offset, -1);
-    EXPECT_EQ(partition.log_append_time_ms, -1);
-    EXPECT_EQ(partition.record_errors.size(), 2U);
-    EXPECT_EQ(partition.record_errors.at(0).batch_index, 0);
-    EXPECT_EQ(partition.record_errors.at(1).batch_index, 2);
-    EXPECT_TRUE(partition.record_errors.at(1).batch_index_error_message->starts_with("Timestamp "));
-    EXPECT_TRUE(partition.error_message.has_value());
-    const auto old = co_await client.call(produce_of("t", batch), 7);
-    EXPECT_EQ(old.message.responses.at(0).partition_responses.at(0).error_code, ErrorCode::kInvalidTimestamp);
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"in time"}, {}, now - 59'000))).error, ErrorCode::kNone);
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"late"}, {}, now - 70'000))).error,
-              ErrorCode::kInvalidTimestamp);
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"early"}, {}, now + 70'000))).error,
-              ErrorCode::kInvalidTimestamp);
-    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 1);
+    EXPECT_EQ((co_await client.fetch("t", 1, 0)).values, std::vector<std::string>{"old"});
   });
-}
-
-// The broker's clock replaces the producer's: no limit applies, and a repeated batch has the time of the first.
-TEST_F(PartitionsTest, LogAppendTimeTakesAnyTimeOfTheProducer) {
+  broker_->power_off();
   start();
   run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic(
-                  "t", 1, {{"message.timestamp.type", "LogAppendTime"}, {"message.timestamp.before.max.ms", "60000"}}),
-              ErrorCode::kNone);
-    const int64_t id = (co_await client.call(kafka::InitProducerIdRequest{}, 4)).message.producer_id;
-    const storage::BatchToWrite header{.producer_id = id, .producer_epoch = 0, .base_sequence = 0};
-    const Produced first = co_await client.produce("t", 0, make_batch({"old"}, header, 1'000));
-    EXPECT_EQ(first.error, ErrorCode::kNone);
-    co_await client.core().sleep(2s);
-    const Produced repeated = co_await client.produce("t", 0, make_batch({"old"}, header, 1'000));
-    EXPECT_EQ(repeated.base_offset, first.base_offset);
-    EXPECT_EQ(repeated.log_append_time, first.log_append_time);
-    const auto largest = co_await client.list_offset("t", 0, -3);
-    EXPECT_EQ(largest.timestamp, first.log_append_time);
-    EXPECT_EQ(largest.offset, 0);
+    EXPECT_EQ((co_await client.fetch("t", 4, 0)).values, std::vector<std::string>{"new"});
+    EXPECT_EQ(co_await grow(client, "t", 6), ErrorCode::kNone);
   });
 }
 
-TEST_F(PartitionsTest, TheLargestTimestampNamesItsRecord) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    const auto none = co_await client.list_offset("t", 0, -3);
-    EXPECT_EQ(none.error_code, ErrorCode::kNone);
-    EXPECT_EQ(none.offset, -1);
-    EXPECT_EQ(none.timestamp, -1);
-    (void)co_await client.produce("t", 0, make_batch({"a"}, {}, 1'000));
-    storage::RecordBatchBuilder builder{storage::BatchToWrite{}};
-    for (const int64_t timestamp : {2'000, 9'000, 3'000}) {
-      builder.add({.timestamp = timestamp, .value = storage::bytes_of("x")});
-    }
-    (void)co_await client.produce("t", 0, builder.finish());
-    (void)co_await client.produce("t", 0, make_batch({"b"}, {}, 5'000));
-    const auto largest = co_await client.list_offset("t", 0, -3);
-    EXPECT_EQ(largest.offset, 2);
-    EXPECT_EQ(largest.timestamp, 9'000);
-  });
-}
-
-TEST_F(PartitionsTest, FetchReadsEachPartitionOnceAndOnlyAsItMay) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    (void)co_await client.produce("t", 0, make_batch({"a"}));
-    (void)co_await client.produce("t", 0, make_batch({"b"}));
-    const auto ask = [&](const kafka::FetchRequest& request) -> Task<kafka::FetchResponse::Topic::Partition> {
-      const auto answer = co_await client.call(request, 12);
-      EXPECT_EQ(answer.message.responses.size(), 1U);
-      EXPECT_EQ(answer.message.responses.at(0).partitions.size(), 1U);
-      kafka::FetchResponse::Topic::Partition only = answer.message.responses.at(0).partitions.at(0);
-      only.records = {.whole = {}, .is_null = only.records.whole.empty()};  // the bytes go with the answer
-      co_return only;
-    };
-    kafka::FetchRequest twice = Client::fetch_request("t", 0, 0);
-    twice.topics[0].partitions.push_back(twice.topics[0].partitions[0]);
-    twice.topics[0].partitions[1].fetch_offset = 2;
-    EXPECT_TRUE((co_await ask(twice)).records.is_null) << "the last offset counts";
-    kafka::FetchRequest other = Client::fetch_request("t", 0, 0);
-    other.topics[0].partitions[0].last_fetched_epoch = 5;
-    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kOffsetOutOfRange) << "an epoch that is not known";
-    other = Client::fetch_request("t", 0, 0);
-    other.topics[0].partitions[0].current_leader_epoch = -2;
-    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kNone) << "any negative epoch is none";
-    other.replica_id = 7;
-    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kNotLeaderOrFollower);
-    other.topics[0].partitions[0].current_leader_epoch = 0;
-    EXPECT_EQ((co_await ask(other)).error_code, ErrorCode::kUnknownLeaderEpoch) << "as a replica of another epoch";
-    kafka::MetadataRequest names;
-    names.topics.emplace().push_back({.name = "t"});
-    const auto named = co_await client.call(names, 12);
-    kafka::FetchRequest late = Client::fetch_request("", 0, 0);
-    late.topics[0].topic_id = named.message.topics.at(0).topic_id;
-    late.replica_state.replica_id = 7;
-    for (const int16_t version : {int16_t{15}, int16_t{16}}) {
-      const auto answer = co_await client.call(late, version);
-      const kafka::FetchResponse::Topic::Partition& refused = answer.message.responses.at(0).partitions.at(0);
-      EXPECT_EQ(refused.error_code, ErrorCode::kNotLeaderOrFollower);
-      EXPECT_EQ(refused.current_leader.leader_id, version < 16 ? -1 : 1) << "KIP-951";
-      EXPECT_EQ(refused.current_leader.leader_epoch, version < 16 ? -1 : 0);
-    }
-    other.replica_id = -1;
-    other.isolation_level = 1;
-    EXPECT_TRUE((co_await ask(other)).aborted_transactions.has_value());
-    other.topics[0].partitions[0].fetch_offset = 9;
-    EXPECT_FALSE((co_await ask(other)).aborted_transactions.has_value());
-    other.isolation_level = 2;
-    EXPECT_EQ((co_await client.call(other, 12)).message.error_code, ErrorCode::kInvalidRequest);
-    EXPECT_EQ((co_await client.call(other, 4)).message.responses.at(0).partitions.at(0).error_code,
-              ErrorCode::kInvalidRequest);
-  });
-}
-
-TEST_F(PartitionsTest, FetchWaitsForRecords) {
+TEST_F(PartitionsTest, WhatCannotGrowSaysWhy) {
   start();
   run([](Client& client) -> Task<void> {
     EXPECT_EQ(co_await client.create_topic("t", 3), ErrorCode::kNone);
-    Client producer(client.core());
-    co_await producer.connect();
-    for (int32_t partition = 0; partition < 3; ++partition) {
-      const auto begin = client.core().now();
-      const Fetched nothing = co_await client.fetch("t", partition, 0, 500);
-      EXPECT_TRUE(nothing.values.empty());
-      EXPECT_EQ(nothing.error, ErrorCode::kNone);
-      EXPECT_GE(client.core().now() - begin, 500ms);
-      reactor::TaskScope scope(client.core());
-      auto later = [&]() -> Task<void> {
-        co_await client.core().sleep(2s);
-        (void)co_await producer.produce("t", partition, make_batch({"news"}));
-      };
-      scope.spawn(later());
-      const auto waiting = client.core().now();
-      EXPECT_EQ((co_await client.fetch("t", partition, 0, 60'000)).values, (Values{"news"}));
-      EXPECT_LT(client.core().now() - waiting, 3s);
-      co_await scope.join();
-    }
-    co_await producer.close();
-  });
-  stop();
-}
-
-// What was appended and is not durable yet when the wait begins is what the reader waits for.
-TEST_F(PartitionsTest, AFetchThatBeginsBetweenAppendAndDurabilityIsWoken) {
-  start();
-  run([this](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    Client producer(client.core());
-    co_await producer.connect();
-    broker_->slow_disk(100);
-    for (int64_t round = 0; round < 20; ++round) {
-      reactor::TaskScope scope(client.core());
-      auto produce = [&]() -> Task<void> { (void)co_await producer.produce("t", 0, make_batch({"news"})); };
-      scope.spawn(produce());
-      co_await client.core().sleep(reactor::Duration(std::chrono::microseconds(200 * round)));
-      const auto begin = client.core().now();
-      EXPECT_EQ((co_await client.fetch("t", 0, round, 60'000)).values, (Values{"news"}));
-      EXPECT_LT(client.core().now() - begin, 5s) << round;
-      co_await scope.join();
-    }
-    co_await producer.close();
-  });
-}
-
-TEST_F(PartitionsTest, MinBytesIsASumOverPartitionsOnAllCores) {
-  start();
-  run([](Client& client) -> Task<void> {
-    constexpr int32_t kPartitions = 3;  // on three cores
-    EXPECT_EQ(co_await client.create_topic("t", kPartitions), ErrorCode::kNone);
-    Client producer(client.core());
-    co_await producer.connect();
-    kafka::FetchRequest request = Client::fetch_request("t", 0, 0, 60'000, 2'500);
-    for (int32_t partition = 1; partition < kPartitions; ++partition) {
-      request.topics[0].partitions.push_back(
-          {.partition = partition, .fetch_offset = 0, .partition_max_bytes = 1 << 20});
-    }
-    reactor::TaskScope scope(client.core());
-    auto feed = [&]() -> Task<void> {
-      for (int32_t partition = 0; partition < kPartitions; ++partition) {
-        co_await client.core().sleep(1s);
-        (void)co_await producer.produce("t", partition, make_batch({std::string(1000, 'x')}));
-      }
+    EXPECT_EQ(co_await grow(client, "t", 3), ErrorCode::kInvalidPartitions);
+    EXPECT_EQ(co_await grow(client, "t", 2), ErrorCode::kInvalidPartitions);
+    EXPECT_EQ(co_await grow(client, "t", -1), ErrorCode::kInvalidPartitions);
+    EXPECT_EQ(co_await grow(client, "none", 3), ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ(co_await grow(client, "t", 100'000), ErrorCode::kPolicyViolation);
+    CreatePartitionsRequest twice = to_count("t", 4);
+    twice.topics.push_back(twice.topics.front());
+    const auto answer = co_await client.call(twice, 0);
+    EXPECT_EQ(answer.message.results.size(), 1U);
+    EXPECT_EQ(answer.message.results.at(0).error_code, ErrorCode::kInvalidRequest);
+    const auto try_assignment = [&](std::vector<std::vector<int32_t>> replicas) -> Task<ErrorCode> {
+      CreatePartitionsRequest request = to_count("t", 5);
+      auto& assignments = request.topics[0].assignments.emplace();
+      for (auto& brokers : replicas) assignments.push_back({.broker_ids = std::move(brokers)});
+      co_return (co_await client.call(request, 2)).message.results.at(0).error_code;
     };
-    scope.spawn(feed());
-    const auto begin = client.core().now();
-    const auto answer = co_await client.call(request, 11);
-    const auto took = client.core().now() - begin;
-    EXPECT_GE(took, 3s) << "two thousand bytes were enough";
-    EXPECT_LT(took, 4s) << "three thousand bytes were not";
-    size_t records = 0;
-    for (const auto& partition : answer.message.responses.at(0).partitions) {
-      records += values_in(partition.records.whole).size();
-    }
-    EXPECT_EQ(records, 3U);
-    co_await scope.join();
-    co_await producer.close();
+    EXPECT_EQ(co_await try_assignment({{1}}), ErrorCode::kInvalidReplicaAssignment);
+    EXPECT_EQ(co_await try_assignment({{1}, {7}}), ErrorCode::kInvalidReplicaAssignment);
+    EXPECT_EQ(co_await try_assignment({{1}, {1, 2}}), ErrorCode::kInvalidReplicaAssignment);
+    EXPECT_EQ(co_await try_assignment({{1}, {}}), ErrorCode::kInvalidReplicaAssignment);
+    EXPECT_EQ(co_await try_assignment({{1}, {1}}), ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 4, make_batch({"x"}))).error, ErrorCode::kNone);
   });
 }
 
-TEST_F(PartitionsTest, TheFirstBatchComesWholeAndPartitionsTakeTurns) {
+TEST_F(PartitionsTest, DescribingGoesPageByPage) {
   start();
   run([](Client& client) -> Task<void> {
-    constexpr int32_t kPartitions = 4;
-    EXPECT_EQ(co_await client.create_topic("t", kPartitions), ErrorCode::kNone);
-    kafka::FetchRequest request = Client::fetch_request("t", 0, 0, 0, 1);
-    request.topics[0].partitions.clear();
-    request.max_bytes = 100;  // less than one batch
-    for (int32_t partition = 0; partition < kPartitions; ++partition) {
-      (void)co_await client.produce("t", partition, make_batch({std::string(5000, 'x')}));
-      request.topics[0].partitions.push_back({.partition = partition, .fetch_offset = 0, .partition_max_bytes = 100});
-    }
-    std::vector<int> served(kPartitions);
-    constexpr int kRounds = 24;
-    for (int round = 0; round < kRounds; ++round) {
-      const auto answer = co_await client.call(request, 11);
-      int with_records = 0;
-      for (const auto& partition : answer.message.responses.at(0).partitions) {
-        if (partition.records.whole.empty()) continue;
-        ++with_records;
-        ++served[static_cast<size_t>(partition.partition_index)];
-        EXPECT_EQ(values_in(partition.records.whole).size(), 1U);
+    EXPECT_EQ(co_await client.create_topic("a", 3), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("b", 1), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("c", 4), ErrorCode::kNone);
+    std::vector<std::string> seen;
+    DescribeTopicPartitionsRequest request;
+    request.response_partition_limit = 2;
+    std::string cursor_topic;
+    for (int pages = 0; pages < 10; ++pages) {
+      const auto page = co_await client.call(request, 0);
+      for (const auto& topic : page.message.topics) {
+        EXPECT_EQ(topic.error_code, ErrorCode::kNone);
+        EXPECT_FALSE(topic.topic_id.is_zero());
+        for (const auto& partition : topic.partitions) {
+          EXPECT_EQ(partition.leader_id, 1);
+          EXPECT_EQ(partition.isr_nodes, std::vector<int32_t>{1});
+          seen.push_back(fmt::format("{}-{}", *topic.name, partition.partition_index));
+        }
       }
-      EXPECT_EQ(with_records, 1);
+      if (!page.message.next_cursor) break;
+      cursor_topic = page.message.next_cursor->topic_name;
+      request.cursor = {.topic_name = cursor_topic, .partition_index = page.message.next_cursor->partition_index};
     }
-    for (const int count : served) EXPECT_GE(count, 2) << "a partition starves";
+    EXPECT_EQ(seen, (std::vector<std::string>{"a-0", "a-1", "a-2", "b-0", "c-0", "c-1", "c-2", "c-3"}));
   });
 }
 
-TEST_F(PartitionsTest, OffsetsAreFoundByPositionAndTime) {
+TEST_F(PartitionsTest, DescribingNamesWhatIsMissing) {
   start();
   run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
-    (void)co_await client.produce("t", 1, make_batch({"a"}, {}, 1'000));
-    (void)co_await client.produce("t", 1, make_batch({"b"}, {}, 3'000));
-    (void)co_await client.produce("t", 1, make_batch({"c"}, {}, 2'000));
-    EXPECT_EQ((co_await client.list_offset("t", 1, -1)).offset, 3);
-    EXPECT_EQ((co_await client.list_offset("t", 1, -2)).offset, 0);
-    const auto largest = co_await client.list_offset("t", 1, -3);
-    EXPECT_EQ(largest.offset, 1);
-    EXPECT_EQ(largest.timestamp, 3'000);
-    EXPECT_EQ((co_await client.list_offset("t", 1, 1'500)).offset, 1);
-    const auto later = co_await client.list_offset("t", 1, 4'000);
-    EXPECT_EQ(later.error_code, ErrorCode::kNone);
-    EXPECT_EQ(later.offset, -1);
-    EXPECT_EQ((co_await client.list_offset("t", 2, -1)).error_code, ErrorCode::kUnknownTopicOrPartition);
-    kafka::OffsetForLeaderEpochRequest request;
-    request.topics.push_back({.topic = "t"});
-    request.topics[0].partitions.push_back({.partition = 1, .leader_epoch = 0});
-    request.topics[0].partitions.push_back({.partition = 7, .leader_epoch = 0});
-    const auto epochs = co_await client.call(request, 4);
-    EXPECT_EQ(epochs.message.topics.at(0).partitions.at(0).end_offset, 3);
-    EXPECT_EQ(epochs.message.topics.at(0).partitions.at(0).leader_epoch, 0);
-    EXPECT_EQ(epochs.message.topics.at(0).partitions.at(1).error_code, ErrorCode::kUnknownTopicOrPartition);
-  });
-}
-
-TEST_F(PartitionsTest, OffsetsThatCannotBeAskedForAreRefused) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
-    (void)co_await client.produce("t", 0, make_batch({"a"}));
-    kafka::ListOffsetsRequest request;
-    request.replica_id = -1;
-    request.topics.push_back({.name = "t"});
-    for (const int32_t index : {0, 1, 0, 9}) {
-      request.topics[0].partitions.push_back({.partition_index = index, .timestamp = -1});
-    }
-    const auto twice = co_await client.call(request, 7);
-    const auto& partitions = twice.message.topics.at(0).partitions;
-    EXPECT_EQ(partitions.size(), 3U);
-    EXPECT_EQ(partitions.at(0).error_code, ErrorCode::kInvalidRequest);
-    EXPECT_EQ(partitions.at(1).error_code, ErrorCode::kNone);
-    const auto only = [&](int64_t timestamp, int16_t version, int32_t epoch = -1,
-                          int8_t isolation = 0) -> Task<ErrorCode> {
-      kafka::ListOffsetsRequest one = request;
-      one.isolation_level = isolation;
-      one.topics[0].partitions = {{.partition_index = 0, .current_leader_epoch = epoch, .timestamp = timestamp}};
-      co_return (co_await client.call(one, version)).message.topics.at(0).partitions.at(0).error_code;
-    };
-    EXPECT_EQ(co_await only(-3, 7), ErrorCode::kNone);
-    EXPECT_EQ(co_await only(-3, 6), ErrorCode::kUnsupportedVersion);
-    EXPECT_EQ(co_await only(-7, 7), ErrorCode::kUnsupportedVersion);
-    EXPECT_EQ(co_await only(-1, 7, -2), ErrorCode::kFencedLeaderEpoch) << "not an epoch, and not none";
-    EXPECT_EQ(co_await only(-1, 7, -1, 2), ErrorCode::kInvalidRequest);
-  });
-}
-
-// Nothing of a log is elsewhere: it is local from its first record on, and nothing is tiered or waits to be.
-TEST_F(PartitionsTest, TimesOfTieredStorageAreKnownFromTheirVersionsOn) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    for (int i = 0; i < 3; ++i) (void)co_await client.produce("t", 0, make_batch({"a"}));
-    kafka::DeleteRecordsRequest remove{.timeout_ms = 1'000};
-    remove.topics.push_back({.name = "t", .partitions = {{.partition_index = 0, .offset = 2}}});
-    (void)co_await client.call(remove, 1);
-    kafka::ListOffsetsRequest request{.replica_id = -1};
-    request.topics.push_back({.name = "t", .partitions = {{.partition_index = 0}}});
-    const std::pair<int64_t, int16_t> firsts[] = {{-4, 8}, {-5, 9}, {-6, 11}};
-    for (const auto& [timestamp, first] : firsts) {
-      request.topics[0].partitions[0].timestamp = timestamp;
-      for (int16_t version = 1; version <= 11; ++version) {
-        const auto answer = (co_await client.call(request, version)).message.topics.at(0).partitions.at(0);
-        const bool is_known = version >= first;
-        EXPECT_EQ(answer.error_code, is_known ? ErrorCode::kNone : ErrorCode::kUnsupportedVersion) << timestamp;
-        const bool is_local_start = is_known && timestamp == -4;
-        EXPECT_EQ(answer.offset, is_local_start ? 2 : -1) << timestamp << " v" << version;
-        EXPECT_EQ(answer.timestamp, -1);
-        EXPECT_EQ(answer.leader_epoch, is_local_start ? 0 : -1);
-      }
-    }
-  });
-}
-
-// The clock that a client sets is one for other replicas; the write itself takes as long as it takes.
-TEST_F(PartitionsTest, ProduceWithoutTimeIsAnsweredWhenTheWriteIsDone) {
-  start();
-  broker_->slow_disk(1'000);
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    for (const int32_t timeout_ms : {0, 1, -1}) {
-      const storage::Bytes batch = make_batch({"a"});
-      kafka::ProduceRequest request{.acks = -1, .timeout_ms = timeout_ms};
-      request.topic_data.push_back({.name = "t"});
-      request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = batch}});
-      const auto answer = co_await client.call(request, 9);
-      const auto& result = answer.message.responses.at(0).partition_responses.at(0);
-      EXPECT_EQ(result.error_code, ErrorCode::kNone) << timeout_ms;
-    }
-    EXPECT_EQ((co_await client.list_offset("t", 0, -1)).offset, 3);
-  });
-}
-
-// What compaction keeps is the last record of each key.
-TEST_F(PartitionsTest, ACompactedTopicTakesNoRecordWithoutAKey) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1, {{"cleanup.policy", "compact,delete"}}), ErrorCode::kNone);
-    const auto batch_of = [](std::string_view records) {
-      storage::RecordBatchBuilder builder{storage::BatchToWrite{}};
-      for (const char record : records) {
-        storage::RecordToWrite one{.timestamp = 1'000, .value = storage::bytes_of("v")};
-        if (record == 'k') one.key = storage::bytes_of("key");
-        builder.add(one);
-      }
-      return builder.finish();
-    };
-    EXPECT_EQ((co_await client.produce("t", 0, batch_of("kkk"))).error, ErrorCode::kNone);
-    const storage::Bytes bad = batch_of("knkn");
-    kafka::ProduceRequest request{.acks = -1, .timeout_ms = 30'000};
-    request.topic_data.push_back({.name = "t"});
-    request.topic_data[0].partition_data.push_back({.index = 0, .records = {.whole = bad}});
-    const auto answer = co_await client.call(request, 9);
-    const auto& refused = answer.message.responses.at(0).partition_responses.at(0);
-    EXPECT_EQ(refused.error_code, ErrorCode::kInvalidRecord);
-    EXPECT_EQ(refused.base_offset, -1);
-    EXPECT_EQ(refused.log_start_offset, 0);
-    EXPECT_EQ(refused.record_errors.size(), 2U);
-    EXPECT_EQ(refused.record_errors.at(0).batch_index, 1);
-    EXPECT_EQ(refused.record_errors.at(1).batch_index, 3);
-    storage::Bytes rotten = bad;
-    rotten.back() ^= std::byte{1};
-    EXPECT_EQ((co_await client.produce("t", 0, rotten)).error, ErrorCode::kCorruptMessage);
-    EXPECT_EQ((co_await client.produce("t", 0, batch_of("k"))).base_offset, 3);
-    EXPECT_EQ(co_await client.create_topic("plain", 1), ErrorCode::kNone);
-    EXPECT_EQ((co_await client.produce("plain", 0, bad)).error, ErrorCode::kNone);
-  });
-}
-
-// Each run of a client is a new producer; the log says once that it remembers no more of them.
-TEST_F(PartitionsTest, ANewProducerIsWelcomeHoweverManyThereAre) {
-  options_.producers.max_producers = 20;
-  start();
-  int64_t next_id = 1'000;
-  const auto produce_as_many = [&](Client& client) -> Task<void> {
-    for (int i = 0; i < 50; ++i) {
-      const storage::BatchToWrite header{.producer_id = next_id++, .producer_epoch = 0, .base_sequence = 0};
-      EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, header))).error, ErrorCode::kNone);
-    }
-  };
-  run([&](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    co_await produce_as_many(client);
-    const storage::BatchToWrite last{.producer_id = next_id - 1, .producer_epoch = 0, .base_sequence = 0};
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}, last))).base_offset, 49) << "still known";
-  });
-  const std::string log = world_.log_tail();
-  EXPECT_NE(log.find("storage.producers_pushed_out"), std::string::npos) << log;
-  broker_->kill();
-  start();
-  run(produce_as_many);
-}
-
-// Whoever has the turn to append may wait for memory. Who stands behind is answered when its own time is over.
-TEST_F(PartitionsTest, AProduceWaitsForItsTurnNoLongerThanItsTime) {
-  start(1);
-  run([this](Client& client) -> Task<void> {
-    // From the client's turn, at what the broker's core owns.
-    const auto at_turn = [this](auto use) {
-      const reactor::RunningAs as(broker_->core(0));
-      return use(shared_->on(0).append_turn());
-    };
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    EXPECT_TRUE(at_turn([](reactor::Semaphore& turn) { return turn.try_acquire(1); }));
-    const reactor::Instant begin = client.core().now();
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"a"}))).error, ErrorCode::kRequestTimedOut);
-    EXPECT_LT(client.core().now() - begin, 31s);
-    at_turn([](reactor::Semaphore& turn) { turn.release(1); });
-    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"b"}))).base_offset, 0) << "the first one was not stored";
-  });
-  stop();
-}
-
-storage::Bytes batch_of_codec(int16_t codec) {
-  storage::Bytes batch = make_batch({"a"});
-  storage::store_be<int16_t>(batch.data() + 21, codec);
-  const storage::ByteView covered = storage::ByteView(batch).subspan(storage::kBatchCrcCoverageStart);
-  storage::store_be<uint32_t>(batch.data() + 17, storage::crc32c(covered));
-  return batch;
-}
-
-// KIP-110: who speaks an older version may not know the codec.
-TEST_F(PartitionsTest, ZstdIsRefusedInVersionsThatDoNotKnowIt) {
-  start();
-  run([](Client& client) -> Task<void> {
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
-    EXPECT_EQ(co_await client.create_topic("z", 1, {{"compression.type", "zstd"}}), ErrorCode::kNone);
-    constexpr int16_t kLz4 = 3;
-    constexpr int16_t kZstd = 4;
-    for (int16_t version = 3; version <= 12; ++version) {
-      const ErrorCode expected = version < 7 ? ErrorCode::kUnsupportedCompressionType : ErrorCode::kNone;
-      EXPECT_EQ((co_await client.produce("t", 0, batch_of_codec(kZstd), -1, version)).error, expected) << version;
-      EXPECT_EQ((co_await client.produce("t", 0, batch_of_codec(kLz4), -1, version)).error, ErrorCode::kNone);
-    }
-    (void)co_await client.produce("z", 0, make_batch({"a"}));
-    for (int16_t version = 4; version <= 12; ++version) {
-      for (const std::string topic : {"t", "z"}) {
-        const auto answer = co_await client.call(Client::fetch_request(topic, 0, 0), version);
-        const auto& read = answer.message.responses.at(0).partitions.at(0);
-        const bool is_refused = topic == "z" && version < 10;
-        EXPECT_EQ(read.error_code, is_refused ? ErrorCode::kUnsupportedCompressionType : ErrorCode::kNone) << version;
-        EXPECT_EQ(read.high_watermark, is_refused ? -1 : topic == "z" ? 1 : 16) << version;
-        EXPECT_EQ(read.records.whole.empty(), is_refused) << version;
-        const auto outside = co_await client.call(Client::fetch_request(topic, 0, 99), version);
-        EXPECT_EQ(outside.message.responses.at(0).partitions.at(0).error_code, ErrorCode::kOffsetOutOfRange)
-            << "as in Kafka, where nothing can be read";
-      }
-    }
-  });
-}
-
-TEST_F(PartitionsTest, RequestsThatDoNotParseClose) {
-  start();
-  run([](Client& client) -> Task<void> {
-    for (const kafka::ApiKey api : {kafka::ApiKey::kProduce, kafka::ApiKey::kFetch, kafka::ApiKey::kMetadata,
-                                    kafka::ApiKey::kJoinGroup, kafka::ApiKey::kOffsetCommit}) {
-      Client bad(client.core());
-      co_await bad.connect();
-      std::vector<std::byte> frame(14);
-      frame[3] = std::byte{10};
-      frame[5] = static_cast<std::byte>(api);
-      frame[7] = std::byte{4};                  // version
-      frame[12] = frame[13] = std::byte{0xff};  // no client id, and then no body
-      EXPECT_TRUE((co_await bad.connection().send_raw(frame)).has_value());
-      EXPECT_TRUE(co_await bad.connection().wait_ended(client.core().now() + 5s)) << kafka::to_string(api);
-      co_await bad.close();
-    }
-    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    EXPECT_EQ(co_await client.create_topic("a", 1), ErrorCode::kNone);
+    DescribeTopicPartitionsRequest request;
+    for (const char* name : {"no/slash", "gone", "a", "a"}) request.topics.push_back({.name = name});
+    request.response_partition_limit = -5;  // one partition at least
+    const auto page = co_await client.call(request, 0);
+    EXPECT_EQ(page.message.topics.size(), 1U) << "in order of name, a topic once, and the page is full";
+    EXPECT_EQ(page.message.topics.at(0).name, "a");
+    request.cursor = {.topic_name = page.message.next_cursor->topic_name, .partition_index = 0};
+    const auto rest = co_await client.call(request, 0);
+    EXPECT_EQ(rest.message.topics.at(0).error_code, ErrorCode::kUnknownTopicOrPartition);
+    EXPECT_EQ(rest.message.topics.at(1).error_code, ErrorCode::kInvalidTopicException);
+    EXPECT_FALSE(rest.message.next_cursor.has_value());
+    EXPECT_EQ(rest.message.topics.at(0).topic_authorized_operations, 3576) << "of what is not there too";
+    request.cursor->topic_name = "elsewhere";
+    EXPECT_EQ((co_await client.call(request, 0)).message.topics.at(0).error_code, ErrorCode::kInvalidRequest);
+    request.cursor->topic_name = "a";
+    request.cursor->partition_index = -1;
+    EXPECT_EQ((co_await client.call(request, 0)).message.topics.at(0).error_code, ErrorCode::kInvalidRequest);
   });
 }
 

@@ -1,5 +1,5 @@
-// CreateTopics, DeleteTopics, InitProducerId: what the controller on core 0 decides.
-#include <algorithm>
+// CreateTopics and DeleteTopics: what the controller on core 0 decides.
+#include "net/kafka/topics.h"
 
 #include "broker/broker_host.h"
 #include "broker/change_log.h"
@@ -7,22 +7,16 @@
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
 #include "broker/node_identity.h"
-#include "net/kafka/producer_ids.h"
-#include "net/kafka/topics.h"
-#include "storage/record_batch.h"
 
 namespace posthaste::broker {
 namespace {
 
 using net::ConnectionContext;
 using net::Request;
-using net::Response;
 using WireCreateRequest = net::kafka::CreateTopicsRequest;
 using WireCreateResponse = net::kafka::CreateTopicsResponse;
 using WireDeleteRequest = net::kafka::DeleteTopicsRequest;
 using WireDeleteResponse = net::kafka::DeleteTopicsResponse;
-using net::kafka::InitProducerIdRequest;
-using net::kafka::InitProducerIdResponse;
 
 CreateTopicsRequest to_create(BrokerCore& core, const WireCreateRequest& body) {
   CreateTopicsRequest create;
@@ -97,32 +91,6 @@ HandlerTask handle(Api<ApiKey::kDeleteTopics>, BrokerCore& core, ConnectionConte
     topic.error_code = result.error;
     topic.error_message = view_of(result.message);
   }
-  co_return respond(request, response);
-}
-
-HandlerTask handle(Api<ApiKey::kInitProducerId>, BrokerCore& core, ConnectionContext&, Request& request) {
-  const auto body = decode_body<InitProducerIdRequest>(request);
-  if (!body) co_return body_corrupt();
-  InitProducerIdResponse response;
-  if (body->transactional_id) {
-    // Transactions have no coordinator yet, and the request has no field for words. This code is not retried.
-    response.error_code =
-        body->transactional_id->empty() ? ErrorCode::kInvalidRequest : ErrorCode::kTransactionalIdAuthorizationFailed;
-    response.producer_epoch = -1;
-    co_return respond(request, response);
-  }
-  // Both or neither: an id without an epoch says nothing.
-  if ((body->producer_id == storage::kNoProducerId) != (body->producer_epoch == storage::kNoProducerEpoch)) {
-    response.error_code = ErrorCode::kInvalidRequest;
-    response.producer_epoch = -1;
-    co_return respond(request, response);
-  }
-  // A client that has an id and asks to bump its epoch (KIP-360) gets a new id instead, as in Kafka for idempotent
-  // producers without a transactional id.
-  const ProducerIdAllocator::Answer answer = co_await producer_id_on_controller(core);
-  response.error_code = answer.error;
-  response.producer_id = answer.producer_id;
-  response.producer_epoch = answer.error == ErrorCode::kNone ? int16_t{0} : int16_t{-1};
   co_return respond(request, response);
 }
 
