@@ -1,30 +1,38 @@
 // What a client may do with a resource while there are no ACLs: everything that its kind knows, as the bits that
 // responses carry, each the number of an operation (KIP-430).
 #pragma once
+#include <algorithm>
 #include <cstdint>
+
+#include "net/kafka/api_table.h"
 
 namespace posthaste::broker {
 
-namespace operation {
-inline constexpr int32_t kRead = 1 << 3;
-inline constexpr int32_t kWrite = 1 << 4;
-inline constexpr int32_t kCreate = 1 << 5;
-inline constexpr int32_t kDelete = 1 << 6;
-inline constexpr int32_t kAlter = 1 << 7;
-inline constexpr int32_t kDescribe = 1 << 8;
-inline constexpr int32_t kClusterAction = 1 << 9;
-inline constexpr int32_t kDescribeConfigs = 1 << 10;
-inline constexpr int32_t kAlterConfigs = 1 << 11;
-inline constexpr int32_t kIdempotentWrite = 1 << 12;
-}  // namespace operation
+constexpr int32_t bit_of(net::kafka::Operation operation) { return int32_t{1} << static_cast<int>(operation); }
 
-inline constexpr int32_t kAllTopicOperations = operation::kRead | operation::kWrite | operation::kCreate |
-                                               operation::kDelete | operation::kAlter | operation::kDescribe |
-                                               operation::kDescribeConfigs | operation::kAlterConfigs;
-inline constexpr int32_t kAllClusterOperations = operation::kCreate | operation::kAlter | operation::kDescribe |
-                                                 operation::kClusterAction | operation::kDescribeConfigs |
-                                                 operation::kAlterConfigs | operation::kIdempotentWrite;
-inline constexpr int32_t kAllGroupOperations = operation::kRead | operation::kDelete | operation::kDescribe |
-                                               operation::kDescribeConfigs | operation::kAlterConfigs;
+constexpr int32_t all_operations(net::kafka::ResourceType resource) {
+  using enum net::kafka::Operation;
+  constexpr int32_t kConfigs = bit_of(kDescribeConfigs) | bit_of(kAlterConfigs);
+  switch (resource) {
+    case net::kafka::ResourceType::kTopic:
+      return bit_of(kRead) | bit_of(kWrite) | bit_of(kCreate) | bit_of(kDelete) | bit_of(kAlter) | bit_of(kDescribe) |
+             kConfigs;
+    case net::kafka::ResourceType::kGroup:
+      return bit_of(kRead) | bit_of(kDelete) | bit_of(kDescribe) | kConfigs;
+    case net::kafka::ResourceType::kCluster:
+      return bit_of(kCreate) | bit_of(kAlter) | bit_of(kDescribe) | bit_of(kClusterAction) | bit_of(kIdempotentWrite) |
+             kConfigs;
+    case net::kafka::ResourceType::kTransactionalId:
+      return bit_of(kWrite) | bit_of(kDescribe);
+  }
+  return 0;
+}
+
+// An API that needs what no client can have could never be served.
+static_assert(std::ranges::all_of(net::kafka::kApis, [](const net::kafka::ApiInfo& info) {
+  return std::ranges::all_of(info.permissions, [](const net::kafka::Permission& needed) {
+    return (all_operations(needed.resource) & bit_of(needed.operation)) != 0;
+  });
+}));
 
 }  // namespace posthaste::broker

@@ -25,6 +25,7 @@ using net::kafka::DescribeClusterRequest;
 using net::kafka::DescribeClusterResponse;
 using net::kafka::MetadataRequest;
 using net::kafka::MetadataResponse;
+using net::kafka::ResourceType;
 using net::kafka::Uuid;
 using Topic = MetadataResponse::Topic;
 
@@ -256,10 +257,12 @@ HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& 
       }
     }
   }
-  if (body->include_cluster_authorized_operations) response.cluster_authorized_operations = kAllClusterOperations;
+  if (body->include_cluster_authorized_operations) {
+    response.cluster_authorized_operations = all_operations(ResourceType::kCluster);
+  }
   if (body->include_topic_authorized_operations) {
     for (Topic& topic : response.topics) {
-      if (topic.name) topic.topic_authorized_operations = kAllTopicOperations;
+      if (topic.name) topic.topic_authorized_operations = all_operations(ResourceType::kTopic);
     }
   }
   co_return respond(request, response);
@@ -283,7 +286,9 @@ HandlerTask handle(Api<ApiKey::kDescribeCluster>, BrokerCore& core, ConnectionCo
   response.controller_id = view.node_id;
   const Endpoint& endpoint = view.endpoints[context.listener];
   response.brokers.push_back({.broker_id = view.node_id, .host = endpoint.host_for(context), .port = endpoint.port});
-  if (body->include_cluster_authorized_operations) response.cluster_authorized_operations = kAllClusterOperations;
+  if (body->include_cluster_authorized_operations) {
+    response.cluster_authorized_operations = all_operations(ResourceType::kCluster);
+  }
   co_return respond(request, response);
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 using net::ConnectionContext;
 using net::Request;
+using net::kafka::ResourceType;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Task;
@@ -84,7 +85,7 @@ HandlerTask handle(Api<ApiKey::kDescribeGroups>, BrokerCore& core, ConnectionCon
     auto& out = response.groups.emplace_back();
     out.group_id = group.group_id;
     out.error_code = group.error;
-    if (body->include_authorized_operations) out.authorized_operations = kAllGroupOperations;
+    if (body->include_authorized_operations) out.authorized_operations = all_operations(ResourceType::kGroup);
     out.group_state = group.state;
     if (group.error == ErrorCode::kGroupIdNotFound && request.header.version < kFirstWithNotFound) {
       out.error_code = ErrorCode::kNone;

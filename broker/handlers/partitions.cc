@@ -18,6 +18,7 @@ using net::kafka::CreatePartitionsRequest;
 using net::kafka::CreatePartitionsResponse;
 using net::kafka::DescribeTopicPartitionsRequest;
 using net::kafka::DescribeTopicPartitionsResponse;
+using net::kafka::ResourceType;
 using Page = DescribeTopicPartitionsResponse;
 
 // max.request.partition.size.limit: partitions of one page at most, whatever is asked.
@@ -95,7 +96,7 @@ Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
     }
     Page::Topic& topic = page.topics.emplace_back();
     topic.name = name;
-    topic.topic_authorized_operations = kAllTopicOperations;
+    topic.topic_authorized_operations = all_operations(ResourceType::kTopic);
     const TopicImage* image = view.image->topic(name);
     if (image == nullptr) {
       topic.error_code =

@@ -1,11 +1,12 @@
-// Which requests exist, which versions of them the codec knows, which of those are advertised, and how a connection
-// treats them: one table for the whole program, one row per API. It does not hold the messages themselves (produce.h,
-// fetch.h, ...) nor who answers them (broker/handlers).
+// Which requests exist, which versions of them the codec knows, which of those are advertised, how a connection
+// treats them, and what an authorizer is asked for: one table for the whole program, one row per API. It does not hold
+// the messages themselves (produce.h, fetch.h, ...) nor who answers them (broker/handlers).
 #pragma once
 #include <array>
 #include <cstdint>
 
 #include "net/kafka/api_keys.h"
+#include "net/kafka/permission.h"
 
 namespace posthaste::net::kafka {
 
@@ -39,6 +40,7 @@ struct ApiInfo {
   int16_t first_by_topic_id = kNever;  // KIP-516: an id stands where the topic's name was
   Order order = Order::kBarrier;
   Admission admission = Admission::kAtOnce;
+  Permissions permissions;
 
   constexpr bool codec_knows(int16_t version) const { return codec_min <= version && version <= codec_max; }
   constexpr bool advertises(int16_t version) const { return advertised_min <= version && version <= advertised_max; }
@@ -52,37 +54,70 @@ struct ApiInfo {
 inline constexpr auto kApis = [] {
   using enum Order;
   using enum Admission;
+  using enum Operation;
+  using enum ResourceType;
+  // clang-format off
   return std::to_array<ApiInfo>({
-      {ApiKey::kProduce, 0, 13, 0, 13, 9, 13, kPipelined, kAtOnce},
-      {ApiKey::kFetch, 4, 18, 4, 18, 12, 13, kFollowed, kAtOnce},
-      {ApiKey::kListOffsets, 1, 11, 1, 11, 6, kNever, kBarrier, kAtOnce},
-      {ApiKey::kMetadata, 0, 13, 0, 13, 9, kNever, kBarrier, kReservesAnswer},
-      {ApiKey::kOffsetCommit, 2, 10, 2, 10, 8, 10, kBarrier, kAtOnce},
-      {ApiKey::kOffsetFetch, 1, 10, 1, 10, 6, 10, kBarrier, kReservesAnswer},
-      {ApiKey::kFindCoordinator, 0, 6, 0, 4, 3, kNever, kBarrier, kAtOnce},
-      {ApiKey::kJoinGroup, 0, 9, 0, 9, 6, kNever, kBarrier, kAtOnce},
-      {ApiKey::kHeartbeat, 0, 4, 0, 4, 4, kNever, kBarrier, kAtOnce},
-      {ApiKey::kLeaveGroup, 0, 5, 0, 5, 4, kNever, kBarrier, kAtOnce},
-      {ApiKey::kSyncGroup, 0, 5, 0, 5, 4, kNever, kBarrier, kAtOnce},
-      {ApiKey::kDescribeGroups, 0, 6, 0, 5, 5, kNever, kBarrier, kReservesAnswer},
-      {ApiKey::kListGroups, 0, 5, 0, 5, 3, kNever, kBarrier, kReservesAnswer},
-      {ApiKey::kApiVersions, 0, 4, 0, 4, 3, kNever, kBarrier, kAtOnce},
-      {ApiKey::kCreateTopics, 2, 7, 2, 7, 5, kNever, kBarrier, kTakesTurns},
-      {ApiKey::kDeleteTopics, 1, 6, 1, 6, 4, kNever, kBarrier, kTakesTurns},
-      {ApiKey::kDeleteRecords, 0, 2, 0, 2, 2, kNever, kBarrier, kAtOnce},
-      {ApiKey::kInitProducerId, 0, 6, 0, 4, 2, kNever, kBarrier, kAtOnce},
-      {ApiKey::kOffsetForLeaderEpoch, 2, 4, 2, 4, 4, kNever, kBarrier, kAtOnce},
-      {ApiKey::kDescribeConfigs, 1, 4, 1, 4, 4, kNever, kBarrier, kReservesAnswer},
-      {ApiKey::kAlterConfigs, 0, 2, 0, 2, 2, kNever, kBarrier, kTakesTurns},
-      {ApiKey::kDescribeLogDirs, 1, 5, 1, 5, 2, kNever, kBarrier, kReservesAnswer},
-      {ApiKey::kCreatePartitions, 0, 3, 0, 3, 2, kNever, kBarrier, kTakesTurns},
-      {ApiKey::kDeleteGroups, 0, 2, 0, 2, 2, kNever, kBarrier, kAtOnce},
-      {ApiKey::kIncrementalAlterConfigs, 0, 1, 0, 1, 1, kNever, kBarrier, kTakesTurns},
-      {ApiKey::kOffsetDelete, 0, 0, 0, 0, kNever, kNever, kBarrier, kAtOnce},
-      {ApiKey::kDescribeCluster, 0, 2, 0, 1, 0, kNever, kBarrier, kAtOnce},
-      {ApiKey::kDescribeProducers, 0, 0, 0, 0, 0, kNever, kBarrier, kReservesAnswer},
-      {ApiKey::kDescribeTopicPartitions, 0, 0, 0, 0, 0, kNever, kBarrier, kReservesAnswer},
+      //                                  codec,  listed, flexible, by id, order,   admission,       permissions
+      {ApiKey::kProduce,                   0, 13,  0, 13,      9,     13, kPipelined, kAtOnce,
+       {{kWrite, kTransactionalId}, {kIdempotentWrite, kCluster}, {kWrite, kTopic}}},
+      {ApiKey::kFetch,                     4, 18,  4, 18,     12,     13, kFollowed,  kAtOnce,
+       {{kClusterAction, kCluster}, {kRead, kTopic}}},
+      {ApiKey::kListOffsets,               1, 11,  1, 11,      6, kNever, kBarrier,   kAtOnce,
+       {{kDescribe, kTopic}}},
+      {ApiKey::kMetadata,                  0, 13,  0, 13,      9, kNever, kBarrier,   kReservesAnswer,
+       {{kDescribe, kTopic}, {kCreate, kCluster}, {kCreate, kTopic}}},
+      {ApiKey::kOffsetCommit,              2, 10,  2, 10,      8,     10, kBarrier,   kAtOnce,
+       {{kRead, kGroup}, {kRead, kTopic}}},
+      {ApiKey::kOffsetFetch,               1, 10,  1, 10,      6,     10, kBarrier,   kReservesAnswer,
+       {{kDescribe, kGroup}, {kDescribe, kTopic}}},
+      {ApiKey::kFindCoordinator,           0,  6,  0,  4,      3, kNever, kBarrier,   kAtOnce,
+       {{kDescribe, kGroup}, {kDescribe, kTransactionalId}}},
+      {ApiKey::kJoinGroup,                 0,  9,  0,  9,      6, kNever, kBarrier,   kAtOnce,
+       {{kRead, kGroup}}},
+      {ApiKey::kHeartbeat,                 0,  4,  0,  4,      4, kNever, kBarrier,   kAtOnce,
+       {{kRead, kGroup}}},
+      {ApiKey::kLeaveGroup,                0,  5,  0,  5,      4, kNever, kBarrier,   kAtOnce,
+       {{kRead, kGroup}}},
+      {ApiKey::kSyncGroup,                 0,  5,  0,  5,      4, kNever, kBarrier,   kAtOnce,
+       {{kRead, kGroup}}},
+      {ApiKey::kDescribeGroups,            0,  6,  0,  5,      5, kNever, kBarrier,   kReservesAnswer,
+       {{kDescribe, kGroup}}},
+      {ApiKey::kListGroups,                0,  5,  0,  5,      3, kNever, kBarrier,   kReservesAnswer,
+       {{kDescribe, kCluster}, {kDescribe, kGroup}}},
+      {ApiKey::kApiVersions,               0,  4,  0,  4,      3, kNever, kBarrier,   kAtOnce,         {}},
+      {ApiKey::kCreateTopics,              2,  7,  2,  7,      5, kNever, kBarrier,   kTakesTurns,
+       {{kCreate, kCluster}, {kCreate, kTopic}}},
+      {ApiKey::kDeleteTopics,              1,  6,  1,  6,      4, kNever, kBarrier,   kTakesTurns,
+       {{kDelete, kTopic}}},
+      {ApiKey::kDeleteRecords,             0,  2,  0,  2,      2, kNever, kBarrier,   kAtOnce,
+       {{kDelete, kTopic}}},
+      {ApiKey::kInitProducerId,            0,  6,  0,  4,      2, kNever, kBarrier,   kAtOnce,
+       {{kWrite, kTransactionalId}, {kIdempotentWrite, kCluster}}},
+      {ApiKey::kOffsetForLeaderEpoch,      2,  4,  2,  4,      4, kNever, kBarrier,   kAtOnce,
+       {{kClusterAction, kCluster}, {kDescribe, kTopic}}},
+      {ApiKey::kDescribeConfigs,           1,  4,  1,  4,      4, kNever, kBarrier,   kReservesAnswer,
+       {{kDescribeConfigs, kCluster}, {kDescribeConfigs, kTopic}}},
+      {ApiKey::kAlterConfigs,              0,  2,  0,  2,      2, kNever, kBarrier,   kTakesTurns,
+       {{kAlterConfigs, kCluster}, {kAlterConfigs, kTopic}}},
+      {ApiKey::kDescribeLogDirs,           1,  5,  1,  5,      2, kNever, kBarrier,   kReservesAnswer,
+       {{kDescribe, kCluster}}},
+      {ApiKey::kCreatePartitions,          0,  3,  0,  3,      2, kNever, kBarrier,   kTakesTurns,
+       {{kAlter, kTopic}}},
+      {ApiKey::kDeleteGroups,              0,  2,  0,  2,      2, kNever, kBarrier,   kAtOnce,
+       {{kDelete, kGroup}}},
+      {ApiKey::kIncrementalAlterConfigs,   0,  1,  0,  1,      1, kNever, kBarrier,   kTakesTurns,
+       {{kAlterConfigs, kCluster}, {kAlterConfigs, kTopic}}},
+      {ApiKey::kOffsetDelete,              0,  0,  0,  0, kNever, kNever, kBarrier,   kAtOnce,
+       {{kDelete, kGroup}, {kRead, kTopic}}},
+      {ApiKey::kDescribeCluster,           0,  2,  0,  1,      0, kNever, kBarrier,   kAtOnce,
+       {{kDescribe, kCluster}}},
+      {ApiKey::kDescribeProducers,         0,  0,  0,  0,      0, kNever, kBarrier,   kReservesAnswer,
+       {{kRead, kTopic}}},
+      {ApiKey::kDescribeTopicPartitions,   0,  0,  0,  0,      0, kNever, kBarrier,   kReservesAnswer,
+       {{kDescribe, kTopic}}},
   });
+  // clang-format on
 }();
 
 namespace detail {

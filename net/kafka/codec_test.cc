@@ -275,16 +275,5 @@ TEST(ErrorsTest, NamesAndRetries) {
   EXPECT_FALSE(is_retriable(ErrorCode::kTopicAlreadyExists));
 }
 
-TEST(ApisTest, EachRowIsFoundByItsKeyAndNoOther) {
-  for (int number = INT16_MIN; number <= INT16_MAX; ++number) {
-    const auto key = static_cast<ApiKey>(number);
-    const auto* const row = std::ranges::find(kApis, key, &ApiInfo::key);
-    EXPECT_EQ(find_api(key), row == kApis.end() ? nullptr : row) << number;
-  }
-  for (const ApiInfo& info : kApis) EXPECT_NE(to_string(info.key), "Unknown") << static_cast<int>(info.key);
-  EXPECT_EQ(to_string(static_cast<ApiKey>(999)), "Unknown");
-  EXPECT_EQ(find_api(ApiKey::kProduce)->advertised_min, 0);  // librdkafka's compression depends on it
-}
-
 }  // namespace
 }  // namespace posthaste::net::kafka
