@@ -311,6 +311,39 @@ TEST_F(ConnectionTest, OtherRequestsWaitForEarlierAnswers) {
   });
 }
 
+// Order of api_table.h: of two requests on one connection, the first of which is not answered.
+TEST_F(ConnectionTest, WhatMayStartBesideWhat) {
+  start_server();
+  handler().hold = true;
+  int32_t id = 0;
+  const auto produce = [&] { return kafka::encode_request(produce_request(id), kProduceVersion, 1, "c").flatten(); };
+  const auto fetch = [] { return kafka::encode_request(kafka::FetchRequest{}, 12, 1, "c").flatten(); };
+  const auto heartbeat = [] { return kafka::encode_request(kafka::HeartbeatRequest{}, 4, 1, "c").flatten(); };
+  run_client([&](Core& core) -> Task<void> {
+    const auto started_of = [&](std::vector<std::byte> first, const std::vector<std::byte>& second) -> Task<int> {
+      handler().started = 0;
+      ClientConnection client(core, "client");
+      EXPECT_TRUE((co_await client.connect(kServerAddress)).has_value());
+      first.insert(first.end(), second.begin(), second.end());
+      EXPECT_TRUE((co_await client.send_raw(first)).has_value());
+      co_await core.sleep(100ms);
+      const int started = handler().started;
+      co_await client.close();
+      handler().release(id++);
+      co_await core.sleep(100ms);
+      co_return started;
+    };
+    EXPECT_EQ(co_await started_of(produce(), produce()), 2);
+    EXPECT_EQ(co_await started_of(produce(), fetch()), 1);
+    EXPECT_EQ(co_await started_of(produce(), heartbeat()), 1);
+    EXPECT_EQ(co_await started_of(fetch(), produce()), 2);
+    EXPECT_EQ(co_await started_of(fetch(), fetch()), 1);
+    EXPECT_EQ(co_await started_of(fetch(), heartbeat()), 1);
+    EXPECT_EQ(co_await started_of(heartbeat(), produce()), 1);
+    EXPECT_EQ(co_await started_of(heartbeat(), fetch()), 1);
+  });
+}
+
 TEST_F(ConnectionTest, LargeBodiesArriveWhole) {
   start_server();
   std::vector<std::byte> records(1'000'000);
