@@ -102,7 +102,8 @@ class FetchHold final : public net::ResponseHold {
 // What one round of reading may still take.
 struct Budget {
   uint64_t bytes_left = 0;
-  bool first = true;  // nothing was read yet: the next batch comes whole
+  bool first = true;         // nothing was read yet: the next batch comes whole
+  bool left_behind = false;  // a partition had records, and none were read
 };
 constexpr Budget kReadNothing = {.bytes_left = 0, .first = false};
 
@@ -136,7 +137,11 @@ Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& en
   }
   const auto asked_bytes = static_cast<uint64_t>(std::max(entry.asked->partition_max_bytes, 0));
   const uint64_t bytes = std::min(asked_bytes, budget.bytes_left);
-  if (offset >= entry.high_watermark || (bytes == 0 && !budget.first)) co_return;
+  if (offset >= entry.high_watermark) co_return;
+  if (bytes == 0 && !budget.first) {
+    budget.left_behind = true;
+    co_return;
+  }
   const storage::ReadRequest read{.offset = offset,
                                   .max_bytes = static_cast<uint32_t>(std::min<uint64_t>(bytes, UINT32_MAX)),
                                   .limit_offset = entry.high_watermark,
@@ -153,7 +158,7 @@ Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& en
     co_return;
   }
   entry.read = std::move(**result);
-  if (entry.read.size_bytes > 0) budget.first = false;
+  entry.read.size_bytes > 0 ? budget.first = false : budget.left_behind = true;
   budget.bytes_left -= std::min<uint64_t>(budget.bytes_left, entry.read.size_bytes);
 }
 
@@ -161,6 +166,7 @@ Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& en
 Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entries, size_t begin, Budget& budget) {
   for (size_t i = 0; i < entries.size(); ++i) {
     Entry& entry = *entries[(begin + i) % entries.size()];
+    if (entry.read.size_bytes > 0 || entry.error != ErrorCode::kNone) continue;  // by an earlier pass
     storage::Partition* partition = there.engine().find(entry.where.topic->id.bytes, entry.where.index);
     if (partition == nullptr) {
       entry.error = error_of_missing(there, *entry.where.topic);
@@ -265,15 +271,58 @@ uint64_t next_turn(BrokerCore& core, FetchSession* session) {
   return session != nullptr ? session->next_turn() : core.core().random();
 }
 
+// What one owner reads in a round.
+struct OwnersPart {
+  CoreId owner = 0;
+  const RecycledVector<Entry*>* entries = nullptr;
+  size_t begin = 0;
+  Budget budget;
+};
+
+struct ReadPart {
+  BrokerCore* home;
+  OwnersPart* part;
+  Task<void> operator()(Core& there) const {
+    return read_on_owner(home->there(there), *part->entries, part->begin, part->budget);
+  }
+};
+
+// Every owner reads at the same time what fits into an equal share of the budget, and says whether it left a partition
+// behind for lack of it. Takes what was read from the budget.
+Task<void> read_side_by_side(BrokerCore& core, RecycledVector<OwnersPart>& parts, Budget& budget) {
+  const Budget share{.bytes_left = budget.bytes_left / parts.size(), .first = false};
+  reactor::RecycledDeque<reactor::RemoteCall<ReadPart>> calls;
+  for (OwnersPart& part : parts) {
+    part.budget = share;
+    calls.emplace_back(core.core(), part.owner, reactor::MessageClass::kRequest, ReadPart{&core, &part});
+    calls.back().start();
+  }
+  for (auto& call : calls) co_await call.reply();
+  for (const OwnersPart& part : parts) {
+    const uint64_t read = share.bytes_left - part.budget.bytes_left;
+    budget.bytes_left -= read;
+    if (read > 0) budget.first = false;
+  }
+}
+
+// In two passes where several cores own something: side by side, so that one that waits for a disk holds up nobody,
+// then one after the other those that left something behind, with what is left of the budget.
 Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core, uint64_t turn,
                        Budget budget) {
   for (Entry& entry : entries) entry.forget();
   const uint64_t begin = reactor::planted(reactor::Bug::kLaterPartitionsStarve) ? turn : turn / by_core.size();
+  RecycledVector<OwnersPart> parts;
   for (size_t i = 0; i < by_core.size(); ++i) {
     const size_t owner = (turn + i) % by_core.size();
-    if (by_core[owner].empty()) continue;
-    auto work = [&](Core& there) { return read_on_owner(core.there(there), by_core[owner], begin, budget); };
-    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
+    if (!by_core[owner].empty()) parts.push_back({static_cast<CoreId>(owner), &by_core[owner], begin});
+  }
+  const bool is_shared = parts.size() > 1;
+  if (is_shared) co_await read_side_by_side(core, parts, budget);
+  for (OwnersPart& part : parts) {
+    if (is_shared && !part.budget.left_behind) continue;
+    part.budget = budget;
+    co_await reactor::on_core(core.core(), part.owner, ReadPart{&core, &part});
+    budget = part.budget;
   }
   Round round;
   for (const Entry& entry : entries) {

@@ -147,6 +147,35 @@ TEST_F(FetchTest, MinBytesIsASumOverPartitionsOnAllCores) {
   });
 }
 
+// Three partitions, one on each core, nothing of them in memory, and a disk that is slow: one wait, not three.
+TEST_F(FetchTest, CoresAreAskedSideBySide) {
+  start();
+  run([&](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", kCores), ErrorCode::kNone);
+    for (int32_t i = 0; i < kCores; ++i) (void)co_await client.produce("t", i, make_batch({fmt::format("v{}", i)}));
+  });
+  stop();
+  start();
+  run([&](Client& client) -> Task<void> {
+    world_.options().disk_read = {100ms, 100ms};
+    world_.options().disk_slow_per_million = 0;
+    kafka::FetchRequest request = Client::fetch_request("t", 0, 0);
+    auto& asked = request.topics[0].partitions;
+    for (int32_t i = 1; i < kCores; ++i) {
+      asked.push_back({.partition = i, .fetch_offset = 0, .partition_max_bytes = 1 << 20});
+    }
+    const reactor::Instant begin = client.core().now();
+    const auto answer = co_await client.call(request, 11);
+    const reactor::Duration took = client.core().now() - begin;
+    EXPECT_GE(took, 100ms) << "it is read from the disk";
+    EXPECT_LT(took, 250ms);
+    for (const auto& partition : answer.message.responses.at(0).partitions) {
+      EXPECT_EQ(values_in(partition.records.whole), std::vector{fmt::format("v{}", partition.partition_index)});
+    }
+  });
+  stop();
+}
+
 TEST_F(FetchTest, TheFirstBatchComesWholeAndPartitionsTakeTurns) {
   start();
   run([](Client& client) -> Task<void> {
