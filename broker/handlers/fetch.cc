@@ -1,9 +1,9 @@
 // Fetch: reads partitions at the cores that own them and, if that is too little, waits for more. Records are not
 // copied: the answer holds leases on the memory where the owners have them, until it is sent.
 //
-// Order of filling: the cores one after the other, and the partitions of each, both beginning elsewhere every time, so
-// that no partition is starved by those before it (KIP-74). The first batch of the answer comes whole whatever its
-// size.
+// Order of filling: all cores side by side, each with an equal share of what the answer may hold; then, one after the
+// other, those that had more. They and the partitions of each begin elsewhere every time, so that no partition is
+// starved by those before it (KIP-74). The first batch of the answer comes whole whatever its size.
 //
 // Who waits, for records or for memory that other readers hold, has given the frame back and keeps what it needs out of
 // a budget of its own (wait_memory.h). Who does not fit in there does not wait: it is answered at once with what there
