@@ -235,9 +235,9 @@ Task<Controller::NotMade> Controller::create_partitions(std::vector<Uuid> topics
   for (const auto& [key, core] : placed) attempted_.erase(key);
   // What was not made is not placed: Metadata then says LEADER_NOT_AVAILABLE until another attempt succeeds.
   NotMade not_made;
-  for (CoreId core = 0; core < work.size(); ++core) {
+  for (size_t core = 0; core < work.size(); ++core) {
     for (const PartitionWork::Failed& failed : work[core].failed) {
-      attempted_.insert_or_assign(failed.key, core);
+      attempted_.insert_or_assign(failed.key, static_cast<CoreId>(core));
       placement_.remove(failed.key);
       not_made.emplace(Uuid{failed.key.topic_id}, failed.error);
     }

@@ -193,8 +193,10 @@ TEST_F(WaitingTest, AJoinThatSaysTooMuchIsRefused) {
 TEST_F(WaitingTest, OneQuestionCreatesFewTopicsAtATime) {
   start();
   run([](Client& client) -> Task<void> {
+    constexpr int kNames = 120;
     std::vector<std::string> names;
-    for (int i = 0; i < 120; ++i) names.push_back(fmt::format("topic-{}", i));
+    names.reserve(kNames);
+    for (int i = 0; i < kNames; ++i) names.push_back(fmt::format("topic-{}", i));
     kafka::MetadataRequest request;
     request.topics.emplace();
     for (const std::string& name : names) request.topics->push_back({.name = name});
