@@ -17,38 +17,11 @@ using Errors = std::vector<std::string>;
 using Lines = std::vector<std::string>;
 
 constexpr int64_t kMillisecondsPerMinute = 60'000;
-constexpr int64_t kMillisecondsPerHour = 3'600'000;
-
-// Kafka's rule for a time with several keys: the finest unit that is set wins; a negative value means no limit.
-int64_t milliseconds(const SettingValues& values, std::string_view ms, std::string_view minutes,
-                     std::string_view hours) {
-  const auto scaled = [](int64_t value, int64_t factor) { return value < 0 ? int64_t{-1} : value * factor; };
-  if (values.has(ms)) return scaled(values.int64(ms), 1);
-  if (!minutes.empty() && values.has(minutes)) return scaled(values.int64(minutes), kMillisecondsPerMinute);
-  return scaled(values.int64(hours), kMillisecondsPerHour);
-}
 
 TopicDefaults topic_defaults(const SettingValues& values) {
   TopicDefaults topic;
   topic.partitions = values.int32("num.partitions");
   topic.replication_factor = values.int32("default.replication.factor");
-  topic.min_insync_replicas = values.int32("min.insync.replicas");
-  topic.flush_messages = values.int64("log.flush.interval.messages");
-  topic.retention_milliseconds =
-      milliseconds(values, "log.retention.ms", "log.retention.minutes", "log.retention.hours");
-  topic.retention_bytes = std::max<int64_t>(values.int64("log.retention.bytes"), -1);
-  topic.segment_bytes = values.int32("log.segment.bytes");
-  topic.segment_milliseconds = milliseconds(values, "log.roll.ms", {}, "log.roll.hours");
-  topic.segment_jitter_milliseconds = milliseconds(values, "log.roll.jitter.ms", {}, "log.roll.jitter.hours");
-  topic.file_delete_delay_milliseconds = values.int64("log.segment.delete.delay.ms");
-  topic.index_interval_bytes = values.int32("log.index.interval.bytes");
-  topic.max_message_bytes = values.int32("message.max.bytes");
-  topic.timestamp_is_append_time = values.text("log.message.timestamp.type") == "LogAppendTime";
-  topic.timestamp_before_max_milliseconds = values.int64("log.message.timestamp.before.max.ms");
-  topic.timestamp_after_max_milliseconds = values.int64("log.message.timestamp.after.max.ms");
-  const std::vector<std::string_view> cleanup = split_list(values.text("log.cleanup.policy"));
-  topic.cleanup_deletes = std::ranges::find(cleanup, "delete") != cleanup.end();
-  topic.cleanup_compacts = std::ranges::find(cleanup, "compact") != cleanup.end();
   return topic;
 }
 
@@ -62,7 +35,6 @@ GroupSettings group_settings(const SettingValues& values) {
   group.offsets_retention_milliseconds = values.int64("offsets.retention.minutes") * kMillisecondsPerMinute;
   group.offsets_retention_check_milliseconds = values.int64("offsets.retention.check.interval.ms");
   group.offsets_topic_partitions = values.int32("offsets.topic.num.partitions");
-  group.offsets_topic_replication_factor = values.int32("offsets.topic.replication.factor");
   group.offsets_topic_segment_bytes = values.int32("offsets.topic.segment.bytes");
   return group;
 }
@@ -89,8 +61,6 @@ void read_plain_values(const SettingValues& values, BrokerConfig& config) {
   config.queued_request_bytes = values.int64("queued.max.request.bytes");
   config.fetch_sessions = values.int32("max.incremental.fetch.session.cache.slots");
   config.fetch_max_bytes = values.int32("fetch.max.bytes");
-  config.max_partitions_per_request = values.int32("max.request.partition.size.limit");
-  config.listen_backlog = values.int32("socket.listen.backlog.size");
   config.retention_check_milliseconds = values.int64("log.retention.check.interval.ms");
   config.producer_id_expiration_milliseconds = values.int32("producer.id.expiration.ms");
   config.cores = values.int32("posthaste.cores");
@@ -222,15 +192,38 @@ void check_connection_limits(const SettingValues& values, Errors& errors) {
 }
 
 // As in Kafka, whatever unit it is given in: no limit, or at least a millisecond.
-void check_times(const SettingValues& values, const TopicDefaults& topic, Errors& errors) {
-  if (topic.retention_milliseconds != 0) return;
+void check_times(const SettingValues& values, Errors& errors) {
   const auto units = {"log.retention.ms", "log.retention.minutes", "log.retention.hours"};
   const auto given = std::ranges::find_if(units, [&](std::string_view key) { return values.has(key); });
+  if (given == units.end() || values.int64(*given) != 0) return;
   errors.push_back(
       fmt::format("{}: {}=0 is out of range, must be -1 (no limit) or 1 or more", values.source(*given), *given));
 }
 
-void check_together(const SettingValues& values, BrokerConfig& config, Errors& errors) {
+void warn_together(const SettingValues& values, BrokerConfig& config) {
+  const int32_t max_message_bytes = values.int32("message.max.bytes");
+  if (max_message_bytes > config.max_request_bytes) {
+    config.warnings.push_back(
+        fmt::format("message.max.bytes={} is above socket.request.max.bytes={}: larger requests are refused first",
+                    max_message_bytes, config.max_request_bytes));
+  }
+  const int64_t flush_messages = values.int64("log.flush.interval.messages");
+  if (flush_messages > 1) {
+    config.warnings.push_back(
+        fmt::format("log.flush.interval.messages={}: acknowledged no longer means durable for topics that do not set "
+                    "flush.messages=1: what was acknowledged with acks=1 may be lost when the process is killed",
+                    flush_messages));
+  }
+  if (config.topic.replication_factor > 1) {
+    config.warnings.push_back(
+        fmt::format("default.replication.factor={}: there is one broker, so topics that do not say another replication "
+                    "factor cannot be created (INVALID_REPLICATION_FACTOR), automatically created ones neither: set it "
+                    "to 1",
+                    config.topic.replication_factor));
+  }
+}
+
+void check_together(const SettingValues& values, const BrokerConfig& config, Errors& errors) {
   const GroupSettings& group = config.group;
   if (group.min_session_timeout_milliseconds > group.max_session_timeout_milliseconds) {
     errors.push_back(
@@ -242,30 +235,12 @@ void check_together(const SettingValues& values, BrokerConfig& config, Errors& e
     errors.push_back(fmt::format("{}: default.replication.factor={} is out of range, must be 1 or more",
                                  values.source("default.replication.factor"), config.topic.replication_factor));
   }
-  check_times(values, config.topic, errors);
+  check_times(values, errors);
   check_connection_limits(values, errors);
   if (config.queued_request_bytes > 0 && config.queued_request_bytes < config.max_request_bytes) {
     errors.push_back(fmt::format("{}: queued.max.request.bytes={} must not be below socket.request.max.bytes={}",
                                  values.source("queued.max.request.bytes"), config.queued_request_bytes,
                                  config.max_request_bytes));
-  }
-  if (config.topic.max_message_bytes > config.max_request_bytes) {
-    config.warnings.push_back(
-        fmt::format("message.max.bytes={} is above socket.request.max.bytes={}: larger requests are refused first",
-                    config.topic.max_message_bytes, config.max_request_bytes));
-  }
-  if (config.topic.flush_messages > 1) {
-    config.warnings.push_back(
-        fmt::format("log.flush.interval.messages={}: acknowledged no longer means durable for topics that do not set "
-                    "flush.messages=1: what was acknowledged with acks=1 may be lost when the process is killed",
-                    config.topic.flush_messages));
-  }
-  if (config.topic.replication_factor > 1) {
-    config.warnings.push_back(
-        fmt::format("default.replication.factor={}: there is one broker, so topics that do not say another replication "
-                    "factor cannot be created (INVALID_REPLICATION_FACTOR), automatically created ones neither: set it "
-                    "to 1",
-                    config.topic.replication_factor));
   }
 }
 
@@ -310,6 +285,7 @@ std::expected<BrokerConfig, std::vector<std::string>> make_broker_config(std::sp
   read_data_folder(values, options, config, errors);
   read_listeners(values, options, config, errors);
   check_together(values, config, errors);
+  warn_together(values, config);
   list_settings(values, config);
   if (!errors.empty()) return std::unexpected(std::move(errors));
   return config;

@@ -15,26 +15,11 @@
 
 namespace posthaste::app {
 
-// What a topic gets when its creator does not say otherwise. Named after Kafka's topic keys. -1 means no limit where
-// Kafka says so (retention).
+// What a topic gets when its creator does not say otherwise. The settings of its log are not here: the broker makes
+// them of the given keys (broker/config/topic_config.h), for they may change while it runs.
 struct TopicDefaults {
   int32_t partitions = 1;
   int32_t replication_factor = 1;
-  int32_t min_insync_replicas = 2;  // never above the replication factor, which the broker applies
-  int64_t flush_messages = 1;       // 1: acknowledged means durable
-  int64_t retention_milliseconds = 604'800'000;
-  int64_t retention_bytes = -1;
-  int32_t segment_bytes = 1'073'741'824;
-  int64_t segment_milliseconds = 604'800'000;
-  int64_t segment_jitter_milliseconds = 0;
-  int64_t file_delete_delay_milliseconds = 60'000;
-  int32_t index_interval_bytes = 4096;
-  int32_t max_message_bytes = 1'048'588;
-  bool timestamp_is_append_time = false;
-  int64_t timestamp_before_max_milliseconds = INT64_MAX;
-  int64_t timestamp_after_max_milliseconds = 3'600'000;
-  bool cleanup_deletes = true;
-  bool cleanup_compacts = false;
 };
 
 struct GroupSettings {
@@ -46,7 +31,6 @@ struct GroupSettings {
   int64_t offsets_retention_milliseconds = 604'800'000;
   int64_t offsets_retention_check_milliseconds = 600'000;
   int32_t offsets_topic_partitions = 50;
-  int32_t offsets_topic_replication_factor = 3;  // the broker takes no more than there are brokers
   int32_t offsets_topic_segment_bytes = 104'857'600;
 };
 
@@ -78,8 +62,6 @@ struct BrokerConfig {
   int64_t queued_request_bytes = -1;  // of all cores; 0 and below: what the memory allows
   int32_t fetch_sessions = 1000;
   int32_t fetch_max_bytes = 57'671'680;
-  int32_t max_partitions_per_request = 2000;  // of DescribeTopicPartitions
-  int32_t listen_backlog = 50;
   int64_t retention_check_milliseconds = 300'000;
   int32_t producer_id_expiration_milliseconds = 86'400'000;
   int32_t cores = 0;  // 0: every core this process may use

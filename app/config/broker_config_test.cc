@@ -47,21 +47,7 @@ TEST(BrokerConfig, DefaultsOfTheTableAreTheDefaultsOfTheStruct) {
   const auto config = from("");
   ASSERT_TRUE(config);
   EXPECT_EQ(config->topic.partitions, plain.topic.partitions);
-  EXPECT_EQ(config->topic.min_insync_replicas, plain.topic.min_insync_replicas);
-  EXPECT_EQ(config->topic.flush_messages, plain.topic.flush_messages);
-  EXPECT_EQ(config->topic.retention_milliseconds, plain.topic.retention_milliseconds);
-  EXPECT_EQ(config->topic.retention_bytes, plain.topic.retention_bytes);
-  EXPECT_EQ(config->topic.segment_bytes, plain.topic.segment_bytes);
-  EXPECT_EQ(config->topic.segment_milliseconds, plain.topic.segment_milliseconds);
-  EXPECT_EQ(config->topic.segment_jitter_milliseconds, plain.topic.segment_jitter_milliseconds);
-  EXPECT_EQ(config->topic.file_delete_delay_milliseconds, plain.topic.file_delete_delay_milliseconds);
-  EXPECT_EQ(config->topic.index_interval_bytes, plain.topic.index_interval_bytes);
-  EXPECT_EQ(config->topic.max_message_bytes, plain.topic.max_message_bytes);
-  EXPECT_EQ(config->topic.timestamp_is_append_time, plain.topic.timestamp_is_append_time);
-  EXPECT_EQ(config->topic.timestamp_before_max_milliseconds, plain.topic.timestamp_before_max_milliseconds);
-  EXPECT_EQ(config->topic.timestamp_after_max_milliseconds, plain.topic.timestamp_after_max_milliseconds);
-  EXPECT_EQ(config->topic.cleanup_deletes, plain.topic.cleanup_deletes);
-  EXPECT_EQ(config->topic.cleanup_compacts, plain.topic.cleanup_compacts);
+  EXPECT_EQ(config->topic.replication_factor, plain.topic.replication_factor);
   EXPECT_EQ(config->group.initial_rebalance_delay_milliseconds, plain.group.initial_rebalance_delay_milliseconds);
   EXPECT_EQ(config->group.min_session_timeout_milliseconds, plain.group.min_session_timeout_milliseconds);
   EXPECT_EQ(config->group.max_session_timeout_milliseconds, plain.group.max_session_timeout_milliseconds);
@@ -131,17 +117,6 @@ log.retention.check.interval.ms=300000
   EXPECT_NE(config->without_effect.find("num.io.threads"), std::string::npos);
   EXPECT_EQ(config->without_effect.find("num.partitions"), std::string::npos);
   EXPECT_TRUE(config->warnings.empty());
-}
-
-TEST(BrokerConfig, TheFinestUnitWins) {
-  EXPECT_EQ(from("log.retention.hours=2")->topic.retention_milliseconds, 7'200'000);
-  EXPECT_EQ(from("log.retention.minutes=3\nlog.retention.hours=2")->topic.retention_milliseconds, 180'000);
-  EXPECT_EQ(from("log.retention.ms=5\nlog.retention.minutes=3\nlog.retention.hours=2")->topic.retention_milliseconds,
-            5);
-  EXPECT_EQ(from("log.retention.hours=-1")->topic.retention_milliseconds, -1);
-  EXPECT_EQ(from("log.retention.ms=-1\nlog.retention.hours=2")->topic.retention_milliseconds, -1);
-  EXPECT_EQ(from("log.roll.hours=1")->topic.segment_milliseconds, 3'600'000);
-  EXPECT_EQ(from("log.roll.ms=9\nlog.roll.hours=1")->topic.segment_milliseconds, 9);
 }
 
 TEST(BrokerConfig, LaterSettingsCount) {

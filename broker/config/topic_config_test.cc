@@ -104,6 +104,8 @@ TEST(TopicConfigDefaults, TheFinestUnitWins) {
   EXPECT_EQ(topic_config_defaults(broker).at("retention.ms"), "180000");
   broker["log.retention.ms"] = "5";
   EXPECT_EQ(topic_config_defaults(broker).at("retention.ms"), "5");
+  EXPECT_EQ(topic_config_defaults({{"log.retention.ms", "-1"}, {"log.retention.hours", "2"}}).at("retention.ms"), "-1");
+  EXPECT_EQ(topic_config_defaults({{"log.roll.ms", "9"}, {"log.roll.hours", "1"}}).at("segment.ms"), "9");
   EXPECT_EQ(topic_config_defaults({{"log.retention.hours", "-1"}}).at("retention.ms"), "-1");
   EXPECT_EQ(topic_config_defaults({{"log.retention.hours", "9000000000000"}}).at("retention.ms"),
             "9223372036854775807");
