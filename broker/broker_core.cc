@@ -174,6 +174,7 @@ storage::LogConfig log_config(const TopicConfig& config, const storage::Producer
   storage::LogConfig log;
   log.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
   log.segment_ms = config.segment_ms;
+  log.segment_jitter_ms = config.segment_jitter_ms;
   // Without "delete" in cleanup.policy nothing goes by age or size.
   log.retention.retention_ms = config.delete_old ? config.retention_ms : -1;
   log.retention.retention_bytes = config.delete_old ? config.retention_bytes : -1;

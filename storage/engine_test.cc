@@ -104,6 +104,34 @@ Task<void> append(Partition& partition, int records) {
   co_return;
 }
 
+// segment.ms and segment.jitter.ms, of twenty partitions that were made together.
+TEST_F(EngineTest, SegmentsRollByAgeAndJitterSpreadsThem) {
+  life([](Core&, Engine& engine) -> Task<void> {
+    constexpr int kPartitions = 20;
+    size_t rolled_early = 0;
+    for (int32_t index = 0; index < kPartitions; ++index) {
+      auto created = co_await engine.create_partition({.topic_id = {}, .topic_name = "t", .partition = index});
+      if (!created) co_return ADD_FAILURE() << to_string(created.error());
+      Partition& partition = **created;
+      partition.set_config({.segment_ms = 1000, .segment_jitter_ms = 1000});
+      const auto append_after = [&](int64_t milliseconds) {
+        RecordBatchBuilder builder;
+        builder.add({.timestamp = kNow.value, .value = bytes_of("a record")});
+        Bytes batch = builder.finish();
+        EXPECT_TRUE(
+            partition.append(batch, {.leader_epoch = 0}, reactor::WallMillis{kNow.value + milliseconds}).has_value());
+      };
+      append_after(0);
+      append_after(500);
+      rolled_early += partition.segment_count() - 1;
+      append_after(1001);
+      EXPECT_GE(partition.segment_count(), 2U) << index;
+    }
+    EXPECT_GT(rolled_early, 2U);
+    EXPECT_LT(rolled_early, kPartitions - 2U);
+  });
+}
+
 // A growing journal finds a file ready that is in the page cache alone.
 TEST_F(EngineTest, AJournalFileThatAKilledLifeHadJustMadeIsUsedWhenItIsDurable) {
   constexpr int kRecords = 16;  // the last of them in the third pair

@@ -28,6 +28,7 @@ using Uid = uint64_t;
 struct LogConfig {
   uint64_t segment_bytes = uint64_t{1} << 30;  // segment.bytes; below 4 GiB
   int64_t segment_ms = 604'800'000;            // segment.ms
+  int64_t segment_jitter_ms = 0;               // segment.jitter.ms
   RetentionRules retention;
   BatchRules batch;
   ProducerLimits producers;

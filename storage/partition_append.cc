@@ -9,6 +9,7 @@
 #include "storage/crc32c.h"
 #include "storage/engine.h"
 #include "storage/partition.h"
+#include "storage/roll.h"
 
 namespace posthaste::storage {
 
@@ -71,7 +72,8 @@ bool Partition::roll_is_due(uint64_t bytes, reactor::WallMillis now) const {
   const Segment& segment = active();
   if (segment.size == 0) return false;
   if (segment.size + bytes > config_.segment_bytes) return true;
-  return config_.segment_ms >= 0 && now.value - segment.first_append.value > config_.segment_ms;
+  const int64_t age_ms = roll_age_ms(config_, uid_, segment.base_offset());
+  return age_ms >= 0 && now.value - segment.first_append.value > age_ms;
 }
 
 Result<AppendResult> Partition::append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now) {
