@@ -90,7 +90,7 @@ void BrokerCore::adopt_view(std::shared_ptr<const ClusterView> view) {
 
 void BrokerCore::follow_topic(const TopicImage& topic) {
   const storage::LogConfig config =
-      log_config(typed_topic_config(topic.configs, *view_->topic_defaults), options_.producers);
+      log_config(TopicSettings(topic.configs, *view_->topic_defaults), options_.producers);
   for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
     if (view_->owner(topic.id, index) != core_.id()) continue;
     storage::Partition* partition = engine_.find(topic.id.bytes, index);
@@ -168,24 +168,6 @@ Task<void> BrokerCore::run_maintenance() {
 Task<void> BrokerCore::stop() {
   co_await groups_.stop();
   co_await scope_.join();
-}
-
-storage::LogConfig log_config(const TopicConfig& config, const storage::ProducerLimits& producers) {
-  storage::LogConfig log;
-  log.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
-  log.segment_ms = config.segment_ms;
-  log.segment_jitter_ms = config.segment_jitter_ms;
-  // Without "delete" in cleanup.policy nothing goes by age or size.
-  log.retention.retention_ms = config.delete_old ? config.retention_ms : -1;
-  log.retention.retention_bytes = config.delete_old ? config.retention_bytes : -1;
-  log.batch.max_message_bytes = config.max_message_bytes;
-  log.batch.timestamp_type = config.message_timestamp_type == TimestampType::kLogAppendTime
-                                 ? storage::TimestampType::kLogAppendTime
-                                 : storage::TimestampType::kCreateTime;
-  log.batch.timestamp_before_max_ms = config.message_timestamp_before_max_ms;
-  log.batch.timestamp_after_max_ms = config.message_timestamp_after_max_ms;
-  log.producers = producers;
-  return log;
 }
 
 }  // namespace posthaste::broker

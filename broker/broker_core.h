@@ -106,7 +106,4 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   reactor::TaskScope scope_;
 };
 
-// What a topic's settings mean to its logs.
-storage::LogConfig log_config(const TopicConfig& config, const storage::ProducerLimits& producers);
-
 }  // namespace posthaste::broker

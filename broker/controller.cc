@@ -219,7 +219,7 @@ Task<Controller::NotMade> Controller::create_partitions(std::vector<Uuid> topics
   for (const Uuid& id : topics) {
     const TopicImage* topic = image_.topic(id);
     const storage::LogConfig config =
-        log_config(typed_topic_config(topic->configs, rules_.defaults), broker_.options().producers);
+        log_config(TopicSettings(topic->configs, rules_.defaults), broker_.options().producers);
     for (int32_t index = 0; index < static_cast<int32_t>(topic->partitions.size()); ++index) {
       const Placement::Key key{id.bytes, index};
       if (placement_.find(key)) continue;

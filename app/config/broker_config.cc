@@ -20,22 +20,22 @@ constexpr int64_t kMillisecondsPerMinute = 60'000;
 
 TopicDefaults topic_defaults(const SettingValues& values) {
   TopicDefaults topic;
-  topic.partitions = values.int32("num.partitions");
-  topic.replication_factor = values.int32("default.replication.factor");
+  topic.partitions = values.get<"num.partitions">();
+  topic.replication_factor = values.get<"default.replication.factor">();
   return topic;
 }
 
 GroupSettings group_settings(const SettingValues& values) {
   GroupSettings group;
-  group.initial_rebalance_delay_milliseconds = values.int32("group.initial.rebalance.delay.ms");
-  group.min_session_timeout_milliseconds = values.int32("group.min.session.timeout.ms");
-  group.max_session_timeout_milliseconds = values.int32("group.max.session.timeout.ms");
-  group.max_size = values.int32("group.max.size");
-  group.offset_metadata_max_bytes = values.int32("offset.metadata.max.bytes");
-  group.offsets_retention_milliseconds = values.int64("offsets.retention.minutes") * kMillisecondsPerMinute;
-  group.offsets_retention_check_milliseconds = values.int64("offsets.retention.check.interval.ms");
-  group.offsets_topic_partitions = values.int32("offsets.topic.num.partitions");
-  group.offsets_topic_segment_bytes = values.int32("offsets.topic.segment.bytes");
+  group.initial_rebalance_delay_milliseconds = values.get<"group.initial.rebalance.delay.ms">();
+  group.min_session_timeout_milliseconds = values.get<"group.min.session.timeout.ms">();
+  group.max_session_timeout_milliseconds = values.get<"group.max.session.timeout.ms">();
+  group.max_size = values.get<"group.max.size">();
+  group.offset_metadata_max_bytes = values.get<"offset.metadata.max.bytes">();
+  group.offsets_retention_milliseconds = values.get<"offsets.retention.minutes">() * kMillisecondsPerMinute;
+  group.offsets_retention_check_milliseconds = values.get<"offsets.retention.check.interval.ms">();
+  group.offsets_topic_partitions = values.get<"offsets.topic.num.partitions">();
+  group.offsets_topic_segment_bytes = values.get<"offsets.topic.segment.bytes">();
   return group;
 }
 
@@ -53,39 +53,39 @@ LogLevel log_level(std::string_view name) {
 void read_plain_values(const SettingValues& values, BrokerConfig& config) {
   config.topic = topic_defaults(values);
   config.group = group_settings(values);
-  config.auto_create_topics = values.boolean("auto.create.topics.enable");
-  config.delete_topics = values.boolean("delete.topic.enable");
-  config.connection_idle_milliseconds = values.int64("connections.max.idle.ms");
-  config.max_connections = values.int32("max.connections");
-  config.max_request_bytes = values.int32("socket.request.max.bytes");
-  config.queued_request_bytes = values.int64("queued.max.request.bytes");
-  config.fetch_sessions = values.int32("max.incremental.fetch.session.cache.slots");
-  config.fetch_max_bytes = values.int32("fetch.max.bytes");
-  config.retention_check_milliseconds = values.int64("log.retention.check.interval.ms");
-  config.producer_id_expiration_milliseconds = values.int32("producer.id.expiration.ms");
-  config.cores = values.int32("posthaste.cores");
-  config.pin_cores = values.boolean("posthaste.pin.cores");
-  config.memory_bytes = values.int64("posthaste.memory.bytes");
-  config.journal_bytes = values.int64("posthaste.journal.bytes");
-  config.journal_streams = values.int32("posthaste.journal.streams");
-  config.stop_timeout_milliseconds = values.int32("posthaste.stop.timeout.ms");
-  config.io_profile = io_profile(values.text("posthaste.io.profile"));
-  config.log_level = log_level(values.text("posthaste.log.level"));
+  config.auto_create_topics = values.get<"auto.create.topics.enable">();
+  config.delete_topics = values.get<"delete.topic.enable">();
+  config.connection_idle_milliseconds = values.get<"connections.max.idle.ms">();
+  config.max_connections = values.get<"max.connections">();
+  config.max_request_bytes = values.get<"socket.request.max.bytes">();
+  config.queued_request_bytes = values.get<"queued.max.request.bytes">();
+  config.fetch_sessions = values.get<"max.incremental.fetch.session.cache.slots">();
+  config.fetch_max_bytes = values.get<"fetch.max.bytes">();
+  config.retention_check_milliseconds = values.get<"log.retention.check.interval.ms">();
+  config.producer_id_expiration_milliseconds = values.get<"producer.id.expiration.ms">();
+  config.cores = values.get<"posthaste.cores">();
+  config.pin_cores = values.get<"posthaste.pin.cores">();
+  config.memory_bytes = values.get<"posthaste.memory.bytes">();
+  config.journal_bytes = values.get<"posthaste.journal.bytes">();
+  config.journal_streams = values.get<"posthaste.journal.streams">();
+  config.stop_timeout_milliseconds = values.get<"posthaste.stop.timeout.ms">();
+  config.io_profile = io_profile(values.get<"posthaste.io.profile">());
+  config.log_level = log_level(values.get<"posthaste.log.level">());
 }
 
 void read_identity(const SettingValues& values, BrokerConfig& config, Errors& errors) {
-  const int32_t node = values.int32("node.id");
-  const int32_t broker = values.int32("broker.id");
+  const int32_t node = values.get<"node.id">();
+  const int32_t broker = values.get<"broker.id">();
   if (node >= 0 && broker >= 0 && node != broker) {
     errors.push_back(fmt::format("{}: node.id={} and broker.id={} must be the same; give only node.id",
                                  values.source("node.id"), node, broker));
   }
   if (const int32_t id = std::max(node, broker); id >= 0) config.node_id = id;
-  const std::vector<std::string_view> roles = split_list(values.text("process.roles"));
+  const std::vector<std::string_view> roles = split_list(values.get<"process.roles">());
   if (std::ranges::find(roles, "broker") == roles.end()) {
     errors.push_back(
         fmt::format("{}: process.roles={} must hold broker: this process is a broker and its own controller",
-                    values.source("process.roles"), values.text("process.roles")));
+                    values.source("process.roles"), values.get<"process.roles">()));
   }
 }
 
@@ -95,8 +95,10 @@ void read_data_folder(const SettingValues& values, const ServeOptions& options, 
     if (config.data_folder.empty()) errors.emplace_back("--data: names no folder");
     return;
   }
-  const std::string_view key = values.has("log.dirs") ? "log.dirs" : "log.dir";
-  const std::vector<std::string_view> folders = split_list(values.text(key));
+  const bool in_the_list = values.has("log.dirs");
+  const std::string_view key = in_the_list ? "log.dirs" : "log.dir";
+  const std::vector<std::string_view> folders =
+      split_list(in_the_list ? values.get<"log.dirs">() : values.get<"log.dir">());
   if (folders.size() != 1) {
     errors.push_back(fmt::format("{}: {} names {} folders, this version keeps its data in one", values.source(key), key,
                                  folders.size()));
@@ -113,7 +115,7 @@ const Listener* find_listener(const std::vector<Listener>& listeners, std::strin
 // The stock configuration of Kafka lists a controller listener beside the broker's. A lone broker is its own controller
 // and opens none.
 void drop_controller_listeners(const SettingValues& values, BrokerConfig& config) {
-  const std::string_view controllers = values.text("controller.listener.names");
+  const std::string_view controllers = values.get<"controller.listener.names">();
   const auto is_controllers = [&](const Listener& listener) {
     return is_controller_listener(listener.name, controllers);
   };
@@ -151,11 +153,11 @@ void read_listeners(const SettingValues& values, const ServeOptions& options, Br
     }
     config.listeners = {*listener};
   } else {
-    const ListenerNames names{.protocol_map = values.text("listener.security.protocol.map"),
+    const ListenerNames names{.protocol_map = values.get<"listener.security.protocol.map">(),
                               .protocol_map_is_given = values.has("listener.security.protocol.map"),
-                              .controllers = values.text("controller.listener.names")};
-    auto listeners = parse_listeners("listeners", values.text("listeners"), names);
-    auto advertised = parse_listeners("advertised.listeners", values.text("advertised.listeners"), names);
+                              .controllers = values.get<"controller.listener.names">()};
+    auto listeners = parse_listeners("listeners", values.get<"listeners">(), names);
+    auto advertised = parse_listeners("advertised.listeners", values.get<"advertised.listeners">(), names);
     if (!listeners) errors.push_back(fmt::format("{}: {}", values.source("listeners"), listeners.error()));
     if (!advertised) errors.push_back(fmt::format("{}: {}", values.source("advertised.listeners"), advertised.error()));
     if (!listeners || !advertised) return;
@@ -193,21 +195,21 @@ void check_connection_limits(const SettingValues& values, Errors& errors) {
 
 // As in Kafka, whatever unit it is given in: no limit, or at least a millisecond.
 void check_times(const SettingValues& values, Errors& errors) {
-  const auto units = {"log.retention.ms", "log.retention.minutes", "log.retention.hours"};
-  const auto given = std::ranges::find_if(units, [&](std::string_view key) { return values.has(key); });
-  if (given == units.end() || values.int64(*given) != 0) return;
-  errors.push_back(
-      fmt::format("{}: {}=0 is out of range, must be -1 (no limit) or 1 or more", values.source(*given), *given));
+  const std::vector<const BrokerKey*> units = broker::keys_up_to(*find_broker_key("log.retention.hours"));
+  const auto given = std::ranges::find_if(units, [&](const BrokerKey* key) { return values.has(key->name); });
+  if (given == units.end() || values.int64((*given)->name) != 0) return;
+  errors.push_back(fmt::format("{}: {}=0 is out of range, must be -1 (no limit) or 1 or more",
+                               values.source((*given)->name), (*given)->name));
 }
 
 void warn_together(const SettingValues& values, BrokerConfig& config) {
-  const int32_t max_message_bytes = values.int32("message.max.bytes");
+  const int32_t max_message_bytes = values.get<"message.max.bytes">();
   if (max_message_bytes > config.max_request_bytes) {
     config.warnings.push_back(
         fmt::format("message.max.bytes={} is above socket.request.max.bytes={}: larger requests are refused first",
                     max_message_bytes, config.max_request_bytes));
   }
-  const int64_t flush_messages = values.int64("log.flush.interval.messages");
+  const int64_t flush_messages = values.get<"log.flush.interval.messages">();
   if (flush_messages > 1) {
     config.warnings.push_back(
         fmt::format("log.flush.interval.messages={}: acknowledged no longer means durable for topics that do not set "

@@ -88,9 +88,9 @@ constexpr size_t kShortWord = 10;
 ForeignKey judge_foreign_key(std::string_view name) {
   const auto known = std::ranges::find_if(kForeign, [&](const Known& one) { return is(one, name); });
   if (known != kForeign.end()) return {.why = std::string(known->why)};
-  const broker::TopicConfigDefinition* topic_key = broker::find_topic_config(name);
-  if (topic_key != nullptr && !topic_key->broker_key.empty()) {
-    return {true, fmt::format("that is a topic's key; the broker's is {}", topic_key->broker_key)};
+  const broker::TopicKey* topic_key = broker::find_topic_key(name);
+  if (topic_key != nullptr && !topic_key->broker.name.empty()) {
+    return {true, fmt::format("that is a topic's key; the broker's is {}", topic_key->broker.name)};
   }
   std::vector<std::string_view> names;
   for (const broker::BrokerKey& key : broker::broker_keys()) names.push_back(key.name);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -142,14 +141,6 @@ JudgedSetting judge(const Property& property) {
   return judged;
 }
 
-// Keys that mean the same; the first of them that is given counts.
-constexpr auto kAlternatives = std::to_array<std::array<std::string_view, 3>>({
-    {"log.dirs", "log.dir", ""},
-    {"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
-    {"log.roll.ms", "log.roll.hours", ""},
-    {"log.roll.jitter.ms", "log.roll.jitter.hours", ""},
-});
-
 }  // namespace
 
 SettingValues::SettingValues(std::span<const Property> properties) {
@@ -174,11 +165,11 @@ void SettingValues::note_overruled() {
       overrule(fmt::format("set again at {}", last->second.source));
       continue;
     }
-    for (const auto& alternatives : kAlternatives) {
-      const auto own = std::ranges::find(alternatives, setting.property.key);
-      const auto counts = std::find_if(alternatives.begin(), own, [&](std::string_view key) { return has(key); });
-      if (own != alternatives.end() && counts != own) overrule(fmt::format("{} is given and counts", *counts));
-    }
+    const BrokerKey* key = find_broker_key(setting.property.key);
+    if (key == nullptr) continue;  // set for one listener
+    const std::vector<const BrokerKey*> keys = keys_up_to(*key);
+    const auto counts = std::ranges::find_if(keys, [&](const BrokerKey* one) { return has(one->name); });
+    if (counts != keys.end() && *counts != key) overrule(fmt::format("{} is given and counts", (*counts)->name));
   }
 }
 

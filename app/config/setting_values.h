@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "app/config/properties.h"
-#include "broker/config/broker_keys.h"
+#include "broker/config/broker_key_table.h"
 
 namespace posthaste::app {
 
@@ -20,6 +20,7 @@ using broker::BrokerKey;
 using broker::find_broker_key;
 using broker::KeyEffect;
 using broker::KeyRange;
+using broker::keys_up_to;
 using broker::KeyType;
 
 // What became of one line of a configuration.
@@ -47,11 +48,26 @@ class SettingValues {
   // Was the key given (with a valid, non-empty value)?
   bool has(std::string_view key) const;
 
-  // Value or default. The key must exist and be of a fitting type: asking otherwise is our bug and ends the process.
-  bool boolean(std::string_view key) const;
-  int32_t int32(std::string_view key) const;
-  int64_t int64(std::string_view key) const;
+  // The value or default of a key that code acts on, in the type that its row says: bool, int32_t, int64_t or text.
+  template <broker::KeyName kName>
+  auto get() const {
+    constexpr const BrokerKey& kKey = broker::broker_key_table::used<kName>();
+    if constexpr (kKey.type == KeyType::kBoolean) {
+      return boolean(kKey.name);
+    } else if constexpr (kKey.type == KeyType::kInt || kKey.type == KeyType::kShort) {
+      return int32(kKey.name);
+    } else if constexpr (kKey.type == KeyType::kLong) {
+      return int64(kKey.name);
+    } else {
+      static_assert(kKey.type == KeyType::kString || kKey.type == KeyType::kList, "nobody has read such a key yet");
+      return text(kKey.name);
+    }
+  }
+
+  // Value or default of any key, for what is shown and compared. The key must exist, and be of a whole-number type:
+  // asking otherwise is our bug and ends the process.
   std::string_view text(std::string_view key) const;
+  int64_t int64(std::string_view key) const;
 
   // Where the key was set ("server.properties:3"), or "the default".
   std::string_view source(std::string_view key) const;
@@ -60,6 +76,8 @@ class SettingValues {
   const std::map<std::string, Property, std::less<>>& given() const { return given_; }
 
  private:
+  bool boolean(std::string_view key) const;
+  int32_t int32(std::string_view key) const;
   void note_overruled();
 
   std::vector<JudgedSetting> judged_;

@@ -1,56 +1,39 @@
 // The configuration keys of a broker: Kafka's, all of them, and Posthaste's own (prefix `posthaste.`). One row says a
-// key's type, default, range and what it does here. It holds no values: app/config reads those. Topic keys have
-// a table of their own (topic_config.h). Kafka's names, types and ranges: documentation of Apache Kafka 4.3; where our
-// default differs, the row's comment says why.
+// key's type, default, range, what it does here and in which words, whether it may change live, and which other keys
+// say the same. The rows are in broker_key_table.h and topic_keys.h; values are not here: app/config reads those.
+// Kafka's names, types and ranges: documentation of Apache Kafka 4.3; where our default differs, a comment says why.
 #pragma once
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
+
+#include "broker/config/config_key.h"
 
 namespace posthaste::broker {
 
-// How a value is read, as Kafka reads it. A kList is comma-separated; kPassword and kClass are strings.
-enum class KeyType : uint8_t { kBoolean, kInt, kLong, kShort, kDouble, kString, kList, kPassword, kClass };
-
-std::string_view to_string(KeyType type);
-
-// What setting a key does. All but kUsed and kRefusedUnlessDefault are accepted and change nothing, for the stated
-// reason.
-enum class KeyEffect : uint8_t {
-  kUsed,
-  kRefusedUnlessDefault,  // ignoring it would break a promise (security, policy): any other value is an error
-  kLoneBroker,
-  kNoTiering,
-  kNoSecurity,
-  kClassicGroupsOnly,
-  kNoTransactions,
-  kNoCompaction,
-  kOpaqueBatches,
-  kNoQuotas,
-  kNoPurgatory,
-  kThreadPerCore,
-  kNoJavaMetrics,
-  kKernelBuffers,
-  kOwnStorage,
-  kPerListener,  // of no row: what a setting for one listener is that has a meaning for the whole broker
+enum class KeyChange : uint8_t {
+  kAtStart,
+  kLive,  // may change while the broker runs
 };
 
-// Why a key with this effect changes nothing, as half a sentence ("... has no effect: <reason>"). Empty for kUsed.
-std::string_view reason(KeyEffect effect);
-
-// Both ends belong to the range. Whole numbers only; Kafka has no broker key with a fractional bound.
-struct KeyRange {
-  int64_t least = INT64_MIN;
-  int64_t most = INT64_MAX;
+// Keys that say the same in other units, or under another name.
+struct KeyUnit {
+  int64_t ms = 0;                  // what one stands for, of a time with several keys
+  std::string_view fallback = {};  // the key that counts when this one is not given
 };
 
 struct BrokerKey {
   std::string_view name;
-  KeyType type;
-  std::string_view default_value;  // in the text form of the type; empty when there is none
-  KeyEffect effect;
-  KeyRange range = {};            // of numbers
-  std::string_view allowed = {};  // of strings and of each element of a list: comma-separated; empty allows any
+  KeyType type = KeyType::kString;
+  std::string_view default_value;  // in the text form of the type; kNoDefault when there is none
+  KeyEffect effect = KeyEffect::kUsed;
+  KeyRange range = {};                  // of numbers
+  std::string_view allowed = {};        // of strings and of each element of a list: comma-separated; empty allows any
+  std::string_view documentation = {};  // empty: it changes nothing
+  KeyChange change = KeyChange::kAtStart;
+  KeyUnit unit = {};
+  std::string_view topic_key = {};  // whose default this key holds; empty: of none
 };
 
 // All keys, sorted by name. Lives forever. Any core.
@@ -58,5 +41,8 @@ std::span<const BrokerKey> broker_keys();
 
 // The key of that exact name, or nullptr. Any core.
 const BrokerKey* find_broker_key(std::string_view name);
+
+// The keys that count instead of this one when they are given, the one that counts most first, and this one last.
+std::vector<const BrokerKey*> keys_up_to(const BrokerKey& key);
 
 }  // namespace posthaste::broker

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "broker/config/broker_keys.h"
@@ -18,19 +17,18 @@ ConfigMap merged(const ConfigLayers& layers) {
   return all;
 }
 
-const TopicConfigDefinition* topic_key_of(std::string_view broker_key) {
-  if (broker_key.empty()) return nullptr;
-  const auto rows = topic_config_definitions();
-  const auto found = std::ranges::find(rows, broker_key, &TopicConfigDefinition::broker_key);
-  return found == rows.end() ? nullptr : &*found;
+const TopicKey* topic_key_of(std::string_view broker_key) {
+  const BrokerKey* key = find_broker_key(broker_key);
+  return key == nullptr ? nullptr : find_topic_key(key->topic_key);
 }
 
 bool may_change_live(std::string_view broker_key) {
-  return topic_key_of(broker_key) != nullptr || is_connection_limit(broker_key);
+  const BrokerKey* key = find_broker_key(broker_key);
+  return key != nullptr && key->change == KeyChange::kLive;
 }
 
 std::optional<std::string> dynamic_config_problem(std::string_view broker_key, std::string_view value) {
-  if (const TopicConfigDefinition* topic_key = topic_key_of(broker_key)) {
+  if (const TopicKey* topic_key = topic_key_of(broker_key)) {
     const auto problem = topic_config_problem(topic_key->name, value);
     // A topic may have no time at all, the default of all may not.
     if (!problem && topic_key->name == "retention.ms" && shown_topic_config(*topic_key, value) == "0") {

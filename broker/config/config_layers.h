@@ -16,10 +16,10 @@ struct ConfigLayers {
 ConfigMap merged(const ConfigLayers& layers);
 
 // The topic key whose default this broker key holds, or null.
-const TopicConfigDefinition* topic_key_of(std::string_view broker_key);
+const TopicKey* topic_key_of(std::string_view broker_key);
 
-// Whether the key may change while the broker runs: the defaults of topics, which take effect on every topic without a
-// setting of its own, and the limits on connections.
+// Whether there is such a key and it may change while the broker runs: the defaults of topics, which take effect on
+// every topic without a setting of its own, and the limits on connections.
 bool may_change_live(std::string_view broker_key);
 
 // What is wrong with changing this broker key to `value` now, as a sentence; nothing when it may.

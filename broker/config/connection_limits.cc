@@ -8,12 +8,14 @@
 #include <charconv>
 #include <expected>
 
+#include "broker/config/broker_key_table.h"
+
 namespace posthaste::broker {
 namespace {
 
-constexpr std::string_view kTotal = "max.connections";
-constexpr std::string_view kPerAddress = "max.connections.per.ip";
-constexpr std::string_view kOverrides = "max.connections.per.ip.overrides";
+constexpr std::string_view kTotal = broker_key_table::used<"max.connections">().name;
+constexpr std::string_view kPerAddress = broker_key_table::used<"max.connections.per.ip">().name;
+constexpr std::string_view kOverrides = broker_key_table::used<"max.connections.per.ip.overrides">().name;
 
 using Overrides = std::map<std::string, uint32_t, std::less<>>;
 

@@ -12,24 +12,6 @@ namespace posthaste::broker {
 namespace {
 
 // Kafka's numbers of types (DescribeConfigs, KIP-569).
-int8_t wire_type(ConfigType type) {
-  switch (type) {
-    case ConfigType::kBoolean:
-      return 1;
-    case ConfigType::kString:
-      return 2;
-    case ConfigType::kInt:
-      return 3;
-    case ConfigType::kLong:
-      return 5;
-    case ConfigType::kDouble:
-      return 6;
-    case ConfigType::kList:
-      return 7;
-  }
-  return 0;
-}
-
 int8_t wire_type(KeyType type) {
   switch (type) {
     case KeyType::kBoolean:
@@ -54,41 +36,25 @@ int8_t wire_type(KeyType type) {
   return 0;
 }
 
-// Keys that say the same in other units, the finest first; the first that is set counts.
-constexpr auto kFamilies = std::to_array<std::array<std::string_view, 3>>({
-    {"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
-    {"log.roll.ms", "log.roll.hours", {}},
-    {"log.roll.jitter.ms", "log.roll.jitter.hours", {}},
-});
-
-// All whose value could be that of `broker_key`. (That the flush scheduler's interval stands for log.flush.interval.ms
-// is no way back: it has a meaning of its own.)
-std::vector<std::string_view> synonyms_of(std::string_view broker_key) {
-  if (broker_key == "log.flush.interval.ms") return {broker_key, "log.flush.scheduler.interval.ms"};
-  for (const auto& family : kFamilies) {
-    if (std::ranges::find(family, broker_key) == family.end()) continue;
-    std::vector<std::string_view> names(family.begin(), family.end());
-    std::erase(names, std::string_view());
-    return names;
-  }
-  return {broker_key};
+// All whose value could be that of the key, the finest unit first. (That the flush scheduler's interval stands for
+// log.flush.interval.ms is no way back: it has a meaning of its own.)
+std::vector<std::string_view> synonyms_of(const BrokerKey& key) {
+  if (key.unit.ms == 0) return {key.name};
+  std::vector<std::string_view> names;
+  const BrokerKey* one = key.unit.ms > 1 ? keys_up_to(key).front() : &key;
+  for (; one != nullptr; one = find_broker_key(one->unit.fallback)) names.push_back(one->name);
+  return names;
 }
 
-// Of texts and lists Kafka tells "none" from "empty". What it requires, and our folder knows, has no default either.
+// What Kafka requires, and our folder knows, has none.
 std::optional<std::string> default_value(const BrokerKey& key) {
-  constexpr std::string_view kListsWithoutDefault[] = {"advertised.listeners", "early.start.listeners", "log.dirs"};
-  constexpr std::string_view kEmptyTexts[] = {"authorizer.class.name", "max.connections.per.ip.overrides"};
-  if (key.name == "node.id") return std::nullopt;
-  if (!key.default_value.empty()) return std::string(key.default_value);
-  const bool is_empty_text = key.type == KeyType::kList
-                                 ? std::ranges::find(kListsWithoutDefault, key.name) == std::end(kListsWithoutDefault)
-                                 : std::ranges::find(kEmptyTexts, key.name) != std::end(kEmptyTexts);
-  return is_empty_text ? std::optional(std::string()) : std::nullopt;
+  if (key.default_value.data() == kNoDefault.data() || key.name == "node.id") return std::nullopt;
+  return std::string(key.default_value);
 }
 
 // Every place that the value of this broker key could come from, the one that counts first: by layer, and in each layer
 // by unit. What comes before the first that has the key's own name is not told, as in Kafka.
-std::vector<ConfigSynonym> synonyms_of(std::string_view broker_key, const ConfigLayers& layers) {
+std::vector<ConfigSynonym> synonyms_of(const BrokerKey& broker_key, const ConfigLayers& layers) {
   const std::array<std::pair<const ConfigMap*, ConfigSource>, 3> sources = {
       {{&layers.dynamic_broker, ConfigSource::kDynamicBroker},
        {&layers.dynamic_default, ConfigSource::kDynamicDefaultBroker},
@@ -106,25 +72,37 @@ std::vector<ConfigSynonym> synonyms_of(std::string_view broker_key, const Config
     if (key == nullptr) continue;
     if (auto value = default_value(*key)) synonyms.push_back({name, std::move(value), ConfigSource::kDefault});
   }
-  synonyms.erase(synonyms.begin(), std::ranges::find(synonyms, broker_key, &ConfigSynonym::name));
+  synonyms.erase(synonyms.begin(), std::ranges::find(synonyms, broker_key.name, &ConfigSynonym::name));
   return synonyms;
+}
+
+std::string words_of(const TopicKey& key) {
+  const std::string_view why = key.effect == KeyEffect::kRefusedUnlessDefault ? "" : reason(key.effect);
+  return why.empty() ? std::string(key.documentation) : fmt::format("{} Has no effect: {}.", key.documentation, why);
+}
+
+// What a broker key does, or why it does nothing.
+std::string words_of(const BrokerKey& key) {
+  if (!reason(key.effect).empty()) return fmt::format("Has no effect: {}.", reason(key.effect));
+  if (key.topic_key.empty()) return std::string(key.documentation);
+  return fmt::format("{} Holds for topics without {} of their own.", key.documentation, key.topic_key);
 }
 
 // The value that a topic without its own lives by. More replicas than there are cannot be in sync: what counts then is
 // all of them, and tools compare with what is shown.
-std::string inherited_value(const TopicConfigDefinition& row, const ConfigMap& defaults, int32_t replicas) {
+std::string inherited_value(const TopicKey& row, const ConfigMap& defaults, int32_t replicas) {
   std::string value = shown_topic_config(row, defaults.at(std::string(row.name)));
   if (row.name != "min.insync.replicas") return value;
-  return std::to_string(std::min(typed_topic_config({}, defaults).min_insync_replicas, replicas));
+  return std::to_string(std::min(number<int32_t>(value), replicas));
 }
 
-DescribedConfig describe_topic_key(const TopicConfigDefinition& row, const ConfigMap& own, const ConfigMap& defaults,
+DescribedConfig describe_topic_key(const TopicKey& row, const ConfigMap& own, const ConfigMap& defaults,
                                    const ConfigLayers& layers, int32_t replicas) {
   DescribedConfig config;
   config.name = row.name;
   config.wire_type = wire_type(row.type);
-  config.documentation = row.documentation;
-  if (!row.broker_key.empty()) config.synonyms = synonyms_of(row.broker_key, layers);
+  config.documentation = words_of(row);
+  if (!row.broker.name.empty()) config.synonyms = synonyms_of(*find_broker_key(row.broker.name), layers);
   const auto set = own.find(row.name);
   if (set == own.end()) {
     // Not the first synonym's: that may be in hours.
@@ -140,10 +118,10 @@ DescribedConfig describe_broker_key(const BrokerKey& key, const ConfigLayers& la
   DescribedConfig config;
   config.name = key.name;
   config.wire_type = wire_type(key.type);
-  config.read_only = !may_change_live(key.name);
+  config.read_only = key.change != KeyChange::kLive;
   config.is_sensitive = key.type == KeyType::kPassword;
-  config.documentation = broker_key_documentation(key.name);
-  config.synonyms = synonyms_of(key.name, layers);
+  config.documentation = words_of(key);
+  config.synonyms = synonyms_of(key, layers);
   if (config.is_sensitive) {
     for (ConfigSynonym& synonym : config.synonyms) synonym.value.reset();
   }
@@ -157,7 +135,7 @@ std::vector<DescribedConfig> describe_topic_configs(const ConfigMap& own, const 
                                                     int32_t replicas) {
   const ConfigMap defaults = topic_config_defaults(merged(layers));
   std::vector<DescribedConfig> configs;
-  for (const TopicConfigDefinition& row : topic_config_definitions()) {
+  for (const TopicKey& row : topic_keys_by_name()) {
     configs.push_back(describe_topic_key(row, own, defaults, layers, replicas));
   }
   return configs;

@@ -48,7 +48,4 @@ std::vector<DescribedConfig> describe_broker_configs(const ConfigLayers& layers)
 // Only what was set for all brokers while they run: the resource with the empty name.
 std::vector<DescribedConfig> describe_broker_defaults(const ConfigLayers& layers);
 
-// What a broker key does, or why it does nothing. Never empty.
-std::string broker_key_documentation(std::string_view name);
-
 }  // namespace posthaste::broker

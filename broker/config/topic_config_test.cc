@@ -3,22 +3,25 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "broker/config/broker_key_table.h"
+
 namespace posthaste::broker {
 namespace {
 
 TEST(TopicConfigTable, DefaultsAreValidAndRowsAreFindable) {
-  EXPECT_EQ(topic_config_definitions().size(), 33U);  // Kafka 4.3 has so many
-  for (const TopicConfigDefinition& row : topic_config_definitions()) {
+  for (const TopicKey& row : topic_keys_by_name()) {
     EXPECT_EQ(topic_config_problem(row.name, row.default_value), std::nullopt) << row.name;
-    EXPECT_EQ(find_topic_config(row.name), &row);
+    EXPECT_EQ(find_topic_key(row.name), &row);
     EXPECT_FALSE(row.documentation.empty()) << row.name;
   }
-  EXPECT_EQ(find_topic_config("retention"), nullptr);
+  EXPECT_EQ(find_topic_key("retention"), nullptr);
 }
 
 TEST(TopicConfigTable, DurableByDefault) {
-  EXPECT_EQ(find_topic_config("flush.messages")->default_value, "1");
-  EXPECT_EQ(find_topic_config("min.insync.replicas")->default_value, "2");
+  EXPECT_EQ(find_topic_key("flush.messages")->default_value, "1");
+  EXPECT_EQ(find_topic_key("min.insync.replicas")->default_value, "2");
 }
 
 TEST(TopicConfigProblem, NamesKeyValueAndRange) {
@@ -90,7 +93,7 @@ TEST(TopicConfigDefaults, BrokerKeysStandForTopicKeys) {
                                                     {"log.roll.hours", "3"},
                                                     {"log.roll.jitter.hours", "1"},
                                                     {"num.partitions", "7"}});
-  EXPECT_EQ(defaults.size(), topic_config_definitions().size());
+  EXPECT_EQ(defaults.size(), topic_keys_by_name().size());
   EXPECT_EQ(defaults.at("segment.bytes"), "2097152");
   EXPECT_EQ(defaults.at("max.message.bytes"), "5");
   EXPECT_EQ(defaults.at("retention.ms"), "7200000");
@@ -111,50 +114,89 @@ TEST(TopicConfigDefaults, TheFinestUnitWins) {
             "9223372036854775807");
 }
 
-TEST(TypedTopicConfig, DefaultsOfTheStructAreThoseOfTheTable) {
-  const TopicConfig from_table = typed_topic_config({}, {});
-  const TopicConfig fresh;
-  EXPECT_EQ(from_table.delete_old, fresh.delete_old);
-  EXPECT_EQ(from_table.compact, fresh.compact);
-  EXPECT_EQ(from_table.compression_type, fresh.compression_type);
-  EXPECT_EQ(from_table.delete_retention_ms, fresh.delete_retention_ms);
-  EXPECT_EQ(from_table.flush_messages, fresh.flush_messages);
-  EXPECT_EQ(from_table.flush_ms, fresh.flush_ms);
-  EXPECT_EQ(from_table.index_interval_bytes, fresh.index_interval_bytes);
-  EXPECT_EQ(from_table.max_compaction_lag_ms, fresh.max_compaction_lag_ms);
-  EXPECT_EQ(from_table.max_message_bytes, fresh.max_message_bytes);
-  EXPECT_EQ(from_table.message_timestamp_after_max_ms, fresh.message_timestamp_after_max_ms);
-  EXPECT_EQ(from_table.message_timestamp_before_max_ms, fresh.message_timestamp_before_max_ms);
-  EXPECT_EQ(from_table.message_timestamp_type, fresh.message_timestamp_type);
-  EXPECT_DOUBLE_EQ(from_table.min_cleanable_dirty_ratio, fresh.min_cleanable_dirty_ratio);
-  EXPECT_EQ(from_table.min_compaction_lag_ms, fresh.min_compaction_lag_ms);
-  EXPECT_EQ(from_table.min_insync_replicas, fresh.min_insync_replicas);
-  EXPECT_EQ(from_table.retention_bytes, fresh.retention_bytes);
-  EXPECT_EQ(from_table.retention_ms, fresh.retention_ms);
+TEST(LogConfig, DefaultsOfTheLogAreThoseOfTheTable) {
+  const ConfigMap none;
+  const storage::LogConfig from_table = log_config(TopicSettings(none, none), {});
+  const storage::LogConfig fresh;
   EXPECT_EQ(from_table.segment_bytes, fresh.segment_bytes);
-  EXPECT_EQ(from_table.segment_jitter_ms, fresh.segment_jitter_ms);
   EXPECT_EQ(from_table.segment_ms, fresh.segment_ms);
-  EXPECT_EQ(from_table.unclean_leader_election_enable, fresh.unclean_leader_election_enable);
+  EXPECT_EQ(from_table.segment_jitter_ms, fresh.segment_jitter_ms);
+  EXPECT_EQ(from_table.retention.retention_ms, fresh.retention.retention_ms);
+  EXPECT_EQ(from_table.retention.retention_bytes, fresh.retention.retention_bytes);
+  EXPECT_EQ(from_table.batch.max_message_bytes, fresh.batch.max_message_bytes);
+  EXPECT_EQ(from_table.batch.timestamp_type, fresh.batch.timestamp_type);
+  EXPECT_EQ(from_table.batch.timestamp_before_max_ms, fresh.batch.timestamp_before_max_ms);
+  EXPECT_EQ(from_table.batch.timestamp_after_max_ms, fresh.batch.timestamp_after_max_ms);
 }
 
-TEST(TypedTopicConfig, TheTopicThenTheBrokerThenTheTable) {
-  const ConfigMap defaults = topic_config_defaults({{"log.retention.ms", "5"}, {"log.segment.bytes", "2097152"}});
-  const TopicConfig config = typed_topic_config({{"retention.ms", "7"},
-                                                 {"cleanup.policy", "compact"},
-                                                 {"compression.type", "zstd"},
-                                                 {"message.timestamp.type", "LogAppendTime"}},
-                                                defaults);
-  EXPECT_EQ(config.retention_ms, 7);
-  EXPECT_EQ(config.segment_bytes, 2'097'152);
-  EXPECT_TRUE(config.compact);
-  EXPECT_FALSE(config.delete_old);
-  EXPECT_EQ(config.compression_type, CompressionType::kZstd);
-  EXPECT_EQ(config.message_timestamp_type, TimestampType::kLogAppendTime);
-  EXPECT_EQ(config.index_interval_bytes, 4'096);
+TEST(LogConfig, EveryKeyOfTheLogArrives) {
+  const ConfigMap own = {{"max.message.bytes", " +5 "},
+                         {"message.timestamp.after.max.ms", "6"},
+                         {"message.timestamp.before.max.ms", "7"},
+                         {"message.timestamp.type", " LogAppendTime "},
+                         {"retention.bytes", "8"},
+                         {"retention.ms", "9"},
+                         {"segment.bytes", "1048577"},
+                         {"segment.jitter.ms", "10"},
+                         {"segment.ms", "11"}};
+  const ConfigMap none;
+  const storage::LogConfig log = log_config(TopicSettings(own, none), {.expiration_ms = 12, .max_producers = 13});
+  EXPECT_EQ(log.batch.max_message_bytes, 5);
+  EXPECT_EQ(log.batch.timestamp_after_max_ms, 6);
+  EXPECT_EQ(log.batch.timestamp_before_max_ms, 7);
+  EXPECT_EQ(log.batch.timestamp_type, storage::TimestampType::kLogAppendTime);
+  EXPECT_EQ(log.retention.retention_bytes, 8);
+  EXPECT_EQ(log.retention.retention_ms, 9);
+  EXPECT_EQ(log.segment_bytes, 1'048'577U);
+  EXPECT_EQ(log.segment_jitter_ms, 10);
+  EXPECT_EQ(log.segment_ms, 11);
+  EXPECT_EQ(log.producers.expiration_ms, 12);
+  const auto goes_to_the_log = [](const TopicKey& key) { return key.to_log != nullptr; };
+  EXPECT_EQ(std::ranges::count_if(topic_keys_by_name(), goes_to_the_log), std::ssize(own))
+      << "a key is not tested here";
 }
 
-TEST(TypedTopicConfig, AStoredValueThatIsNoLongerValidFallsBack) {
-  EXPECT_EQ(typed_topic_config({{"segment.bytes", "14"}}, topic_config_defaults({})).segment_bytes, 1'073'741'824);
+TEST(LogConfig, WithoutDeleteNothingGoesByAgeOrSize) {
+  const ConfigMap own = {{"cleanup.policy", "compact"}, {"retention.ms", "9"}, {"retention.bytes", "8"}};
+  const ConfigMap none;
+  const storage::LogConfig log = log_config(TopicSettings(own, none), {});
+  EXPECT_EQ(log.retention.retention_ms, -1);
+  EXPECT_EQ(log.retention.retention_bytes, -1);
+}
+
+// What stands in the way of reading a key that its row calls ineffective. That each key that is called used is read:
+// tests/architecture/settings.py.
+TEST(TopicSettings, OnlyKeysThatAreUsedCanBeRead) {
+  static_assert(topic_keys::Used<"flush.messages">);
+  static_assert(topic_keys::Used<"compression.type">);
+  static_assert(!topic_keys::Used<"index.interval.bytes">);
+  static_assert(!topic_keys::Used<"remote.storage.enable">);
+  static_assert(!topic_keys::Used<"flush.message">);
+  static_assert(broker_key_table::Used<"num.partitions">);
+  static_assert(broker_key_table::Used<"log.retention.ms">);
+  static_assert(!broker_key_table::Used<"socket.listen.backlog.size">);
+  static_assert(!broker_key_table::Used<"min.insync.replicas">);
+  static_assert(!broker_key_table::Used<"num.partition">);
+}
+
+TEST(TopicSettings, TheTopicThenTheBrokerThenTheTable) {
+  const ConfigMap defaults = topic_config_defaults({{"log.flush.interval.messages", "5"}});
+  const ConfigMap own = {{"cleanup.policy", " compact , delete "}, {"compression.type", " zstd"}};
+  const TopicSettings settings(own, defaults);
+  EXPECT_EQ(settings.get<"cleanup.policy">(), "compact , delete");
+  EXPECT_TRUE(list_holds(settings.get<"cleanup.policy">(), "compact"));
+  EXPECT_TRUE(list_holds(settings.get<"cleanup.policy">(), "delete"));
+  EXPECT_FALSE(list_holds(settings.get<"cleanup.policy">(), "comp"));
+  EXPECT_EQ(settings.get<"compression.type">(), "zstd");
+  EXPECT_EQ(settings.get<"flush.messages">(), 5);
+  const ConfigMap none;
+  EXPECT_EQ(TopicSettings(none, none).get<"flush.messages">(), 1);
+}
+
+TEST(TopicSettings, AStoredValueThatIsNoLongerValidFallsBack) {
+  const ConfigMap own = {{"flush.messages", "0"}};
+  const ConfigMap defaults = topic_config_defaults({});
+  EXPECT_EQ(TopicSettings(own, defaults).get<"flush.messages">(), 1);
 }
 
 }  // namespace

@@ -244,8 +244,8 @@ void mark_zstd_topics(const ClusterView& view, int16_t version, RecycledDeque<En
   if (version >= kFirstWithZstd) return;
   for (Entry& entry : entries) {
     if (entry.where.topic == nullptr) continue;
-    entry.codec_is_unknown =
-        topic_compression_type(entry.where.topic->configs, *view.topic_defaults) == CompressionType::kZstd;
+    const TopicSettings settings(entry.where.topic->configs, *view.topic_defaults);
+    entry.codec_is_unknown = settings.get<"compression.type">() == "zstd";
   }
 }
 

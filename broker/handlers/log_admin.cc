@@ -55,8 +55,9 @@ Task<void> delete_records(BrokerCore&, storage::Partition& partition, RecordsToD
 // What is wrong with the topic as such.
 ErrorCode check_deletable(const ClusterView& view, const TopicImage& topic) {
   if (is_internal_topic(topic.name)) return ErrorCode::kInvalidTopicException;
-  const TopicConfig config = typed_topic_config(topic.configs, *view.topic_defaults);
-  return config.compact && !config.delete_old ? ErrorCode::kPolicyViolation : ErrorCode::kNone;
+  const std::string_view policy = TopicSettings(topic.configs, *view.topic_defaults).get<"cleanup.policy">();
+  return list_holds(policy, "compact") && !list_holds(policy, "delete") ? ErrorCode::kPolicyViolation
+                                                                        : ErrorCode::kNone;
 }
 
 // --- DescribeLogDirs -------------------------------------------------------------------------------------------------

@@ -39,9 +39,11 @@ RecycledVector<ProduceEntry> locate_entries(const ClusterView& view, const Produ
     const TopicImage* image = asked.find(view);
     bool relaxed = false;
     if (image != nullptr && body.acks == kAcksLeader) {
-      relaxed = topic_flush_messages(image->configs, *view.topic_defaults) != 1;
+      relaxed = TopicSettings(image->configs, *view.topic_defaults).get<"flush.messages">() != 1;
     }
-    const bool compacts = image != nullptr && topic_compacts(image->configs, *view.topic_defaults);
+    const bool compacts =
+        image != nullptr &&
+        list_holds(TopicSettings(image->configs, *view.topic_defaults).get<"cleanup.policy">(), "compact");
     for (const auto& partition : topic.partition_data) {
       ProduceEntry& entry = entries.emplace_back();
       entry.asked = &partition;
@@ -165,7 +167,7 @@ void explain(const ClusterView& view, const BrokerOptions& options, reactor::Wal
   if (!entry.refused.message.empty()) return;  // whoever refused it has said why
   const ConfigMap none;
   const ConfigMap& own = entry.topic == nullptr ? none : entry.topic->configs;
-  const storage::LogConfig config = log_config(typed_topic_config(own, *view.topic_defaults), options.producers);
+  const storage::LogConfig config = log_config(TopicSettings(own, *view.topic_defaults), options.producers);
   entry.refused = explain_refusal(entry.error, entry.asked->records.whole, config.batch, now);
 }
 

@@ -48,15 +48,15 @@ std::vector<std::string> elements(std::string_view list) {
   return parts;
 }
 
-const TopicConfigDefinition* definition_of(const Altering& altering, std::string_view name) {
-  return altering.is_topic ? find_topic_config(name) : topic_key_of(name);
+const TopicKey* definition_of(const Altering& altering, std::string_view name) {
+  return altering.is_topic ? find_topic_key(name) : topic_key_of(name);
 }
 
 // kAppend, kSubtract: works on the value in force, which may be an inherited one.
 std::optional<Refusal> change_list(Altering& altering, const ConfigChange& change) {
-  const TopicConfigDefinition* definition = definition_of(altering, change.name);
+  const TopicKey* definition = definition_of(altering, change.name);
   const bool appends = change.operation == Operation::kAppend;
-  if (definition == nullptr || definition->type != ConfigType::kList) {
+  if (definition == nullptr || definition->type != KeyType::kList) {
     return refuse(ErrorCode::kInvalidConfig, "Can't {} to key {} because its type is not LIST",
                   appends ? "APPEND" : "SUBTRACT", change.name);
   }

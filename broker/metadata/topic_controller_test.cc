@@ -154,7 +154,7 @@ TEST_F(TopicCreate, Configs) {
   const CreateTopicResult result = create(request);
   EXPECT_EQ(result.error, ErrorCode::kNone);
   EXPECT_EQ(image.topic("t")->configs, (ConfigMap{{"cleanup.policy", "compact"}, {"retention.ms", "5"}}));
-  EXPECT_EQ(result.configs.size(), topic_config_definitions().size());
+  EXPECT_EQ(result.configs.size(), topic_keys_by_name().size());
   request = topic("u");
   request.configs = {{"retention.ms", "-7"}};
   const CreateTopicResult bad = create(request);
@@ -256,7 +256,8 @@ TEST_F(TopicCreate, EqualRandomBytesStillGiveDifferentIds) {
 TEST_F(TopicCreate, ConsumerOffsets) {
   EXPECT_EQ(create_error(consumer_offsets_topic(50, 1, 104'857'600, {1})), ErrorCode::kNone);
   EXPECT_EQ(image.topic(kConsumerOffsetsTopic)->partitions.size(), 50U);
-  EXPECT_TRUE(typed_topic_config(image.topic(kConsumerOffsetsTopic)->configs, rules.defaults).compact);
+  EXPECT_EQ(TopicSettings(image.topic(kConsumerOffsetsTopic)->configs, rules.defaults).get<"cleanup.policy">(),
+            "compact");
 }
 
 TEST_F(TopicDelete, ByNameAndById) {
