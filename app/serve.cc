@@ -227,6 +227,7 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
   options.auto_create_topics = config.auto_create_topics;
   options.fetch_sessions = static_cast<uint32_t>(config.fetch_sessions);
   options.fetch_max_bytes = static_cast<uint32_t>(config.fetch_max_bytes);
+  options.page_partitions_max = config.page_partitions_max;
   options.retention_check_interval = milliseconds(config.retention_check_milliseconds);
   if (config.journal_streams > 0) {
     options.engine.streams = static_cast<uint16_t>(std::min<int32_t>(config.journal_streams, cores));

@@ -46,6 +46,7 @@ struct BrokerOptions {
   int32_t offsets_topic_segment_bytes = 104'857'600;  // offsets.topic.segment.bytes; likewise
   uint32_t fetch_sessions = 1000;                     // max.incremental.fetch.session.cache.slots
   uint32_t fetch_max_bytes = 57'671'680;              // fetch.max.bytes: an upper bound whatever the client asks for
+  int32_t page_partitions_max = 2'000;                // max.request.partition.size.limit: of DescribeTopicPartitions
   // Of answers to Fetch that are being made or sent by one core. One answer takes at most a quarter of it (but always
   // its first batch), so that a few readers of old data cannot pin all memory (WS D).
   uint64_t fetch_memory_bytes = uint64_t{16} << 20;

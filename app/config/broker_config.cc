@@ -61,6 +61,7 @@ void read_plain_values(const SettingValues& values, BrokerConfig& config) {
   config.queued_request_bytes = values.get<"queued.max.request.bytes">();
   config.fetch_sessions = values.get<"max.incremental.fetch.session.cache.slots">();
   config.fetch_max_bytes = values.get<"fetch.max.bytes">();
+  config.page_partitions_max = values.get<"max.request.partition.size.limit">();
   config.retention_check_milliseconds = values.get<"log.retention.check.interval.ms">();
   config.producer_id_expiration_milliseconds = values.get<"producer.id.expiration.ms">();
   config.cores = values.get<"posthaste.cores">();

@@ -62,6 +62,7 @@ struct BrokerConfig {
   int64_t queued_request_bytes = -1;  // of all cores; 0 and below: what the memory allows
   int32_t fetch_sessions = 1000;
   int32_t fetch_max_bytes = 57'671'680;
+  int32_t page_partitions_max = 2'000;  // of DescribeTopicPartitions
   int64_t retention_check_milliseconds = 300'000;
   int32_t producer_id_expiration_milliseconds = 86'400'000;
   int32_t cores = 0;  // 0: every core this process may use

@@ -21,9 +21,6 @@ using net::kafka::DescribeTopicPartitionsResponse;
 using net::kafka::ResourceType;
 using Page = DescribeTopicPartitionsResponse;
 
-// max.request.partition.size.limit: partitions of one page at most, whatever is asked.
-constexpr int32_t kPartitionsOfPage = 2'000;
-
 GrowTopicsRequest to_grow(const CreatePartitionsRequest& body) {
   GrowTopicsRequest grow;
   grow.validate_only = body.validate_only;
@@ -86,9 +83,10 @@ int32_t add_partitions(const ClusterView& view, const TopicImage& image, int32_t
   return index;
 }
 
-Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body) {
+// `partitions_max`: of one page, whatever is asked.
+Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body, int32_t partitions_max) {
   Page page;
-  int32_t room = std::max(std::min(body.response_partition_limit, kPartitionsOfPage), 1);
+  int32_t room = std::max(std::min(body.response_partition_limit, partitions_max), 1);
   for (const std::string_view name : names_of_page(view, body)) {
     if (room == 0) {
       page.next_cursor = {.topic_name = name, .partition_index = 0};
@@ -143,7 +141,7 @@ HandlerTask handle(Api<ApiKey::kDescribeTopicPartitions>, BrokerCore& core, Conn
     }
     co_return respond(request, refused);
   }
-  co_return respond(request, make_page(*view, *body));
+  co_return respond(request, make_page(*view, *body, core.options().page_partitions_max));
 }
 
 }  // namespace posthaste::broker

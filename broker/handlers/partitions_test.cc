@@ -104,6 +104,20 @@ TEST_F(PartitionsTest, DescribingGoesPageByPage) {
   });
 }
 
+// max.request.partition.size.limit.
+TEST_F(PartitionsTest, APageHasNoMorePartitionsThanTheBrokerAllows) {
+  options_.page_partitions_max = 3;
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("a", 5), ErrorCode::kNone);
+    DescribeTopicPartitionsRequest request;
+    request.response_partition_limit = 4;
+    const auto page = co_await client.call(request, 0);
+    EXPECT_EQ(page.message.topics.at(0).partitions.size(), 3U);
+    EXPECT_EQ(page.message.next_cursor->partition_index, 3);
+  });
+}
+
 TEST_F(PartitionsTest, DescribingNamesWhatIsMissing) {
   start();
   run([](Client& client) -> Task<void> {
