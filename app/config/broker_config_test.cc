@@ -170,6 +170,18 @@ TEST(BrokerConfig, EveryLineIsJudged) {
   EXPECT_EQ(uses("num.partitions=3\nnum.partitions=4"), (std::vector{kNoEffect, kUsed}));
 }
 
+TEST(BrokerConfig, WhatNothingReadsIsSaidToHaveNoEffect) {
+  for (const std::string_view key : {"log.index.interval.bytes", "log.segment.delete.delay.ms", "min.insync.replicas",
+                                     "offsets.topic.replication.factor", "socket.listen.backlog.size"}) {
+    EXPECT_EQ(uses(fmt::format("{}=5", key)), std::vector{SettingUse::kNoEffect}) << key;
+  }
+  for (const std::string_view key :
+       {"log.roll.jitter.ms", "log.roll.jitter.hours", "max.request.partition.size.limit"}) {
+    EXPECT_EQ(uses(fmt::format("{}=5", key)), std::vector{SettingUse::kUsed}) << key;
+  }
+  EXPECT_EQ(from("max.request.partition.size.limit=5")->page_partitions_max, 5);
+}
+
 TEST(BrokerConfig, OutOfRangeNamesTheRange) {
   for (const std::string key : {"log.retention.ms", "log.retention.minutes", "log.retention.hours"}) {
     EXPECT_EQ(mistake(key + "=0"),

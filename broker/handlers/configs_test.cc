@@ -104,6 +104,8 @@ TEST_F(ConfigsTest, ATopicShowsEveryKeyWithAllItsSources) {
     EXPECT_TRUE(shown.at("retention.ms").synonyms.empty())
         << "as in Kafka, which tells nothing before log.retention.ms";
     EXPECT_EQ(shown.at("flush.messages").source, 5);
+    EXPECT_TRUE(shown.at("index.interval.bytes").documentation.contains("Has no effect: "));
+    EXPECT_FALSE(shown.at("segment.jitter.ms").documentation.contains("Has no effect"));
     EXPECT_EQ(shown.at("preallocate").type, 1);
     EXPECT_EQ(shown.at("cleanup.policy").type, 7);
     EXPECT_EQ(shown.at("retention.ms").type, 5);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks the laws of the house that a compiler does not: what may include what, which symbols a room may use, that no
-room but reactor and app has mutable globals, and that each header compiles alone. It reads sources and built libraries;
+room but reactor and app has mutable globals, that each header compiles alone, and that each setting that is said to be
+used is read (settings.py). It reads sources and built libraries;
 it changes nothing but its own cache in build/. Last line: `N passed, M failed`.
 
 usage: check.py [--build build/release]      checks the tree (the libraries must be built)
@@ -16,6 +17,8 @@ import re
 import subprocess
 import sys
 import tempfile
+
+import settings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -209,6 +212,7 @@ def check_comments(root):
 def all_checks(root, build):
     yield from check_includes(root)
     yield from check_comments(root)
+    yield from settings.check_settings(root)
     for room in SEALED_ROOMS:
         if not (root / room / "CMakeLists.txt").is_file():
             continue  # a room without a library yet
@@ -313,6 +317,7 @@ def self_test():
         complaints = found(check_comments(tree))
         ok = len(complaints) == 2
         yield "a file without opening comment and unfinished work are found", [] if ok else [f"got {complaints}"]
+        yield from settings.self_test(folder / "settings")
 
 
 def main():
