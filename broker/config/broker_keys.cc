@@ -66,9 +66,8 @@ std::string_view reason(KeyEffect effect) {
     case kNoCompaction:
       return "this version does not compact logs";
     case kOnlyRefusesZstd:
-      return "batches are stored as the producer compressed them; zstd does no more than keep a topic from clients "
-             "that "
-             "cannot read zstd";
+      return "batches are stored as the producer compressed them; only zstd counts: clients that are too old for it "
+             "cannot fetch such a topic";
     case kOpaqueBatches:
       return "batches are stored as the producer compressed them";
     case kNoQuotas:
@@ -84,9 +83,9 @@ std::string_view reason(KeyEffect effect) {
     case kOwnStorage:
       return "the journal and its own segments replace what it tunes";
     case kKernelQueue:
-      return "the kernel's own limit counts (net.core.somaxconn), and 4096 at most";
+      return "the queue is as long as the kernel allows (net.core.somaxconn), 4096 at most";
     case kDropsAtOnce:
-      return "the file of a dropped segment goes at once, who still reads it keeps what he reads";
+      return "the file of a dropped segment is removed as soon as the new log start is durable";
     case kPerListener:
       return "it is set for one listener, and this version has it for all of them only";
   }
