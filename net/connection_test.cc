@@ -923,7 +923,7 @@ TEST(Acceptor, IsThereUntilItHasHeardOfTheEndOfEachConnection) {
       acceptor.begin();
       co_await core.until_stopping();
       co_await acceptor.stop();
-      for (CoreId on = 0; on < core.core_count(); ++on) EXPECT_EQ(acceptor.open_on(on), 0U);
+      for (size_t on = 0; on < core.core_count(); ++on) EXPECT_EQ(acceptor.open_on(static_cast<CoreId>(on)), 0U);
       acceptor_stopped = true;
     };
     Host& server = world.add_host({.cores = 4, .pool_bytes_per_core = size_t{8} << 20}, kServerIp, server_program);

@@ -264,7 +264,7 @@ Task<void> Engine::tidy_task(Engine& engine, Partition::Use use, std::shared_ptr
   co_await engine.files_.tidy(use.partition(), std::move(segment));
 }
 
-void Engine::tidy_later(Partition& partition, std::shared_ptr<Segment> segment) {
+void Engine::tidy_later(Partition& partition, const std::shared_ptr<Segment>& segment) {
   segment->tidy = false;
   untidy_.push_back({partition.uid(), segment});
 }

@@ -266,7 +266,7 @@ class Engine : private reactor::CoreOwned {
   void grow_ahead(Partition& partition, std::shared_ptr<Segment> segment, uint64_t bytes);
   void tidy(Partition& partition, std::shared_ptr<Segment> segment);
   // The same once there is room on the disk again.
-  void tidy_later(Partition& partition, std::shared_ptr<Segment> segment);
+  void tidy_later(Partition& partition, const std::shared_ptr<Segment>& segment);
   // Until no earlier incarnation's directory stands under the partition's name, whichever core it belonged to.
   reactor::Task<void> wait_for_name(Partition& partition);
 

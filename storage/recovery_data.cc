@@ -229,8 +229,8 @@ Task<Result<void>> Recovery::write_overlay(Replay& replay, bool last) {
   if (replay.overlay.empty() || to <= replay.overlay_start) co_return Result<void>();
   // The journal holds a block as a whole only if it holds something of it that was not flushed. Whether or not that was
   // acked: it may have been on its way into the block, and have torn it.
-  const SegmentPosition kept_end{replay.overlay_base, end};
-  if ((planted(Bug::kTornBlockHeldForFlushed) ? kept_end : replay.raw_end) <= replay.entry.flushed) {
+  const bool is_torn = planted(Bug::kTornBlockHeldForFlushed);
+  if ((is_torn ? SegmentPosition{replay.overlay_base, end} : replay.raw_end) <= replay.entry.flushed) {
     replay.overlay.clear();
     co_return Result<void>();
   }

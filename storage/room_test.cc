@@ -142,6 +142,7 @@ TEST_F(RoomTest, BatchesLargerThanTheJournalAreAcknowledged) {
   constexpr size_t kBytes = 600'000;  // two journals
   life(1, [](Core& core, Engine& engine) -> Task<void> {
     std::vector<Partition*> partitions;
+    partitions.reserve(6);
     for (int i = 0; i < 6; ++i) partitions.push_back(co_await create(core, engine, i));
     for (int round = 0; round < 3; ++round) {
       for (int i = 0; i < 6; ++i) co_await append(engine, *partitions[static_cast<size_t>(i)], kBytes, round);
@@ -201,6 +202,7 @@ TEST_F(RoomTest, CoresThatShareAStreamAllGoOn) {
   options_.commit_bytes_max = 4 * kBlock;
   life(4, [](Core& core, Engine& engine) -> Task<void> {
     std::vector<Partition*> partitions;
+    partitions.reserve(3);
     for (int i = 0; i < 3; ++i) partitions.push_back(co_await create(core, engine, i));
     for (int round = 0; round < kRounds; ++round) {
       const bool is_large = (static_cast<size_t>(round) + core.id()) % 2 == 0;
@@ -244,6 +246,7 @@ TEST_F(RoomTest, LargeBatchesAreAcknowledgedOneAfterTheOther) {
   options_.journal_files = 32;
   life(1, [](Core& core, Engine& engine) -> Task<void> {
     std::vector<Partition*> partitions;
+    partitions.reserve(8);
     for (int i = 0; i < 8; ++i) partitions.push_back(co_await create(core, engine, i));
     const uint64_t before = engine.stats().commits;
     for (Partition* partition : partitions) co_await append(engine, *partition, 60'000, 1);

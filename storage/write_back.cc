@@ -10,7 +10,6 @@ namespace posthaste::storage {
 
 using reactor::Bug;
 using reactor::Errc;
-using reactor::failure;
 using reactor::planted;
 using reactor::Result;
 using reactor::Task;

@@ -201,7 +201,7 @@ TEST(World, WorldMayEndWhileHostsRun) {
 }
 
 Task<void> dies_deep(Core& core, int depth) {
-  std::string held(100, 'x');  // something to unwind
+  [[maybe_unused]] const auto held = std::make_unique<int>(depth);  // something to unwind
   if (depth > 0) {
     co_await dies_deep(core, depth - 1);
     co_return;
