@@ -461,6 +461,7 @@ std::optional<std::string> run_lives(uint64_t seed, const std::vector<std::pair<
 std::optional<std::string> run_seed(uint64_t seed, const Settings& settings, Counts& counts) {
   ++counts.seeds;
   std::vector<std::pair<Kind, uint64_t>> lives;
+  lives.reserve(kLives);
   for (uint32_t life = 0; life < kLives; ++life) lives.emplace_back(Kind::kOrdinary, seed * kLives + life);
   if (auto wrong = run_lives(seed, lives, settings, counts)) return wrong;
   std::mt19937_64 random(seed ^ 0x62657369646573);
