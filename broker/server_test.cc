@@ -146,6 +146,7 @@ TEST_F(ServerTest, AStopServesWhatWasAcceptedAndRefusesWhatHasNoRoom) {
   run([&](Client& client) -> Task<void> {
     EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
     world_.options().disk_write_durable = {2s, 2s};
+    world_.options().disk_slow_per_million = 0;
     reactor::Instant stopped;
     auto produce = [&]() -> Task<void> {
       Client one(client.core());

@@ -268,7 +268,8 @@ HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, 
   // Shares and calls may not move once the calls are started.
   reactor::Event progress(core.core());
   RecycledVector<ProduceShare> shares = shares_of(core, entries, progress);
-  co_await append(core, shares, deadline_of(*body, core.core().now()));
+  const Instant deadline = deadline_of(*body, core.core().now());
+  co_await append(core, shares, deadline);
   for (ProduceEntry& entry : entries) {
     if (entry.error != ErrorCode::kNone) explain(*view, core.options(), core.core().wall_now(), entry);
   }
@@ -277,6 +278,11 @@ HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, 
   WaitMemory::Share kept;
   if (waits) kept = give_frame_back(core, request, *body, entries.size(), names);
   for (ProduceShare& share : shares) {
+    if (share.own != nullptr) {
+      co_await wait_for_acks(*share.own, deadline);
+      take_acks(*share.own);
+      share.is_done = true;
+    }
     while (!share.is_done) co_await progress.wait();
   }
   if (body->acks == kAcksNone) {

@@ -1,6 +1,6 @@
 #include "broker/handlers/produce_append.h"
 
-#include <memory>
+#include <algorithm>
 
 #include "broker/error_codes.h"
 #include "broker/key_walk.h"
@@ -64,25 +64,6 @@ Task<void> look_at_keys(BrokerCore& there, ProduceShare& share) {
   }
 }
 
-// Waits for the acknowledgement of one append; of the owner core.
-struct AckWait : storage::OffsetWaiter {
-  ProduceEntry* entry = nullptr;  // null: not used
-  ErrorCode error = ErrorCode::kNone;
-  size_t* missing = nullptr;
-  reactor::Event* changed = nullptr;
-};
-
-// A share that is appended and not acknowledged; of the owner core.
-struct Unacknowledged : reactor::Recycled {
-  Unacknowledged(BrokerCore& from, Core& there, ProduceShare& of)
-      : home(from), share(of), changed(there), waits(of.entries.size()) {}
-  BrokerCore& home;
-  ProduceShare& share;
-  size_t missing = 0;
-  reactor::Event changed;
-  RecycledVector<AckWait> waits;  // one for each entry
-};
-
 void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, storage::Partition& partition) {
   if (entry.ack_when == AckWhen::kAppended) return;
   if (entry.result.duplicate && planted(Bug::kDuplicateAckedAtOnce)) return;
@@ -100,62 +81,72 @@ void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, sto
   entry.ack_when == AckWhen::kDurable ? partition.wait_durable(wait) : partition.wait_high_watermark(wait);
 }
 
-// Appends one entry, waiting for room if the core has none just now and goes on.
-Task<void> append_entry(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, AckWait& wait,
-                        Instant deadline) {
+// False: there is no room just now.
+bool append_now(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, AckWait& wait) {
+  storage::Partition* const partition = there.engine().find(entry.topic->id.bytes, entry.asked->index);
+  if (partition == nullptr) {
+    entry.error = error_of_missing(there, *entry.topic);
+    return true;
+  }
   const net::kafka::Bytes whole = entry.asked->records.whole;
   const storage::MutableBytes batch(const_cast<std::byte*>(whole.data()), whole.size());  // in the request's own buffer
-  for (;;) {
-    // Looked for each time: it may go while room is waited for.
-    storage::Partition* const partition = there.engine().find(entry.topic->id.bytes, entry.asked->index);
-    if (partition == nullptr) {
-      entry.error = error_of_missing(there, *entry.topic);
-      co_return;
-    }
-    Result<storage::AppendResult> appended =
-        partition->append(batch, {.leader_epoch = entry.leader_epoch}, there.core().wall_now());
-    if (appended) {
-      entry.result = *appended;
-      wait_for_ack(share, wait, entry, *partition);
-      co_return;
-    }
+  const Result<storage::AppendResult> appended =
+      partition->append(batch, {.leader_epoch = entry.leader_epoch}, there.core().wall_now());
+  if (appended) {
+    entry.result = *appended;
+    wait_for_ack(share, wait, entry, *partition);
+    return true;
+  }
+  entry.error = append_error(appended.error());
+  if (tells_log_start(appended.error())) entry.result.log_start_offset = partition->log_start_offset();
+  return appended.error() != Errc::kNoMemory;
+}
+
+// For one for which there was no room. The partition may go meanwhile.
+Task<void> append_when_there_is_room(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, AckWait& wait,
+                                     Instant deadline) {
+  do {
     // At a stop the client hears to send it again: what the disk has to write until the end is what it had accepted.
-    if (appended.error() == Errc::kNoMemory && there.core().stopping()) {
+    if (there.core().stopping()) {
       entry.error = ErrorCode::kNotLeaderOrFollower;
       co_return;
     }
-    if (appended.error() != Errc::kNoMemory || there.core().now() >= deadline) {
-      entry.error = append_error(appended.error());
-      if (tells_log_start(appended.error())) entry.result.log_start_offset = partition->log_start_offset();
-      co_return;
-    }
+    if (there.core().now() >= deadline) co_return;  // with the error that it has
     there.tell_if_readers_hold_room();
     co_await there.engine().wait_for_room();
-  }
+    entry.error = ErrorCode::kNone;
+  } while (!append_now(there, entry, share, wait));
 }
 
-// On the request's core.
-void take_acknowledgements(Unacknowledged& share) {
-  for (const AckWait& wait : share.waits) {
-    if (wait.error != ErrorCode::kNone) wait.entry->error = wait.error;
-  }
-  share.share.is_done = true;
-  share.share.progress->notify_all();
+// Of a share of another core.
+Task<void> acknowledge(BrokerCore& home, BrokerCore& there, std::unique_ptr<Unacknowledged> waiting,
+                       ProduceShare& share, Instant deadline) {
+  co_await wait_for_acks(*waiting, deadline);
+  auto report = [&waiting, &share](Core&) {
+    take_acks(*waiting);
+    share.is_done = true;
+    share.progress->notify_all();
+  };
+  co_await reactor::on_core(there.core(), home.core().id(), std::move(report), reactor::MessageClass::kPush);
 }
 
-Task<void> acknowledge(BrokerCore& there, std::unique_ptr<Unacknowledged> share, Instant deadline) {
-  while (share->missing > 0 && co_await share->changed.wait_until(deadline)) {
+}  // namespace
+
+Task<void> wait_for_acks(Unacknowledged& share, Instant deadline) {
+  while (share.missing > 0 && co_await share.changed.wait_until(deadline)) {
   }
-  for (AckWait& wait : share->waits) {
+  for (AckWait& wait : share.waits) {
     if (!wait.is_linked()) continue;
     wait.unlink();
     wait.error = ErrorCode::kRequestTimedOut;  // stored, but not known to be safe in time
   }
-  auto report = [&share](Core&) { take_acknowledgements(*share); };
-  co_await reactor::on_core(there.core(), share->home.core().id(), std::move(report), reactor::MessageClass::kPush);
 }
 
-}  // namespace
+void take_acks(const Unacknowledged& share) {
+  for (const AckWait& wait : share.waits) {
+    if (wait.error != ErrorCode::kNone) wait.entry->error = wait.error;
+  }
+}
 
 Task<void> append_share(BrokerCore& home, BrokerCore& there, ProduceShare& share, Instant deadline) {
   if (!co_await there.append_turn().acquire_until(1, deadline)) {
@@ -163,21 +154,22 @@ Task<void> append_share(BrokerCore& home, BrokerCore& there, ProduceShare& share
     share.is_done = true;
     co_return;
   }
-  co_await look_at_keys(there, share);
-  auto waiting = std::make_unique<Unacknowledged>(home, there.core(), share);
+  if (std::ranges::any_of(share.entries, &ProduceEntry::needs_keys)) co_await look_at_keys(there, share);
+  auto waiting = std::make_unique<Unacknowledged>(there.core(), share.entries.size());
   for (size_t i = 0; i < share.entries.size(); ++i) {
     ProduceEntry& entry = *share.entries[i];
-    if (entry.error == ErrorCode::kNone) co_await append_entry(there, entry, *waiting, waiting->waits[i], deadline);
+    if (entry.error != ErrorCode::kNone || append_now(there, entry, *waiting, waiting->waits[i])) continue;
+    co_await append_when_there_is_room(there, entry, *waiting, waiting->waits[i], deadline);
   }
   there.append_turn().release(1);
   if (waiting->missing == 0) {
-    for (const AckWait& wait : waiting->waits) {
-      if (wait.error != ErrorCode::kNone) wait.entry->error = wait.error;
-    }
+    take_acks(*waiting);
     share.is_done = true;
-    co_return;
+  } else if (&home == &there) {
+    share.own = std::move(waiting);
+  } else {
+    there.scope().spawn_job(acknowledge(home, there, std::move(waiting), share, deadline));
   }
-  there.scope().spawn_job(acknowledge(there, std::move(waiting), deadline));
 }
 
 }  // namespace posthaste::broker

@@ -2,6 +2,8 @@
 // are durable. So a wait for a disk, or for other replicas, holds no credit of the mail, no frame and nothing that
 // others of the core need: as many may wait as like, and all else goes on. It does not decode requests or make answers.
 #pragma once
+#include <memory>
+
 #include "broker/handlers/common.h"
 #include "broker/handlers/produce_errors.h"
 #include "net/kafka/produce.h"
@@ -29,6 +31,22 @@ struct ProduceEntry {
   RefusedBatch refused;  // words, if there is an error
 };
 
+// Waits for the acknowledgement of one append; of the owner core.
+struct AckWait : storage::OffsetWaiter {
+  ProduceEntry* entry = nullptr;
+  ErrorCode error = ErrorCode::kNone;
+  size_t* missing = nullptr;
+  reactor::Event* changed = nullptr;
+};
+
+// A share that is appended and not acknowledged; of the owner core.
+struct Unacknowledged : reactor::Recycled {
+  Unacknowledged(reactor::Core& there, size_t entries) : changed(there), waits(entries) {}
+  size_t missing = 0;
+  reactor::Event changed;
+  reactor::RecycledVector<AckWait> waits;  // one for each entry
+};
+
 // The entries of one owner core. Lives with the request, on its core, until `is_done`.
 struct ProduceShare {
   reactor::CoreId owner = 0;
@@ -36,7 +54,14 @@ struct ProduceShare {
   reactor::Event* progress = nullptr;  // of the request's core; notified when a push has set is_done
   // When the call returns: nothing is to be waited for. Else a push sets it, after which no entry changes any more.
   bool is_done = false;
+  // The request's own core owns them: no push comes, wait_for_acks() is for it to call.
+  std::unique_ptr<Unacknowledged> own;
 };
+
+// On the owner core: returns when all of them are acknowledged, or at `deadline` (REQUEST_TIMED_OUT).
+reactor::Task<void> wait_for_acks(Unacknowledged& share, reactor::Instant deadline);
+// On the request's core, afterwards: what became of the entries.
+void take_acks(const Unacknowledged& share);
 
 // Runs on the owner core, `there`: appends in order, first come first served. Returns when everything is appended or
 // refused; what is to be durable comes as said above, at `deadline` at the latest (REQUEST_TIMED_OUT).
