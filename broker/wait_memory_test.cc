@@ -1,3 +1,4 @@
+// The limit of what requests keep while they wait, and the half of it that those who only gain leave alone.
 #include "broker/wait_memory.h"
 
 #include <gtest/gtest.h>
