@@ -259,7 +259,7 @@ def killed(one, kind, rounds, seed):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     (ROOT / "build/test-data").mkdir(parents=True, exist_ok=True)
