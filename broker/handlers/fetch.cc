@@ -15,6 +15,7 @@
 #include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/handlers/named_partitions.h"
+#include "broker/handlers/on_owners.h"
 #include "net/kafka/fetch.h"
 #include "reactor/planted_bugs.h"
 
@@ -291,13 +292,8 @@ struct ReadPart {
 // behind for lack of it. Takes what was read from the budget.
 Task<void> read_side_by_side(BrokerCore& core, RecycledVector<OwnersPart>& parts, Budget& budget) {
   const Budget share{.bytes_left = budget.bytes_left / parts.size(), .first = false};
-  reactor::RecycledDeque<reactor::RemoteCall<ReadPart>> calls;
-  for (OwnersPart& part : parts) {
-    part.budget = share;
-    calls.emplace_back(core.core(), part.owner, reactor::MessageClass::kRequest, ReadPart{&core, &part});
-    calls.back().start();
-  }
-  for (auto& call : calls) co_await call.reply();
+  for (OwnersPart& part : parts) part.budget = share;
+  co_await on_owners(core, parts, [&](OwnersPart& part) { return ReadPart{&core, &part}; });
   for (const OwnersPart& part : parts) {
     const uint64_t read = share.bytes_left - part.budget.bytes_left;
     budget.bytes_left -= read;

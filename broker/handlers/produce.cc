@@ -3,12 +3,12 @@
 // holds neither mail nor its frame (produce_append.h). Batches stay opaque: what is checked of them, the append checks.
 #include <algorithm>
 
-#include "broker/broker_host.h"
 #include "broker/error_codes.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/handlers/named_partitions.h"
+#include "broker/handlers/on_owners.h"
 #include "broker/handlers/produce_append.h"
 #include "reactor/planted_bugs.h"
 
@@ -38,12 +38,12 @@ RecycledVector<ProduceEntry> locate_entries(const ClusterView& view, const Produ
     const AskedTopic asked{.name = topic.name, .id = topic.topic_id, .by_id = by_id};
     const TopicImage* image = asked.find(view);
     bool relaxed = false;
-    if (image != nullptr && body.acks == kAcksLeader) {
-      relaxed = TopicSettings(image->configs, *view.topic_defaults).get<"flush.messages">() != 1;
+    bool compacts = false;
+    if (image != nullptr) {
+      const TopicSettings settings(image->configs, *view.topic_defaults);
+      relaxed = body.acks == kAcksLeader && settings.get<"flush.messages">() != 1;
+      compacts = list_holds(settings.get<"cleanup.policy">(), "compact");
     }
-    const bool compacts =
-        image != nullptr &&
-        list_holds(TopicSettings(image->configs, *view.topic_defaults).get<"cleanup.policy">(), "compact");
     for (const auto& partition : topic.partition_data) {
       ProduceEntry& entry = entries.emplace_back();
       entry.asked = &partition;
@@ -210,25 +210,14 @@ ProduceResponse to_wire(const ProduceRequest& body, const RecycledVector<Produce
   return response;
 }
 
-// Appends all shares, side by side.
-Task<void> append(BrokerCore& core, RecycledVector<ProduceShare>& shares, Instant deadline) {
-  struct Work {
-    BrokerCore* home;
-    ProduceShare* share;
-    Instant deadline;
-    Task<void> operator()(Core& there) {
-      BrokerCore& owner = planted(Bug::kWrongCore) ? home->host().on(share->owner) : home->there(there);
-      return append_share(*home, owner, *share, deadline);
-    }
-  };
-  reactor::RecycledDeque<reactor::RemoteCall<Work>> calls;
-  for (ProduceShare& share : shares) {
-    const CoreId to = planted(Bug::kWrongCore) ? core.core().id() : share.owner;
-    calls.emplace_back(core.core(), to, reactor::MessageClass::kRequest, Work{&core, &share, deadline});
-    calls.back().start();
+struct AppendShare {
+  BrokerCore* home;
+  ProduceShare* share;
+  Instant deadline;
+  Task<void> operator()(Core& there) const {
+    return append_share(*home, planted(Bug::kWrongCore) ? *home : home->there(there), *share, deadline);
   }
-  for (auto& call : calls) co_await call.reply();
-}
+};
 
 size_t name_bytes(const ProduceRequest& body) {
   size_t bytes = 0;
@@ -237,12 +226,11 @@ size_t name_bytes(const ProduceRequest& body) {
 }
 
 // The records are in the log, and all else of the frame that the answer needs are the names. If these do not fit into
-// the memory of those who wait, the frame stays. Tiny ones lie in their connection.
-WaitMemory::Share give_frame_back(BrokerCore& core, Request& request, ProduceRequest& body, size_t partitions,
+// the memory of those who wait, the frame stays. `bytes`: what the request keeps. Not for tiny frames, which lie in
+// their connection.
+WaitMemory::Share give_frame_back(BrokerCore& core, Request& request, ProduceRequest& body, size_t bytes,
                                   KeptNames& names) {
-  if (request.memory.is_inline()) return {};
-  const size_t bytes = partitions * (sizeof(ProduceEntry) + sizeof(ProduceRequest::Topic::Partition));
-  WaitMemory::Share kept = core.wait_memory().try_take_spare(bytes + name_bytes(body));
+  WaitMemory::Share kept = core.wait_memory().try_take_spare(bytes);
   if (!kept) return kept;
   for (ProduceRequest::Topic& topic : body.topic_data) {
     topic.name = names.keep(topic.name);
@@ -265,18 +253,23 @@ HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, 
   refuse_unknown_acks(body->acks, entries);
   refuse_duplicates(entries);
   refuse_transactional(*body, entries);
-  // Shares and calls may not move once the calls are started.
+  // Shares may not move once they are on their way.
   reactor::Event progress(core.core());
   RecycledVector<ProduceShare> shares = shares_of(core, entries, progress);
   const Instant deadline = deadline_of(*body, core.core().now());
-  co_await append(core, shares, deadline);
+  co_await on_owners(core, shares, [&](ProduceShare& share) { return AppendShare{&core, &share, deadline}; });
   for (ProduceEntry& entry : entries) {
     if (entry.error != ErrorCode::kNone) explain(*view, core.options(), core.core().wall_now(), entry);
   }
   const bool waits = std::ranges::any_of(shares, [](const ProduceShare& share) { return !share.is_done; });
-  KeptNames names(waits && !request.memory.is_inline() ? name_bytes(*body) : 0);
+  const bool gives_back = waits && !request.memory.is_inline();
+  const size_t bytes_of_names = gives_back ? name_bytes(*body) : 0;
+  KeptNames names(bytes_of_names);
   WaitMemory::Share kept;
-  if (waits) kept = give_frame_back(core, request, *body, entries.size(), names);
+  if (gives_back) {
+    constexpr size_t kEntryBytes = sizeof(ProduceEntry) + sizeof(ProduceRequest::Topic::Partition);
+    kept = give_frame_back(core, request, *body, entries.size() * kEntryBytes + bytes_of_names, names);
+  }
   for (ProduceShare& share : shares) {
     if (share.own != nullptr) {
       co_await wait_for_acks(*share.own, deadline);

@@ -74,8 +74,7 @@ void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, sto
   wait.done = [](storage::OffsetWaiter& waiter, Result<void> outcome) {
     auto& self = static_cast<AckWait&>(waiter);
     if (!outcome) self.error = append_error(outcome.error());
-    --*self.missing;
-    self.changed->notify_all();
+    if (--*self.missing == 0) self.changed->notify_all();
   };
   ++share.missing;
   entry.ack_when == AckWhen::kDurable ? partition.wait_durable(wait) : partition.wait_high_watermark(wait);

@@ -3,6 +3,7 @@ names the thing and an exit code that is not 0; a signal ends it in order at any
 
 usage: starts.py [ROUNDS]        50 rounds of SIGTERM at random moments by default. Needs root, for the file systems it makes."""
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import random
@@ -293,6 +294,16 @@ def with_absurd_numbers():
     cannot_start("a journal larger than the file system", "posthaste.journal.bytes=9000000000000000", arguments=("--override", "posthaste.journal.bytes=9000000000000000"))
 
 
+@contextlib.contextmanager
+def frozen(path):
+    """Whoever writes to the file system at `path` waits."""
+    subprocess.run(["fsfreeze", "-f", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["fsfreeze", "-u", str(path)], check=True)
+
+
 def with_signals(rounds):
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         with step(f"{number.name} is an orderly stop"), Start(BASE, "--listen", ANY_PORT) as start:
@@ -311,8 +322,7 @@ def with_signals(rounds):
         with step("while a stop hangs, a second signal says what it waits for, a third ends the process"):
             with Start(BASE, "--listen", ANY_PORT, data=mount.path / "data") as start:
                 start.ready()
-                subprocess.run(["fsfreeze", "-f", str(mount.path)], check=True)
-                try:
+                with frozen(mount.path):
                     start.send(signal.SIGTERM)
                     wait_until(lambda: "stopping signal=SIGTERM" in start.said(), SECONDS, "the first signal")
                     time.sleep(0.3)
@@ -321,20 +331,15 @@ def with_signals(rounds):
                     wait_until(lambda: "still_stopping signal=SIGINT waits_for=" in start.said(), SECONDS, "the second signal")
                     start.send(signal.SIGTERM)
                     wait_until(lambda: "ended at once by SIGTERM" in start.said(), SECONDS, "the third signal")
-                finally:
-                    subprocess.run(["fsfreeze", "-u", str(mount.path)], check=True)
                 expect_equal(start.ended().process.returncode, 76, "exit code")
             with Start(BASE, "--listen", ANY_PORT, data=mount.path / "data") as start:
                 start.ready()
         with step("a stop that hangs ends with its time: what it waits for is said, and the folder starts again"):
             with Start(BASE, "--listen", ANY_PORT, "--override", "posthaste.stop.timeout.ms=500", data=mount.path / "data") as start:
                 start.ready()
-                subprocess.run(["fsfreeze", "-f", str(mount.path)], check=True)
-                try:
+                with frozen(mount.path):
                     start.send(signal.SIGTERM)
                     wait_until(lambda: "ended after 500 ms (posthaste.stop.timeout.ms), still waiting for" in start.said(), SECONDS, "its end")
-                finally:
-                    subprocess.run(["fsfreeze", "-u", str(mount.path)], check=True)
                 expect_equal(start.ended().process.returncode, 0, "exit code")
             with Start(BASE, "--listen", ANY_PORT, data=mount.path / "data") as start:
                 start.ready()
