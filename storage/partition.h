@@ -99,6 +99,9 @@ class Partition final : private reactor::CoreOwned,
   // log's; kNoMemory: no room in the tail or the journal just now, try again after Engine::wait_for_room(), `batches`
   // is unchanged then; kNoSpace: the disk is full; kBusy: being truncated; kNotFound: being deleted; kDamaged.
   reactor::Result<AppendResult> append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  // A client's batch was refused before append() saw it, for a reason that passes: what its producer sent behind it may
+  // not be taken before it (ProducerState::refused). append() notes its own.
+  void refused(ByteView batch, reactor::WallMillis now);
 
   // Calls waiter.done when the durable end, or the high watermark, is >= waiter.offset. At once if it is already.
   // No allocation. Cancel by unlinking.
@@ -197,6 +200,7 @@ class Partition final : private reactor::CoreOwned,
   using BatchViews = reactor::RecycledVector<RecordBatchView>;
   reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
                                             AppendResult& duplicate) const;
+  reactor::Result<AppendResult> append_now(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
   reactor::Result<void> admit(uint64_t bytes, bool from_client);
   reactor::Result<void> reserve(uint64_t bytes);
   bool fills_the_limit(const Chunk& last, uint64_t end) const;
@@ -204,6 +208,7 @@ class Partition final : private reactor::CoreOwned,
   void trim_tail();
   bool copy_to_tail(uint64_t position, ByteView batch);
   void publish(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  void count_new_producers(size_t before);
   void tell_if_producers_were_pushed_out();
   bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
 

@@ -76,8 +76,32 @@ bool Partition::roll_is_due(uint64_t bytes, reactor::WallMillis now) const {
   return age_ms >= 0 && now.value - segment.first_append.value > age_ms;
 }
 
+namespace {
+// The same batch may be taken when it comes again.
+bool passes(Errc error) {
+  return error == Errc::kNoMemory || error == Errc::kNoSpace || error == Errc::kBusy || error == Errc::kStopping ||
+         error == Errc::kStale || error == Errc::kIoError || error == Errc::kDamaged;
+}
+}  // namespace
+
 Result<AppendResult> Partition::append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now) {
   check_core();
+  Result<AppendResult> appended = append_now(batches, options, now);
+  if (!appended && options.from_client && passes(appended.error())) refused(batches, now);
+  return appended;
+}
+
+void Partition::refused(ByteView batch, reactor::WallMillis now) {
+  check_core();
+  const auto view = RecordBatchView::parse(batch);
+  if (!view) return;
+  const size_t producers_before = producers_.size();
+  producers_.refused(*view, now);
+  count_new_producers(producers_before);
+}
+
+Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOptions& options,
+                                           reactor::WallMillis now) {
   TRY(check_open());
   const std::optional<EpochEntry> epoch = epochs_.latest();
   if (epoch && options.leader_epoch < epoch->epoch) return failure(Errc::kStale);
@@ -272,11 +296,13 @@ void Partition::publish(MutableBytes batches, const AppendOptions& options, reac
   segment.size = new_size;
   end_.linear += batches.size();
   engine_.space().follow(segment);
-  if (producers_.size() > producers_before) {
-    engine_.table_grows((producers_.size() - producers_before) * SpaceAccount::kProducerBytes);
-  }
+  count_new_producers(producers_before);
   engine_.contributor().mark_dirty(*this);
   end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+}
+
+void Partition::count_new_producers(size_t before) {
+  if (producers_.size() > before) engine_.table_grows((producers_.size() - before) * SpaceAccount::kProducerBytes);
 }
 
 // Once, and at each tenfold: every batch may push one out.

@@ -53,6 +53,11 @@ void ProducerState::Producer::remember(const StoredBatch& batch) {
   batches[batch_count++] = batch;
 }
 
+int32_t ProducerState::Producer::expected_sequence() const {
+  if (!is_in_log()) return awaited_sequence;
+  return batch_count == 0 ? 0 : sequence_after(remembered().back().last_sequence, 1);
+}
+
 ProducerVerdict ProducerState::check(const RecordBatchView& batch) const {
   if (!batch.has_producer_id()) return {};
   const auto found = producers_.find(batch.producer_id());
@@ -69,8 +74,7 @@ ProducerVerdict ProducerState::check(const RecordBatchView& batch) const {
       return {Kind::kDuplicate, stored.base_offset, stored.last_offset, stored.timestamp};
     }
   }
-  const auto remembered = producer.remembered();
-  const int32_t expected = remembered.empty() ? 0 : sequence_after(remembered.back().last_sequence, 1);
+  const int32_t expected = producer.expected_sequence();
   const bool is_gap_taken = first > expected && reactor::planted(reactor::Bug::kSequenceGapAccepted);
   return {.kind = first == expected || is_gap_taken ? Kind::kAccepted : Kind::kOutOfOrder};
 }
@@ -79,14 +83,25 @@ void ProducerState::append(const RecordBatchView& batch, reactor::WallMillis now
   if (!batch.has_producer_id()) return;
   Producer& producer = touch(batch.producer_id(), now.value);
   // A log holds no batch of an older epoch behind one of a newer: if bytes say so, the fence stays where it is.
-  if (batch.producer_epoch() < producer.epoch) return;
-  if (batch.producer_epoch() > producer.epoch) {
+  if (batch.producer_epoch() < producer.epoch && producer.is_in_log()) return;
+  producer.awaited_sequence = kNoSequence;
+  if (batch.producer_epoch() != producer.epoch) {
     producer.epoch = batch.producer_epoch();
     producer.batch_count = 0;
   }
   if (batch.is_control() || batch.base_sequence() == kNoSequence) return;
   producer.remember(
       {batch.base_sequence(), batch.last_sequence(), batch.base_offset(), batch.last_offset(), batch.max_timestamp()});
+}
+
+void ProducerState::refused(const RecordBatchView& batch, reactor::WallMillis now) {
+  const int32_t first = batch.base_sequence();
+  if (!batch.has_producer_id() || batch.is_control() || first == kNoSequence) return;
+  const auto known = producers_.find(batch.producer_id());
+  if (known != producers_.end() && (known->second.is_in_log() || batch.producer_epoch() <= known->second.epoch)) return;
+  Producer& producer = touch(batch.producer_id(), now.value);
+  producer.epoch = batch.producer_epoch();
+  producer.awaited_sequence = first;
 }
 
 size_t ProducerState::expire(reactor::WallMillis now) {
@@ -106,6 +121,7 @@ std::vector<ProducerState::Described> ProducerState::describe() const {
   std::vector<Described> described;
   described.reserve(producers_.size());
   for (const auto& [id, producer] : producers_) {
+    if (!producer.is_in_log()) continue;
     Described& out = described.emplace_back(Described{.id = id, .epoch = producer.epoch});
     if (producer.batch_count == 0) continue;
     out.last_sequence = producer.remembered().back().last_sequence;
@@ -170,10 +186,12 @@ void ProducerState::forget_oldest() {
 Bytes ProducerState::encode(int64_t offset) const {
   Bytes payload;
   LittleWriter writer(payload);
+  const auto in_log = std::ranges::count_if(producers_, [](const auto& entry) { return entry.second.is_in_log(); });
   writer.put<int64_t>(offset);
-  writer.put<uint32_t>(static_cast<uint32_t>(producers_.size()));
+  writer.put<uint32_t>(static_cast<uint32_t>(in_log));
   writer.put<uint32_t>(0);
   for (const Producer* producer = oldest_; producer != nullptr; producer = producer->newer) {
+    if (!producer->is_in_log()) continue;
     writer.put<int64_t>(producer->id);
     writer.put<int64_t>(producer->last_seen_ms);
     writer.put<int16_t>(producer->epoch);

@@ -4,7 +4,10 @@
 //
 // Rules as in Kafka 4: the last 5 batches per producer are remembered; a known producer continues at last sequence + 1
 // (INT32_MAX is followed by 0); a new epoch starts at 0; a producer that is not known may start anywhere, because its
-// state may have expired (KIP-360), so UNKNOWN_PRODUCER_ID is never an answer to a produce.
+// state may have expired (KIP-360), so UNKNOWN_PRODUCER_ID is never an answer to a produce. One rule more than Kafka:
+// if the batch of an unknown producer is refused for a reason that passes (no room), the producer continues with that
+// batch and no other. Clients have several batches in flight, and one that overtakes would shut out those before it for
+// good.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -80,6 +83,11 @@ class ProducerState {
   // epoch.
   void append(const RecordBatchView& batch, reactor::WallMillis now);
 
+  // A batch for which check() would say kAccepted was not appended, for a reason that passes. Until that batch comes
+  // again, no other of its producer and epoch is kAccepted. Known producers have that from what is remembered of them;
+  // others are noted, in memory only: with the process its clients' flights end too.
+  void refused(const RecordBatchView& batch, reactor::WallMillis now);
+
   // Forgets producers that were silent for expiration_ms. Cost: those that go. Returns how many.
   size_t expire(reactor::WallMillis now);
 
@@ -98,7 +106,7 @@ class ProducerState {
     int32_t last_sequence = kNoSequence;
     int64_t last_timestamp = kNoTimestamp;  // ms
   };
-  // All of them, by id.
+  // All that have a batch in the log, by id.
   std::vector<Described> describe() const;
   void clear();
 
@@ -121,13 +129,16 @@ class ProducerState {
   struct Producer {
     int64_t id = kNoProducerId;
     int16_t epoch = kNoProducerEpoch;
-    uint8_t batch_count = 0;  // oldest first
+    uint8_t batch_count = 0;                 // oldest first
+    int32_t awaited_sequence = kNoSequence;  // of the refused batch, while nothing of the producer is in the log
     std::array<StoredBatch, kRememberedBatches> batches{};
     int64_t last_seen_ms = 0;   // never decreases along the list below
     Producer* older = nullptr;  // list by last append; map nodes do not move
     Producer* newer = nullptr;
 
     std::span<const StoredBatch> remembered() const { return std::span(batches).first(batch_count); }
+    bool is_in_log() const { return awaited_sequence == kNoSequence; }
+    int32_t expected_sequence() const;
     void remember(const StoredBatch& batch);
   };
 

@@ -73,6 +73,32 @@ TEST(ProducerState, AnUnknownProducerMayStartAnywhere) {
   EXPECT_EQ(kind_of(state, {.epoch = 9, .sequence = 12345}), Kind::kAccepted);
 }
 
+TEST(ProducerState, NothingOvertakesTheRefusedBatchOfAnUnknownProducer) {
+  ProducerState state;
+  state.refused(Batch({.epoch = 1, .sequence = 7, .count = 3}).view(), WallMillis{0});
+  EXPECT_EQ(kind_of(state, {.epoch = 1, .sequence = 10}), Kind::kOutOfOrder);
+  EXPECT_EQ(kind_of(state, {.epoch = 1, .sequence = 0}), Kind::kOutOfOrder);
+  EXPECT_EQ(kind_of(state, {.epoch = 1, .sequence = 7, .count = 3}), Kind::kAccepted);
+  EXPECT_EQ(kind_of(state, {.epoch = 2, .sequence = 0}), Kind::kAccepted) << "a client that gave up begins an epoch";
+  state.refused(Batch({.epoch = 1, .sequence = 10}).view(), WallMillis{0});
+  EXPECT_EQ(kind_of(state, {.epoch = 1, .sequence = 7, .count = 3}), Kind::kAccepted) << "the first one refused counts";
+  append(state, {.epoch = 1, .sequence = 7, .count = 3, .offset = 50});
+  EXPECT_EQ(kind_of(state, {.epoch = 1, .sequence = 10}), Kind::kAccepted);
+  state.refused(Batch({.epoch = 1, .sequence = 12}).view(), WallMillis{0});
+  EXPECT_EQ(kind_of(state, {.epoch = 1, .sequence = 10}), Kind::kAccepted) << "a known producer goes on as before";
+}
+
+TEST(ProducerState, ARefusedBatchIsInNoSnapshotAndInNoDescription) {
+  ProducerState state;
+  append(state, {.id = 3, .sequence = 0});
+  const Bytes before = state.encode(1);
+  state.refused(Batch({.id = 4, .sequence = 0}).view(), WallMillis{0});
+  EXPECT_EQ(state.encode(1), before);
+  EXPECT_EQ(state.describe().size(), 1U);
+  append(state, {.id = 4, .sequence = 0, .offset = 1});
+  EXPECT_EQ(state.describe().size(), 2U);
+}
+
 TEST(ProducerState, ADuplicateGetsItsOldOffsets) {
   ProducerState state;
   for (int i = 0; i < 7; ++i) append(state, {.sequence = 2 * i, .count = 2, .offset = 100 + 10 * i});

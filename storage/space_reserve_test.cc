@@ -355,6 +355,27 @@ TEST_F(FullDiskTest, TablesGrowByWhatWasAcceptedForThem) {
   });
 }
 
+TEST_F(FullDiskTest, NothingOvertakesABatchThatFoundNoRoom) {
+  const auto batch_of = [](int32_t sequence) {
+    RecordBatchBuilder builder({.producer_id = 9, .producer_epoch = 0, .base_sequence = sequence});
+    builder.add({.timestamp = kNow.value, .value = bytes_of("x")});
+    return builder.finish();
+  };
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    Partition* filled = co_await make(engine, 1);
+    Partition* partition = co_await make(engine, 2);
+    co_await fill(core, engine, *filled);
+    Bytes first = batch_of(0);
+    Bytes second = batch_of(1);
+    EXPECT_EQ(partition->append(first, {}, kNow).error(), Errc::kNoSpace);
+    EXPECT_TRUE((co_await engine.delete_partition(*filled)).has_value());
+    EXPECT_TRUE(co_await resumes(core, engine));
+    EXPECT_EQ(partition->append(second, {}, kNow).error(), Errc::kOutOfOrder);
+    EXPECT_TRUE(partition->append(first, {}, kNow).has_value());
+    EXPECT_TRUE(partition->append(second, {}, kNow).has_value());
+  });
+}
+
 TEST_F(FullDiskTest, AFullDiskIsSaidOnceEachWay) {
   size_t full = 0;
   size_t room = 0;

@@ -101,6 +101,14 @@ bool append_now(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, A
   return appended.error() != Errc::kNoMemory;
 }
 
+void refuse_all(BrokerCore& there, ProduceShare& share, ErrorCode error) {
+  for (ProduceEntry* entry : share.entries) {
+    entry->error = error;
+    storage::Partition* const partition = there.engine().find(entry->topic->id.bytes, entry->asked->index);
+    if (partition != nullptr) partition->refused(entry->asked->records.whole, there.core().wall_now());
+  }
+}
+
 // For one for which there was no room. The partition may go meanwhile.
 Task<void> append_when_there_is_room(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, AckWait& wait,
                                      Instant deadline) {
@@ -149,7 +157,7 @@ void take_acks(const Unacknowledged& share) {
 
 Task<void> append_share(BrokerCore& home, BrokerCore& there, ProduceShare& share, Instant deadline) {
   if (!co_await there.append_turn().acquire_until(1, deadline)) {
-    for (ProduceEntry* entry : share.entries) entry->error = ErrorCode::kRequestTimedOut;
+    refuse_all(there, share, ErrorCode::kRequestTimedOut);
     share.is_done = true;
     co_return;
   }

@@ -286,6 +286,16 @@ TEST_F(ProduceTest, AProduceWaitsForItsTurnNoLongerThanItsTime) {
     EXPECT_LT(client.core().now() - begin, 31s);
     at_turn([](reactor::Semaphore& turn) { turn.release(1); });
     EXPECT_EQ((co_await client.produce("t", 0, make_batch({"b"}))).base_offset, 0) << "the first one was not stored";
+
+    const auto of_producer = [](int32_t sequence) {
+      return make_batch({"a"}, {.producer_id = 5, .producer_epoch = 0, .base_sequence = sequence});
+    };
+    EXPECT_TRUE(at_turn([](reactor::Semaphore& turn) { return turn.try_acquire(1); }));
+    EXPECT_EQ((co_await client.produce("t", 0, of_producer(0))).error, ErrorCode::kRequestTimedOut);
+    at_turn([](reactor::Semaphore& turn) { turn.release(1); });
+    EXPECT_EQ((co_await client.produce("t", 0, of_producer(1))).error, ErrorCode::kOutOfOrderSequenceNumber)
+        << "must not overtake the one that timed out";
+    EXPECT_EQ((co_await client.produce("t", 0, of_producer(0))).base_offset, 1);
   });
   stop();
 }

@@ -11,7 +11,7 @@ seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/bin/posthaste-sim -
 seeds_on_all_cores "$fresh" $((seeds / 50)) build/release/bin/posthaste-sim --quiet --twice
 # Seeds beyond those above that found a bug once, or a mistake of the simulator (docs/reliability.md).
 for seed in 3549 4640 5731 5733 7218 7456 8735 9345 12720 13074 13132 13864 14691 15756 20652 21420 21892 22724 31695 \
-  33546 33739 40912 42957 43082 43762 44000 796015981; do
+  33546 33739 40912 42957 43082 43762 44000 796015981 11060772204844; do
   counted build/release/bin/posthaste-sim --quiet $seed
 done
 
