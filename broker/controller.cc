@@ -172,7 +172,7 @@ Task<void> Controller::end_change() {
 // the log is not trusted any more; then this controller makes no change until a restart reads what is there.
 Task<std::optional<Refusal>> Controller::commit(const std::vector<MetadataRecord>& records) {
   const Result<void> appended = co_await log_.append(records);
-  if (!appended && appended.error() == Errc::kRecordTooLarge) {
+  if (!appended && appended.error() == Errc::kTooLarge) {
     co_return Refusal{
         ErrorCode::kPolicyViolation,
         fmt::format("the request changes too much at once ({} records, at most {} bytes of them): split it",

@@ -47,21 +47,17 @@ ErrorCode error_code_of(Errc error) noexcept {
       return ErrorCode::kFencedLeaderEpoch;
     case Errc::kAhead:
       return ErrorCode::kUnknownLeaderEpoch;
-    case Errc::kDuplicate:
-      return ErrorCode::kDuplicateSequenceNumber;
     case Errc::kOutOfOrder:
       return ErrorCode::kOutOfOrderSequenceNumber;
     case Errc::kStopping:
       return ErrorCode::kNotLeaderOrFollower;
-    case Errc::kUnknownProducer:
-      return ErrorCode::kUnknownProducerId;
     case Errc::kFenced:
       return ErrorCode::kInvalidProducerEpoch;
-    case Errc::kRecordTooLarge:
+    case Errc::kTooLarge:
       return ErrorCode::kMessageTooLarge;
-    case Errc::kInvalidRecord:
+    case Errc::kMalformed:
       return ErrorCode::kInvalidRecord;
-    case Errc::kInvalidTimestamp:
+    case Errc::kTimeOutOfRange:
       return ErrorCode::kInvalidTimestamp;
   }
   return ErrorCode::kUnknownServerError;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "broker/broker_core.h"
-#include "reactor/planted_bugs.h"
+#include "broker/planted_bugs.h"
 
 namespace posthaste::broker {
 
@@ -62,7 +62,7 @@ bool FetchWaits::subscribe(Key key, const WatchedList& watched, uint64_t bytes_w
       of.owner->advanced(of);
     };
     const bool is_missed = log->add_listener(listener, partition.seen);
-    if (is_missed && !reactor::planted(reactor::Bug::kFetchWakeLost)) return true;
+    if (is_missed && !reactor::planted(kBugs["fetch-wake-lost"])) return true;
   }
   return false;
 }

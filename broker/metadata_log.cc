@@ -32,7 +32,7 @@ Result<storage::Bytes> batch_of(const std::vector<MetadataRecord>& records, reac
   for (const MetadataRecord& record : records) {
     const std::string value = encode(record);
     builder.add({.timestamp = now.value, .value = storage::bytes_of(value)});
-    if (builder.size_bytes() > kMetadataChangeBytesMax) return failure(Errc::kRecordTooLarge);
+    if (builder.size_bytes() > kMetadataChangeBytesMax) return failure(Errc::kTooLarge);
   }
   return builder.finish();
 }

@@ -131,7 +131,7 @@ TEST_F(MetadataLogTest, AChangeAboveTheLimitIsRefusedAndLeavesNothing) {
     const int64_t before = log.end_offset();
     const Result<void> done = co_await log.append(topic_of(1, 200'000));
     EXPECT_FALSE(done.has_value());
-    if (!done) EXPECT_EQ(done.error(), Errc::kRecordTooLarge);
+    if (!done) EXPECT_EQ(done.error(), Errc::kTooLarge);
     EXPECT_EQ(log.end_offset(), before);
     EXPECT_TRUE(log.trusted());
     EXPECT_TRUE((co_await log.append(topic_of(2, 1))).has_value());

@@ -1,7 +1,7 @@
 #include "broker/partition_work.h"
 
 #include "broker/broker_host.h"
-#include "reactor/planted_bugs.h"
+#include "broker/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -40,7 +40,7 @@ Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work)
 Task<void> mail_view(BrokerCore& from, CoreId to, std::shared_ptr<const ClusterView> view) {
   auto adopt = [&](Core& there) { from.there(there).adopt_view(view); };
   using enum reactor::MessageClass;
-  const bool is_wrong = reactor::planted(reactor::Bug::kClassOrder);
+  const bool is_wrong = reactor::planted(kBugs["class-order"]);
   co_await reactor::on_core(from.core(), to, std::move(adopt), is_wrong ? kControl : kRequest);
 }
 

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "net/address.h"
+#include "net/planted_bugs.h"
 #include "reactor/check.h"
-#include "reactor/planted_bugs.h"
 
 namespace posthaste::net {
 namespace {
@@ -322,7 +322,7 @@ Task<void> Connection::send_ready() {
 
 // Sends the ready answers at the front, as many as one gather list holds. False: the connection is ending.
 Task<bool> Connection::send_front(reactor::RecycledVector<Slice>& slices) {
-  if (reactor::planted(reactor::Bug::kAnswerOutOfOrder) && slots_.size() > 1 && slots_[1].ready) {
+  if (reactor::planted(kBugs["answer-out-of-order"]) && slots_.size() > 1 && slots_[1].ready) {
     std::swap(slots_[0].response, slots_[1].response);
   }
   reactor::RecycledVector<kafka::Bytes> pieces;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "net/address.h"
-#include "reactor/planted_bugs.h"
+#include "net/planted_bugs.h"
 
 namespace posthaste::net {
 namespace {
@@ -95,7 +95,7 @@ Task<void> Acceptor::stop() {
   for (Bound& bound : sockets_) co_await bound.socket.close();
   sockets_.clear();
   // Every connection is with its set now. All at once: what one still waits for may come from another core.
-  reactor::TaskScope& scope = reactor::planted(reactor::Bug::kAcceptorGoneEarly) ? core_.scope() : scope_;
+  reactor::TaskScope& scope = reactor::planted(kBugs["acceptor-gone-early"]) ? core_.scope() : scope_;
   for (size_t on = 0; on < core_.core_count(); ++on) scope.spawn(drain(static_cast<CoreId>(on)));
   co_await scope_.join();
 }

@@ -10,8 +10,8 @@
 
 #include "net/close_reason.h"
 #include "net/kafka/frame.h"
+#include "net/planted_bugs.h"
 #include "reactor/buffer.h"
-#include "reactor/planted_bugs.h"
 #include "reactor/recycled.h"
 #include "reactor/sync.h"
 #include "reactor/task.h"
@@ -89,7 +89,7 @@ class FrameMemory {
   bool is_inline() const { return inline_taken_ != nullptr; }
   void release() {
     if (inline_taken_ != nullptr) *std::exchange(inline_taken_, nullptr) = false;
-    if (buffer_ && reactor::planted(reactor::Bug::kMemoryNotReturned)) new reactor::Buffer(std::move(buffer_));
+    if (buffer_ && reactor::planted(kBugs["memory-not-returned"])) new reactor::Buffer(std::move(buffer_));
     buffer_.release();
   }
 
@@ -112,7 +112,7 @@ struct Request {
   // needed is taken out of the frame first, and nothing that was decoded as a view of it may be looked at afterwards.
   // Left of the request: api, version, correlation id, time.
   void release() {
-    if (reactor::planted(reactor::Bug::kFrameKeptWaiting)) return;
+    if (reactor::planted(kBugs["frame-kept-waiting"])) return;
     header.client_id.reset();
     body = {};
     // So that who looks all the same is found out; the simulator does it to the pools' memory.

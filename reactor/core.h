@@ -1,6 +1,6 @@
 // Core: the loop of one reactor thread. It owns what one core owns: the ready queue, timers, the batch of operations to
-// submit, the mail of this core. Everything here is called by the owning core only. What it does not know: any Kafka
-// word.
+// submit, the mail of this core. Everything here is called by the owning core only. What it does not know: any word of
+// the protocol that is served (tests/architecture/check.py).
 //
 //   real thread: while (!core.finished()) { core.turn(); backend.wait(core.sleep_deadline()); core.woke(); }
 //   simulator:   the World completes operations and calls turn() of one core after another, as its seed says.

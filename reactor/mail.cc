@@ -93,7 +93,7 @@ void Mail::receive_from(CoreId from) {
   detail::MailPair& inbound = mailroom_.pair(from, core_.id());
   Peer& peer = peers_[from];
   while (RemoteCallBase* call = inbound.replies.pop()) {
-    if (planted(Bug::kReplySlotReused)) {
+    if (planted(kBugs["reply-slot-reused"])) {
       if (RemoteCallBase* later = inbound.replies.pop()) call = later;
     }
     const auto c = static_cast<size_t>(call->class_);

@@ -28,9 +28,9 @@ Program asks_for(std::string name, Duration patience, Asked& asked) {
 
 TEST(Names, ANameIsAllItsAddresses) {
   World world(1);
-  world.names().set("broker", {"10.0.0.1", "10.0.0.2"});
+  world.names().set("server", {"10.0.0.1", "10.0.0.2"});
   Asked asked;
-  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("broker", 5s, asked));
+  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("server", 5s, asked));
   host.start();
   ASSERT_TRUE(world.run_until([&] { return asked.answer.has_value(); }, 10s));
   EXPECT_EQ(*asked.answer, (std::vector<std::string>{"10.0.0.1", "10.0.0.2"}));
@@ -39,7 +39,7 @@ TEST(Names, ANameIsAllItsAddresses) {
 TEST(Names, AnUnknownNameIsNotFound) {
   World world(2);
   Asked asked;
-  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("broker", 5s, asked));
+  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("server", 5s, asked));
   host.start();
   ASSERT_TRUE(world.run_until([&] { return asked.answer.has_value(); }, 10s));
   EXPECT_EQ(asked.answer->error(), Errc::kNotFound);
@@ -47,9 +47,9 @@ TEST(Names, AnUnknownNameIsNotFound) {
 
 TEST(Names, AResolverThatDoesNotAnswerCostsThePatienceAndNoMore) {
   World world(3);
-  world.names().silence("broker");
+  world.names().silence("server");
   Asked asked;
-  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("broker", 5s, asked));
+  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("server", 5s, asked));
   host.start();
   ASSERT_TRUE(world.run_until([&] { return !host.running(); }, 10s)) << world.log_tail();
   EXPECT_EQ(asked.answer->error(), Errc::kTimedOut);
@@ -59,9 +59,9 @@ TEST(Names, AResolverThatDoesNotAnswerCostsThePatienceAndNoMore) {
 
 TEST(Names, AStopDoesNotWaitForTheResolver) {
   World world(4);
-  world.names().silence("broker");
+  world.names().silence("server");
   Asked asked;
-  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("broker", 5s, asked));
+  Host& host = world.add_host({.cores = 1}, "10.0.0.1", asks_for("server", 5s, asked));
   host.start();
   world.run_for(1s);
   EXPECT_FALSE(asked.answer.has_value());

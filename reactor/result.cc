@@ -56,24 +56,20 @@ std::string_view to_string(Errc error) noexcept {
       return "stale";
     case Errc::kAhead:
       return "ahead";
-    case Errc::kDuplicate:
-      return "duplicate";
     case Errc::kOutOfOrder:
       return "out of order";
     case Errc::kStopping:
       return "stopping";
     case Errc::kDamaged:
       return "damaged";
-    case Errc::kUnknownProducer:
-      return "unknown producer";
     case Errc::kFenced:
       return "fenced";
-    case Errc::kRecordTooLarge:
-      return "record too large";
-    case Errc::kInvalidRecord:
-      return "invalid record";
-    case Errc::kInvalidTimestamp:
-      return "invalid timestamp";
+    case Errc::kTooLarge:
+      return "too large";
+    case Errc::kMalformed:
+      return "malformed";
+    case Errc::kTimeOutOfRange:
+      return "time out of range";
   }
   return "unknown error";
 }

@@ -1,5 +1,5 @@
 // Result<T>: what a call returns when something can go wrong in a healthy world. One error enum for every room, so that
-// the broker maps it to Kafka's codes in a single exhaustive switch. Our own bugs are not errors: check.h.
+// it is mapped to the codes of a protocol in a single exhaustive switch. Our own bugs are not errors: check.h.
 #pragma once
 #include <cstdint>
 #include <expected>
@@ -36,18 +36,16 @@ enum class Errc : uint8_t {
   kCorrupt,      // checksum, magic or structure is wrong
   kUnsupported,  // well-formed but of a version or kind that is not served
   // State.
-  kOutOfRange,        // an offset or index outside what is held
-  kStale,             // an epoch, generation or version older than ours
-  kAhead,             // an epoch, generation or version newer than ours
-  kDuplicate,         // already done; the old answer stands
-  kOutOfOrder,        // a gap in a sequence
-  kStopping,          // the owner is shutting down
-  kDamaged,           // acked bytes are known to be lost or rotten; never served as if whole
-  kUnknownProducer,   // no state for this producer id
-  kFenced,            // a newer incarnation has taken over
-  kRecordTooLarge,    // larger than max.message.bytes
-  kInvalidRecord,     // well-formed bytes that break a rule of the record format
-  kInvalidTimestamp,  // outside message.timestamp.{before,after}.max.ms
+  kOutOfRange,      // an offset or index outside what is held
+  kStale,           // an epoch, generation or version older than ours
+  kAhead,           // an epoch, generation or version newer than ours
+  kOutOfOrder,      // a gap in a sequence
+  kStopping,        // the owner is shutting down
+  kDamaged,         // acked bytes are known to be lost or rotten; never served as if whole
+  kFenced,          // a newer incarnation has taken over
+  kTooLarge,        // larger than what its receiver takes
+  kMalformed,       // whole bytes that break a rule of their format
+  kTimeOutOfRange,  // a time too far from ours
 };
 
 std::string_view to_string(Errc error) noexcept;

@@ -11,8 +11,8 @@ namespace posthaste::reactor {
 class Core;
 
 // Classes of calls between cores, in their order. kControl: changes of what exists (controller), one at a time; it may
-// ask for anything below. kRequest: work for a client or a job (produce, fetch, group). kPush: what a handler of
-// kRequest may start (journal commit at the stream's core, ready notices, lease returns). kNews: what a handler of
+// ask for anything below. kRequest: work for a client or a job. kPush: what a handler of kRequest may start (a commit
+// at the core that writes it, notices that something is ready, memory that goes home). kNews: what a handler of
 // kPush may start, and every core must have heard before it goes on (the disk is full). Replies are above all.
 enum class MessageClass : uint8_t { kControl, kRequest, kPush, kNews };
 inline constexpr uint8_t kMessageClasses = 4;

@@ -19,7 +19,7 @@ struct Instant {
   static constexpr Instant never() { return {INT64_MAX}; }
 };
 
-// Wall-clock milliseconds since the Unix epoch, as in Kafka's timestamps. May jump; never used to measure a duration.
+// Wall-clock milliseconds since the Unix epoch. May jump; never used to measure a duration.
 struct WallMillis {
   int64_t value = 0;
   friend constexpr auto operator<=>(WallMillis, WallMillis) = default;

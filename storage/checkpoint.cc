@@ -4,19 +4,17 @@
 
 #include "reactor/file.h"
 #include "reactor/mail.h"
-#include "reactor/planted_bugs.h"
 #include "storage/journal_format.h"
 #include "storage/journal_stream.h"
+#include "storage/planted_bugs.h"
 #include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::failure;
 using reactor::File;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -149,7 +147,7 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
     if (closed_[owner]) continue;
     const bool again = co_await ask(owner, [host = &host_, owner, number = number_, low = low_water[s]](Core&) mutable {
       JournalStream& stream = *host->engines_[owner]->own_stream();
-      if (planted(Bug::kLowWaterFromMemory)) {
+      if (planted(kBugs["low-water-from-memory"])) {
         low = stream.bound_lsn();
         for (const auto& [uid, partition] : host->engines_[owner]->by_uid_) {
           low = partition->oldest_needed_lsn(partition->released_linear(), low);

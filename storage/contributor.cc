@@ -1,13 +1,11 @@
 #include "storage/contributor.h"
 
-#include "reactor/planted_bugs.h"
 #include "storage/engine.h"
 #include "storage/journal_stream.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
-using reactor::planted;
 using reactor::Task;
 
 Contributor::Contributor(Engine& engine, JournalStream* stream, reactor::CoreId owner, size_t remote_bytes_max)
@@ -92,7 +90,7 @@ size_t Contributor::build(MutableBytes space, size_t phase, size_t bytes_max) {
     if (!submitted.more) continue;
     // A batch that was begun is ended before others have their turn again: else all large batches would be acked when
     // the last of them is. What its partition has behind it waits like everybody.
-    const bool goes_on = partition.in_batch() && !planted(Bug::kSplitBatchGoesBack);
+    const bool goes_on = partition.in_batch() && !planted(kBugs["split-batch-goes-back"]);
     goes_on ? dirty_.push_front(partition) : dirty_.push_back(partition);
   }
   in_flight_ = writer_.used() > 0;
@@ -121,7 +119,7 @@ void Contributor::durable(const CommitPlace& place) {
 // Remote streams only.
 void Contributor::send() {
   if (in_flight_ || !has_work()) return;
-  if (!has_place_ && !planted(Bug::kBlockBuiltWithoutPlace)) return ask_for_place();
+  if (!has_place_ && !planted(kBugs["block-built-without-place"])) return ask_for_place();
   if (build(remote_buffer_.bytes(), 0, remote_bytes_max_) == 0) return;
   has_place_ ? send_built() : ask_for_place();
 }

@@ -3,21 +3,19 @@
 #include <algorithm>
 
 #include "reactor/mail.h"
-#include "reactor/planted_bugs.h"
 #include "storage/checkpoint.h"
 #include "storage/contributor.h"
 #include "storage/folder_names.h"
 #include "storage/journal_stream.h"
+#include "storage/planted_bugs.h"
 #include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::failure;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -224,11 +222,11 @@ Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> parti
 }
 
 Task<void> Engine::wait_for_name(Partition& partition) {
-  if (planted(Bug::kFolderNameNotWaitedFor)) co_return;
+  if (planted(kBugs["folder-name-not-waited-for"])) co_return;
   const std::string folder = partition.directory();
   // Its own removal waits for those who work with it, such as the caller.
   while (leaving_.contains(folder) && partition.mode_ != Partition::Mode::kDeleting) co_await changed_.wait();
-  if (planted(Bug::kOtherCoresNameNotWaitedFor)) co_return;
+  if (planted(kBugs["other-cores-name-not-waited-for"])) co_return;
   // The one that had the name before may belong to another core.
   for (CoreId other = 0; other < host_.cores(); ++other) {
     if (other == core_.id() || partition.mode_ == Partition::Mode::kDeleting) continue;

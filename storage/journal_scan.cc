@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <charconv>
 
-#include "reactor/planted_bugs.h"
 #include "storage/endian.h"
 #include "storage/journal_files.h"
 #include "storage/journal_scan_v2.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
@@ -31,7 +31,7 @@ Task<Result<Bytes>> read_file(reactor::Core& core, std::string path) {
 }
 
 Task<Result<void>> make_durable(reactor::Core& core, std::string path) {
-  if (reactor::planted(reactor::Bug::kReadNotMadeDurable)) co_return Result<void>();
+  if (reactor::planted(kBugs["read-not-made-durable"])) co_return Result<void>();
   auto file = co_await File::open(core, path, reactor::kOpenRead);
   if (!file) co_return failure(file.error());
   Result<void> synced = co_await file->sync();
@@ -205,7 +205,7 @@ Task<Result<void>> PairedJournalReader::open() {
     }
   }
   if (auto checked = co_await check_halves(); !checked) co_return checked;
-  if (!reactor::planted(reactor::Bug::kMissingJournalEmpty)) check_table_files();
+  if (!reactor::planted(kBugs["missing-journal-empty"])) check_table_files();
   rewind();
   co_return Result<void>();
 }

@@ -3,18 +3,16 @@
 #include <algorithm>
 #include <utility>
 
-#include "reactor/planted_bugs.h"
 #include "storage/journal_files.h"
 #include "storage/journal_scan.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
 using reactor::FatalReason;
 using reactor::File;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -431,9 +429,9 @@ void JournalStream::table_durable(uint64_t number, uint64_t low_water_lsn) {
   low_water_[older] = low_water_lsn;
   // The older of the two tables on disk decides: either of them may turn out rotten.
   const uint64_t low_water =
-      planted(Bug::kJournalFreedByNewestTable) ? low_water_lsn : std::min(low_water_[0], low_water_[1]);
+      planted(kBugs["journal-freed-by-newest-table"]) ? low_water_lsn : std::min(low_water_[0], low_water_[1]);
   // A pair ends where the next one starts.
-  const size_t decides = planted(Bug::kJournalRecycledEarly) ? 0 : 1;
+  const size_t decides = planted(kBugs["journal-recycled-early"]) ? 0 : 1;
   while (live_.size() > 1 && live_[decides]->start_lsn <= low_water) {
     free_.push_back(live_.front());
     live_.pop_front();

@@ -2,16 +2,14 @@
 
 #include <algorithm>
 
-#include "reactor/planted_bugs.h"
 #include "storage/engine.h"
 #include "storage/folder_names.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
-using reactor::planted;
 using reactor::Result;
 
 Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& config)
@@ -46,7 +44,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
   }
   flushed_linear_ = durable_linear_ = submitted_linear_ = linear;
   end_ = durable_ = submitted_ = {linear, entry.end_offset};
-  if (planted(Bug::kOffsetReused) && end_.offset > log_start_) --end_.offset;
+  if (planted(kBugs["offset-reused"]) && end_.offset > log_start_) --end_.offset;
   submitting_ = durable_segment_ = segments_.back();
   adopt_proof(proof_behind(entry.producers));
   prefix_due_ = active().size % kBlock != 0;

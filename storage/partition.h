@@ -94,7 +94,7 @@ class Partition final : private reactor::CoreOwned,
   // Takes batches at the end of the log: validates everything first, then patches base offset and leader epoch (and the
   // timestamp of LogAppendTime topics) in `batches`, copies them to the tail in the pass that checks the CRC, and hands
   // the range to the journal. Nothing is stored unless all is valid. Durable only when wait_durable() says so.
-  // Errors: kCorrupt (CRC, structure), kInvalidRecord, kInvalidTimestamp, kRecordTooLarge, kUnsupported (magic 0, 1),
+  // Errors: kCorrupt (CRC, structure), kMalformed, kTimeOutOfRange, kTooLarge, kUnsupported (magic 0, 1),
   // kOutOfOrder, kFenced, kLimit (producers), as the leaves say; kStale: options.leader_epoch is older than the
   // log's; kNoMemory: no room in the tail or the journal just now, try again after Engine::wait_for_room(), `batches`
   // is unchanged then; kNoSpace: the disk is full; kBusy: being truncated; kNotFound: being deleted; kDamaged.

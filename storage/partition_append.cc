@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <bit>
 
-#include "reactor/planted_bugs.h"
 #include "storage/contributor.h"
 #include "storage/crc32c.h"
 #include "storage/engine.h"
 #include "storage/partition.h"
+#include "storage/planted_bugs.h"
 #include "storage/roll.h"
 
 namespace posthaste::storage {
@@ -44,7 +44,7 @@ Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, con
       views.push_back(*batch);
     }
     if (cursor.error()) return failure(*cursor.error() == Errc::kTruncated ? Errc::kCorrupt : *cursor.error());
-    if (views.empty()) return failure(Errc::kInvalidRecord);
+    if (views.empty()) return failure(Errc::kMalformed);
     return views;
   }
   const RecordBatchView batch = TRY(parse_produced(batches, config_.batch, now));
@@ -108,7 +108,7 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
   AppendResult result;
   const BatchViews views = TRY(check_batches(batches, options, now, result));
   if (result.duplicate) return result;
-  if (batches.size() > engine_.cache().dirty_bytes_max() / 2) return failure(Errc::kRecordTooLarge);
+  if (batches.size() > engine_.cache().dirty_bytes_max() / 2) return failure(Errc::kTooLarge);
   if (options.from_client && engine_.disk_full()) return failure(Errc::kNoSpace);
   if (roll_is_due(batches.size(), now)) roll();
   TRY(admit(batches.size(), options.from_client));
@@ -264,7 +264,7 @@ bool Partition::copy_to_tail(uint64_t position, ByteView batch) {
     }
     done += bytes;
   }
-  return crc == load_be<uint32_t>(batch.data() + 17) || reactor::planted(reactor::Bug::kCrcSkipped);
+  return crc == load_be<uint32_t>(batch.data() + 17) || reactor::planted(kBugs["crc-skipped"]);
 }
 
 // The bytes behind the end become the log's.

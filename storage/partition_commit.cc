@@ -2,18 +2,16 @@
 // keep acked bytes safe (docs/storage-format.md, "The full-page rule").
 #include <algorithm>
 
-#include "reactor/planted_bugs.h"
 #include "storage/contributor.h"
 #include "storage/engine.h"
 #include "storage/partition.h"
+#include "storage/planted_bugs.h"
 #include "storage/write_back.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -80,7 +78,7 @@ Partition::Submitted Partition::submit(RecordWriter& writer, std::vector<ChunkLe
   }
   submitted.linear_end = submitted_linear_;
   submitted.boundary = submitted_;
-  if (planted(Bug::kAckBeforeJournalWrite)) acknowledge(submitted_.offset);
+  if (planted(kBugs["ack-before-journal-write"])) acknowledge(submitted_.offset);
   return submitted;
 }
 
@@ -98,7 +96,7 @@ size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& re
     }
     return 0;
   }
-  const size_t prefix = planted(Bug::kNoFullPagePrefix) ? 0 : prefix_due;
+  const size_t prefix = planted(kBugs["no-full-page-prefix"]) ? 0 : prefix_due;
   const uint64_t pending = std::min(segment.linear_end(), until) - submitted_linear_;
   size_t bytes = 0;
   const bool aligned = pending >= engine_.host().options().gather_bytes_min &&
@@ -179,7 +177,7 @@ void Partition::advance_submitted(uint64_t linear) {
   if (linear == end_.linear && segment.headers_known) {
     submitted_proofs_.push_back({linear, {segment.base_offset(), segment.size, segment.headers_hash}});
   }
-  if (linear == end_.linear || planted(Bug::kGapAcked)) {
+  if (linear == end_.linear || planted(kBugs["gap-acked"])) {
     submitted_ = end_;
   } else if (linear == submitting_->linear_end()) {
     const auto next = std::ranges::find(segments_, submitting_) + 1;
@@ -382,7 +380,7 @@ TableEntry Partition::table_entry() {
                    .end_offset = durable_.offset,
                    .epochs = epochs_,
                    .damage = damage_};
-  if (planted(Bug::kTableOfWrongMoment)) {
+  if (planted(kBugs["table-of-wrong-moment"])) {
     entry.end = durable_position_of(end_.linear);
     entry.end_offset = end_.offset;
   }
@@ -410,7 +408,8 @@ Task<Result<void>> Partition::quiesce() {
     if (prefix_failing_) co_return failure(Errc::kIoError);
     const bool settled = metas_pending_ == 0 && metas_unapplied_ == 0 && durable_.linear == end_.linear &&
                          !write_back_running_ && submitting_ == segments_.back();
-    if (settled && (flushed_linear_ == end_.linear || planted(Bug::kNoFlushBeforeTruncate))) co_return Result<void>();
+    if (settled && (flushed_linear_ == end_.linear || planted(kBugs["no-flush-before-truncate"])))
+      co_return Result<void>();
     if (settled) engine_.write_back().request(*this, end_.linear, true);
     co_await changed_.wait();
   }

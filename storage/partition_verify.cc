@@ -2,19 +2,17 @@
 // name, its index, its neighbours and the leader epochs vouch for the rest. What does not hold is refused and said.
 #include <algorithm>
 
-#include "reactor/planted_bugs.h"
 #include "storage/crc32c.h"
 #include "storage/disk_read.h"
 #include "storage/engine.h"
 #include "storage/header_fields.h"
 #include "storage/partition.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -67,7 +65,7 @@ std::optional<bool> Partition::verify(const std::shared_ptr<Segment>& of, uint64
   };
   if (!fields) return rotten("no batch begins there");
   const int64_t expected = position == 0 ? segment.base_offset() : expected_offset;
-  const bool takes_any = planted(Bug::kFirstOffsetUnchecked) && position == 0 && fields->base_offset > expected;
+  const bool takes_any = planted(kBugs["first-offset-unchecked"]) && position == 0 && fields->base_offset > expected;
   if (!takes_any && !follows(expected, fields->base_offset)) return rotten("the batch there has another offset");
   // Where there may be a hole in front of a batch, the one behind it tells its offset.
   const bool behind_hole = fields->base_offset <= log_start_ && (position > 0 || fields->base_offset != expected);
@@ -78,7 +76,7 @@ std::optional<bool> Partition::verify(const std::shared_ptr<Segment>& of, uint64
   }
   const int32_t epoch = epochs_.epoch_for(fields->base_offset);
   if (epoch != kNoLeaderEpoch && epoch != fields->leader_epoch) return rotten("the batch there has another epoch");
-  if (!planted(Bug::kFirstOffsetUnchecked)) {
+  if (!planted(kBugs["first-offset-unchecked"])) {
     if (!segment.index_whole) {
       miss = {.segment = of, .index = true};
       return std::nullopt;

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "reactor/check.h"
-#include "reactor/planted_bugs.h"
 #include "storage/codec.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
@@ -75,7 +75,7 @@ ProducerVerdict ProducerState::check(const RecordBatchView& batch) const {
     }
   }
   const int32_t expected = producer.expected_sequence();
-  const bool is_gap_taken = first > expected && reactor::planted(reactor::Bug::kSequenceGapAccepted);
+  const bool is_gap_taken = first > expected && reactor::planted(kBugs["sequence-gap-accepted"]);
   return {.kind = first == expected || is_gap_taken ? Kind::kAccepted : Kind::kOutOfOrder};
 }
 

@@ -50,63 +50,63 @@ std::optional<RecordBatchView> BatchCursor::next() {
 }
 
 Result<void> validate_structure(const RecordBatchView& batch) {
-  if (batch.compression_bits() > kLastCompression) return failure(Errc::kInvalidRecord);
+  if (batch.compression_bits() > kLastCompression) return failure(Errc::kMalformed);
   // Compaction may remove any record of a batch but never moves its ends, so only a bound holds for every origin.
-  if (batch.last_offset_delta() < 0 || batch.record_count() < 0) return failure(Errc::kInvalidRecord);
-  if (int64_t{batch.record_count()} > int64_t{batch.last_offset_delta()} + 1) return failure(Errc::kInvalidRecord);
+  if (batch.last_offset_delta() < 0 || batch.record_count() < 0) return failure(Errc::kMalformed);
+  if (int64_t{batch.record_count()} > int64_t{batch.last_offset_delta()} + 1) return failure(Errc::kMalformed);
   const auto records_size = static_cast<int64_t>(batch.records().size());
   if (batch.compression() == Compression::kNone && records_size < kSmallestRecordBytes * batch.record_count()) {
-    return failure(Errc::kInvalidRecord);
+    return failure(Errc::kMalformed);
   }
   if (batch.base_timestamp() < kNoTimestamp || batch.max_timestamp() < kNoTimestamp) {
-    return failure(Errc::kInvalidTimestamp);
+    return failure(Errc::kTimeOutOfRange);
   }
-  if (batch.producer_id() < kNoProducerId) return failure(Errc::kInvalidRecord);
+  if (batch.producer_id() < kNoProducerId) return failure(Errc::kMalformed);
   if (!batch.has_producer_id()) {
     // Sequences and transactions mean nothing without an id to count by.
-    return batch.is_transactional() ? failure(Errc::kInvalidRecord) : Result<void>();
+    return batch.is_transactional() ? failure(Errc::kMalformed) : Result<void>();
   }
-  if (batch.producer_epoch() < 0 || batch.base_sequence() < kNoSequence) return failure(Errc::kInvalidRecord);
+  if (batch.producer_epoch() < 0 || batch.base_sequence() < kNoSequence) return failure(Errc::kMalformed);
   return {};
 }
 
 namespace {
 Result<void> validate_timestamps(const RecordBatchView& batch, const BatchRules& rules, int64_t now) {
   // Kafka refuses a client that claims the broker's clock.
-  if (batch.timestamp_type() == TimestampType::kLogAppendTime) return failure(Errc::kInvalidTimestamp);
+  if (batch.timestamp_type() == TimestampType::kLogAppendTime) return failure(Errc::kTimeOutOfRange);
   if (rules.timestamp_type == TimestampType::kLogAppendTime) return {};
   const int64_t first = batch.base_timestamp();
   const int64_t largest = batch.max_timestamp();
   // Old clients leave the maximum unset; one that is set must not be below the first record's.
-  if (largest != kNoTimestamp && largest < first) return failure(Errc::kInvalidTimestamp);
+  if (largest != kNoTimestamp && largest < first) return failure(Errc::kTimeOutOfRange);
   // Written so that no limit up to INT64_MAX overflows: now and the stamps are not negative here.
   if (first != kNoTimestamp && now > first && now - first > rules.timestamp_before_max_ms) {
-    return failure(Errc::kInvalidTimestamp);
+    return failure(Errc::kTimeOutOfRange);
   }
   const int64_t latest = largest == kNoTimestamp ? first : largest;
-  if (latest > now && latest - now > rules.timestamp_after_max_ms) return failure(Errc::kInvalidTimestamp);
+  if (latest > now && latest - now > rules.timestamp_after_max_ms) return failure(Errc::kTimeOutOfRange);
   return {};
 }
 }  // namespace
 
 Result<void> validate_header(const RecordBatchView& batch, const BatchRules& rules, reactor::WallMillis now) {
-  if (std::cmp_greater(batch.size_bytes(), rules.max_message_bytes)) return failure(Errc::kRecordTooLarge);
+  if (std::cmp_greater(batch.size_bytes(), rules.max_message_bytes)) return failure(Errc::kTooLarge);
   TRY(validate_structure(batch));
-  if (batch.is_control() || batch.has_delete_horizon()) return failure(Errc::kInvalidRecord);
+  if (batch.is_control() || batch.has_delete_horizon()) return failure(Errc::kMalformed);
   // A producer numbers its records without gaps; an empty batch would take an offset for nothing.
-  if (batch.record_count() < 1) return failure(Errc::kInvalidRecord);
-  if (int64_t{batch.record_count()} != int64_t{batch.last_offset_delta()} + 1) return failure(Errc::kInvalidRecord);
+  if (batch.record_count() < 1) return failure(Errc::kMalformed);
+  if (int64_t{batch.record_count()} != int64_t{batch.last_offset_delta()} + 1) return failure(Errc::kMalformed);
   // Only markers and a coordinator's own writes have a producer id without a sequence; clients always count.
-  if (batch.has_producer_id() && batch.base_sequence() < 0) return failure(Errc::kInvalidRecord);
+  if (batch.has_producer_id() && batch.base_sequence() < 0) return failure(Errc::kMalformed);
   return validate_timestamps(batch, rules, std::max<int64_t>(now.value, 0));
 }
 
 Result<RecordBatchView> parse_produced(ByteView records, const BatchRules& rules, reactor::WallMillis now) {
-  if (records.empty()) return failure(Errc::kInvalidRecord);
+  if (records.empty()) return failure(Errc::kMalformed);
   auto batch = RecordBatchView::parse(records);
   if (!batch) return failure(batch.error() == Errc::kTruncated ? Errc::kCorrupt : batch.error());
   TRY(validate_header(*batch, rules, now));
-  if (batch->size_bytes() != records.size()) return failure(Errc::kInvalidRecord);
+  if (batch->size_bytes() != records.size()) return failure(Errc::kMalformed);
   return *batch;
 }
 

@@ -125,13 +125,13 @@ struct BatchRules {
 };
 
 // Structure only, any origin (client, replica, our own internal topics, disk): codec number known, counts and deltas
-// positive and in agreement with the size, producer fields consistent. kInvalidRecord names a broken rule.
+// positive and in agreement with the size, producer fields consistent. kMalformed names a broken rule.
 reactor::Result<void> validate_structure(const RecordBatchView& batch);
 
 // The header of a batch from a client against everything but its CRC, so that the CRC can be computed by the copy:
 // structure; no control batch, no delete horizon; count == last offset delta + 1; size; timestamps against `now`
 // (CreateTime topics only, as the broker's clock replaces them otherwise).
-// kInvalidRecord, kInvalidTimestamp, kRecordTooLarge. Bodies of records are not looked at (record_reader.h does).
+// kMalformed, kTimeOutOfRange, kTooLarge. Bodies of records are not looked at (record_reader.h does).
 reactor::Result<void> validate_header(const RecordBatchView& batch, const BatchRules& rules, reactor::WallMillis now);
 
 // The bytes of one partition in a Produce request (version 3 and newer): exactly one batch and nothing behind it, valid

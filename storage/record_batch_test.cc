@@ -93,9 +93,9 @@ TEST(RecordBatch, ClientBatchesOfKafkaAreAcceptedAndControlBatchesAreNot) {
     if (v.legacy_magic >= 0) {
       EXPECT_EQ(error, Errc::kUnsupported);
     } else if ((v.attributes & kAttributeControl) != 0) {
-      EXPECT_EQ(error, Errc::kInvalidRecord);
+      EXPECT_EQ(error, Errc::kMalformed);
     } else if ((v.attributes & kAttributeLogAppendTime) != 0) {
-      EXPECT_EQ(error, Errc::kInvalidTimestamp);
+      EXPECT_EQ(error, Errc::kTimeOutOfRange);
     } else {
       EXPECT_EQ(error, std::nullopt);
     }
@@ -133,7 +133,7 @@ TEST(RecordBatch, EveryPrefixIsTruncated) {
     // A copy of exactly that size, so that the address sanitizer sees a read past it.
     const Bytes prefix(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
     EXPECT_EQ(RecordBatchView::parse(prefix).error(), Errc::kTruncated) << size;
-    EXPECT_EQ(error_of(prefix), size == 0 ? Errc::kInvalidRecord : Errc::kCorrupt) << size;
+    EXPECT_EQ(error_of(prefix), size == 0 ? Errc::kMalformed : Errc::kCorrupt) << size;
   }
 }
 
@@ -170,32 +170,32 @@ TEST(RecordBatch, EachBrokenRuleOfTheHeaderHasItsError) {
   };
   const Case cases[] = {
       {"unchanged", "idempotent", [](std::byte*) {}, std::nullopt},
-      {"codec 5", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 5); }, Errc::kInvalidRecord},
-      {"codec 7", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 7); }, Errc::kInvalidRecord},
+      {"codec 5", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 5); }, Errc::kMalformed},
+      {"codec 7", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 7); }, Errc::kMalformed},
       {"unused attribute bit", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 0x100); }, std::nullopt},
-      {"control", "idempotent", [](std::byte* b) { store_be<int16_t>(b + 21, 0x20); }, Errc::kInvalidRecord},
-      {"delete horizon", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 0x40); }, Errc::kInvalidRecord},
-      {"transaction, no id", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 0x10); }, Errc::kInvalidRecord},
-      {"broker's clock", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 8); }, Errc::kInvalidTimestamp},
-      {"delta too large", "none", [](std::byte* b) { store_be<int32_t>(b + 23, 12); }, Errc::kInvalidRecord},
-      {"delta too small", "none", [](std::byte* b) { store_be<int32_t>(b + 23, 10); }, Errc::kInvalidRecord},
-      {"delta negative", "none", [](std::byte* b) { store_be<int32_t>(b + 23, -1); }, Errc::kInvalidRecord},
+      {"control", "idempotent", [](std::byte* b) { store_be<int16_t>(b + 21, 0x20); }, Errc::kMalformed},
+      {"delete horizon", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 0x40); }, Errc::kMalformed},
+      {"transaction, no id", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 0x10); }, Errc::kMalformed},
+      {"broker's clock", "none", [](std::byte* b) { store_be<int16_t>(b + 21, 8); }, Errc::kTimeOutOfRange},
+      {"delta too large", "none", [](std::byte* b) { store_be<int32_t>(b + 23, 12); }, Errc::kMalformed},
+      {"delta too small", "none", [](std::byte* b) { store_be<int32_t>(b + 23, 10); }, Errc::kMalformed},
+      {"delta negative", "none", [](std::byte* b) { store_be<int32_t>(b + 23, -1); }, Errc::kMalformed},
       {"count 0 and delta -1", "none",
-       [](std::byte* b) { store_be<int32_t>(b + 57, 0), store_be<int32_t>(b + 23, -1); }, Errc::kInvalidRecord},
-      {"count negative", "none", [](std::byte* b) { store_be<int32_t>(b + 57, -12); }, Errc::kInvalidRecord},
+       [](std::byte* b) { store_be<int32_t>(b + 57, 0), store_be<int32_t>(b + 23, -1); }, Errc::kMalformed},
+      {"count negative", "none", [](std::byte* b) { store_be<int32_t>(b + 57, -12); }, Errc::kMalformed},
       {"count above what fits", "none",
-       [](std::byte* b) { store_be<int32_t>(b + 57, 1000), store_be<int32_t>(b + 23, 999); }, Errc::kInvalidRecord},
+       [](std::byte* b) { store_be<int32_t>(b + 57, 1000), store_be<int32_t>(b + 23, 999); }, Errc::kMalformed},
       {"count at its limit", "gzip",
        [](std::byte* b) { store_be<int32_t>(b + 57, INT32_MIN), store_be<int32_t>(b + 23, INT32_MAX); },
-       Errc::kInvalidRecord},
-      {"producer id -2", "idempotent", [](std::byte* b) { store_be<int64_t>(b + 43, -2); }, Errc::kInvalidRecord},
-      {"producer epoch -1", "idempotent", [](std::byte* b) { store_be<int16_t>(b + 51, -1); }, Errc::kInvalidRecord},
-      {"sequence -1", "idempotent", [](std::byte* b) { store_be<int32_t>(b + 53, -1); }, Errc::kInvalidRecord},
-      {"sequence -2", "idempotent", [](std::byte* b) { store_be<int32_t>(b + 53, -2); }, Errc::kInvalidRecord},
+       Errc::kMalformed},
+      {"producer id -2", "idempotent", [](std::byte* b) { store_be<int64_t>(b + 43, -2); }, Errc::kMalformed},
+      {"producer epoch -1", "idempotent", [](std::byte* b) { store_be<int16_t>(b + 51, -1); }, Errc::kMalformed},
+      {"sequence -1", "idempotent", [](std::byte* b) { store_be<int32_t>(b + 53, -1); }, Errc::kMalformed},
+      {"sequence -2", "idempotent", [](std::byte* b) { store_be<int32_t>(b + 53, -2); }, Errc::kMalformed},
       {"sequence without id", "none", [](std::byte* b) { store_be<int32_t>(b + 53, 7); }, std::nullopt},
-      {"base timestamp -2", "none", [](std::byte* b) { store_be<int64_t>(b + 27, -2); }, Errc::kInvalidTimestamp},
-      {"max timestamp -2", "none", [](std::byte* b) { store_be<int64_t>(b + 35, -2); }, Errc::kInvalidTimestamp},
-      {"max below base", "none", [](std::byte* b) { store_be<int64_t>(b + 35, 5); }, Errc::kInvalidTimestamp},
+      {"base timestamp -2", "none", [](std::byte* b) { store_be<int64_t>(b + 27, -2); }, Errc::kTimeOutOfRange},
+      {"max timestamp -2", "none", [](std::byte* b) { store_be<int64_t>(b + 35, -2); }, Errc::kTimeOutOfRange},
+      {"max below base", "none", [](std::byte* b) { store_be<int64_t>(b + 35, 5); }, Errc::kTimeOutOfRange},
       {"max unset", "none", [](std::byte* b) { store_be<int64_t>(b + 35, -1); }, std::nullopt},
       {"any base offset", "none", [](std::byte* b) { store_be<int64_t>(b, INT64_MAX); }, std::nullopt},
   };
@@ -211,15 +211,15 @@ TEST(RecordBatch, TimestampLimitsAreInclusive) {
   const int64_t now = kNow.value;
   const BatchRules rules{.timestamp_before_max_ms = 1000, .timestamp_after_max_ms = 50};
   EXPECT_EQ(error_at(now - 1000, now + 50, rules), std::nullopt);
-  EXPECT_EQ(error_at(now - 1001, now, rules), Errc::kInvalidTimestamp);
-  EXPECT_EQ(error_at(now, now + 51, rules), Errc::kInvalidTimestamp);
+  EXPECT_EQ(error_at(now - 1001, now, rules), Errc::kTimeOutOfRange);
+  EXPECT_EQ(error_at(now, now + 51, rules), Errc::kTimeOutOfRange);
   // The first record alone decides where the maximum is unset.
-  EXPECT_EQ(error_at(now + 51, -1, rules), Errc::kInvalidTimestamp);
+  EXPECT_EQ(error_at(now + 51, -1, rules), Errc::kTimeOutOfRange);
   // No timestamp at all is fine, as in Kafka.
   EXPECT_EQ(error_at(-1, -1, rules), std::nullopt);
   // Nothing overflows at the ends of the range.
   EXPECT_EQ(error_at(0, INT64_MAX, {.timestamp_after_max_ms = INT64_MAX}), std::nullopt);
-  EXPECT_EQ(error_at(0, INT64_MAX, {}), Errc::kInvalidTimestamp);
+  EXPECT_EQ(error_at(0, INT64_MAX, {}), Errc::kTimeOutOfRange);
   // With LogAppendTime the broker's clock replaces them: anything goes.
   BatchRules append_time = rules;
   append_time.timestamp_type = TimestampType::kLogAppendTime;
@@ -230,17 +230,17 @@ TEST(RecordBatch, SizeLimitIsInclusive) {
   const Bytes bytes = batch_vector("none").bytes;
   const auto size = static_cast<int32_t>(bytes.size());
   EXPECT_EQ(error_of(bytes, {.max_message_bytes = size}), std::nullopt);
-  EXPECT_EQ(error_of(bytes, {.max_message_bytes = size - 1}), Errc::kRecordTooLarge);
+  EXPECT_EQ(error_of(bytes, {.max_message_bytes = size - 1}), Errc::kTooLarge);
 }
 
 TEST(RecordBatch, ProducedBytesHoldExactlyOneBatch) {
   const Bytes one = batch_vector("none").bytes;
   Bytes two = one;
   two.insert(two.end(), one.begin(), one.end());
-  EXPECT_EQ(error_of(two), Errc::kInvalidRecord);
+  EXPECT_EQ(error_of(two), Errc::kMalformed);
   Bytes tail = one;
   tail.push_back(std::byte{0});
-  EXPECT_EQ(error_of(tail), Errc::kInvalidRecord);
+  EXPECT_EQ(error_of(tail), Errc::kMalformed);
 }
 
 TEST(RecordBatch, CursorWalksAllBatchesAndSaysWhyItStopped) {

@@ -59,12 +59,12 @@ bool parse_body(ByteView body, RecordView& record, int64_t& timestamp_delta, int
 Result<RecordView> RecordReader::take_record() {
   int32_t size;
   ByteView body;
-  if (!take_varint(rest_, size) || !take_sized(rest_, size, body)) return failure(Errc::kInvalidRecord);
+  if (!take_varint(rest_, size) || !take_sized(rest_, size, body)) return failure(Errc::kMalformed);
   RecordView record;
   int64_t timestamp_delta;
   int32_t offset_delta;
-  if (!parse_body(body, record, timestamp_delta, offset_delta)) return failure(Errc::kInvalidRecord);
-  if (offset_delta <= last_delta_ || offset_delta > batch_.last_offset_delta()) return failure(Errc::kInvalidRecord);
+  if (!parse_body(body, record, timestamp_delta, offset_delta)) return failure(Errc::kMalformed);
+  if (offset_delta <= last_delta_ || offset_delta > batch_.last_offset_delta()) return failure(Errc::kMalformed);
   last_delta_ = offset_delta;
   // Unsigned sums: a hostile delta wraps instead of being undefined.
   record.offset =
@@ -77,12 +77,12 @@ Result<RecordView> RecordReader::take_record() {
 }
 
 Result<std::optional<RecordView>> RecordReader::next() {
-  if (failed_) return failure(Errc::kInvalidRecord);
+  if (failed_) return failure(Errc::kMalformed);
   if (batch_.compression_bits() != 0) return failure(Errc::kUnsupported);
   if (taken_ == batch_.record_count()) {
     if (rest_.empty()) return std::optional<RecordView>();
     failed_ = true;
-    return failure(Errc::kInvalidRecord);
+    return failure(Errc::kMalformed);
   }
   auto record = take_record();
   if (!record) {

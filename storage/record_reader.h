@@ -32,7 +32,7 @@ class RecordReader {
  public:
   explicit RecordReader(const RecordBatchView& batch) : batch_(batch), rest_(batch.records()) {}
 
-  // The next record, or an empty optional after the last. kUnsupported: compressed. kInvalidRecord: a rule is broken;
+  // The next record, or an empty optional after the last. kUnsupported: compressed. kMalformed: a rule is broken;
   // the same error returns from then on.
   reactor::Result<std::optional<RecordView>> next();
 

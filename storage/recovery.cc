@@ -3,20 +3,18 @@
 #include <algorithm>
 #include <set>
 
-#include "reactor/planted_bugs.h"
 #include "storage/codec.h"
 #include "storage/folder_names.h"
 #include "storage/header_proof.h"
+#include "storage/planted_bugs.h"
 #include "storage/space_reserve.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::failure;
 using reactor::File;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 namespace file_system = reactor::file_system;
@@ -112,7 +110,7 @@ Task<Result<void>> Recovery::read_tables() {
     // made it and not yet have flushed the folder. Or have moved a deleted partition's folder aside: the tables to come
     // do not name that one any more, and if it came back it would be taken for somebody else's.
     auto durable = co_await make_durable(core_, host_.table_path(newest_slot_));
-    if (!durable || planted(Bug::kTableNameNotDurable)) co_return durable;
+    if (!durable || planted(kBugs["table-name-not-durable"])) co_return durable;
     co_return co_await file_system::sync_directory(core_, host_.options_.data_directory);
   }
   // Tables are written before the first journal file is made: without one, this folder never held anything.

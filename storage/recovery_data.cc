@@ -1,19 +1,17 @@
 // Recovery: journal records into segments, and what follows from the bytes (producers, timestamps).
 #include <algorithm>
 
-#include "reactor/planted_bugs.h"
 #include "storage/header_proof.h"
+#include "storage/planted_bugs.h"
 #include "storage/recovery.h"
 #include "storage/segment_index.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
 using reactor::File;
 using reactor::IoClass;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 namespace file_system = reactor::file_system;
@@ -170,7 +168,7 @@ void Recovery::leave_out_flushed_blocks(const TableEntry& entry, JournalRecord& 
 
 Task<Result<void>> Recovery::apply_data(Replay& replay, JournalRecord record) {
   TableEntry& entry = replay.entry;
-  const bool is_dead = record.generation < entry.generation && !planted(Bug::kGenerationIgnored);
+  const bool is_dead = record.generation < entry.generation && !planted(kBugs["generation-ignored"]);
   if (entry.damage.damaged || is_dead) co_return Result<void>();
   if (record.generation > entry.generation) {
     damage(replay, "a record of a generation that no TRUNCATE record announced");
@@ -229,7 +227,7 @@ Task<Result<void>> Recovery::write_overlay(Replay& replay, bool last) {
   if (replay.overlay.empty() || to <= replay.overlay_start) co_return Result<void>();
   // The journal holds a block as a whole only if it holds something of it that was not flushed. Whether or not that was
   // acked: it may have been on its way into the block, and have torn it.
-  const bool is_torn = planted(Bug::kTornBlockHeldForFlushed);
+  const bool is_torn = planted(kBugs["torn-block-held-for-flushed"]);
   if ((is_torn ? SegmentPosition{replay.overlay_base, end} : replay.raw_end) <= replay.entry.flushed) {
     replay.overlay.clear();
     co_return Result<void>();

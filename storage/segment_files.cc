@@ -2,20 +2,18 @@
 
 #include <algorithm>
 
-#include "reactor/planted_bugs.h"
 #include "storage/engine.h"
 #include "storage/folder_names.h"
 #include "storage/journal_scan.h"
 #include "storage/partition.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Errc;
 using reactor::failure;
 using reactor::File;
 using reactor::IoClass;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 namespace file_system = reactor::file_system;
@@ -205,7 +203,7 @@ Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
   if (no_room) aside = partition.directory();
   if (!moved && !no_room && moved.error() != Errc::kNotFound) co_return moved;
   const auto make_names_durable = [&]() -> Task<Result<void>> {
-    if (planted(Bug::kRemovalNotDurable)) co_return Result<void>();
+    if (planted(kBugs["removal-not-durable"])) co_return Result<void>();
     co_return co_await file_system::sync_directory(core, root);
   };
   auto synced = co_await make_names_durable();

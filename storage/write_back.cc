@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
-#include "reactor/planted_bugs.h"
 #include "storage/engine.h"
+#include "storage/planted_bugs.h"
 #include "storage/segment_files.h"
 
 namespace posthaste::storage {
 
-using reactor::Bug;
 using reactor::Errc;
-using reactor::planted;
 using reactor::Result;
 using reactor::Task;
 
@@ -104,7 +102,7 @@ Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes b
   const std::shared_ptr<Segment> segment = partition.segment_of(partition.flushed_linear_);
   const uint64_t start = segment->linear_start();
   const auto durable_now = [&] {
-    return planted(Bug::kSplitBatchGoesBack) ? partition.durable_.linear : partition.durable_linear_;
+    return planted(kBugs["split-batch-goes-back"]) ? partition.durable_.linear : partition.durable_linear_;
   };
   const auto limit_now = [&] {
     return std::min({partition.write_back_goal_, durable_now(), segment->linear_end()}) - start;
@@ -139,7 +137,7 @@ Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes b
       const auto tail = static_cast<size_t>(limit - at);
       std::copy_n(chunk->buffer.data() + (at - chunk->position), tail, bounce.data());
       std::fill(bounce.begin() + static_cast<ptrdiff_t>(tail), bounce.end(), std::byte{0});
-      if (planted(Bug::kWriteBackLosesAByte) && tail == kBlock - 1) bounce[tail - 1] = std::byte{0};
+      if (planted(kBugs["write-back-loses-a-byte"]) && tail == kBlock - 1) bounce[tail - 1] = std::byte{0};
       op.pieces[slot] = {bounce.data(), kBlock};
       at = limit;
     }

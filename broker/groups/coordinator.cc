@@ -30,9 +30,9 @@ ErrorCode error_of_append(Errc error) {
     case Errc::kIoError:
     case Errc::kNotFound:
       return ErrorCode::kNotCoordinator;
-    case Errc::kRecordTooLarge:
+    case Errc::kTooLarge:
     case Errc::kLimit:
-    case Errc::kInvalidRecord:
+    case Errc::kMalformed:
       return ErrorCode::kUnknownServerError;
     default:
       return ErrorCode::kCoordinatorNotAvailable;
@@ -366,7 +366,7 @@ void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupT
     JoinResponse response = failed ? failed_join(replaced->response, error) : std::move(replaced->response);
     out.messages.push_back({replaced->token, waited_for, std::move(response)});
   } else if (auto* commit = std::get_if<CommitStored>(&done.then)) {
-    const bool too_large = failed == Errc::kRecordTooLarge || failed == Errc::kLimit || failed == Errc::kInvalidRecord;
+    const bool too_large = failed == Errc::kTooLarge || failed == Errc::kLimit || failed == Errc::kMalformed;
     if (failed) set_all(commit->response, too_large ? ErrorCode::kInvalidCommitOffsetSize : error);
     out.messages.push_back({commit->token, waited_for, std::move(commit->response)});
   } else if (auto* offsets = std::get_if<OffsetsDeleted>(&done.then)) {

@@ -4,8 +4,8 @@
 
 #include "broker/groups/coordinator.h"
 #include "broker/metadata/topic_name.h"
+#include "broker/planted_bugs.h"
 #include "reactor/check.h"
-#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -65,7 +65,7 @@ ErrorCode GroupCoordinator::check_commit(const Group* group, const OffsetCommitR
     if (current->second != request.member_id) return ErrorCode::kFencedInstanceId;
   }
   if (group->find_member(request.member_id) == nullptr) return ErrorCode::kUnknownMemberId;
-  const bool is_checked = !reactor::planted(reactor::Bug::kCommitGenerationUnchecked);
+  const bool is_checked = !reactor::planted(kBugs["commit-generation-unchecked"]);
   if (request.generation_id != group->generation && is_checked) return ErrorCode::kIllegalGeneration;
   // Members of a generation whose assignment is not known yet own nothing that they could commit.
   if (group->state == GroupState::kCompletingRebalance) return ErrorCode::kRebalanceInProgress;
@@ -143,7 +143,7 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
     }
     more += new_bytes.bytes();
   }
-  if (reactor::planted(reactor::Bug::kCommittedOffsetLost) && records.size() > 1) records.pop_back();
+  if (reactor::planted(kBugs["committed-offset-lost"]) && records.size() > 1) records.pop_back();
   if (records.empty()) {
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
@@ -278,7 +278,7 @@ void GroupCoordinator::delete_offsets(RequestToken token, const OffsetDeleteRequ
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
   }
-  if (reactor::planted(reactor::Bug::kTombstoneLost) && tombstones.size() > 1) tombstones.pop_back();
+  if (reactor::planted(kBugs["tombstone-lost"]) && tombstones.size() > 1) tombstones.pop_back();
   persist(std::move(tombstones), OffsetsDeleted{token, std::move(response)}, out);
 }
 

@@ -110,7 +110,7 @@ TEST(GroupOffsets, AFailedWriteChangesNothing) {
   };
   EXPECT_EQ(failed_with(Errc::kStopping), ErrorCode::kNotCoordinator);
   EXPECT_EQ(failed_with(Errc::kTimedOut), ErrorCode::kCoordinatorNotAvailable);
-  EXPECT_EQ(failed_with(Errc::kRecordTooLarge), ErrorCode::kInvalidCommitOffsetSize);
+  EXPECT_EQ(failed_with(Errc::kTooLarge), ErrorCode::kInvalidCommitOffsetSize);
 }
 
 TEST(GroupOffsets, CarryEpochMetadataAndTime) {

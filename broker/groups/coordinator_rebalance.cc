@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "broker/groups/coordinator.h"
+#include "broker/planted_bugs.h"
 #include "reactor/check.h"
-#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -257,7 +257,7 @@ void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId
   for (auto& [member_id, member] : group->members) {
     const auto assigned = done.assignments.find(member_id);
     group->assign(member, assigned == done.assignments.end() ? std::string() : assigned->second);
-    if (reactor::planted(reactor::Bug::kPartitionHandedTwice) && !done.assignments.empty()) {
+    if (reactor::planted(kBugs["partition-handed-twice"]) && !done.assignments.empty()) {
       group->assign(member, done.assignments.begin()->second);
     }
     if (const auto waiting = std::exchange(member.waiting_sync, std::nullopt)) {

@@ -16,8 +16,8 @@
 #include "broker/handlers/kept_names.h"
 #include "broker/handlers/named_partitions.h"
 #include "broker/handlers/on_owners.h"
+#include "broker/planted_bugs.h"
 #include "net/kafka/fetch.h"
-#include "reactor/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -306,7 +306,7 @@ Task<void> read_side_by_side(BrokerCore& core, RecycledVector<OwnersPart>& parts
 Task<Round> read_round(BrokerCore& core, RecycledDeque<Entry>& entries, const EntriesByCore& by_core, uint64_t turn,
                        Budget budget) {
   for (Entry& entry : entries) entry.forget();
-  const uint64_t begin = reactor::planted(reactor::Bug::kLaterPartitionsStarve) ? turn : turn / by_core.size();
+  const uint64_t begin = reactor::planted(kBugs["later-partitions-starve"]) ? turn : turn / by_core.size();
   RecycledVector<OwnersPart> parts;
   for (size_t i = 0; i < by_core.size(); ++i) {
     const size_t owner = (turn + i) % by_core.size();
@@ -492,7 +492,7 @@ HandlerTask handle(Api<ApiKey::kFetch>, BrokerCore& core, ConnectionContext& con
     if (!waits) {
       hold->shrink(round.bytes);
       Response answer = respond(request, to_wire(*body, request.header.version, fetch, entries));
-      if (reactor::planted(reactor::Bug::kLeaseFreedEarly)) drop_round(core, entries, core.core().id());
+      if (reactor::planted(kBugs["lease-freed-early"])) drop_round(core, entries, core.core().id());
       for (Entry& entry : entries) {
         if (!entry.read.pieces.empty()) hold->take(entry.where.owner, std::move(entry.read.pieces));
       }

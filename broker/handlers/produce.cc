@@ -10,7 +10,7 @@
 #include "broker/handlers/named_partitions.h"
 #include "broker/handlers/on_owners.h"
 #include "broker/handlers/produce_append.h"
-#include "reactor/planted_bugs.h"
+#include "broker/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -20,11 +20,9 @@ using net::Request;
 using net::Response;
 using net::kafka::ProduceRequest;
 using net::kafka::ProduceResponse;
-using reactor::Bug;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Instant;
-using reactor::planted;
 using reactor::RecycledVector;
 using reactor::Task;
 
@@ -215,7 +213,7 @@ struct AppendShare {
   ProduceShare* share;
   Instant deadline;
   Task<void> operator()(Core& there) const {
-    return append_share(*home, planted(Bug::kWrongCore) ? *home : home->there(there), *share, deadline);
+    return append_share(*home, planted(kBugs["wrong-core"]) ? *home : home->there(there), *share, deadline);
   }
 };
 

@@ -4,30 +4,29 @@
 
 #include "broker/error_codes.h"
 #include "broker/key_walk.h"
-#include "reactor/planted_bugs.h"
+#include "broker/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
 
-using reactor::Bug;
 using reactor::Core;
 using reactor::Errc;
 using reactor::Instant;
-using reactor::planted;
 using reactor::RecycledVector;
 using reactor::Result;
 using reactor::Task;
 
 ErrorCode append_error(Errc error) {
-  // Retried by clients, after a look at the metadata, as for a leader that went away.
-  if (error == Errc::kNotFound) return ErrorCode::kNotLeaderOrFollower;
+  // Retried by clients, after a look at the metadata, as for a leader that went away. Not FENCED_LEADER_EPOCH for a
+  // stale term: librdkafka gives the message up then.
+  if (error == Errc::kNotFound || error == Errc::kStale) return ErrorCode::kNotLeaderOrFollower;
   return error_code_of(error);
 }
 
 // Where the log looked at a batch's meaning and refused it, clients are told the log's start.
 bool tells_log_start(Errc error) {
-  return error == Errc::kInvalidRecord || error == Errc::kInvalidTimestamp || error == Errc::kOutOfOrder ||
-         error == Errc::kFenced || error == Errc::kUnknownProducer;
+  return error == Errc::kMalformed || error == Errc::kTimeOutOfRange || error == Errc::kOutOfOrder ||
+         error == Errc::kFenced;
 }
 
 RefusedBatch refusal_of(const KeyWalk& walk) {
@@ -66,7 +65,7 @@ Task<void> look_at_keys(BrokerCore& there, ProduceShare& share) {
 
 void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, storage::Partition& partition) {
   if (entry.ack_when == AckWhen::kAppended) return;
-  if (entry.result.duplicate && planted(Bug::kDuplicateAckedAtOnce)) return;
+  if (entry.result.duplicate && planted(kBugs["duplicate-acked-at-once"])) return;
   wait.offset = entry.result.last_offset + 1;
   wait.entry = &entry;
   wait.missing = &share.missing;

@@ -10,7 +10,7 @@ struct GroupLimits {
   uint64_t memory_bytes = UINT64_MAX;  // none: as it is
   std::string memory_set_by;           // the file that says so
   // Whole processors that the smallest quota pays for, at least 1: a thread per core that runs out of its quota stands
-  // still until the next period, with all of its partitions.
+  // still until the next period, with all that it owns.
   uint32_t cpus_by_quota = UINT32_MAX;
   uint32_t cpus_by_set = UINT32_MAX;  // of the smallest set of processors
   uint32_t cpus() const { return cpus_by_quota < cpus_by_set ? cpus_by_quota : cpus_by_set; }

@@ -26,7 +26,7 @@ std::expected<std::unique_ptr<UringBackend>, std::string> UringBackend::create(C
   auto ring = Ring::create(options.ring);
   if (!ring) return std::unexpected(std::move(ring.error()));
   backend->ring_ = std::move(*ring);
-  // Now, and not with the first operation that needs it: a start can still be refused, a broker at work cannot.
+  // Now, and not with the first operation that needs it: a start can still be refused, a process at work cannot.
   if (!backend->helper_.start()) {
     return std::unexpected(fmt::format("cannot start a helper thread: {}", kThreadRemedy));
   }

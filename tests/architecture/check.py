@@ -101,6 +101,22 @@ def check_includes(root):
         yield f"includes of {relative}", wrong
 
 
+# What reactor/ serves is any program: words of what ours serves have no place in it.
+PROTOCOL_WORDS = re.compile(r"kafka|\btopic|\bbroker|\breplica|(?<!::)\bpartition(?!\(|s and vanished|\.$)", re.IGNORECASE)
+
+
+def check_words(root):
+    """One result per file of reactor/, tests aside: lines with a word of the protocol."""
+    for path in sources(root):
+        relative = path.relative_to(root)
+        if relative.parts[0] != "reactor" or "testing" in relative.parts or path.stem.endswith("_test"):
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines()
+        wrong = [f"{relative}:{number}: {found.group()!r} is a word of the protocol; reactor/ serves any program"
+                 for number, line in enumerate(lines, 1) if (found := PROTOCOL_WORDS.search(line))]
+        yield f"words of {relative}", wrong
+
+
 def archive_objects(library):
     """Names of the objects in a static library, without those of tests (which are not in it, but a name costs nothing)."""
     return [name for name in run(["llvm-ar-19", "t", str(library)]).stdout.split() if "_test.cc" not in name]
@@ -212,6 +228,7 @@ def check_comments(root):
 def all_checks(root, build):
     yield from check_includes(root)
     yield from check_comments(root)
+    yield from check_words(root)
     yield from settings.check_settings(root)
     for room in SEALED_ROOMS:
         if not (root / room / "CMakeLists.txt").is_file():
@@ -317,6 +334,10 @@ def self_test():
         complaints = found(check_comments(tree))
         ok = len(complaints) == 2
         yield "a file without opening comment and unfinished work are found", [] if ok else [f"got {complaints}"]
+        (tree / "reactor" / "thing.cc").write_text("// Why.\nint replica_count;\n")
+        complaints = found(check_words(tree))
+        ok = len(complaints) == 1 and "reactor/thing.cc" in complaints[0]
+        yield "a word of the protocol in reactor/ is found", [] if ok else [f"got {complaints}"]
         yield from settings.self_test(folder / "settings")
 
 

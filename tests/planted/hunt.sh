@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plants each bug of reactor/planted_bugs.h in turn and lets its simulator look for it, at most 5,000 seeds long. Prints a
+# Plants each bug of every room's planted_bugs.h in turn and lets its simulator look for it, at most 5,000 seeds long. Prints a
 # table; the last line is `N passed, M failed`. With --write the table in docs/reliability.md is replaced.
 # usage: tests/planted/hunt.sh [--write] [BUG...]      needs: cmake --preset planted && ninja -C build/planted posthaste-sim posthaste-storage-crash
 set -uo pipefail

@@ -1,4 +1,4 @@
-// What the simulator programs share to look for a planted bug (reactor/planted_bugs.h): plant it, stop at the first
+// What the simulator programs share to look for a planted bug (reactor/planted.h): plant it, stop at the first
 // seed that shows it, also when that is a CHECK or a wild access, which end the process; and, without a bug, to say at
 // which seed the process ended. It judges nothing itself.
 #pragma once
@@ -12,7 +12,10 @@
 #include <string>
 #include <string_view>
 
+#include "broker/planted_bugs.h"
+#include "net/planted_bugs.h"
 #include "reactor/planted_bugs.h"
+#include "storage/planted_bugs.h"
 
 #if __has_feature(address_sanitizer)
 #include <sanitizer/common_interface_defs.h>
@@ -25,8 +28,8 @@ class BugHunt {
  public:
   // False, and said on stderr, if there is no such bug here.
   static bool begin(std::string_view name) {
-    const auto known = std::ranges::find(reactor::kPlantedBugs, name, &reactor::PlantedBug::name);
-    if (!reactor::kHasPlantedBugs || known == reactor::kPlantedBugs.end()) {
+    const reactor::PlantedBug* const known = find(name);
+    if (!reactor::kHasPlantedBugs || known == nullptr) {
       fmt::print(stderr,
                  reactor::kHasPlantedBugs ? "no bug is called {}\n"
                                           : "this build holds no bugs; {} is in the preset `planted`\n",
@@ -34,7 +37,7 @@ class BugHunt {
       return false;
     }
 #ifdef POSTHASTE_PLANTED_BUGS
-    reactor::planted_bug = known->bug;
+    reactor::planted_bug = known;
 #endif
     bug_name() = name;
     for (const int signal : kDeadly) std::signal(signal, died);
@@ -60,12 +63,27 @@ class BugHunt {
   }
   // One line for each bug that `program` is to find: name and what it is.
   static void list(std::string_view program) {
-    for (const reactor::PlantedBug& bug : reactor::kPlantedBugs) {
+    for_each([program](const reactor::PlantedBug& bug) {
       if (bug.program == program) fmt::print("{} {}\n", bug.name, bug.what);
-    }
+    });
   }
 
  private:
+  // The bugs of all rooms.
+  template <class Visit>
+  static void for_each(Visit visit) {
+    std::ranges::for_each(storage::kBugs.all, visit);
+    std::ranges::for_each(reactor::kBugs.all, visit);
+    std::ranges::for_each(net::kBugs.all, visit);
+    std::ranges::for_each(broker::kBugs.all, visit);
+  }
+  static const reactor::PlantedBug* find(std::string_view name) {
+    const reactor::PlantedBug* found = nullptr;
+    for_each([name, &found](const reactor::PlantedBug& bug) {
+      if (bug.name == name) found = &bug;
+    });
+    return found;
+  }
   static std::string& bug_name() {
     static std::string name;
     return name;
