@@ -29,10 +29,6 @@ struct TakingTurn {
   ~TakingTurn() { --turns_being_taken; }
 };
 
-constexpr int64_t kMonotonicOffsetMax = 1'000'000'000'000'000;  // hosts have been up for different times
-constexpr int64_t kWallEpochMillis = 1'750'000'000'000;         // when every world begins
-constexpr int64_t kMillion = 1'000'000;
-
 }  // namespace
 
 // What exists from a start to a death. Members in order of dependence: cores go first, then their backends.
@@ -50,30 +46,13 @@ Host::Host(World& world, uint32_t id, HostOptions options, std::string ip, Progr
       options_(options),
       ip_(std::move(ip)),
       program_(std::move(program)),
-      disk_(disk_options, world.random().next()) {
-  Random& random = timeline().random();
-  const WorldOptions& knobs = world.options();
-  monotonic_offset_ = random.between(0, kMonotonicOffsetMax);
-  drift_ppm_ = random.between(-int64_t{knobs.clock_drift_ppm_max}, knobs.clock_drift_ppm_max);
-  wall_offset_ = random.between(-knobs.wall_offset_max.count(), knobs.wall_offset_max.count());
-}
+      disk_(disk_options, world.random().next()),
+      clocks_(world.random(), world.options()) {}
 
 Host::~Host() = default;
 
 Timeline& Host::timeline() const { return world_.timeline(); }
 const WorldOptions& Host::options() const { return world_.options(); }
-
-int64_t Host::to_local(int64_t t) const { return monotonic_offset_ + t + t / kMillion * drift_ppm_; }
-// Close enough: a core that is stepped a little early sees its deadline ahead and sleeps again.
-int64_t Host::to_world(int64_t local_time) const {
-  const int64_t t = local_time - monotonic_offset_;
-  return t - t / kMillion * drift_ppm_;
-}
-
-WallMillis Host::wall_now() const {
-  const int64_t local = to_local(timeline().now()) - monotonic_offset_ + wall_offset_;
-  return {kWallEpochMillis + local / kMillion};
-}
 
 Core& Host::core(CoreId core) {
   CHECK(life_ != nullptr && core < life_->cores.size());
@@ -89,6 +68,7 @@ SimulatedBackend& Host::backend(CoreId core) {
 
 void Host::begin_life(bool with_cores) {
   CHECK(life_ == nullptr, "{} runs already", ip_);
+  CHECK(state_ != HostState::kLost, "{} is lost for ever", ip_);
   ++life_number_;
   state_ = HostState::kRunning;
   machine_on_ = true;
@@ -157,6 +137,20 @@ void Host::power_off(CrashPolicy policy) {
   }
 }
 
+void Host::lose() {
+  CHECK(!in_turn_, "{} loses itself", ip_);
+  if (life_ != nullptr) die(HostState::kLost, true);
+  state_ = HostState::kLost;
+  machine_on_ = false;
+  disk_ = Disk(disk_.options());
+  world_.log(*this, 0, LogLevel::kInfo, "simulator: the machine and its disk are lost");
+}
+
+void Host::replace_disk() {
+  CHECK(!machine_on_, "{} is on", ip_);
+  disk_ = Disk(disk_.options());
+}
+
 void Host::die(HostState state, bool power_lost) {
   world_.log(*this, 0, LogLevel::kInfo,
              fmt::format("simulator: {}; in flight: {}", power_lost ? "power lost" : "the process dies",
@@ -173,6 +167,7 @@ void Host::die(HostState state, bool power_lost) {
   for (const auto& core : life_->cores) core->abandon();
   life_.reset();
   detached_.clear();
+  pause_over();
 }
 
 void Host::end_orderly() {
@@ -192,6 +187,10 @@ void Host::end_orderly() {
 
 void Host::fire(const Event& event) {
   if (event.life != life_number_ || life_ == nullptr) return;
+  if (event.kind == kPauseOver) {
+    if (pause_ && pause_->until <= event.at) pause_over();
+    return;
+  }
   if (event.kind == kRunCore) {
     const auto core = static_cast<CoreId>(event.a);
     if (cores_[core].scheduled && cores_[core].generation == event.b) run_core(core);
@@ -207,6 +206,10 @@ void Host::fire(const Event& event) {
 
 void Host::schedule_core(CoreId core, int64_t at) {
   CoreState& state = cores_[core];
+  if (pause_) {
+    state.due_after_pause = true;
+    return;
+  }
   at = std::max({at, state.not_before, timeline().now()});
   if (state.scheduled && state.scheduled_at <= at) return;
   state.scheduled = true;
@@ -246,7 +249,33 @@ void Host::pause(CoreId core, Duration duration) {
   }
 }
 
+void Host::pause_machine(Duration duration, PausedClocks clocks) {
+  CHECK(!in_turn_, "{} pauses itself", ip_);
+  if (life_ == nullptr) return;
+  const int64_t now = timeline().now();
+  if (!pause_) pause_ = Pause{.began = now, .until = now, .clocks = clocks};
+  pause_->until = std::max(pause_->until, now + duration.count());
+  timeline().schedule({.target = this, .kind = kPauseOver, .life = life_number_}, pause_->until);
+}
+
+// The clocks are right before anybody looks at them again.
+void Host::pause_over() {
+  if (!pause_) return;
+  const Pause pause = *std::exchange(pause_, std::nullopt);
+  if (pause.clocks == PausedClocks::kStandStill) clocks_.suspended(pause.began, timeline().now());
+  world_.network().host_continues(*this);
+  for (size_t i = 0; i < cores_.size(); ++i) {
+    const auto core = static_cast<CoreId>(i);
+    if (std::exchange(cores_[core].due_after_pause, false)) make_runnable(core);
+  }
+}
+
 void Host::run_core(CoreId core) {
+  if (pause_) {
+    cores_[core].scheduled = false;
+    cores_[core].due_after_pause = true;
+    return;
+  }
   Random& random = timeline().random();
   if (random.chance(options().pause_per_million)) {
     const DurationRange& range = options().pause;
@@ -297,7 +326,7 @@ void Host::after_turn(CoreId core) {
   if (deadline <= now) {
     make_runnable(core);
   } else if (deadline != Instant::never()) {
-    schedule_core(core, std::max(to_world(deadline.nanoseconds), timeline().now() + 1));
+    schedule_core(core, std::max(world_time(deadline), timeline().now() + 1));
   }
 }
 

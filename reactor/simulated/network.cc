@@ -16,6 +16,8 @@ constexpr std::string_view kAnyIp = "0.0.0.0";
 
 }  // namespace
 
+Network::Network(World& world) : world_(world), links_(world.timeline(), world.options()) {}
+
 // --- Addresses.
 
 Result<Network::Address> Network::parse(std::string_view text) {
@@ -97,21 +99,29 @@ void Network::schedule(EventKind kind, EndpointId endpoint, int64_t delay) {
   world_.timeline().schedule(event, world_.timeline().now() + delay);
 }
 
-int64_t Network::delay_between(const Host& from, const Host& to) {
-  const WorldOptions& options = world_.options();
-  Random& random = world_.random();
-  const DurationRange& range = &from == &to ? options.loopback : options.network;
-  int64_t delay = random.between(range.least.count(), range.most.count());
-  if (&from != &to && random.chance(options.network_spike_per_million)) {
-    ++stats_.spikes;
-    delay += random.between(options.network_spike.least.count(), options.network_spike.most.count());
-  }
-  return delay;
+Links::Link Network::link(const Host& from, const Host& to) { return {from.id(), to.id()}; }
+
+int64_t Network::delay_between(const Host& from, const Host& to, size_t bytes, Duration retransmit_first) {
+  if (&from != &to) return links_.travel(link(from, to), bytes, retransmit_first);
+  const DurationRange& range = world_.options().loopback;
+  return world_.random().between(range.least.count(), range.most.count());
+}
+
+// What a paused machine would do waits until it continues. Bytes that arrive are watched for silence, and a syn or a
+// silence is somebody else's.
+bool Network::held_by_pause(const Event& event) {
+  constexpr uint32_t kByItself =
+      1U << kConnected | 1U << kRefused | 1U << kSendDue | 1U << kWindowOpened | 1U << kReset | 1U << kGiveUp;
+  if ((kByItself >> event.kind & 1U) == 0) return false;
+  if (!at(static_cast<EndpointId>(event.a)).host->machine_is_paused()) return false;
+  held_by_pause_.push_back(event);
+  return true;
 }
 
 void Network::fire(const Event& event) {
+  if (event.kind == kClogOver) return retry_held();
   const auto id = static_cast<EndpointId>(event.a);
-  if (!at(id).used || at(id).generation != event.life) return;
+  if (!at(id).used || at(id).generation != event.life || held_by_pause(event)) return;
   switch (static_cast<EventKind>(event.kind)) {
     case kSyn:
       return syn(id);
@@ -126,9 +136,14 @@ void Network::fire(const Event& event) {
       return pump_sends(id);
     case kReset:
       if (at(id).other != kNoEndpoint && blocked(*at(at(id).other).host, *at(id).host)) return;  // lost on the way
+      if (at(id).in.forgotten) return give_up_later(id);
       return broken(id, Errc::kConnectionClosed);
     case kSilence:
       return silence(id, event.b);
+    case kGiveUp:
+      return broken(id, Errc::kTimedOut);
+    case kClogOver:
+      break;
   }
 }
 
@@ -197,7 +212,10 @@ void Network::connect(SimulatedBackend& backend, Op& op, SimulatedBackend::Pendi
   client.ip = is_loopback(address->ip) ? "127.0.0.1" : host.ip();
   client.port = free_port(host);
   const Host* target = route(client, address->ip);
-  schedule(kSyn, id, target == nullptr ? 0 : delay_between(host, *target));
+  const int64_t delay = target == nullptr ? 0 : delay_between(host, *target, 0, kConnectRetransmitFirst);
+  const int64_t timeout = world_.options().connect_timeout.count();
+  if (delay > timeout) return schedule(kGiveUp, id, timeout);  // lost too often, or clogged for too long
+  schedule(kSyn, id, delay);
 }
 
 void Network::syn(EndpointId id) {
@@ -205,8 +223,8 @@ void Network::syn(EndpointId id) {
   if (!client->connecting) return;
   Host* target = route(*client, client->connect_ip);
   const int64_t now = world_.timeline().now();
-  const bool silent = target == nullptr || !target->machine_is_on() || blocked(*client->host, *target) ||
-                      blocked(*target, *client->host);
+  const bool silent = target == nullptr || !target->machine_is_on() || target->machine_is_paused() ||
+                      blocked(*client->host, *target) || blocked(*target, *client->host);
   const EndpointId listener = silent ? kNoEndpoint : find_listener(*target, client->connect_ip, client->connect_port);
   const bool full = listener != kNoEndpoint && at(listener).backlog.size() >= world_.options().accept_backlog;
   if (silent || full) {
@@ -225,7 +243,7 @@ void Network::syn(EndpointId id) {
   client->other = server_id;
   ++stats_.connections;
   at(listener).backlog.push_back(server_id);
-  schedule(kConnected, id, delay_between(*target, *client->host));
+  schedule(kConnected, id, delay_between(*target, *client->host, 0, kConnectRetransmitFirst));
   pump_accepts(listener);
 }
 
@@ -372,15 +390,20 @@ void Network::adopt(EndpointId id, SimulatedBackend& to) { at(id).backend = &to;
 
 // --- Faults.
 
-bool Network::blocked(const Host& from, const Host& to) const {
-  return !blocked_.empty() && blocked_.contains({from.id(), to.id()});
+void Network::set_link(const Host& from, const Host& to, LinkOptions options) { links_.set(link(from, to), options); }
+
+void Network::clog(const Host& from, const Host& to, Duration duration) {
+  Timeline& timeline = world_.timeline();
+  const int64_t until = timeline.now() + duration.count();
+  links_.clog(link(from, to), until);
+  timeline.schedule({.target = this, .kind = kClogOver}, until);
 }
 
-void Network::block(const Host& from, const Host& to) { blocked_.emplace(from.id(), to.id()); }
+void Network::block(const Host& from, const Host& to) { links_.block(link(from, to)); }
 
 void Network::unblock(const Host& from, const Host& to) {
-  blocked_.erase({from.id(), to.id()});
-  retry_blocked();
+  links_.unblock(link(from, to));
+  retry_held();
 }
 
 void Network::partition(const std::vector<Host*>& one, const std::vector<Host*>& other) {
@@ -393,11 +416,36 @@ void Network::partition(const std::vector<Host*>& one, const std::vector<Host*>&
 }
 
 void Network::heal() {
-  blocked_.clear();
-  retry_blocked();
+  links_.heal();
+  retry_held();
 }
 
-void Network::retry_blocked() {
+void Network::host_continues(Host& host) {
+  std::erase_if(held_by_pause_, [&](const Event& event) {
+    const Endpoint& e = at(static_cast<EndpointId>(event.a));
+    if (e.used && e.generation == event.life && e.host != &host) return false;
+    world_.timeline().schedule(event, world_.timeline().now());
+    return true;
+  });
+  retry_held();
+}
+
+void Network::forget_connections(const Host& from, const Host& to) {
+  for (EndpointId id = 0; id < endpoints_.size(); ++id) {
+    Endpoint& e = at(id);
+    if (!e.used || e.host != &to || e.other == kNoEndpoint || at(e.other).host != &from) continue;
+    e.in.forgotten = true;
+  }
+}
+
+NetworkStats Network::stats() const {
+  NetworkStats stats = stats_;
+  stats.spikes = links_.spikes();
+  stats.packets_lost = links_.lost();
+  return stats;
+}
+
+void Network::retry_held() {
   for (EndpointId id = 0; id < endpoints_.size(); ++id) {
     if (!at(id).used) continue;
     if (std::exchange(at(id).window_stalled, false)) open_window(id);

@@ -1,7 +1,8 @@
 // The network between simulated hosts: stream sockets with latency, pieces, a bounded window, orderly and abrupt ends,
-// partitions and vanished machines. What a program sees is what a kernel's TCP would show; below that (packets, acks)
-// nothing is modelled: a stream never loses or reorders bytes, it stalls or breaks. IPv4 addresses "a.b.c.d:port";
-// 127.* and 0.0.0.0 are the own host. One thread; called by the backends and the World.
+// partitions, paused and vanished machines. What a program sees is what a kernel's TCP would show; below that (packets,
+// acks) nothing is modelled: a stream never loses or reorders bytes, it stalls or breaks. IPv4 addresses
+// "a.b.c.d:port"; 127.* and 0.0.0.0 are the own host. What lies between two hosts: links.h. One thread; called by the
+// backends and the World.
 //
 // - A send completes when its last byte has entered the window (window_bytes of options.h, per direction). Bytes are
 //   read from the sender's memory only as they enter it, and the first ones no sooner than the seed says (send_read).
@@ -9,15 +10,17 @@
 //   end.
 // - A process that dies closes its sockets so; a machine that loses power says nothing: its peers hear of it when they
 //   send and silence_timeout passes, or when it is back and answers with a reset.
-// - A blocked link holds back everything that would travel on it until it is healed. Links are one-way.
+// - A paused machine says nothing either; what reaches it waits, and its peers give up as they do then.
+// - A blocked link holds back everything that would travel on it until it is healed, a clogged one until its time is
+//   over. Links are one-way.
 #pragma once
 #include <deque>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "reactor/simulated/links.h"
 #include "reactor/simulated/simulated_backend.h"
 
 namespace posthaste::reactor::simulated {
@@ -30,24 +33,32 @@ struct NetworkStats {
   uint64_t resets = 0;           // seen by an endpoint, whatever the reason
   uint64_t resets_injected = 0;  // reset_per_million
   uint64_t spikes = 0;
+  uint64_t packets_lost = 0;  // LinkOptions::loss_per_million
   uint64_t silence_timeouts = 0;
 };
 
 class Network final : private EventTarget {
  public:
-  explicit Network(World& world) : world_(world) {}
+  explicit Network(World& world);
 
   // --- Faults.
+  // From now on the link is so; what is on it already keeps its time.
+  void set_link(const Host& from, const Host& to, LinkOptions options);
+  // Nothing arrives for so long, then all of it does.
+  void clog(const Host& from, const Host& to, Duration duration);
   // What `from` sends does not reach `to`, until unblock. Two calls make a full partition.
   void block(const Host& from, const Host& to);
   void unblock(const Host& from, const Host& to);
   // Cuts every link between the two groups, both ways.
   void partition(const std::vector<Host*>& one, const std::vector<Host*>& other);
-  void heal();  // all links
-  bool blocked(const Host& from, const Host& to) const;
+  void heal();  // all links are as WorldOptions says
+  bool blocked(const Host& from, const Host& to) const { return links_.blocked(link(from, to)); }
   // Breaks every connection of this host at once, as a middlebox may.
   void reset_connections(const Host& host);
-  const NetworkStats& stats() const { return stats_; }
+  // What `from` sends on the connections that there are now is lost for ever, as behind a middlebox that has forgotten
+  // them: the other direction works, new connections work, and who hears no word of the other gives up in the end.
+  void forget_connections(const Host& from, const Host& to);
+  NetworkStats stats() const;
   // Sockets that exist, listeners included; for tests that look for leaks.
   size_t open_endpoints() const;
 
@@ -58,12 +69,24 @@ class Network final : private EventTarget {
   void buffer_recycled(SimulatedBackend& backend);
   void host_died(Host& host, bool machine_vanished);
   void host_is_back(Host& host);
+  void host_continues(Host& host);  // after a pause, or it died in one
   void detach(EndpointId endpoint);
   void adopt(EndpointId endpoint, SimulatedBackend& to);
   std::string local_address(EndpointId endpoint) { return text(at(endpoint).ip, at(endpoint).port); }
 
  private:
-  enum EventKind : uint32_t { kSyn, kConnected, kRefused, kPieceDue, kSendDue, kWindowOpened, kReset, kSilence };
+  enum EventKind : uint32_t {
+    kSyn,
+    kConnected,
+    kRefused,
+    kPieceDue,
+    kSendDue,
+    kWindowOpened,
+    kReset,
+    kSilence,
+    kGiveUp,
+    kClogOver
+  };
   struct Waiting {
     SimulatedBackend::Pending pending;
     Op* op = nullptr;
@@ -85,6 +108,7 @@ class Network final : private EventTarget {
     uint64_t progress = 0;  // pieces delivered
     bool ended = false;     // the end of the stream has arrived
     bool silence_watched = false;
+    bool forgotten = false;  // what is sent here is lost on the way
     size_t unreceived() const { return bytes.size() - head; }
   };
   struct Endpoint {
@@ -113,6 +137,7 @@ class Network final : private EventTarget {
     bool shut = false;
     bool end_sent = false;
     bool vanished = false;  // the machine is off
+    bool gives_up = false;  // hears nothing of what it waits for
     bool window_stalled = false;
     bool starved = false;  // waits for a select buffer
     Errc error{};          // sticky; Errc{} is none
@@ -130,7 +155,9 @@ class Network final : private EventTarget {
   EndpointId new_endpoint(Host& host, SimulatedBackend* backend);
   Endpoint& at(EndpointId id) { return endpoints_[id]; }
   void schedule(EventKind kind, EndpointId endpoint, int64_t delay);
-  int64_t delay_between(const Host& from, const Host& to);
+  static Links::Link link(const Host& from, const Host& to);
+  int64_t delay_between(const Host& from, const Host& to, size_t bytes = 0,
+                        Duration retransmit_first = kRetransmitFirst);
   Host* route(const Endpoint& from, std::string_view ip);
   EndpointId find_listener(const Host& host, std::string_view ip, uint16_t port);
   uint16_t free_port(const Host& host);
@@ -144,7 +171,8 @@ class Network final : private EventTarget {
   void maybe_close(EndpointId id);
   void close_now(EndpointId id);
   void release_pair(EndpointId id);
-  void retry_blocked();
+  void retry_held();
+  bool held_by_pause(const Event& event);
 
   // network_stream.cc: bytes.
   void shutdown(EndpointId id);
@@ -156,6 +184,8 @@ class Network final : private EventTarget {
   void deliver_due(EndpointId id);
   void watch_silence(EndpointId id);
   void silence(EndpointId id, uint64_t progress);
+  bool unreachable(const Endpoint& endpoint) const;
+  void give_up_later(EndpointId id);
   void pump_receives(EndpointId id);
   bool receive_step(EndpointId id, Waiting& waiting);
   void open_window(EndpointId receiver);
@@ -167,7 +197,8 @@ class Network final : private EventTarget {
   World& world_;
   std::vector<Endpoint> endpoints_;
   std::vector<EndpointId> free_endpoints_;
-  std::set<std::pair<uint32_t, uint32_t>> blocked_;  // host ids, from and to
+  Links links_;
+  std::vector<Event> held_by_pause_;  // for endpoints of paused hosts
   uint16_t next_port_ = 0;
   int32_t starved_ = 0;  // endpoints that wait for a select buffer
   NetworkStats stats_;

@@ -109,7 +109,7 @@ void Network::put_in_transit(EndpointId from, EndpointId to, size_t bytes) {
     piece = std::min(piece, bytes);
     bytes -= piece;
     in.transit.push_back({.bytes = piece});
-    in.last_arrival = std::max(in.last_arrival, now + delay_between(*at(from).host, *at(to).host));
+    in.last_arrival = std::max(in.last_arrival, now + delay_between(*at(from).host, *at(to).host, piece));
     schedule(kPieceDue, to, in.last_arrival - now);
   }
 }
@@ -124,7 +124,7 @@ void Network::piece_due(EndpointId id) {
 void Network::deliver_due(EndpointId id) {
   while (at(id).used && at(id).in.due > 0) {
     Endpoint& e = at(id);
-    if (e.vanished || blocked(*at(e.other).host, *e.host)) return watch_silence(id);
+    if (unreachable(e)) return watch_silence(id);
     --e.in.due;
     const Piece piece = e.in.transit.front();
     e.in.transit.pop_front();
@@ -154,6 +154,12 @@ void Network::deliver_due(EndpointId id) {
   }
 }
 
+// Nothing that the other side sends gets here now.
+bool Network::unreachable(const Endpoint& endpoint) const {
+  return endpoint.vanished || endpoint.in.forgotten || endpoint.host->machine_is_paused() ||
+         links_.holds(link(*endpoints_[endpoint.other].host, *endpoint.host));
+}
+
 // Bytes for `id` do not get through: after a while their sender gives up.
 void Network::watch_silence(EndpointId id) {
   if (std::exchange(at(id).in.silence_watched, true)) return;
@@ -166,8 +172,15 @@ void Network::silence(EndpointId id, uint64_t progress) {
   if (at(id).in.progress != progress) return watch_silence(id);
   const EndpointId sender = at(id).other;
   if (sender == kNoEndpoint || at(sender).closed || at(sender).vanished) return;
+  if (at(sender).host->machine_is_paused()) return watch_silence(id);  // its patience stands still too
   ++stats_.silence_timeouts;
   broken(sender, Errc::kTimedOut);
+}
+
+// The word that `id` waits for is lost for ever: in the end it takes the connection for broken.
+void Network::give_up_later(EndpointId id) {
+  if (std::exchange(at(id).gives_up, true)) return;
+  schedule(kGiveUp, id, world_.options().silence_timeout.count());
 }
 
 // --- Receiving.
@@ -242,6 +255,7 @@ void Network::open_window(EndpointId receiver) {
     e.window_stalled = true;
     return;
   }
+  if (at(e.other).in.forgotten) return give_up_later(e.other);
   schedule(kWindowOpened, e.other, delay_between(*e.host, *at(e.other).host));
 }
 

@@ -12,11 +12,13 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "reactor/mail.h"
 #include "reactor/program.h"
+#include "reactor/simulated/clocks.h"
 #include "reactor/simulated/disk.h"
 #include "reactor/simulated/names.h"
 #include "reactor/simulated/network.h"
@@ -34,6 +36,14 @@ enum class HostState : uint8_t {
   kStopped,  // all programs returned
   kKilled,   // kill()
   kFatal,    // fatal(): see fatal_reason()
+  kLost,     // lose(): for ever
+};
+
+// What a pause of a whole machine does to its clocks.
+enum class PausedClocks : uint8_t {
+  kGoOn,        // its processors stood still (a hypervisor without time for it): the clocks show the time that passed
+  kStandStill,  // it was suspended, or moved to other hardware: both clocks go on from where they stood, and the wall
+                // clock is late until somebody sets it (jump_wall_clock)
 };
 
 // One machine. It keeps its disk and address; what runs on it comes and goes (a life). All calls from outside its
@@ -69,10 +79,22 @@ class Host final : public EventTarget {
   void kill();
   // The machine loses power: the disk keeps what Disk says; peers hear nothing until it is on again.
   void power_off(CrashPolicy policy = {});
+  // Machine and disk are gone for ever: its peers hear nothing, and it must not be started again.
+  void lose();
+  // A new, empty disk for a machine that is off.
+  void replace_disk();
 
   // Faults.
   void pause(CoreId core, Duration duration);  // that core takes no turn for so long
-  void jump_wall_clock(Duration by) { wall_offset_ += by.count(); }
+  // The whole machine stands still: no core takes a turn, it sends nothing and answers nothing, while time goes on.
+  // What its disk has in flight ends meanwhile. Then it continues as if nothing had been; the longest of several pauses
+  // counts. A death ends the pause. No effect on a machine on which nothing runs.
+  void pause_machine(Duration duration, PausedClocks clocks = PausedClocks::kGoOn);
+  bool machine_is_paused() const { return pause_.has_value(); }
+  void jump_wall_clock(Duration by) { clocks_.jump_wall(by.count()); }
+  void freeze_wall_clock() { clocks_.freeze_wall(timeline().now()); }
+  // It goes on from where it stands.
+  void thaw_wall_clock() { clocks_.thaw_wall(timeline().now()); }
   // Operations that begin from now on take so many times as long; those in flight take what they were given.
   void slow_disk(uint32_t factor) { disk_factor_ = factor; }
   // The disk is as fast as ever, also for what is in flight: that ends as if it began now, or earlier.
@@ -88,14 +110,14 @@ class Host final : public EventTarget {
 
   // --- For the simulator's own parts.
   void fire(const Event& event) override;
-  enum EventKind : uint32_t { kRunCore, kDiskDone, kResultDue };
+  enum EventKind : uint32_t { kRunCore, kDiskDone, kResultDue, kPauseOver };
   bool note_submit(const Op& op);  // false: the power went before this operation
   bool crash_due() const { return crash_due_; }
   void completion_arrived(CoreId core);
   void wake(CoreId core) { make_runnable(core); }
-  Instant monotonic_now() const { return {to_local(timeline().now())}; }
-  int64_t world_time(Instant local) const { return to_world(local.nanoseconds); }
-  WallMillis wall_now() const;
+  Instant monotonic_now() const { return {clocks_.monotonic(timeline().now())}; }
+  int64_t world_time(Instant local) const { return clocks_.world(local.nanoseconds); }
+  WallMillis wall_now() const { return clocks_.wall(timeline().now()); }
   uint32_t disk_factor() const { return disk_factor_; }
   int add_detached(EndpointId endpoint);
   Result<EndpointId> take_detached(int detached);
@@ -107,19 +129,24 @@ class Host final : public EventTarget {
     int64_t scheduled_at = 0;
     uint64_t generation = 0;
     int64_t not_before = 0;
+    bool due_after_pause = false;  // of the machine
+  };
+  struct Pause {
+    int64_t began = 0;
+    int64_t until = 0;
+    PausedClocks clocks{};
   };
   enum class Death : uint8_t { kNone, kKill, kPower };
 
   Timeline& timeline() const;
   const WorldOptions& options() const;
-  int64_t to_local(int64_t world_time) const;
-  int64_t to_world(int64_t local_time) const;
   void begin_life(bool with_cores);
   void run_core(CoreId core);
   bool take_turn(CoreId core);
   void after_turn(CoreId core);
   void make_runnable(CoreId core);
   void schedule_core(CoreId core, int64_t at);
+  void pause_over();
   void die(HostState state, bool power_lost);
   void end_orderly();
 
@@ -144,9 +171,8 @@ class Host final : public EventTarget {
   std::function<void(const Op&, uint64_t)> on_submit_;
   FatalReason fatal_reason_{};
   std::string fatal_message_;
-  int64_t monotonic_offset_ = 0;
-  int64_t drift_ppm_ = 0;
-  int64_t wall_offset_ = 0;
+  Clocks clocks_;
+  std::optional<Pause> pause_;
   uint32_t disk_factor_ = 1;
   std::vector<EndpointId> detached_;
 };
