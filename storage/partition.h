@@ -103,6 +103,14 @@ class Partition final : private reactor::CoreOwned,
   // not be taken before it (ProducerState::refused). append() notes its own.
   void refused(ByteView batch, reactor::WallMillis now);
 
+  // Takes batches as their leader has stored them: offsets and leader epochs are theirs, nothing is changed in them.
+  // The first begins at the end of the log. A batch of a newer epoch starts that epoch at the end before it. Producers
+  // are remembered as of `now`, their sequences not judged: the leader has done that. All or nothing is stored, durable
+  // only when wait_durable() says so. Errors as those of append() that are not about producers and timestamps; kStale:
+  // a batch is of an older epoch than what stands before it, in the log or in `batches`; kOutOfOrder: its base offset
+  // is not the one that follows; kMalformed also: no epoch, or an offset that nothing can follow.
+  reactor::Result<AppendResult> append_replicated(ByteView batches, reactor::WallMillis now);
+
   // Calls waiter.done when the durable end, or the high watermark, is >= waiter.offset. At once if it is already.
   // No allocation. Cancel by unlinking.
   void wait_durable(OffsetWaiter& waiter) { wait_on(durable_waiters_, waiter, durable_.offset); }
@@ -201,13 +209,15 @@ class Partition final : private reactor::CoreOwned,
   reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
                                             AppendResult& duplicate) const;
   reactor::Result<AppendResult> append_now(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  reactor::Result<BatchViews> check_replicated(ByteView batches) const;
+  reactor::Result<void> make_room(uint64_t bytes, bool from_client, reactor::WallMillis now);
   reactor::Result<void> admit(uint64_t bytes, bool from_client);
   reactor::Result<void> reserve(uint64_t bytes);
   bool fills_the_limit(const Chunk& last, uint64_t end) const;
   reactor::Result<void> move_last_block(Segment& segment, Chunk& last);
   void trim_tail();
   bool copy_to_tail(uint64_t position, ByteView batch);
-  void publish(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  void publish(ByteView batches, reactor::WallMillis now);
   void count_new_producers(size_t before);
   void tell_if_producers_were_pushed_out();
   bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;

@@ -108,11 +108,7 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
   AppendResult result;
   const BatchViews views = TRY(check_batches(batches, options, now, result));
   if (result.duplicate) return result;
-  if (batches.size() > engine_.cache().dirty_bytes_max() / 2) return failure(Errc::kTooLarge);
-  if (options.from_client && engine_.disk_full()) return failure(Errc::kNoSpace);
-  if (roll_is_due(batches.size(), now)) roll();
-  TRY(admit(batches.size(), options.from_client));
-  TRY(reserve(batches.size()));
+  TRY(make_room(batches.size(), options.from_client, now));
 
   const bool stamp = config_.batch.timestamp_type == TimestampType::kLogAppendTime && options.from_client;
   result = {.base_offset = end_.offset, .last_offset = end_.offset - 1, .log_start_offset = log_start_};
@@ -131,9 +127,60 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
     at += batch.size();
     from += batch.size();
   }
-  publish(batches, options, now);
+  publish(batches, now);
   CHECK(end_.offset == result.last_offset + 1);
   return result;
+}
+
+// All that can be refused of a leader's batches before a byte is stored, but the CRC.
+Result<Partition::BatchViews> Partition::check_replicated(ByteView batches) const {
+  BatchViews views;
+  int64_t next = end_.offset;
+  int32_t epoch = std::max(epochs_.latest().value_or(EpochEntry{}).epoch, 0);
+  BatchCursor cursor(batches);
+  while (auto batch = cursor.next()) {
+    TRY(validate_structure(*batch));
+    if (batch->leader_epoch() < 0 || batch->next_offset() <= batch->base_offset()) return failure(Errc::kMalformed);
+    if (batch->leader_epoch() < epoch) return failure(Errc::kStale);
+    if (batch->base_offset() != next) return failure(Errc::kOutOfOrder);
+    next = batch->next_offset();
+    epoch = batch->leader_epoch();
+    views.push_back(*batch);
+  }
+  if (cursor.error()) return failure(*cursor.error() == Errc::kTruncated ? Errc::kCorrupt : *cursor.error());
+  if (views.empty()) return failure(Errc::kMalformed);
+  return views;
+}
+
+Result<AppendResult> Partition::append_replicated(ByteView batches, reactor::WallMillis now) {
+  check_core();
+  TRY(check_open());
+  const BatchViews views = TRY(check_replicated(batches));
+  TRY(make_room(batches.size(), true, now));
+  uint64_t at = active().size;
+  for (const RecordBatchView& batch : views) {
+    if (!copy_to_tail(at, batch.bytes())) {
+      trim_tail();
+      return failure(Errc::kCorrupt);
+    }
+    at += batch.size_bytes();
+  }
+  publish(batches, now);
+  CHECK(end_.offset == views.back().next_offset());
+  CHECK(epochs_.latest()->epoch == views.back().leader_epoch());
+  return AppendResult{.base_offset = views.front().base_offset(),
+                      .last_offset = views.back().last_offset(),
+                      .log_start_offset = log_start_};
+}
+
+// A place for `bytes` behind the end, in memory and on disk, in a new segment if one is due. kNoMemory, kNoSpace,
+// kTooLarge: the log holds what it held.
+Result<void> Partition::make_room(uint64_t bytes, bool from_client, reactor::WallMillis now) {
+  if (bytes > engine_.cache().dirty_bytes_max() / 2) return failure(Errc::kTooLarge);
+  if (from_client && engine_.disk_full()) return failure(Errc::kNoSpace);
+  if (roll_is_due(bytes, now)) roll();
+  TRY(admit(bytes, from_client));
+  return reserve(bytes);
 }
 
 // Whether `bytes` more will have a place on disk, however full it gets. Changes no log state.
@@ -264,11 +311,11 @@ bool Partition::copy_to_tail(uint64_t position, ByteView batch) {
     }
     done += bytes;
   }
-  return crc == load_be<uint32_t>(batch.data() + 17) || reactor::planted(kBugs["crc-skipped"]);
+  return crc == load_be<uint32_t>(batch.data() + 17) || planted(kBugs["crc-skipped"]);
 }
 
 // The bytes behind the end become the log's.
-void Partition::publish(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now) {
+void Partition::publish(ByteView batches, reactor::WallMillis now) {
   Segment& segment = active();
   const uint64_t new_size = segment.size + batches.size();
   for (uint64_t at = segment.size; at < new_size;) {
@@ -280,10 +327,10 @@ void Partition::publish(MutableBytes batches, const AppendOptions& options, reac
     chunk.end = static_cast<uint32_t>(std::min(new_size, chunk_end) - chunk.position);
     at = chunk_end;
   }
-  start_epoch(options.leader_epoch);
   const size_t producers_before = producers_.size();
   BatchCursor cursor(batches);
   while (auto batch = cursor.next()) {
+    start_epoch(batch->leader_epoch());
     producers_.append(*batch, now);
     if (segment.headers_known) segment.headers_hash = chain_header_hash(segment.headers_hash, *batch);
     if (segment.index_whole) CHECK(segment.index_builder().add_batch(*batch).has_value());
