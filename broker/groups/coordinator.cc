@@ -154,8 +154,8 @@ Result<void> GroupCoordinator::replay_group(const std::string& group_id, std::st
     member.client_host = std::move(from.client_host);
     member.session_timeout_ms = from.session_timeout_ms;
     member.rebalance_timeout_ms = from.rebalance_timeout_ms < 0 ? from.session_timeout_ms : from.rebalance_timeout_ms;
-    member.protocols.push_back({*record.protocol, std::move(from.subscription)});
-    member.assignment = std::move(from.assignment);
+    member.protocols.push_back({*record.protocol, std::move(from.subscription.data)});
+    member.assignment = std::move(from.assignment.data);
     loaded.add(std::move(member), record.protocol_type);
   }
   if (record.leader && loaded.find_member(*record.leader) != nullptr) loaded.leader = record.leader;

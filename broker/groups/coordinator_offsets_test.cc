@@ -476,6 +476,23 @@ TEST(GroupLoad, SkipsWhatItCannotRead) {
   EXPECT_TRUE(coordinator.replay(encode(GroupMetadataKey{"g"}), encode(value)).has_value());
 }
 
+// Version 0 of a group has one time-out for both purposes: a member that does not come back is waited for that long.
+TEST(GroupLoad, TheOldestFormWaitsForAsLongAsASession) {
+  GroupMemory memory;
+  GroupCoordinator coordinator{GroupConfig{}, memory};
+  const std::string value(
+      "\x00\x00\x00\x01"
+      "c\x00\x00\x00\x01\x00\x01r\x00\x01m\x00\x00\x00\x01"
+      "\x00\x01m\x00\x01i\x00\x01h\x00\x00\x1f\x40\x00\x00\x00\x01s\x00\x00\x00\x01"
+      "a",
+      42);
+  EXPECT_TRUE(coordinator.replay(encode(GroupMetadataKey{"g"}), value).has_value());
+  GroupOutput out;
+  coordinator.finish_load({}, out);
+  coordinator.tick({reactor::Instant{} + std::chrono::milliseconds(8'001), {}}, out);
+  EXPECT_EQ(coordinator.describe("g").state, "Empty");
+}
+
 TEST(GroupLoad, ASmallerLimitRebalancesAfterwards) {
   GroupTestDriver d;
   std::vector<RequestToken> joins = {d.join(consumer({"t"})), d.join(consumer({"t"}))};

@@ -353,10 +353,14 @@ GroupMetadataValue Group::to_record(const std::map<std::string, std::string>& as
   value.current_state_timestamp = state_since.value;
   for (const auto& [member_id, member] : members) {
     const auto assigned = assignments.find(member_id);
-    value.members.push_back({member_id, member.group_instance_id, member.client_id, member.client_host,
-                             member.rebalance_timeout_ms, member.session_timeout_ms,
-                             std::string(member.metadata_for(protocol_name.value_or(""))),
-                             assigned == assignments.end() ? std::string() : assigned->second});
+    value.members.push_back({member_id,
+                             member.group_instance_id,
+                             member.client_id,
+                             member.client_host,
+                             member.rebalance_timeout_ms,
+                             member.session_timeout_ms,
+                             {std::string(member.metadata_for(protocol_name.value_or("")))},
+                             {assigned == assignments.end() ? std::string() : assigned->second}});
   }
   return value;
 }

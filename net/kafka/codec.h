@@ -70,7 +70,8 @@ template <class M>
 EncodedSize encoded_size(const M& message, int16_t version);
 
 // Writes `message` as `version`; CHECKs that `target` has room for encoded_size(). What a version cannot express is
-// left out: fields that it lacks, null where it has none (written as empty), a string's bytes beyond kStringLimit. Any
+// left out: fields that it lacks, null where it has none (written as empty), a string's bytes beyond kStringLimit. Text
+// that the structure owns (std::string, in records) is never shortened: a length that does not fit is a CHECK. Any
 // core.
 template <class M>
 void encode(const M& message, int16_t version, Target& target);

@@ -78,6 +78,32 @@ void Decoder::read(NullableString& value, bool nullable) {
   value.emplace(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+void Decoder::read(std::optional<std::string>& value, bool nullable) {
+  // Records may hold longer text than messages: what bounds it is the record.
+  const int64_t length =
+      flexible_ ? static_cast<int64_t>(read_unsigned_varint()) - 1 : static_cast<int64_t>(read_scalar<int16_t>());
+  if (failed_) return;
+  if (length == kNull) {
+    if (!nullable) fail(Errc::kCorrupt);
+    return value.reset();
+  }
+  if (length < kNull) return fail(Errc::kCorrupt);
+  const Bytes bytes = take(static_cast<size_t>(length));
+  value.emplace(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+void Decoder::read(std::string& value, bool) {
+  std::optional<std::string> text;
+  read(text, false);
+  value = std::move(text).value_or(std::string());
+}
+
+void Decoder::read(OwnedBytes& value, bool) {
+  Bytes bytes;
+  read(bytes, false);
+  value.data.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
 void Decoder::read(std::string_view& value, bool) {
   NullableString text;
   read(text, false);

@@ -1,6 +1,6 @@
 // Reads one message out of a contiguous buffer nobody vouches for. Walks the same `fields` statement as Encoder. Only
-// message .cc files include this. It copies no string, bytes or records; it allocates one vector per array and nothing
-// else.
+// message .cc files include this. It copies no string, bytes or records that are views; it allocates one vector per
+// array, and what a std::string or OwnedBytes holds.
 #pragma once
 #include <bit>
 #include <cstring>
@@ -29,6 +29,9 @@ class Decoder {
         allocation_left_(allocation_limit),
         version_(version),
         flexible_(flexible) {}
+
+  // From now on a tag that the version does not know is kUnsupported: it may change what the structure means.
+  void refuse_unknown_tags() { unknown_tags_refused_ = true; }
 
   bool ok() const { return !failed_; }
   reactor::Errc error() const { return error_; }
@@ -96,12 +99,20 @@ class Decoder {
   void read(NullableString& value, bool nullable);
   void read(Bytes& value, bool);
   void read(std::optional<Bytes>& value, bool nullable);
+  void read(std::string& value, bool);
+  void read(std::optional<std::string>& value, bool nullable);
+  void read(OwnedBytes& value, bool);
   void read(Records& value, bool nullable);
   void read(Uuid& value, bool);
 
   template <class T>
   void read(T& value, bool) {
     read_structure(value);
+  }
+  // A number that may be absent is a tagged field: that it is there is the statement.
+  template <Scalar T>
+  void read(std::optional<T>& value, bool) {
+    value = read_scalar<T>();
   }
   // A structure that may be null: a byte before it, below 0 for null.
   template <class T>
@@ -144,7 +155,7 @@ class Decoder {
       read_tagged_field(value, tag, content);
     }
   }
-  // A tag this version does not know is skipped; a known one must fill its stated size exactly.
+  // A tag this version does not know is skipped or refused; a known one must fill its stated size exactly.
   template <class T>
   void read_tagged_field(T& value, uint32_t tag, Bytes content) {
     const std::byte* const after = std::exchange(end_, content.data() + content.size());
@@ -153,6 +164,7 @@ class Decoder {
     wanted_tag_known_ = false;
     T::fields(value, *this);
     if (wanted_tag_known_ && at_ != end_) fail(reactor::Errc::kCorrupt);
+    if (!wanted_tag_known_ && unknown_tags_refused_) fail(reactor::Errc::kUnsupported);
     at_ = failed_ ? after : end_;
     end_ = after;
     wanted_tag_ = kUntagged;
@@ -173,6 +185,7 @@ class Decoder {
   bool flexible_;
   bool failed_ = false;
   bool wanted_tag_known_ = false;
+  bool unknown_tags_refused_ = false;
 };
 
 }  // namespace posthaste::net::kafka

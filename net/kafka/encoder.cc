@@ -62,6 +62,18 @@ void Encoder::write(const NullableString& value, bool nullable) {
   write_scalar<int16_t>(-1);
 }
 
+void Encoder::write(const std::string& value, bool) {
+  CHECK(flexible_ || value.size() <= kStringLimit, "{} bytes do not fit a string of a record", value.size());
+  CHECK(value.size() < INT32_MAX, "{} bytes do not fit a length", value.size());
+  write_string_length(value.size());
+  put(value.data(), value.size());
+}
+
+void Encoder::write(const std::optional<std::string>& value, bool nullable) {
+  if (value) return write(*value, nullable);
+  write(NullableString(), nullable);
+}
+
 void Encoder::write_plain_string(NullableString value) {
   if (!value) return write_scalar<int16_t>(-1);
   const std::string_view fitting = value->substr(0, kStringLimit);

@@ -82,12 +82,20 @@ class Encoder {
   void write(const NullableString& value, bool nullable);
   void write(Bytes value, bool);
   void write(const std::optional<Bytes>& value, bool nullable);
+  void write(const std::string& value, bool);
+  void write(const std::optional<std::string>& value, bool nullable);
+  void write(const OwnedBytes& value, bool) { write(std::as_bytes(std::span(value.data)), false); }
   void write(const Records& value, bool nullable);
   void write(const Uuid& value, bool) { put(value.bytes.data(), value.bytes.size()); }
 
   template <class T>
   void write(const T& value, bool) {
     write_structure(value);
+  }
+  template <Scalar T>
+  void write(const std::optional<T>& value, bool) {
+    CHECK(value, "a number that may be absent is stated outside the tagged fields");
+    write_scalar(*value);
   }
   template <class T>
   void write(const std::optional<T>& value, bool nullable) {

@@ -23,6 +23,14 @@ using Array = reactor::RecycledVector<T>;
 // Nullable text. A field that cannot be null in any version is a plain std::string_view.
 using NullableString = std::optional<std::string_view>;
 
+// Bytes that the structure itself owns, on the wire as Bytes. Beside std::string for text it is for records that
+// outlive what they were read from: such text is never shortened (codec.h).
+struct OwnedBytes {
+  std::string data;
+
+  friend bool operator==(const OwnedBytes&, const OwnedBytes&) = default;
+};
+
 // 16 bytes, printed by Kafka as URL-safe base64 without padding. All zero means "no id".
 struct Uuid {
   std::array<std::byte, 16> bytes{};

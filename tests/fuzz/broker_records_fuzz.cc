@@ -1,6 +1,8 @@
-// Records of the internal topics as a disk may give them back: groups, offsets, metadata.
+// Records of the internal topics as a disk may give them back: groups, offsets, metadata. An input is either such
+// bytes, or the choices by which a valid record is made and comes back.
 #include "broker/groups/records.h"
 #include "broker/metadata/records.h"
+#include "net/kafka/testing/random_message.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace posthaste::fuzz {
@@ -31,17 +33,62 @@ void check_metadata_record(std::string_view text) {
   require(again.has_value() && *again == *record, "a metadata record comes back");
 }
 
+template <class R>
+R made(Choices& choices, int16_t version) {
+  auto draw = [&choices](uint64_t limit) { return choices.below(limit); };
+  net::kafka::RandomFiller<decltype(draw)> filler(draw, version);
+  R record;
+  R::fields(record, filler);
+  return record;
+}
+
+template <size_t kIndex = 0>
+void check_made_metadata(Choices& choices, size_t index) {
+  if constexpr (kIndex < std::variant_size_v<MetadataRecord>) {
+    if (kIndex != index) return check_made_metadata<kIndex + 1>(choices, index);
+    using R = std::variant_alternative_t<kIndex, MetadataRecord>;
+    const MetadataRecord record = made<R>(choices, R::kRules.codec_max);
+    const auto again = decode_metadata_record(encode(record));
+    require(again.has_value() && *again == record, "a made metadata record comes back");
+  }
+}
+
+void check_made_group(Choices& choices) {
+  const auto key = made<OffsetCommitKey>(choices, 0);
+  const auto key_again = decode_group_key(encode(key));
+  require(key_again.has_value() && std::get<OffsetCommitKey>(*key_again) == key, "a made key comes back");
+  auto offset = made<OffsetCommitValue>(choices, 3);
+  const auto offset_again = decode_offset_value(encode(offset));
+  require(offset_again.has_value() && *offset_again == offset, "a made offset comes back");
+  const auto group = made<GroupMetadataValue>(choices, 3);
+  const auto group_again = decode_group_value(encode(group));
+  require(group_again.has_value() && *group_again == group, "a made group comes back");
+}
+
+void check_made(Bytes input) {
+  Choices choices(input);
+  const uint64_t kind = choices.below(std::variant_size_v<MetadataRecord> + 1);
+  if (kind == std::variant_size_v<MetadataRecord>) return check_made_group(choices);
+  check_made_metadata(choices, kind);
+}
+
 }  // namespace
 
 void run_one(Bytes input) {
   if (input.empty()) return;
   const ExactCopy exact(input.subspan(1));
   const std::string_view text(reinterpret_cast<const char*>(exact.view().data()), exact.view().size());
-  const AllocationBudget budget(512 * input.size() + 65536);
-  if ((std::to_integer<unsigned>(input.front()) & 1U) == 0) {
-    check_group_records(text);
-  } else {
-    check_metadata_record(text);
+  switch (std::to_integer<unsigned>(input.front()) % 4) {
+    case 0: {
+      const AllocationBudget budget(512 * input.size() + 65536);
+      return check_group_records(text);
+    }
+    case 1: {
+      const AllocationBudget budget(512 * input.size() + 65536);
+      return check_metadata_record(text);
+    }
+    default:
+      return check_made(exact.view());
   }
 }
 

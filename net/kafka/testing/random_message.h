@@ -65,6 +65,15 @@ class RandomFiller {
     value.reset();
     if (!nullable || draw_(3) != 0) value = text();
   }
+  void fill(std::string& value, bool) { value = text(); }
+  void fill(std::optional<std::string>& value, bool nullable) {
+    value.reset();
+    if (!nullable || draw_(3) != 0) value = text();
+  }
+  void fill(OwnedBytes& value, bool) {
+    const Bytes bytes = blob();
+    value.data.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
   void fill(Bytes& value, bool) { value = blob(); }
   void fill(std::optional<Bytes>& value, bool nullable) {
     value.reset();
@@ -87,6 +96,10 @@ class RandomFiller {
   void fill(std::optional<std::vector<T, Allocator>>& values, bool nullable) {
     values.reset();
     if (!nullable || draw_(3) != 0) fill(values.emplace(), false);
+  }
+  template <Scalar T>
+  void fill(std::optional<T>& value, bool) {
+    fill(value.emplace(), false);
   }
   template <class T>
   void fill(std::optional<T>& value, bool nullable) {
@@ -165,6 +178,8 @@ class ValuePrinter {
   void print(const Uuid& value) { print_hex(value.bytes); }
   void print(const std::string_view& value) { print_hex(std::as_bytes(std::span(value))); }
   void print(const Bytes& value) { print_hex(value); }
+  void print(const std::string& value) { print_hex(std::as_bytes(std::span(value))); }
+  void print(const OwnedBytes& value) { print_hex(std::as_bytes(std::span(value.data))); }
   void print(const Records& value) { value.is_null ? print_null() : print_hex(value.whole); }
   template <class T>
   void print(const std::optional<T>& value) {
