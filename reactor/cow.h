@@ -1,0 +1,97 @@
+// Copy on write: values that several holders share until one of them changes its own. A snapshot of something large is
+// then a copy of one pointer, and a change costs what it changes.
+//
+// The count of holders is a plain number: copies are made, changed and dropped by one core, the owner of them all,
+// which may lend out bare references. What others read through these does not change under them, for whoever writes
+// finds the value shared and copies it. A plain count is also what lets ThreadSanitizer see a copy that is made
+// elsewhere.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "reactor/check.h"
+
+namespace posthaste::reactor {
+
+// Holder of a shared value, or of none.
+template <class T>
+class Cow {
+ public:
+  Cow() = default;
+  explicit Cow(T value) : box_(new Box{.holders = 1, .value = std::move(value)}) {}
+  Cow(const Cow& other) : box_(other.box_) {
+    if (box_ != nullptr) ++box_->holders;
+  }
+  Cow(Cow&& other) noexcept : box_(std::exchange(other.box_, nullptr)) {}
+  Cow& operator=(Cow other) noexcept {
+    std::swap(box_, other.box_);
+    return *this;
+  }
+  ~Cow() {
+    if (box_ != nullptr && --box_->holders == 0) delete box_;
+  }
+
+  explicit operator bool() const { return box_ != nullptr; }
+  const T& operator*() const { return box_->value; }
+  const T* operator->() const { return &box_->value; }
+  uint32_t holders() const { return box_->holders; }
+
+  // The value, for a change that this holder alone sees: copied first if it is shared.
+  T& write() {
+    CHECK(box_ != nullptr, "there is no value to write");
+    if (box_->holders > 1) *this = Cow(box_->value);
+    return box_->value;
+  }
+  // The same for a value that `mine` holders, all of the caller, are to see changed; it has made sure that there are no
+  // others.
+  T& write_among(uint32_t mine) {
+    CHECK(box_ != nullptr && box_->holders == mine, "the value has other holders");
+    return box_->value;
+  }
+
+ private:
+  struct Box {
+    uint32_t holders;
+    T value;
+  };
+  Box* box_ = nullptr;
+};
+
+// A vector in chunks, each copied when it is written: to change one element of many copies one chunk, and a pointer to
+// each of the others.
+template <class T, size_t kChunk = 32>
+class CowVector {
+ public:
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const T& operator[](size_t index) const { return (*chunks_[index / kChunk])[index % kChunk]; }
+  const T& at(size_t index) const {
+    CHECK(index < size_, "element {} of {}", index, size_);
+    return (*this)[index];
+  }
+  const T& front() const { return at(0); }
+  T& write(size_t index) {
+    CHECK(index < size_, "element {} of {}", index, size_);
+    return chunks_[index / kChunk].write()[index % kChunk];
+  }
+  void push_back(T value) {
+    if (size_ % kChunk == 0) chunks_.emplace_back(std::vector<T>());
+    chunks_.back().write().push_back(std::move(value));
+    ++size_;
+  }
+  friend bool operator==(const CowVector& a, const CowVector& b) {
+    if (a.size_ != b.size_) return false;
+    for (size_t i = 0; i < a.chunks_.size(); ++i) {
+      if (*a.chunks_[i] != *b.chunks_[i]) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::vector<Cow<std::vector<T>>> chunks_;
+  size_t size_ = 0;
+};
+
+}  // namespace posthaste::reactor
