@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/groups/coordinator.h"
-#include "broker/groups/coordinator_test_driver.h"
+#include "broker/groups/testing/coordinator_driver.h"
 
 namespace posthaste::broker {
 namespace {

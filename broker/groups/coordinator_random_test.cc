@@ -6,7 +6,7 @@
 #include <random>
 
 #include "broker/groups/coordinator.h"
-#include "broker/groups/coordinator_test_driver.h"
+#include "broker/groups/testing/coordinator_driver.h"
 
 namespace posthaste::broker {
 namespace {
