@@ -1,6 +1,6 @@
 // The heartbeat of a member, which is most of what a group asks for.
 #include "bench/micro/measure.h"
-#include "broker/groups/coordinator_test_driver.h"
+#include "broker/groups/testing/coordinator_driver.h"
 
 namespace posthaste::micro {
 namespace {
