@@ -1,9 +1,10 @@
-// A batch's header whose records are not at hand: what of it says where the batch lies. For the parts of a partition
-// that walk over batches on disk. Pure, any core.
+// A batch's header whose records are not at hand: what of it says where the batch lies, and whether it may lie there.
+// For those who walk over batches on disk. Pure, any core.
 #pragma once
 #include <array>
 
 #include "storage/endian.h"
+#include "storage/log_types.h"
 #include "storage/record_batch.h"
 
 namespace posthaste::storage {
@@ -16,6 +17,21 @@ struct HeaderFields {
   uint64_t size = 0;
   int32_t leader_epoch = 0;
   uint32_t crc = 0;
+};
+
+// Which batch may stand behind which. Offsets ascend. Up to `holes_from` they do so without a hole, but for one below
+// the log start, where a truncation has cut a batch that the log start lies in: a log that has never held a hole is
+// held to that (Partition::append_replicated makes holes).
+struct OffsetOrder {
+  int64_t log_start = 0;
+  int64_t holes_from = kNoHoles;
+
+  // Whether a batch with this base offset, a segment with this name or the end of the log may come behind one with that
+  // next offset.
+  bool follows(int64_t next_offset, int64_t base_offset) const {
+    return base_offset == next_offset ||
+           (base_offset > next_offset && (base_offset <= log_start || next_offset >= holes_from));
+  }
 };
 
 // kDamaged: no batch begins like that.

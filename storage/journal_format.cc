@@ -270,6 +270,7 @@ Bytes encode_meta_record(const JournalRecord& record) {
       writer.put<int64_t>(record.first_offset);
       break;
     case RecordType::kLogStart:
+    case RecordType::kHoles:
       writer.put<int64_t>(record.first_offset);
       break;
     case RecordType::kEpochStart:
@@ -324,6 +325,7 @@ bool take_body(LittleReader& reader, JournalRecord& record) {
       record.first_offset = reader.take<int64_t>();
       return true;
     case RecordType::kLogStart:
+    case RecordType::kHoles:
       record.first_offset = reader.take<int64_t>();
       return true;
     case RecordType::kEpochStart:
@@ -336,7 +338,8 @@ bool take_body(LittleReader& reader, JournalRecord& record) {
 
 bool known_type(uint8_t type) {
   return type == static_cast<uint8_t>(RecordType::kDataInline) ||
-         (type >= static_cast<uint8_t>(RecordType::kCreate) && type <= static_cast<uint8_t>(RecordType::kEpochStart));
+         (type >= static_cast<uint8_t>(RecordType::kCreate) && type <= static_cast<uint8_t>(RecordType::kEpochStart)) ||
+         type == static_cast<uint8_t>(RecordType::kHoles);
 }
 
 }  // namespace

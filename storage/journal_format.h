@@ -91,6 +91,7 @@ enum class RecordType : uint8_t {
   kTruncate = 7,
   kLogStart = 8,
   kEpochStart = 9,
+  kHoles = 13,
 };
 
 inline constexpr uint32_t kRecordHeaderBytes = 24;
@@ -117,7 +118,7 @@ struct JournalRecord {
   int64_t first_offset = 0;
   // kRoll: segment_base, `position` = its final size, first_offset = base of the new one.
   // kTruncate: the log ends at (segment_base, position) with next offset first_offset; `generation` is the new one.
-  // kLogStart: first_offset. kEpochStart: epoch, first_offset.
+  // kLogStart: first_offset. kEpochStart: epoch, first_offset. kHoles: first_offset, where the first hole begins.
   int32_t epoch = 0;
 };
 

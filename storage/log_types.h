@@ -50,6 +50,9 @@ struct AppendResult {
   bool duplicate = false;
 };
 
+// Offsets below which a log has no hole: what its leader had removed when it sent the rest (compaction).
+inline constexpr int64_t kNoHoles = INT64_MAX;
+
 // Waits until an offset is reached. Lives in its user; destroyed = cancelled. `done` is called once, on the owner core,
 // from the storage engine's own steps: it must not destroy the partition or append to it; schedule a Runnable for that.
 // The result is an error if the partition was deleted, truncated below, or the engine stops.
@@ -82,8 +85,9 @@ struct ReadResult {
   // Whole batches, one behind the other; a batch may lie in several pieces.
   reactor::RecycledVector<LeasedBytes> pieces;
   uint32_t size_bytes = 0;
-  int64_t base_offset = -1;  // of the first batch: at or below the offset asked for; -1 if empty
-  int64_t next_offset = 0;   // where to go on reading
+  // Of the first batch: at or below the offset asked for, or above it if that lies in a hole; -1 if empty.
+  int64_t base_offset = -1;
+  int64_t next_offset = 0;  // where to go on reading: behind a hole that reaches to the limit
 };
 
 struct TimestampOffset {

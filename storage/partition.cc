@@ -23,6 +23,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       generation_(entry.generation),
       log_start_(entry.log_start),
       epochs_(entry.epochs),
+      holes_from_(entry.holes_from),
       producers_(config.producers, engine.producer_count()),
       damage_(entry.damage),
       directory_created_(entry.directory_created),
@@ -91,6 +92,16 @@ std::shared_ptr<Segment> Partition::segment_of(uint64_t linear) const {
     if ((*at)->linear_start() <= linear) return *at;
   }
   return segments_.front();
+}
+
+// The segment that would be the last of a log that ends there. Where two touch it is the earlier one if the end lies in
+// a hole before the other one's name.
+std::shared_ptr<Segment> Partition::last_segment_up_to(const Boundary& end) const {
+  const auto found = std::ranges::find_if(segments_.rbegin(), segments_.rend(), [&end](const auto& segment) {
+    return segment->linear_start() <= end.linear && segment->base_offset() <= end.offset;
+  });
+  CHECK(found != segments_.rend(), "the log does not reach down to offset {}", end.offset);
+  return *found;
 }
 
 SegmentPosition Partition::position_of(uint64_t linear) const {

@@ -22,6 +22,7 @@
 #include "reactor/sync.h"
 #include "reactor/task.h"
 #include "storage/epoch_cache.h"
+#include "storage/header_fields.h"
 #include "storage/journal_format.h"
 #include "storage/log_types.h"
 #include "storage/segment.h"
@@ -32,7 +33,6 @@ namespace posthaste::storage {
 class Contributor;
 class Engine;
 struct CommitPlace;
-struct HeaderFields;
 
 // On its core's lists of partitions with bytes for the journal, with bytes to write back, and queued for that.
 class Partition final : private reactor::CoreOwned,
@@ -104,11 +104,13 @@ class Partition final : private reactor::CoreOwned,
   void refused(ByteView batch, reactor::WallMillis now);
 
   // Takes batches as their leader has stored them: offsets and leader epochs are theirs, nothing is changed in them.
-  // The first begins at the end of the log. A batch of a newer epoch starts that epoch at the end before it. Producers
-  // are remembered as of `now`, their sequences not judged: the leader has done that. All or nothing is stored, durable
+  // Offsets ascend; there may be holes before, between and inside the batches, where the leader has removed records. A
+  // batch of a newer epoch starts that epoch at the end of what stands before it: of a hole in between it is not known
+  // who wrote it, and to give it to the older epoch could keep what the newer one's leader never had. Producers are
+  // remembered as of `now`, their sequences not judged: the leader has done that. All or nothing is stored, durable
   // only when wait_durable() says so. Errors as those of append() that are not about producers and timestamps; kStale:
   // a batch is of an older epoch than what stands before it, in the log or in `batches`; kOutOfOrder: its base offset
-  // is not the one that follows; kMalformed also: no epoch, or an offset that nothing can follow.
+  // is below the end of what stands before it; kMalformed also: no epoch, or an offset that nothing can follow.
   reactor::Result<AppendResult> append_replicated(ByteView batches, reactor::WallMillis now);
 
   // Calls waiter.done when the durable end, or the high watermark, is >= waiter.offset. At once if it is already.
@@ -150,8 +152,10 @@ class Partition final : private reactor::CoreOwned,
   // afterwards. kOutOfRange above the high watermark; a value at or below the present one changes nothing.
   reactor::Task<reactor::Result<void>> set_log_start(int64_t offset);
 
-  // Cuts the log so that it ends at the last batch boundary <= `offset`; durable before it returns, and what was cut
-  // can not come back. Appends meanwhile are refused (kBusy). kOutOfRange below the log start.
+  // Cuts the log so that it ends at `offset`, or where the batch begins that `offset` lies in; durable before it
+  // returns, and what was cut can not come back. At the end or behind it no record goes, but epochs that have written
+  // nothing do, as in Kafka: another leader may go on under an older one. Appends meanwhile are refused (kBusy).
+  // kOutOfRange below the log start.
   reactor::Task<reactor::Result<void>> truncate(int64_t offset);
 
   // Closes the active segment, if it holds anything.
@@ -198,6 +202,7 @@ class Partition final : private reactor::CoreOwned,
   void advance_high_watermark(int64_t offset);
   Segment& active() const { return *segments_.back(); }
   std::shared_ptr<Segment> segment_of(uint64_t linear) const;
+  std::shared_ptr<Segment> last_segment_up_to(const Boundary& end) const;
   SegmentPosition position_of(uint64_t linear) const;
   void adopt_proof(const std::optional<HeaderProof>& proof);
   std::string directory() const;
@@ -218,6 +223,7 @@ class Partition final : private reactor::CoreOwned,
   void trim_tail();
   bool copy_to_tail(uint64_t position, ByteView batch);
   void publish(ByteView batches, reactor::WallMillis now);
+  void note_hole();
   void count_new_producers(size_t before);
   void tell_if_producers_were_pushed_out();
   bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
@@ -274,7 +280,9 @@ class Partition final : private reactor::CoreOwned,
 
   // partition_verify.cc
   bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
-  bool follows(int64_t next_offset, int64_t base_offset) const;
+  bool follows(int64_t next_offset, int64_t base_offset) const {
+    return OffsetOrder{log_start_, holes_from_}.follows(next_offset, base_offset);
+  }
   int64_t offset_behind(const Segment& segment) const;
   std::optional<bool> joins_what_follows(const std::shared_ptr<Segment>& segment, uint64_t position,
                                          int64_t next_offset, Miss& miss) const;
@@ -309,6 +317,7 @@ class Partition final : private reactor::CoreOwned,
   uint32_t generation_;
   int64_t log_start_;
   EpochCache epochs_;
+  int64_t holes_from_;  // OffsetOrder; below the end
   ProducerState producers_;
   Damage damage_;
   Mode mode_ = Mode::kOpen;

@@ -142,7 +142,7 @@ Result<Partition::BatchViews> Partition::check_replicated(ByteView batches) cons
     TRY(validate_structure(*batch));
     if (batch->leader_epoch() < 0 || batch->next_offset() <= batch->base_offset()) return failure(Errc::kMalformed);
     if (batch->leader_epoch() < epoch) return failure(Errc::kStale);
-    if (batch->base_offset() != next) return failure(Errc::kOutOfOrder);
+    if (batch->base_offset() < next) return failure(Errc::kOutOfOrder);
     next = batch->next_offset();
     epoch = batch->leader_epoch();
     views.push_back(*batch);
@@ -166,7 +166,7 @@ Result<AppendResult> Partition::append_replicated(ByteView batches, reactor::Wal
     at += batch.size_bytes();
   }
   publish(batches, now);
-  CHECK(end_.offset == views.back().next_offset());
+  CHECK(end_.offset == views.back().next_offset() && (holes_from_ == kNoHoles || holes_from_ < end_.offset));
   CHECK(epochs_.latest()->epoch == views.back().leader_epoch());
   return AppendResult{.base_offset = views.front().base_offset(),
                       .last_offset = views.back().last_offset(),
@@ -330,6 +330,7 @@ void Partition::publish(ByteView batches, reactor::WallMillis now) {
   const size_t producers_before = producers_.size();
   BatchCursor cursor(batches);
   while (auto batch = cursor.next()) {
+    if (batch->base_offset() > end_.offset) note_hole();
     start_epoch(batch->leader_epoch());
     producers_.append(*batch, now);
     if (segment.headers_known) segment.headers_hash = chain_header_hash(segment.headers_hash, *batch);
@@ -361,6 +362,15 @@ void Partition::tell_if_producers_were_pushed_out() {
       fmt::format("partition={}-{} remembered={} pushed_out={} meaning=\"new producers take the place of "
                   "those silent longest, whose repeated batches are no longer known\"",
                   topic_name_, partition_, producers_.size(), producers_.pushed_out()));
+}
+
+// The batch that comes next leaves a hole behind the end. The first one is journaled, before that batch.
+void Partition::note_hole() {
+  if (holes_from_ != kNoHoles) return;
+  holes_from_ = end_.offset;
+  engine_.table_grows(SpaceAccount::kHolesBytes);
+  engine_.contributor().add_detached(
+      *this, {.type = RecordType::kHoles, .uid = uid_, .generation = generation_, .first_offset = end_.offset});
 }
 
 void Partition::start_epoch(int32_t epoch) {

@@ -379,6 +379,7 @@ TableEntry Partition::table_entry() {
                    .end = durable_position_of(durable_.linear),
                    .end_offset = durable_.offset,
                    .epochs = epochs_,
+                   .holes_from = holes_from_,
                    .damage = damage_};
   if (planted(kBugs["table-of-wrong-moment"])) {
     entry.end = durable_position_of(end_.linear);

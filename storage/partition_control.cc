@@ -69,7 +69,8 @@ Task<Result<void>> Partition::truncate(int64_t offset) {
   check_core();
   if (offset < log_start_) co_return failure(Errc::kOutOfRange);
   if (auto open = check_open(); !open) co_return open;
-  if (offset >= end_.offset) {
+  const bool epoch_wrote_nothing = epochs_.latest() && epochs_.latest()->start_offset >= end_.offset;
+  if (offset >= end_.offset && !epoch_wrote_nothing) {
     // Nothing to cut; but what is there is durable when this returns, as after a cut.
     const Use use(*this);
     const uint64_t end = end_.linear;
@@ -94,10 +95,13 @@ Task<Result<void>> Partition::cut(int64_t offset) {
   while (users_ > 1) co_await changed_.wait();
   const Result<Boundary> found = co_await load_batch_boundary(offset);
   if (!found) co_return failure(found.error());
-  Boundary to = *found;
+  // In a hole the log ends where it is told to. A log start inside the first batch that goes stays where it is: the log
+  // goes on from there.
+  const Boundary to{found->linear, std::max(std::min(found->offset, offset), log_start_)};
+  const std::shared_ptr<Segment> last = last_segment_up_to(to);
   // What was derived from the bytes behind the cut must not outlive them.
   for (const auto& segment : segments_) {
-    if (segment->linear_end() <= to.linear || !directory_created_) continue;
+    if (segment->linear_start() < last->linear_start() || !directory_created_) continue;
     for (const std::string_view extension : {"index", "snapshot"}) {
       auto removed = co_await reactor::file_system::unlink(engine_.core(), segment_path(*segment, extension));
       if (!removed && removed.error() != Errc::kNotFound) co_return removed;
@@ -107,14 +111,11 @@ Task<Result<void>> Partition::cut(int64_t offset) {
     auto synced = co_await reactor::file_system::sync_directory(engine_.core(), directory());
     if (!synced) co_return synced;
   }
-  // A log start inside the first batch that goes stays where it is: the log goes on from there.
-  to.offset = std::max(to.offset, log_start_);
-  const SegmentPosition at = position_of(to.linear);
   co_await engine_.contributor().write(*this, {.type = RecordType::kTruncate,
                                                .uid = uid_,
                                                .generation = generation_ + 1,
-                                               .segment_base = at.base_offset,
-                                               .position = at.position,
+                                               .segment_base = last->base_offset(),
+                                               .position = to.linear - last->linear_start(),
                                                .first_offset = to.offset});
   cut_memory(to);
   meta_applied();
@@ -131,7 +132,7 @@ Task<Result<void>> Partition::cut(int64_t offset) {
 
 void Partition::cut_memory(const Boundary& to) {
   ++generation_;
-  const std::shared_ptr<Segment> last = segment_of(to.linear);
+  const std::shared_ptr<Segment> last = last_segment_up_to(to);
   std::vector<std::shared_ptr<Segment>> gone;
   while (segments_.back() != last) {
     gone.push_back(segments_.back());
@@ -165,6 +166,7 @@ void Partition::cut_memory(const Boundary& to) {
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
   static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   epochs_.truncate_from_end(to.offset);
+  if (holes_from_ >= to.offset) holes_from_ = kNoHoles;
   high_watermark_ = std::min(high_watermark_, to.offset);
   for (auto* list : {&durable_waiters_, &high_watermark_waiters_}) {
     list->for_each([&to](OffsetWaiter& waiter) {
@@ -193,9 +195,11 @@ Task<Result<void>> Partition::rebuild_producers() {
     first = i;
     break;
   }
+  // When they were appended is not known; what a client says of its records' time must not make a producer forgotten.
+  const reactor::WallMillis now = engine_.core().wall_now();
   for (size_t i = first; i < segments.size(); ++i) {
-    auto walked = co_await walk_headers(segments[i], 0, UINT64_MAX, [this](const RecordBatchView& batch) {
-      producers_.append(batch, {batch.max_timestamp()});
+    auto walked = co_await walk_headers(segments[i], 0, UINT64_MAX, [this, now](const RecordBatchView& batch) {
+      producers_.append(batch, now);
       return true;
     });
     if (!walked) co_return walked;

@@ -50,7 +50,11 @@ std::optional<Result<Partition::Boundary>> Partition::find_batch(int64_t offset,
   }
   const auto range = segment->index().find_offset(offset);
   uint64_t position = range ? range->position : 0;
-  // Headers are not covered by the CRC as a whole: each batch must start where the one before ends.
+  // In a hole at the segment's end: whether it is one, its last batches tell.
+  if (!range && segment->size > 0 && offset >= segment->index().next_offset()) {
+    position = segment->index().entries().back().position;
+  }
+  // Headers are not covered by the CRC as a whole: each batch must follow the one before.
   int64_t expected = segment->base_offset();
   const auto& entries = segment->index().entries();
   const auto run = std::ranges::lower_bound(entries, position, {}, &IndexEntry::position);
@@ -142,7 +146,11 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
         return failure(Errc::kDamaged);
       }
     }
-    if (fields->next_offset > limit) break;  // only now is it known that the header can be believed
+    if (fields->next_offset > limit) {
+      // Only now is it known that the header can be believed.
+      if (result.pieces.empty() && fields->base_offset >= limit) result.next_offset = limit;
+      break;
+    }
     if (result.pieces.empty()) result.base_offset = fields->base_offset;
     lease(*segment, position, position + fields->size, result);
     result.size_bytes += static_cast<uint32_t>(fields->size);
@@ -150,6 +158,7 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
     result.next_offset = at.offset;
   }
   if (result.pieces.empty() && miss.segment != nullptr) return std::nullopt;
+  if (result.pieces.empty() && at.linear == end_.linear) result.next_offset = limit;
   if (!result.pieces.empty()) hints_[next_hint_++ % hints_.size()] = {at.offset, at.linear};
   return result;
 }

@@ -28,12 +28,6 @@ bool Partition::is_verified(const Segment& segment, uint64_t from, uint64_t to) 
   return true;
 }
 
-// A batch with this base offset may stand behind one with that next offset. There are no holes, but for one below the
-// log start, where a truncation has cut a batch that the log start lies in.
-bool Partition::follows(int64_t next_offset, int64_t base_offset) const {
-  return base_offset == next_offset || (base_offset > next_offset && base_offset <= log_start_);
-}
-
 // Where the segment behind this one begins, or the log ends.
 int64_t Partition::offset_behind(const Segment& segment) const {
   const auto at = std::ranges::find_if(segments_, [&](const auto& known) { return known.get() == &segment; });
@@ -68,7 +62,8 @@ std::optional<bool> Partition::verify(const std::shared_ptr<Segment>& of, uint64
   const bool takes_any = planted(kBugs["first-offset-unchecked"]) && position == 0 && fields->base_offset > expected;
   if (!takes_any && !follows(expected, fields->base_offset)) return rotten("the batch there has another offset");
   // Where there may be a hole in front of a batch, the one behind it tells its offset.
-  const bool behind_hole = fields->base_offset <= log_start_ && (position > 0 || fields->base_offset != expected);
+  const bool behind_hole = fields->base_offset > holes_from_ ||
+                           (fields->base_offset <= log_start_ && (position > 0 || fields->base_offset != expected));
   if (behind_hole || position + fields->size == segment.size) {
     const auto joins = joins_what_follows(of, position + fields->size, fields->next_offset, miss);
     if (!joins) return std::nullopt;

@@ -216,6 +216,7 @@ void Recovery::truncate(Replay& replay, const JournalRecord& record) {
   // All that is left was flushed before this record was written.
   if (record.position > 0 || entry.segments.size() > 1) entry.directory_created = true;
   entry.epochs.truncate_from_end(record.first_offset);
+  if (entry.holes_from >= record.first_offset) entry.holes_from = kNoHoles;
   // A header proof of more than is left says nothing: what is left is read from a segment's start again.
   const auto proof = proof_behind(entry.producers);
   const bool proof_cut = proof && SegmentPosition{proof->segment_base, proof->position} > to;
@@ -276,6 +277,9 @@ void Recovery::apply_meta(uint64_t lsn, const JournalRecord& record) {
       break;
     case RecordType::kEpochStart:
       entry.epochs.assign(record.epoch, record.first_offset);
+      break;
+    case RecordType::kHoles:
+      entry.holes_from = std::min(entry.holes_from, record.first_offset);
       break;
     case RecordType::kCreate:
     case RecordType::kDataInline:

@@ -1,6 +1,7 @@
 // Recovery: journal records into segments, and what follows from the bytes (producers, timestamps).
 #include <algorithm>
 
+#include "storage/header_fields.h"
 #include "storage/header_proof.h"
 #include "storage/planted_bugs.h"
 #include "storage/recovery.h"
@@ -286,6 +287,8 @@ Task<Result<void>> Recovery::finish(Replay& replay) {
     entry.epochs.truncate_from_end(entry.end_offset + 1);
     entry.epochs.assign(latest->epoch, entry.end_offset);
   }
+  // A hole whose other side was never durable.
+  if (entry.holes_from >= entry.end_offset) entry.holes_from = kNoHoles;
   if (replay.producers_lost) {
     if (auto restored = co_await restore_producers(replay); !restored) co_return restored;
   }
@@ -365,6 +368,7 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
     auto snapshot = ProducerState::decode(entry.producers, ProducerLimits{});
     if (snapshot) producers = std::move(snapshot->state);
   }
+  const OffsetOrder order{entry.log_start, entry.holes_from};
   int64_t offset = replay.scan_offset;
   const std::optional<HeaderProof> kept = proof_behind(entry.producers);
   HeaderProof proof{replay.scan_from.base_offset, replay.scan_from.position, 0};
@@ -395,14 +399,11 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
       bool rotten = !bytes;
       bool is_another = false;
       while (const auto batch = cursor.next()) {
-        // No holes, but for one below the log start (Partition::follows).
-        const bool joins = batch->base_offset() == offset ||
-                           (batch->base_offset() > offset && batch->base_offset() <= entry.log_start);
-        if (!joins || !batch->crc_matches()) {
+        if (!order.follows(offset, batch->base_offset()) || !batch->crc_matches()) {
           rotten = true;
           break;
         }
-        producers.append(*batch, {batch->max_timestamp()});
+        producers.append(*batch, core_.wall_now());
         proof.hash = chain_header_hash(proof.hash, *batch);
         segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
         offset = batch->next_offset();
@@ -436,7 +437,7 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
     }
     if (entry.damage.damaged) break;
   }
-  if (!entry.damage.damaged && offset != entry.end_offset && entry.end_offset > entry.log_start) {
+  if (!entry.damage.damaged && !order.follows(offset, entry.end_offset)) {
     damage_seen(entry, offset,
                 fmt::format("the last batch of {} does not end where the log does", directory_of(entry)));
   }

@@ -1,6 +1,7 @@
 #include "storage/table.h"
 
 #include "storage/codec.h"
+#include "storage/endian.h"
 #include "storage/journal_format.h"
 
 namespace posthaste::storage {
@@ -11,6 +12,9 @@ using reactor::Result;
 
 namespace {
 constexpr uint32_t kTableMagic = 0x54535048;  // "HPST"
+constexpr uint32_t kHolesMagic = 0x4f485350;  // "PSHO"
+constexpr uint16_t kHolesVersion = 1;
+constexpr size_t kFrameTotalAt = 8;
 constexpr uint16_t kFlagDeleted = 1;
 constexpr uint16_t kFlagDirectoryCreated = 2;
 constexpr uint16_t kFlagDamaged = 4;
@@ -30,6 +34,26 @@ void put_blob(LittleWriter& writer, ByteView bytes) {
   writer.put_bytes(bytes);
 }
 ByteView take_blob(LittleReader& reader) { return reader.take_bytes(reader.take<uint32_t>()); }
+
+// Behind the epochs, whose frame tells where it ends; of a log without holes nothing stands there.
+Bytes epochs_and_holes(const TableEntry& entry) {
+  Bytes bytes = entry.epochs.encode();
+  if (entry.holes_from == kNoHoles) return bytes;
+  Bytes payload;
+  LittleWriter(payload).put<int64_t>(entry.holes_from);
+  const Bytes frame = make_frame(kHolesMagic, kHolesVersion, payload);
+  bytes.insert(bytes.end(), frame.begin(), frame.end());
+  return bytes;
+}
+Result<int64_t> holes_behind(ByteView epochs) {
+  const auto total = load_le<uint32_t>(epochs.data() + kFrameTotalAt);
+  if (total == epochs.size()) return kNoHoles;
+  const OpenedFrame frame = TRY(open_frame(epochs.subspan(total), kHolesMagic, kHolesVersion));
+  LittleReader reader(frame.payload);
+  const auto from = reader.take<int64_t>();
+  if (reader.failed() || from < 0) return failure(Errc::kCorrupt);
+  return from;
+}
 }  // namespace
 
 void encode_table_entry(const TableEntry& entry, Bytes& out) {
@@ -58,7 +82,7 @@ void encode_table_entry(const TableEntry& entry, Bytes& out) {
   }
   put_blob(writer, bytes_of(entry.topic_name));
   put_blob(writer, bytes_of(entry.damage.reason));
-  put_blob(writer, entry.epochs.encode());
+  put_blob(writer, epochs_and_holes(entry));
   put_blob(writer, entry.producers);
   put_position(writer, entry.producers_at);
   writer.put<int64_t>(entry.producers_offset);
@@ -145,7 +169,9 @@ Result<TableEntry> take_entry(LittleReader& reader) {
   }
   entry.topic_name = std::string(text_of(take_blob(reader)));
   entry.damage.reason = std::string(text_of(take_blob(reader)));
-  entry.epochs = TRY(EpochCache::decode(take_blob(reader)));
+  const ByteView epochs = take_blob(reader);
+  entry.epochs = TRY(EpochCache::decode(epochs));
+  entry.holes_from = TRY(holes_behind(epochs));
   const ByteView producers = take_blob(reader);
   entry.producers.assign(producers.begin(), producers.end());
   entry.producers_at = take_position(reader);

@@ -46,6 +46,7 @@ struct TableEntry {
   SegmentPosition end;       // durable, a batch boundary
   int64_t end_offset = 0;
   EpochCache epochs;
+  int64_t holes_from = kNoHoles;  // where the first hole in the offsets begins; below the end
   // ProducerState::encode() as of a batch boundary at or before the end; -1: none, the headers tell.
   Bytes producers;
   SegmentPosition producers_at;
