@@ -98,7 +98,7 @@ void BrokerCore::follow_topic(const TopicImage& topic) {
     const int32_t epoch = topic.partitions[static_cast<size_t>(index)].leader_epoch;
     partition->set_config(config);
     partition->start_epoch(epoch);
-    if (topic.name == kConsumerOffsetsTopic) groups_.add(index, engine_, *partition, epoch);
+    if (topic.name == kConsumerOffsetsTopic) groups_.lead(index, engine_, *partition, epoch);
   }
 }
 

@@ -110,6 +110,8 @@ Task<Result<void>> Controller::load(std::string& why) {
   co_return Result<void>{};
 }
 
+Task<void> Controller::stop() { co_await log_.stop(); }
+
 // This broker as it is now, under a new incarnation: that begins a new leader epoch everywhere (WS B).
 Task<Result<void>> Controller::register_broker() {
   RegisterBrokerRecord broker;

@@ -32,6 +32,9 @@ class Controller : private reactor::CoreOwned {
   // between the two) and publishes the first snapshot. On error `failure` says what is wrong.
   reactor::Task<reactor::Result<void>> load(std::string& failure);
 
+  // Once no request needs it any more; must be awaited before it goes away, also when load() has failed.
+  reactor::Task<void> stop();
+
   // Durable, on all cores, and usable when these return. One change at a time, in order of call; one whose turn does
   // not come in time is refused (REQUEST_TIMED_OUT). On a full disk nothing is made or grown (KAFKA_STORAGE_ERROR);
   // all else goes on.

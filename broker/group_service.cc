@@ -1,7 +1,6 @@
 #include "broker/group_service.h"
 
 #include "storage/record_batch_builder.h"
-#include "storage/record_reader.h"
 
 namespace posthaste::broker {
 namespace {
@@ -10,8 +9,6 @@ using reactor::Errc;
 using reactor::Result;
 using reactor::Task;
 
-// One read of a log that is being replayed.
-constexpr uint32_t kReplayReadBytes = uint32_t{1} << 20;
 // Before a log that could not be read is read again. Something outside must change.
 constexpr reactor::Duration kLoadRetryDelay = std::chrono::milliseconds(500);
 
@@ -31,89 +28,74 @@ storage::Bytes encode_batch(const GroupPersist& persist, reactor::WallMillis now
   return builder.finish();
 }
 
-// The pieces of a read as one run of bytes: a batch may lie across two of them.
-storage::Bytes flatten(const storage::ReadResult& read) {
-  storage::Bytes bytes;
-  bytes.reserve(read.size_bytes);
-  for (const storage::LeasedBytes& piece : read.pieces)
-    bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
-  return bytes;
-}
-
 }  // namespace
 
 GroupPartition::GroupPartition(reactor::Core& core, storage::Engine& engine, storage::Partition& log,
-                               int32_t leader_epoch, const GroupConfig& config, GroupMemory& memory,
-                               const AnswerSink& answer)
+                               const GroupConfig& config, GroupMemory& memory, const AnswerSink& answer)
     : CoreOwned(core),
       core_(core),
-      engine_(engine),
-      log_(log),
-      leader_epoch_(leader_epoch),
+      log_(core, engine, log, *this),
       answer_(answer),
       memory_(memory),
       coordinator_(config, memory),
       tick_(core),
       scope_(core) {
-  report_.owner = this;
-  report_.run = [](reactor::Runnable& self) { static_cast<Report&>(self).owner->report(); };
   tick_.owner = this;
 }
 
 GroupTime GroupPartition::now() { return {core_.now(), core_.wall_now()}; }
 
-Task<Result<void>> GroupPartition::replay_log() {
-  int64_t offset = log_.log_start_offset();
-  const int64_t end = log_.end_offset();
-  while (offset < end) {
-    Result<storage::ReadResult> read =
-        co_await log_.read({.offset = offset, .max_bytes = kReplayReadBytes, .limit_offset = end});
-    if (resigned_) co_return Result<void>{};  // stopped while it loaded
-    if (!read) co_return reactor::failure(read.error());
-    if (read->next_offset <= offset) co_return reactor::failure(Errc::kDamaged);
-    const storage::Bytes bytes = flatten(*read);
-    offset = read->next_offset;
-    storage::BatchCursor cursor(bytes);
-    while (auto batch = cursor.next()) {
-      Result<void> walked = storage::walk_records(*batch, [&](const storage::RecordView& record) {
-        if (!record.key) return;
-        std::optional<std::string_view> value;
-        if (record.value) value = storage::text_of(*record.value);
-        Result<void> replayed = coordinator_.replay(storage::text_of(*record.key), value);
-        if (!replayed) {
-          core_.log(reactor::LogLevel::kWarning, "group_record_skipped",
-                    fmt::format("partition={} offset={} error={}", log_.partition(), record.offset,
-                                to_string(replayed.error())));
-        }
-      });
-      if (!walked) co_return walked;
-    }
-    if (cursor.error()) co_return reactor::failure(*cursor.error());
-    co_await core_.yield(reactor::CpuClass::kBackground);
-    if (resigned_) break;
-  }
-  co_return Result<void>{};
+void GroupPartition::lead(int32_t leader_epoch) {
+  check_core();
+  if (leader_epoch <= leader_epoch_) return;
+  if (leader_epoch_ >= 0) resign();
+  leader_epoch_ = leader_epoch;
+  resigned_ = false;
+  coordinator_.begin_load();
+  scope_.spawn_job(load(leader_epoch));
 }
 
-Task<void> GroupPartition::load() {
-  Result<void> loaded = co_await replay_log();
-  // What may pass is waited out, for as long as the partition is led: groups are told that it loads. Records that were
-  // replayed before are replayed again; the last one of each key counts.
-  for (bool said = false; !loaded && may_pass(loaded.error()) && !resigned_; loaded = co_await replay_log()) {
+void GroupPartition::begin_load() { coordinator_.begin_load(); }
+
+// What cannot be read is skipped, as Kafka does: a record of another kind of group, say.
+Result<void> GroupPartition::replay(const storage::RecordView& record) {
+  if (!record.key) return {};
+  std::optional<std::string_view> value;
+  if (record.value) value = storage::text_of(*record.value);
+  const Result<void> replayed = coordinator_.replay(storage::text_of(*record.key), value);
+  if (!replayed) {
+    core_.log(reactor::LogLevel::kWarning, "group_record_skipped",
+              fmt::format("partition={} offset={} error={}", log_.log().partition(), record.offset,
+                          to_string(replayed.error())));
+  }
+  return {};
+}
+
+// Whether the log is loaded in this term. What may pass is waited out, for as long as the term lasts: groups are told
+// that it loads.
+Task<bool> GroupPartition::load_log(int32_t leader_epoch) {
+  const auto is_over = [&] { return resigned_ || leader_epoch_ != leader_epoch; };
+  for (bool said = false; !is_over(); co_await core_.sleep(kLoadRetryDelay)) {
+    const Result<void> loaded = co_await log_.lead(leader_epoch);
+    if (is_over()) break;
+    if (loaded) co_return true;
+    if (!may_pass(loaded.error())) {
+      core_.log(reactor::LogLevel::kError, "group_load_failed",
+                fmt::format("partition={} error={} consequence=\"groups of this partition are not served\"",
+                            log_.log().partition(), to_string(loaded.error())));
+      break;
+    }
     if (!std::exchange(said, true)) {
       core_.log(reactor::LogLevel::kError, "group_load_waits",
-                fmt::format("partition={} error={} consequence=\"tried again until it can be read\"", log_.partition(),
-                            to_string(loaded.error())));
+                fmt::format("partition={} error={} consequence=\"tried again until it can be read\"",
+                            log_.log().partition(), to_string(loaded.error())));
     }
-    co_await core_.sleep(kLoadRetryDelay);
   }
-  if (!loaded) {
-    core_.log(reactor::LogLevel::kError, "group_load_failed",
-              fmt::format("partition={} error={} consequence=\"groups of this partition are not served\"",
-                          log_.partition(), to_string(loaded.error())));
-    co_return;
-  }
-  if (resigned_) co_return;
+  co_return false;
+}
+
+Task<void> GroupPartition::load(int32_t leader_epoch) {
+  if (!co_await load_log(leader_epoch)) co_return;
   if (memory_.held() > memory_.limit()) {
     core_.log(reactor::LogLevel::kWarning, "groups_above_their_memory",
               fmt::format("held_mib={} limit_mib={} consequence=\"no new groups, members and offsets\" remedy=\"delete "
@@ -159,12 +141,11 @@ void GroupPartition::topics_deleted(std::span<const std::string> topics) {
   drive(out);
 }
 
-// Does what an event caused: records into the writer's queue, answers to those who asked.
+// Does what an event caused: records into the log, answers to those who asked.
 void GroupPartition::drive(GroupOutput& out) {
-  for (GroupPersist& persist : out.persists) queued_.push_back(std::move(persist));
-  if (!queued_.empty() && !writing_) {
-    writing_ = true;
-    scope_.spawn_job(write_queued());
+  for (const GroupPersist& persist : out.persists) {
+    log_.append(encode_batch(persist, core_.wall_now()), reactor::Instant::never(),
+                [this, id = persist.id](const RecordLog::Outcome& outcome) { reported(id, outcome.result); });
   }
   for (GroupMessage& message : out.messages) answer_(message.token, std::move(message.response));
   if (const auto refused = memory_.refused_to_tell(core_.now())) {
@@ -175,49 +156,13 @@ void GroupPartition::drive(GroupOutput& out) {
   rearm();
 }
 
-// Appends batch after batch in order; does not wait for one to be durable before the next.
-Task<void> GroupPartition::write_queued() {
-  while (!queued_.empty() && !resigned_) {
-    storage::Bytes batch = encode_batch(queued_.front(), core_.wall_now());
-    const PersistId id = queued_.front().id;
-    Result<storage::AppendResult> appended =
-        log_.append(batch, {.leader_epoch = leader_epoch_, .from_client = false}, core_.wall_now());
-    if (!appended && appended.error() == Errc::kNoMemory) {
-      co_await engine_.wait_for_room();
-      continue;
-    }
-    queued_.pop_front();
-    InFlight& entry = in_flight_.emplace_back();
-    entry.owner = this;
-    entry.id = id;
-    if (!appended) {
-      entry.outcome = reactor::failure(appended.error());
-      if (!report_.is_linked()) core_.schedule(report_);
-      continue;
-    }
-    entry.offset = appended->last_offset + 1;
-    entry.done = [](storage::OffsetWaiter& waiter, Result<void> outcome) {
-      auto& self = static_cast<InFlight&>(waiter);
-      self.outcome = outcome;
-      if (!self.owner->report_.is_linked()) self.owner->core_.schedule(self.owner->report_);
-    };
-    log_.wait_high_watermark(entry);
-  }
-  writing_ = false;
-}
-
-void GroupPartition::report() {
+// Of a term that is over too: the coordinator knows which it still asks for.
+void GroupPartition::reported(PersistId id, const Result<void>& result) {
   GroupOutput out;
-  while (!in_flight_.empty() && in_flight_.front().outcome) {
-    const PersistId id = in_flight_.front().id;
-    const Result<void> outcome = *in_flight_.front().outcome;
-    in_flight_.pop_front();
-    if (resigned_) continue;
-    if (outcome) {
-      coordinator_.persisted(id, now(), out);
-    } else {
-      coordinator_.persist_failed(id, outcome.error(), now(), out);
-    }
+  if (result) {
+    coordinator_.persisted(id, now(), out);
+  } else {
+    coordinator_.persist_failed(id, result.error(), now(), out);
   }
   drive(out);
 }
@@ -238,29 +183,27 @@ void GroupPartition::rearm() {
 void GroupPartition::resign() {
   check_core();
   if (resigned_) return;
+  resigned_ = true;
   GroupOutput out;
   coordinator_.resign(out);
-  resigned_ = true;
-  queued_.clear();
+  log_.resign();
   drive(out);
 }
 
 Task<void> GroupPartition::stop() {
   resign();
   co_await scope_.join();
-  in_flight_.clear();
-  report_.unlink();
+  co_await log_.stop();
 }
 
 GroupService::GroupService(reactor::Core& core, const GroupConfig& config, uint64_t memory_bytes, AnswerSink answer)
-    : CoreOwned(core), core_(core), config_(config), memory_(memory_bytes), answer_(std::move(answer)), scope_(core) {}
+    : CoreOwned(core), core_(core), config_(config), memory_(memory_bytes), answer_(std::move(answer)) {}
 
-void GroupService::add(int32_t index, storage::Engine& engine, storage::Partition& log, int32_t leader_epoch) {
+void GroupService::lead(int32_t index, storage::Engine& engine, storage::Partition& log, int32_t leader_epoch) {
   check_core();
   auto& slot = partitions_[index];
-  if (slot != nullptr) return;
-  slot = std::make_unique<GroupPartition>(core_, engine, log, leader_epoch, config_, memory_, answer_);
-  scope_.spawn_job(slot->load());
+  if (slot == nullptr) slot = std::make_unique<GroupPartition>(core_, engine, log, config_, memory_, answer_);
+  slot->lead(leader_epoch);
 }
 
 GroupPartition* GroupService::find(int32_t index) {
@@ -276,7 +219,6 @@ void GroupService::for_each(const std::function<void(int32_t index, GroupPartiti
 
 Task<void> GroupService::stop() {
   for (auto& [index, partition] : partitions_) partition->resign();
-  co_await scope_.join();
   for (auto& [index, partition] : partitions_) co_await partition->stop();
 }
 

@@ -2,11 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "broker/metadata/topic_name.h"
 #include "storage/record_batch_builder.h"
-#include "storage/record_reader.h"
 
 namespace posthaste::broker {
 namespace {
@@ -17,7 +14,8 @@ using reactor::failure;
 using reactor::Result;
 using reactor::Task;
 
-constexpr uint32_t kReplayReadBytes = uint32_t{1} << 20;
+// A lone broker leads its log for ever; every start reads all of it.
+constexpr int32_t kLeaderEpoch = 0;
 constexpr std::string_view kSnapshotName = "snapshot";
 
 storage::LogConfig metadata_log_config() {
@@ -28,7 +26,7 @@ storage::LogConfig metadata_log_config() {
 
 // One batch, so that the records are durable together.
 Result<storage::Bytes> batch_of(const std::vector<MetadataRecord>& records, reactor::WallMillis now) {
-  storage::RecordBatchBuilder builder(storage::BatchToWrite{.leader_epoch = 0});
+  storage::RecordBatchBuilder builder(storage::BatchToWrite{.leader_epoch = kLeaderEpoch});
   for (const MetadataRecord& record : records) {
     const std::string value = encode(record);
     builder.add({.timestamp = now.value, .value = storage::bytes_of(value)});
@@ -43,28 +41,10 @@ bool begins_snapshot(const MetadataRecord& record) {
   return begin != nullptr && begin->name == kSnapshotName;
 }
 
-Result<void> apply_record(MetadataImage& image, std::string_view bytes) {
-  const MetadataRecord record = TRY(decode_metadata_record(bytes));
-  if (begins_snapshot(record)) image = MetadataImage();
-  return image.apply(record);
-}
-
-// Applies one batch; on error `offset` is that of the record at fault.
-Result<void> apply_batch(MetadataImage& image, const storage::RecordBatchView& batch, int64_t& offset) {
-  Result<void> applied;
-  offset = batch.base_offset();
-  const Result<void> walked = storage::walk_records(batch, [&](const storage::RecordView& record) {
-    if (!applied || !record.value) return;
-    offset = record.offset;
-    applied = apply_record(image, storage::text_of(*record.value));
-  });
-  return walked ? applied : walked;
-}
-
-struct Wait : storage::OffsetWaiter {
-  explicit Wait(Core& core) : finished(core) {}
+struct Appended {
+  explicit Appended(Core& core) : finished(core) {}
   reactor::Event finished;
-  Result<void> outcome;
+  RecordLog::Outcome outcome;
 };
 
 }  // namespace
@@ -79,34 +59,31 @@ Task<Result<void>> MetadataLog::open() {
     partition_ = CO_TRY(std::move(created));
   }
   partition_->set_config(metadata_log_config());
+  RecordLogReader& reader = *this;
+  log_.emplace(engine_.core(), engine_, *partition_, reader);
   co_return Result<void>{};
 }
 
 Task<Result<void>> MetadataLog::replay(MetadataImage& image, std::string& why) {
-  int64_t offset = partition_->log_start_offset();
-  const int64_t end = partition_->end_offset();
-  while (offset < end) {
-    Result<storage::ReadResult> read =
-        co_await partition_->read({.offset = offset, .max_bytes = kReplayReadBytes, .limit_offset = end});
-    if (!read || read->next_offset <= offset) {
-      const Errc error = read ? Errc::kDamaged : read.error();
-      why = fmt::format("the metadata log cannot be read at offset {} ({})", offset, to_string(error));
-      co_return failure(error);
-    }
-    storage::Bytes bytes;
-    for (const auto& piece : read->pieces) bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
-    storage::BatchCursor cursor(bytes);
-    while (auto batch = cursor.next()) {
-      int64_t at = 0;
-      if (const Result<void> applied = apply_batch(image, *batch, at); !applied) {
-        why = fmt::format("the metadata log has a record at offset {} that this version cannot apply ({})", at,
-                          to_string(applied.error()));
-        co_return applied;
-      }
-    }
-    offset = read->next_offset;
-  }
-  co_return Result<void>{};
+  loading_ = &image;
+  const Result<void> loaded = co_await log_->lead(kLeaderEpoch);
+  loading_ = nullptr;
+  if (loaded) co_return loaded;
+  why = log_->was_refused()
+            ? fmt::format("the metadata log has a record at offset {} that this version cannot apply ({})",
+                          log_->failed_offset(), to_string(loaded.error()))
+            : fmt::format("the metadata log cannot be read at offset {} ({})", log_->failed_offset(),
+                          to_string(loaded.error()));
+  co_return loaded;
+}
+
+void MetadataLog::begin_load() { *loading_ = MetadataImage(); }
+
+Result<void> MetadataLog::replay(const storage::RecordView& record) {
+  if (!record.value) return {};
+  const MetadataRecord decoded = TRY(decode_metadata_record(storage::text_of(*record.value)));
+  if (begins_snapshot(decoded)) *loading_ = MetadataImage();
+  return loading_->apply(decoded);
 }
 
 Task<Result<void>> MetadataLog::append(const std::vector<MetadataRecord>& records) {
@@ -119,30 +96,21 @@ Task<Result<void>> MetadataLog::append(const std::vector<MetadataRecord>& record
 
 // Returns the batch's first offset.
 Task<Result<int64_t>> MetadataLog::append_batch(storage::Bytes batch) {
-  const reactor::Instant deadline = engine_.core().now() + kMetadataRoomPatience;
-  for (;;) {
-    Result<storage::AppendResult> appended =
-        partition_->append(batch, {.leader_epoch = 0, .from_client = false}, engine_.core().wall_now());
-    if (!appended && appended.error() == Errc::kNoMemory && engine_.core().now() < deadline) {
-      co_await engine_.wait_for_room();
-      continue;
-    }
-    if (!appended) co_return failure(appended.error());
-    Wait wait(engine_.core());
-    wait.offset = appended->last_offset + 1;
-    wait.done = [](storage::OffsetWaiter& waiter, Result<void> outcome) {
-      auto& self = static_cast<Wait&>(waiter);
-      self.outcome = outcome;
-      self.finished.set();
-    };
-    partition_->wait_high_watermark(wait);
-    co_await wait.finished.wait();
-    if (!wait.outcome) {
-      trusted_ = false;
-      co_return failure(wait.outcome.error());
-    }
-    co_return appended->base_offset;
-  }
+  Appended appended(engine_.core());
+  log_->append(std::move(batch), engine_.core().now() + kMetadataRoomPatience, [&](const RecordLog::Outcome& outcome) {
+    appended.outcome = outcome;
+    appended.finished.set();
+  });
+  co_await appended.finished.wait();
+  const RecordLog::Outcome& outcome = appended.outcome;
+  if (outcome.result) co_return outcome.base_offset;
+  // Whether what the log has taken stays there is in doubt.
+  if (outcome.base_offset >= 0) trusted_ = false;
+  co_return failure(outcome.result.error());
+}
+
+Task<void> MetadataLog::stop() {
+  if (log_) co_await log_->stop();
 }
 
 bool MetadataLog::wants_snapshot() const {

@@ -327,6 +327,7 @@ class BrokerProgram {
     core.log(reactor::LogLevel::kInfo, "acceptor", acceptor.stats().describe());
     // Requests under way needed the controller until now.
     co_await broker.scope().join();
+    co_await controller.stop();
     host.controller_ = nullptr;
   }
 
