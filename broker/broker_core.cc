@@ -80,7 +80,7 @@ void BrokerCore::adopt_view(std::shared_ptr<const ClusterView> view) {
   check_core();
   view_ = std::move(view);
   if (view_->all_changed) {
-    for (const auto& [name, topic] : view_->image->topics()) follow_topic(topic);
+    view_->image->topics().for_each([this](const TopicImage& topic) { follow_topic(topic); });
     return;
   }
   for (const Uuid& id : view_->changed) {

@@ -79,7 +79,7 @@ Controller::Controller(BrokerCore& core, storage::EngineHost& engine_host, NodeI
       endpoints_(std::move(endpoints)),
       rules_(core.options().topics),
       log_(core.engine()),
-      placement_(engine_host.placement()),
+      placement_(engine_host.take_placement()),
       turn_(core_, 1),
       producer_ids_changed_(core_) {}
 
@@ -93,9 +93,9 @@ Task<Result<void>> Controller::load(std::string& why) {
   placement_.remove({kMetadataTopicId.bytes, 0});
   done = co_await log_.replay(image_, why);
   if (!done) co_return done;
-  core_.log(reactor::LogLevel::kDebug, "metadata_log",
-            fmt::format("end={} partitions={} placed={}", log_.end_offset(), image_.partition_count(),
-                        placement_.entries().size()));
+  core_.log(
+      reactor::LogLevel::kDebug, "metadata_log",
+      fmt::format("end={} partitions={} placed={}", log_.end_offset(), image_.partition_count(), placement_.size()));
   follow_broker_configs();
   done = co_await register_broker();
   if (!done) {
@@ -132,19 +132,19 @@ Task<Result<void>> Controller::register_broker() {
 // cannot be made keeps nothing else from being served; the next change tries again.
 Task<void> Controller::reconcile() {
   std::vector<Placement::Key> unknown;
-  for (const auto& [key, core] : placement_.entries()) {
+  placement_.for_each([&](const Placement::Key& key, CoreId) {
     const TopicImage* topic = image_.topic(Uuid{key.topic_id});
     if (topic == nullptr || static_cast<size_t>(key.partition) >= topic->partitions.size()) unknown.push_back(key);
-  }
+  });
   co_await delete_partitions(std::move(unknown));
   std::vector<Uuid> incomplete;
-  for (const auto& [name, topic] : image_.topics()) {
+  image_.topics().for_each([&](const TopicImage& topic) {
     for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
       if (placement_.find({topic.id.bytes, index})) continue;
       incomplete.push_back(topic.id);
       break;
     }
-  }
+  });
   incomplete_ = !(co_await create_partitions(std::move(incomplete))).empty();
 }
 

@@ -6,6 +6,7 @@
 // finds the value shared and copies it. A plain count is also what lets ThreadSanitizer see a copy that is made
 // elsewhere.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -72,6 +73,23 @@ class CowVector {
     return (*this)[index];
   }
   const T& front() const { return at(0); }
+  class Iterator {
+   public:
+    using value_type = T;
+    using difference_type = ptrdiff_t;
+    Iterator() = default;
+    Iterator(const CowVector& of, size_t at) : of_(&of), at_(at) {}
+    const T& operator*() const { return (*of_)[at_]; }
+    Iterator& operator++() { return ++at_, *this; }
+    Iterator operator++(int) { return {*of_, at_++}; }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    const CowVector* of_ = nullptr;
+    size_t at_ = 0;
+  };
+  Iterator begin() const { return {*this, 0}; }
+  Iterator end() const { return {*this, size_}; }
   T& write(size_t index) {
     CHECK(index < size_, "element {} of {}", index, size_);
     return chunks_[index / kChunk].write()[index % kChunk];
@@ -81,13 +99,7 @@ class CowVector {
     chunks_.back().write().push_back(std::move(value));
     ++size_;
   }
-  friend bool operator==(const CowVector& a, const CowVector& b) {
-    if (a.size_ != b.size_) return false;
-    for (size_t i = 0; i < a.chunks_.size(); ++i) {
-      if (*a.chunks_[i] != *b.chunks_[i]) return false;
-    }
-    return true;
-  }
+  friend bool operator==(const CowVector& a, const CowVector& b) { return std::ranges::equal(a, b); }
 
  private:
   std::vector<Cow<std::vector<T>>> chunks_;

@@ -124,8 +124,8 @@ class EngineHost {
   // itself.
   reactor::Task<Engine*> when_open(reactor::Core& there);
 
-  // Partitions and their cores as recovered; the start of the creator's Placement.
-  const Placement& placement() const { return placement_; }
+  // Core 0, once: partitions and their cores as recovered; the start of the creator's Placement.
+  Placement take_placement() { return std::move(placement_); }
   // What was recovered: name, number, id and core of every partition. For a broker that checks its metadata against it.
   struct Known {
     TopicId topic_id{};

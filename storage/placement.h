@@ -1,12 +1,13 @@
 // Which core owns which partition: an explicit table, persisted with the partitions themselves (design, law 1), never a
-// hash. A plain value; whoever creates topics keeps one (core 0), made from what recovery found.
+// hash. Whoever creates topics keeps one (core 0), made from what recovery found. A copy is a snapshot (reactor/cow.h):
+// a change costs as much as the topic has partitions, however many topics there are.
 #pragma once
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <vector>
 
 #include "reactor/core.h"
+#include "reactor/cow_map.h"
 #include "storage/log_types.h"
 
 namespace posthaste::storage {
@@ -25,14 +26,38 @@ class Placement {
   // lowest number.
   reactor::CoreId choose_core(const TopicId& topic_id) const;
 
+  // Of a partition that has a core already: no change.
   void add(const Key& key, reactor::CoreId core);
   void remove(const Key& key);
+  // Nothing: it has none.
   std::optional<reactor::CoreId> find(const Key& key) const;
-  const std::map<Key, reactor::CoreId>& entries() const { return cores_; }
+  size_t size() const { return size_; }
+  // visit(const Key&, CoreId) for each partition, in order.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    topics_.for_each([&](const Topic& topic) {
+      for (size_t at = 0; at < topic.cores.size(); ++at) {
+        if (topic.cores[at] != kNone) visit(Key{topic.id, static_cast<int32_t>(at)}, topic.cores[at]);
+      }
+    });
+  }
 
  private:
-  std::map<Key, reactor::CoreId> cores_;
+  static constexpr reactor::CoreId kNone = UINT16_MAX;
+  struct Topic {
+    TopicId id;
+    std::vector<reactor::CoreId> cores;  // by partition; ends with one that is placed
+  };
+  struct ById {
+    using View = TopicId;
+    using Key = TopicId;
+    static const TopicId& view_of(const Topic& topic) { return topic.id; }
+    static const TopicId& view_of(const TopicId& id) { return id; }
+  };
+
+  reactor::CowMap<Topic, ById> topics_;
   std::vector<uint32_t> load_;
+  size_t size_ = 0;
 };
 
 }  // namespace posthaste::storage

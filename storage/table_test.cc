@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+
 #include "storage/codec.h"
 #include "storage/journal_format.h"
 #include "storage/placement.h"
@@ -113,6 +116,46 @@ TEST(Placement, FewestOfTheTopicThenFewestOfAll) {
   EXPECT_EQ(placement.choose_core(second), 0);
   EXPECT_EQ(placement.find({first, 1}), 1);
   EXPECT_FALSE(placement.find({first, 3}).has_value());
+}
+
+using PlacementModel = std::map<Placement::Key, reactor::CoreId>;
+
+void expect_same(const Placement& placement, const PlacementModel& model) {
+  ASSERT_EQ(placement.size(), model.size());
+  auto at = model.begin();
+  placement.for_each([&](const Placement::Key& key, reactor::CoreId core) {
+    ASSERT_NE(at, model.end());
+    EXPECT_EQ(key, at->first);
+    EXPECT_EQ(core, at->second);
+    ++at;
+  });
+  for (const auto& [key, core] : model) EXPECT_EQ(placement.find(key), core);
+}
+
+TEST(Placement, IsAsAModelAndSoIsEachCopy) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    Placement placement(4);
+    PlacementModel model;
+    std::vector<std::pair<Placement, PlacementModel>> kept;
+    for (int step = 0; step < 500; ++step) {
+      Placement::Key key{.topic_id = {}, .partition = static_cast<int32_t>(random() % 8)};
+      key.topic_id[15] = static_cast<std::byte>(random() % 20);
+      if (random() % 2 == 0) {
+        const auto core = static_cast<reactor::CoreId>(random() % 4);
+        placement.add(key, core);
+        model.emplace(key, core);
+      } else {
+        placement.remove(key);
+        model.erase(key);
+      }
+      EXPECT_EQ(placement.find(key).has_value(), model.contains(key));
+      if (step % 50 == 0) kept.emplace_back(placement, model);
+    }
+    expect_same(placement, model);
+    for (const auto& [copy, was] : kept) expect_same(copy, was);
+  }
 }
 
 }  // namespace

@@ -240,7 +240,8 @@ HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& 
   response.cluster_id = view->cluster_id;
   response.controller_id = view->node_id;
   if (!body->topics) {
-    for (const auto& [name, image] : view->image->topics()) response.topics.push_back(describe_topic(*view, image));
+    view->image->topics().for_each(
+        [&](const TopicImage& image) { response.topics.push_back(describe_topic(*view, image)); });
     body->topics.emplace();
   }
   for (const MetadataRequest::Topic& asked : *body->topics) {

@@ -58,14 +58,11 @@ bool is_usable(const DescribeTopicPartitionsRequest& body) {
   return names_it && body.cursor->partition_index >= 0;
 }
 
-// The names to describe, sorted, from the cursor on: those asked for, or all.
-std::vector<std::string_view> names_of_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body) {
+// The names that are asked for, sorted, from the cursor on.
+std::vector<std::string_view> names_of_page(const DescribeTopicPartitionsRequest& body) {
   std::vector<std::string_view> names;
   names.reserve(body.topics.size());
   for (const auto& topic : body.topics) names.push_back(topic.name);
-  if (names.empty()) {
-    for (const auto& [name, image] : view.image->topics()) names.push_back(name);
-  }
   std::ranges::sort(names);
   const auto repeated = std::ranges::unique(names);
   names.erase(repeated.begin(), repeated.end());
@@ -83,31 +80,43 @@ int32_t add_partitions(const ClusterView& view, const TopicImage& image, int32_t
   return index;
 }
 
+// Adds `name` to the page if there is room for a part of it. False: the page is full, and says where the next begins.
+bool add_topic(const ClusterView& view, const DescribeTopicPartitionsRequest& body, std::string_view name,
+               int32_t& room, Page& page) {
+  if (room == 0) {
+    page.next_cursor = {.topic_name = name, .partition_index = 0};
+    return false;
+  }
+  Page::Topic& topic = page.topics.emplace_back();
+  topic.name = name;
+  topic.topic_authorized_operations = all_operations(ResourceType::kTopic);
+  const TopicImage* image = view.image->topic(name);
+  if (image == nullptr) {
+    topic.error_code =
+        topic_name_problem(name) ? ErrorCode::kInvalidTopicException : ErrorCode::kUnknownTopicOrPartition;
+    return true;
+  }
+  topic.topic_id = image->id;
+  topic.is_internal = is_internal_topic(image->name);
+  const bool resumed = body.cursor && body.cursor->topic_name == name;
+  const int32_t next = add_partitions(view, *image, resumed ? body.cursor->partition_index : 0, room, topic);
+  if (next >= static_cast<int32_t>(image->partitions.size())) return true;
+  page.next_cursor = {.topic_name = name, .partition_index = next};
+  return false;
+}
+
 // `partitions_max`: of one page, whatever is asked.
 Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body, int32_t partitions_max) {
   Page page;
   int32_t room = std::max(std::min(body.response_partition_limit, partitions_max), 1);
-  for (const std::string_view name : names_of_page(view, body)) {
-    if (room == 0) {
-      page.next_cursor = {.topic_name = name, .partition_index = 0};
-      break;
-    }
-    Page::Topic& topic = page.topics.emplace_back();
-    topic.name = name;
-    topic.topic_authorized_operations = all_operations(ResourceType::kTopic);
-    const TopicImage* image = view.image->topic(name);
-    if (image == nullptr) {
-      topic.error_code =
-          topic_name_problem(name) ? ErrorCode::kInvalidTopicException : ErrorCode::kUnknownTopicOrPartition;
-      continue;
-    }
-    topic.topic_id = image->id;
-    topic.is_internal = is_internal_topic(image->name);
-    const bool resumed = body.cursor && body.cursor->topic_name == name;
-    const int32_t next = add_partitions(view, *image, resumed ? body.cursor->partition_index : 0, room, topic);
-    if (next >= static_cast<int32_t>(image->partitions.size())) continue;
-    page.next_cursor = {.topic_name = name, .partition_index = next};
-    break;
+  if (body.topics.empty()) {
+    const std::string_view first = body.cursor ? body.cursor->topic_name : std::string_view();
+    view.image->topics().visit_from(
+        first, [&](const TopicImage& topic) { return add_topic(view, body, topic.name, room, page); });
+    return page;
+  }
+  for (const std::string_view name : names_of_page(body)) {
+    if (!add_topic(view, body, name, room, page)) break;
   }
   return page;
 }

@@ -43,19 +43,22 @@ Result<void> MetadataImage::apply(const MetadataRecord& record) {
 
 Result<void> MetadataImage::apply_bytes(std::string_view bytes) { return apply(TRY(decode_metadata_record(bytes))); }
 
-TopicImage* MetadataImage::find(const Uuid& id) {
-  const auto name = names_.find(id);
-  return name == names_.end() ? nullptr : &topics_.find(name->second)->second;
-}
+const TopicImage* MetadataImage::topic(const Uuid& id) const { return by_id_.find(id); }
 
-const TopicImage* MetadataImage::topic(const Uuid& id) const {
-  const auto name = names_.find(id);
-  return name == names_.end() ? nullptr : &topics_.find(name->second)->second;
-}
+const TopicImage* MetadataImage::topic(std::string_view name) const { return by_name_.find(name); }
 
-const TopicImage* MetadataImage::topic(std::string_view name) const {
-  const auto found = topics_.find(name);
-  return found == topics_.end() ? nullptr : &found->second;
+// A topic of this image, for a change that no snapshot sees.
+TopicImage& MetadataImage::write(const TopicImage& topic) {
+  constexpr uint32_t kMaps = 2;
+  const Uuid id = topic.id;
+  reactor::Cow<TopicImage>* held = by_id_.find_to_write(id);
+  CHECK(held != nullptr && held->holders() >= kMaps, "topic {} is not in both maps", to_string(id));
+  // Its way in this map is unshared now, so a snapshot that has this topic holds it by itself.
+  if (held->holders() > kMaps) {
+    *held = reactor::Cow(TopicImage(**held));
+    *by_name_.find_to_write((*held)->name) = *held;
+  }
+  return held->write_among(kMaps);
 }
 
 const PartitionImage* MetadataImage::partition(std::string_view name, int32_t index) const {
@@ -66,30 +69,37 @@ const PartitionImage* MetadataImage::partition(std::string_view name, int32_t in
 
 std::vector<int32_t> MetadataImage::active_brokers() const {
   std::vector<int32_t> ids;
-  for (const auto& [id, broker] : brokers_) {
+  for (const auto& [id, broker] : brokers()) {
     if (!broker.fenced) ids.push_back(id);
   }
   return ids;
 }
 
 const ConfigMap& MetadataImage::broker_configs(std::string_view broker) const {
-  const auto found = broker_configs_.find(broker);
-  return found == broker_configs_.end() ? no_configs_ : found->second;
+  const auto found = settings_->broker_configs.find(broker);
+  return found == settings_->broker_configs.end() ? settings_->none : found->second;
 }
 
 Result<void> MetadataImage::apply_one(const RegisterBrokerRecord& record) {
   if (record.broker_id < 0) return failure(Errc::kCorrupt);
-  const auto before = brokers_.find(record.broker_id);
-  const bool new_life = before != brokers_.end() && before->second.incarnation_id != record.incarnation_id;
-  brokers_.insert_or_assign(record.broker_id, record);
+  const auto before = brokers().find(record.broker_id);
+  const bool new_life = before != brokers().end() && before->second.incarnation_id != record.incarnation_id;
+  settings_.write().brokers.insert_or_assign(record.broker_id, record);
   if (new_life) begin_epochs_of(record.broker_id);
   return {};
 }
 
 void MetadataImage::begin_epochs_of(int32_t leader) {
-  for (auto& [name, topic] : topics_) {
-    for (PartitionImage& partition : topic.partitions) {
-      if (partition.leader != leader) continue;
+  std::vector<Uuid> topics;
+  const auto is_led = [leader](const PartitionImage& partition) { return partition.leader == leader; };
+  by_id_.for_each([&](const TopicImage& topic) {
+    if (std::ranges::any_of(topic.partitions, is_led)) topics.push_back(topic.id);
+  });
+  for (const Uuid& id : topics) {
+    TopicImage& changed = write(*topic(id));
+    for (size_t index = 0; index < changed.partitions.size(); ++index) {
+      if (!is_led(changed.partitions[index])) continue;
+      PartitionImage& partition = changed.partitions.write(index);
       ++partition.leader_epoch;
       ++partition.partition_epoch;
     }
@@ -98,31 +108,35 @@ void MetadataImage::begin_epochs_of(int32_t leader) {
 
 Result<void> MetadataImage::apply_one(const TopicRecord& record) {
   if (record.name.empty() || record.topic_id.is_zero()) return failure(Errc::kCorrupt);
-  if (topics_.contains(record.name) || names_.contains(record.topic_id)) return failure(Errc::kExists);
-  topics_.emplace(record.name, TopicImage{record.name, record.topic_id, {}, {}});
-  names_.emplace(record.topic_id, record.name);
+  if (topic(record.name) != nullptr || topic(record.topic_id) != nullptr) return failure(Errc::kExists);
+  const reactor::Cow<TopicImage> made(TopicImage{record.name, record.topic_id, {}, {}});
+  const bool is_new = by_name_.insert(made) && by_id_.insert(made);
+  CHECK(is_new, "topic {} is in one map only", record.name);
   return {};
 }
 
 Result<void> MetadataImage::apply_one(const PartitionRecord& record) {
-  TopicImage* found = find(record.topic_id);
+  const TopicImage* found = topic(record.topic_id);
   if (found == nullptr) return failure(Errc::kNotFound);
   if (record.partition_id < 0 || !is_consistent(record.replicas, record.isr, record.leader)) {
     return failure(Errc::kCorrupt);
   }
   const auto index = static_cast<size_t>(record.partition_id);
   if (index > found->partitions.size()) return failure(Errc::kOutOfOrder);
-  if (index == found->partitions.size()) {
-    found->partitions.emplace_back();
+  PartitionImage partition{record.replicas,        record.isr,        record.leader, record.leader_epoch,
+                           record.partition_epoch, record.directories};
+  TopicImage& changed = write(*found);
+  if (index < changed.partitions.size()) {
+    changed.partitions.write(index) = std::move(partition);
+  } else {
+    changed.partitions.push_back(std::move(partition));
     ++partition_count_;
   }
-  found->partitions[index] = {record.replicas,        record.isr,        record.leader, record.leader_epoch,
-                              record.partition_epoch, record.directories};
   return {};
 }
 
 Result<void> MetadataImage::apply_one(const PartitionChangeRecord& record) {
-  TopicImage* found = find(record.topic_id);
+  const TopicImage* found = topic(record.topic_id);
   if (found == nullptr || record.partition_id < 0) return failure(Errc::kNotFound);
   const auto index = static_cast<size_t>(record.partition_id);
   if (index >= found->partitions.size()) return failure(Errc::kNotFound);
@@ -134,37 +148,38 @@ Result<void> MetadataImage::apply_one(const PartitionChangeRecord& record) {
   }
   ++changed.partition_epoch;
   if (!is_consistent(changed.replicas, changed.isr, changed.leader)) return failure(Errc::kCorrupt);
-  found->partitions[index] = std::move(changed);
+  write(*found).partitions.write(index) = std::move(changed);
   return {};
 }
 
 Result<void> MetadataImage::apply_one(const RemoveTopicRecord& record) {
-  const auto name = names_.find(record.topic_id);
-  if (name == names_.end()) return failure(Errc::kNotFound);
-  const auto found = topics_.find(name->second);
-  partition_count_ -= found->second.partitions.size();
-  topics_.erase(found);
-  names_.erase(name);
+  const TopicImage* found = topic(record.topic_id);
+  if (found == nullptr) return failure(Errc::kNotFound);
+  CHECK(partition_count_ >= found->partitions.size(), "{} partitions are counted", partition_count_);
+  partition_count_ -= found->partitions.size();
+  const std::string name = found->name;
+  const bool was_there = by_name_.erase(name) && by_id_.erase(record.topic_id);
+  CHECK(was_there, "topic {} was in one map only", name);
   return {};
 }
 
 Result<void> MetadataImage::apply_one(const ConfigRecord& record) {
   if (record.resource_type == kBrokerResource) {
-    set(broker_configs_[record.resource_name], record);
+    set(settings_.write().broker_configs[record.resource_name], record);
     return {};
   }
   if (record.resource_type != kTopicResource) return failure(Errc::kUnsupported);
-  const auto found = topics_.find(record.resource_name);
-  if (found == topics_.end()) return failure(Errc::kNotFound);
-  set(found->second.configs, record);
+  const TopicImage* found = topic(record.resource_name);
+  if (found == nullptr) return failure(Errc::kNotFound);
+  set(write(*found).configs, record);
   return {};
 }
 
 Result<void> MetadataImage::apply_one(const FeatureLevelRecord& record) {
   if (record.level == 0) {
-    features_.erase(record.name);
+    settings_.write().features.erase(record.name);
   } else {
-    features_.insert_or_assign(record.name, record.level);
+    settings_.write().features.insert_or_assign(record.name, record.level);
   }
   return {};
 }
@@ -192,13 +207,13 @@ Result<void> MetadataImage::apply_one(const EndTransactionRecord&) {
 
 std::vector<MetadataRecord> MetadataImage::to_records() const {
   std::vector<MetadataRecord> records;
-  for (const auto& [name, level] : features_) records.emplace_back(FeatureLevelRecord{name, level});
-  for (const auto& [id, broker] : brokers_) records.emplace_back(broker);
-  for (const auto& [broker, configs] : broker_configs_) {
+  for (const auto& [name, level] : features()) records.emplace_back(FeatureLevelRecord{name, level});
+  for (const auto& [id, broker] : brokers()) records.emplace_back(broker);
+  for (const auto& [broker, configs] : settings_->broker_configs) {
     for (const auto& [name, value] : configs) records.emplace_back(ConfigRecord{kBrokerResource, broker, name, value});
   }
-  for (const auto& [topic_name, image] : topics_) {
-    records.emplace_back(TopicRecord{topic_name, image.id});
+  by_name_.for_each([&](const TopicImage& image) {
+    records.emplace_back(TopicRecord{image.name, image.id});
     for (size_t i = 0; i < image.partitions.size(); ++i) {
       const PartitionImage& from = image.partitions[i];
       PartitionRecord record;
@@ -213,9 +228,9 @@ std::vector<MetadataRecord> MetadataImage::to_records() const {
       records.emplace_back(std::move(record));
     }
     for (const auto& [name, value] : image.configs) {
-      records.emplace_back(ConfigRecord{kTopicResource, topic_name, name, value});
+      records.emplace_back(ConfigRecord{kTopicResource, image.name, name, value});
     }
-  }
+  });
   if (next_producer_id_ > 0) {
     records.emplace_back(ProducerIdsRecord{producer_ids_broker_, producer_ids_epoch_, next_producer_id_});
   }

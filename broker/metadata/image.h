@@ -1,6 +1,7 @@
 // What the metadata log says, all of it applied: brokers, topics, partitions, settings, producer ids. Applying a record
-// is the only way to change an image, so every broker that has replayed the same log has the same one. A plain value:
-// copy it to hand a snapshot to another core. It decides nothing; TopicController does.
+// is the only way to change an image, so every broker that has replayed the same log has the same one. It decides
+// nothing; TopicController does. A copy is a snapshot, made in one step however much there is, and a record then costs
+// what it changes: topics are copied when they are written (reactor/cow.h, which says who may do what with a copy).
 #pragma once
 #include <cstdint>
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "broker/config/topic_config.h"
 #include "broker/metadata/records.h"
+#include "reactor/cow_map.h"
 #include "reactor/result.h"
 
 namespace posthaste::broker {
@@ -27,14 +29,25 @@ struct PartitionImage {
 struct TopicImage {
   std::string name;
   Uuid id;
-  std::vector<PartitionImage> partitions;  // by index
-  ConfigMap configs;                       // its own settings only
+  reactor::CowVector<PartitionImage> partitions;  // by index
+  ConfigMap configs;                              // its own settings only
   friend bool operator==(const TopicImage&, const TopicImage&) = default;
 };
 
-// Owned by the caller; concurrent reading of one image is fine, applying is not.
+// Owned by the core that made it and its copies; concurrent reading of one image is fine, applying, copying and
+// dropping are not.
 class MetadataImage {
  public:
+  struct TopicName {
+    using View = std::string_view;
+    using Key = std::string;
+    static std::string_view view_of(const TopicImage& topic) { return topic.name; }
+    static std::string_view view_of(const std::string& name) { return name; }
+  };
+  using Topics = reactor::CowMap<TopicImage, TopicName>;  // in the order of their names
+  using Brokers = std::map<int32_t, RegisterBrokerRecord>;
+  using Features = std::map<std::string, int16_t, std::less<>>;
+
   // Fails without a change: kNotFound (a record about a topic that is not there), kExists (a topic twice),
   // kOutOfOrder (a partition index that leaves a gap), kCorrupt (a record that contradicts itself). Any of them means
   // that the log and this code disagree; whoever replays stops.
@@ -46,16 +59,16 @@ class MetadataImage {
   const TopicImage* topic(std::string_view name) const;
   const TopicImage* topic(const Uuid& id) const;
   const PartitionImage* partition(std::string_view topic, int32_t index) const;
-  const std::map<std::string, TopicImage, std::less<>>& topics() const { return topics_; }
+  const Topics& topics() const { return by_name_; }
 
-  const std::map<int32_t, RegisterBrokerRecord>& brokers() const { return brokers_; }
+  const Brokers& brokers() const { return settings_->brokers; }
   // Ids of brokers that are not fenced, ascending.
   std::vector<int32_t> active_brokers() const;
 
   // Settings of all brokers (empty name) or of one.
   const ConfigMap& broker_configs(std::string_view broker) const;
   int64_t next_producer_id() const { return next_producer_id_; }
-  const std::map<std::string, int16_t, std::less<>>& features() const { return features_; }
+  const Features& features() const { return settings_->features; }
   size_t partition_count() const { return partition_count_; }
   // Changes with every record applied; lets a reader see that its copy is old.
   uint64_t version() const { return version_; }
@@ -75,15 +88,27 @@ class MetadataImage {
   reactor::Result<void> apply_one(const BeginTransactionRecord& record);
   reactor::Result<void> apply_one(const EndTransactionRecord& record);
   void begin_epochs_of(int32_t leader);
-  TopicImage* find(const Uuid& id);
+  TopicImage& write(const TopicImage& topic);
 
-  std::map<std::string, TopicImage, std::less<>> topics_;
-  std::map<Uuid, std::string> names_;
-  std::map<int32_t, RegisterBrokerRecord> brokers_;
-  std::map<std::string, ConfigMap, std::less<>> broker_configs_;
-  std::map<std::string, int16_t, std::less<>> features_;
+  struct TopicId {
+    using View = Uuid;
+    using Key = Uuid;
+    static const Uuid& view_of(const TopicImage& topic) { return topic.id; }
+    static const Uuid& view_of(const Uuid& id) { return id; }
+  };
+  // What is not of a topic: little, and changed seldom.
+  struct Settings {
+    Brokers brokers;
+    std::map<std::string, ConfigMap, std::less<>> broker_configs;
+    Features features;
+    ConfigMap none;  // always empty
+  };
+
+  // Two ways to the same topics: both maps hold each of them.
+  Topics by_name_;
+  reactor::CowMap<TopicImage, TopicId> by_id_;
+  reactor::Cow<Settings> settings_{Settings()};
   bool in_transaction_ = false;
-  ConfigMap no_configs_;  // always empty
   int32_t producer_ids_broker_ = -1;
   int64_t producer_ids_epoch_ = -1;
   int64_t next_producer_id_ = 0;

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <random>
+
 #include "reactor/check.h"
 
 namespace posthaste::broker {
@@ -135,7 +138,6 @@ TEST(MetadataImage, ASnapshotRebuildsIt) {
     ASSERT_TRUE(rebuilt.apply_bytes(encode(record)).has_value());
   }
   EXPECT_EQ(rebuilt.to_records(), image.to_records());
-  EXPECT_EQ(rebuilt.topics(), image.topics());
   EXPECT_EQ(rebuilt.partition_count(), image.partition_count());
   EXPECT_FALSE(rebuilt.apply_bytes("x").has_value());
 }
@@ -145,6 +147,89 @@ TEST(MetadataImage, ACopyIsASnapshot) {
   const MetadataImage before = image;
   ASSERT_TRUE(image.apply(RemoveTopicRecord{id_of(1)}).has_value());
   EXPECT_NE(before.topic("orders"), nullptr);
+}
+
+// The image in the simplest words.
+struct Model {
+  std::map<std::string, TopicImage> topics;
+  std::string name_of(const Uuid& id) const {
+    for (const auto& [name, topic] : topics) {
+      if (topic.id == id) return name;
+    }
+    return "";
+  }
+};
+
+void expect_same(const MetadataImage& image, const Model& model) {
+  ASSERT_EQ(image.topics().size(), model.topics.size());
+  image.topics().check();
+  auto at = model.topics.begin();
+  size_t partitions = 0;
+  image.topics().for_each([&](const TopicImage& topic) {
+    ASSERT_NE(at, model.topics.end());
+    EXPECT_EQ(topic, at->second);
+    EXPECT_EQ(image.topic(topic.id), &topic) << "found by its id, it is another one";
+    EXPECT_EQ(image.topic(topic.name), &topic);
+    partitions += topic.partitions.size();
+    ++at;
+  });
+  EXPECT_EQ(image.partition_count(), partitions);
+}
+
+// One random record to both; what names a topic that is not there is for the other tests.
+void change(MetadataImage& image, Model& model, std::mt19937& random) {
+  const auto number = static_cast<uint8_t>(1 + random() % 60);
+  const Uuid id = id_of(number);
+  const std::string name = model.name_of(id);
+  if (name.empty()) {
+    const std::string made = std::to_string(random() % 1000);
+    if (model.topics.contains(made)) return;
+    ASSERT_TRUE(image.apply(TopicRecord{made, id}).has_value());
+    model.topics.emplace(made, TopicImage{made, id, {}, {}});
+    return;
+  }
+  TopicImage& topic = model.topics.at(name);
+  const unsigned dice = random() % 8;
+  if (dice == 0) {
+    ASSERT_TRUE(image.apply(RemoveTopicRecord{id}).has_value());
+    model.topics.erase(name);
+  } else if (dice < 3 && !topic.partitions.empty()) {
+    const size_t index = random() % topic.partitions.size();
+    const PartitionChangeRecord record{static_cast<int32_t>(index), id, std::vector<int32_t>{1}, 1};
+    ASSERT_TRUE(image.apply(record).has_value());
+    PartitionImage& changed = topic.partitions.write(index);
+    changed.isr = {1};
+    changed.leader = 1;
+    ++changed.leader_epoch;
+    ++changed.partition_epoch;
+  } else if (dice < 4) {
+    const std::string value = std::to_string(random() % 9);
+    ASSERT_TRUE(image.apply(ConfigRecord{kTopicResource, name, "retention.ms", value}).has_value());
+    topic.configs["retention.ms"] = value;
+  } else {
+    ASSERT_TRUE(image.apply(partition(static_cast<int32_t>(topic.partitions.size()), id)).has_value());
+    topic.partitions.push_back({{1, 2}, {1, 2}, 1, 0, 0, {}});
+  }
+}
+
+TEST(MetadataImage, IsAsAModelAndSoIsEachSnapshot) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    MetadataImage image;
+    Model model;
+    std::deque<std::pair<MetadataImage, Model>> snapshots;
+    for (int step = 0; step < 1000; ++step) {
+      change(image, model, random);
+      if (random() % 20 == 0) snapshots.emplace_back(image, model);
+      if (snapshots.size() < 10) continue;
+      const auto any = snapshots.begin() + static_cast<ptrdiff_t>(random() % snapshots.size());
+      expect_same(any->first, any->second);
+      snapshots.erase(any);
+    }
+    expect_same(image, model);
+    for (const auto& [snapshot, was] : snapshots) expect_same(snapshot, was);
+  }
 }
 
 TEST(MetadataImage, FencedBrokersAreNotActive) {

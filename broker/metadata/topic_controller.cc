@@ -23,10 +23,43 @@ struct Deciding {
   const TopicRules& rules;
   const std::vector<int32_t> brokers;         // unfenced
   std::set<std::string, std::less<>> names;   // created by this request
-  std::map<std::string, std::string> by_key;  // collision key -> name, of all topics
+  std::map<std::string, std::string> by_key;  // collision key -> name, of those
   std::set<Uuid> ids;
   int64_t partitions = 0;  // created by this request
 };
+
+// Whether the name of some topic begins like this.
+bool begins_a_name(const MetadataImage& image, std::string_view beginning) {
+  bool found = false;
+  image.topics().visit_from(beginning, [&](const TopicImage& topic) {
+    found = topic.name.starts_with(beginning);
+    return false;
+  });
+  return found;
+}
+
+// The topic whose name differs from `name` in '.' and '_' only, or null. It goes along `name` and keeps the beginnings
+// that names have which could still be such a one: as a rule one or two, since two topics never collide.
+const TopicImage* colliding_topic(const MetadataImage& image, std::string_view name) {
+  std::vector<std::string> beginnings{""};
+  for (size_t at = 0; !beginnings.empty();) {
+    const size_t end = std::min(name.find_first_of("._", at), name.size());
+    for (std::string& beginning : beginnings) beginning += name.substr(at, end - at);
+    if (end == name.size()) break;
+    std::vector<std::string> longer;
+    for (const std::string& beginning : beginnings) {
+      for (const char either : {'.', '_'}) {
+        if (begins_a_name(image, beginning + either)) longer.push_back(beginning + either);
+      }
+    }
+    beginnings = std::move(longer);
+    at = end + 1;
+  }
+  for (const std::string& other : beginnings) {
+    if (const TopicImage* topic = image.topic(other); topic != nullptr && other != name) return topic;
+  }
+  return nullptr;
+}
 
 std::optional<Refusal> check_name(const Deciding& deciding, const std::string& name) {
   if (name == kClusterMetadataTopic) {
@@ -36,12 +69,12 @@ std::optional<Refusal> check_name(const Deciding& deciding, const std::string& n
   if (deciding.image.topic(name) != nullptr) {
     return refuse(ErrorCode::kTopicAlreadyExists, "Topic '{}' already exists", name);
   }
-  const auto other = deciding.by_key.find(collision_key(name));
-  if (other != deciding.by_key.end()) {
-    return refuse(ErrorCode::kInvalidTopicException,
-                  "Topic '{}' collides with topic '{}': they differ only in '.' and '_'", name, other->second);
-  }
-  return std::nullopt;
+  const auto in_request = deciding.by_key.find(collision_key(name));
+  const TopicImage* topic = colliding_topic(deciding.image, name);
+  if (topic == nullptr && in_request == deciding.by_key.end()) return std::nullopt;
+  return refuse(ErrorCode::kInvalidTopicException,
+                "Topic '{}' collides with topic '{}': they differ only in '.' and '_'", name,
+                topic != nullptr ? topic->name : in_request->second);
 }
 
 std::optional<Refusal> check_configs(const CreateTopic& topic, const ConfigMap& defaults, ConfigMap& configs) {
@@ -228,7 +261,6 @@ std::optional<Refusal> delete_one(const TopicRules& rules, const TopicImage* top
 CreateTopicsOutcome create_topics(const MetadataImage& image, const TopicRules& rules,
                                   const CreateTopicsRequest& request) {
   Deciding deciding{image, rules, image.active_brokers(), {}, {}, {}, 0};
-  for (const auto& [name, topic] : image.topics()) deciding.by_key.emplace(collision_key(name), name);
   std::map<std::string_view, size_t> times;
   for (const CreateTopic& topic : request.topics) ++times[topic.name];
 

@@ -231,6 +231,36 @@ TEST_F(TopicCreate, FencedBrokersDoNotLead) {
   EXPECT_EQ(create_error(topic("v", 1, 3)), ErrorCode::kInvalidReplicationFactor);
 }
 
+// Every name of up to four letters of these against those that are there, whose keys tell who collides.
+TEST_F(TopicCreate, NamesCollideAsTheirKeysDo) {
+  const auto name_of = [](unsigned number) {
+    std::string name;
+    for (; number > 0; number /= 5) name += "?a._b"[number % 5];
+    return name;
+  };
+  std::map<std::string, std::string> by_key;
+  for (unsigned number = 1; number < 625; number += 7) {
+    const std::string name = name_of(number);
+    if (name.contains('?') || topic_name_problem(name) || by_key.contains(collision_key(name))) continue;
+    by_key.emplace(collision_key(name), name);
+    apply({TopicRecord{name, make_topic_id({static_cast<uint8_t>(number), static_cast<uint8_t>(number / 256)})}});
+  }
+  ASSERT_GT(by_key.size(), 20U);
+  int collisions = 0;
+  for (unsigned number = 1; number < 625; ++number) {
+    const std::string name = name_of(number);
+    if (name.contains('?') || topic_name_problem(name) || image.topic(name) != nullptr) continue;
+    const auto other = by_key.find(collision_key(name));
+    const auto outcome = create_topics(image, rules, {{topic(name)}, true});
+    ASSERT_EQ(outcome.results[0].error, other == by_key.end() ? ErrorCode::kNone : ErrorCode::kInvalidTopicException)
+        << name;
+    if (other == by_key.end()) continue;
+    ++collisions;
+    EXPECT_TRUE(outcome.results[0].message->contains(fmt::format("'{}'", other->second))) << name;
+  }
+  EXPECT_GT(collisions, 20);
+}
+
 TEST_F(TopicCreate, ValidateOnlyWritesNothing) {
   const auto outcome = create_topics(image, rules, {{topic("t"), topic("t.t"), topic("t_t"), topic(".")}, true});
   EXPECT_TRUE(outcome.records.empty());
