@@ -25,7 +25,9 @@ Mail::Mail(Core& core, Mailroom& mailroom) : core_(core), mailroom_(mailroom), p
 Mail::~Mail() { mailroom_.doors_[core_.id()].backend.store(nullptr, std::memory_order_release); }
 
 void RemoteCallBase::start_call() {
-  CHECK(!started_);
+  CHECK(!started_, "a call is started twice");
+  CHECK(running_now.core == &home_ || running_now.core == nullptr,
+        "a call is started on another core than its sender's");
   CHECK(running_now.rank < rank_of(class_), "work of rank {} starts a call of rank {} to core {}", running_now.rank,
         rank_of(class_), to_);
   started_ = true;
@@ -38,6 +40,7 @@ void RemoteCallBase::start_call() {
 }
 
 void RemoteCallBase::finish_on(Core& there) {
+  CHECK(started_ && there.id() == to_, "a call to core {} is finished on core {}", to_, there.id());
   if (to_ == home_.id()) {
     complete_at_home();
   } else {
@@ -46,6 +49,7 @@ void RemoteCallBase::finish_on(Core& there) {
 }
 
 void RemoteCallBase::complete_at_home() {
+  CHECK(started_ && !done_, "a reply to a call that waits for none");
   done_ = true;
   if (on_reply_ != nullptr) {
     on_reply_(*this);
@@ -55,6 +59,7 @@ void RemoteCallBase::complete_at_home() {
 }
 
 void Mail::send(RemoteCallBase& call) {
+  CHECK(call.to_ < mailroom_.cores() && call.to_ != core_.id(), "no ring leads to core {}", call.to_);
   Peer& peer = peers_[call.to_];
   const auto c = static_cast<size_t>(call.class_);
   if (peer.credits[c] == 0 || !peer.waiting[c].empty()) {
@@ -67,6 +72,7 @@ void Mail::send(RemoteCallBase& call) {
 void Mail::push_now(RemoteCallBase& call) {
   Peer& peer = peers_[call.to_];
   const auto c = static_cast<size_t>(call.class_);
+  CHECK(peer.credits[c] > 0, "a call to core {} without a credit", call.to_);
   --peer.credits[c];
   const bool pushed = mailroom_.pair(core_.id(), call.to_).calls[c].push(&call);
   CHECK(pushed, "a credit is a slot");
@@ -97,6 +103,8 @@ void Mail::receive_from(CoreId from) {
       if (RemoteCallBase* later = inbound.replies.pop()) call = later;
     }
     const auto c = static_cast<size_t>(call->class_);
+    CHECK(&call->home_ == &core_ && call->to_ == from, "a reply of core {} came from core {}", call->to_, from);
+    CHECK(peer.credits[c] < kMailCredits, "more replies from core {} than calls", from);
     ++peer.credits[c];
     running_now.rank = kJobRank;
     call->complete_at_home();
@@ -104,6 +112,7 @@ void Mail::receive_from(CoreId from) {
   }
   for (size_t c = kMessageClasses; c-- > 0;) {
     while (RemoteCallBase* call = inbound.calls[c].pop()) {
+      CHECK(call->to_ == core_.id(), "a call to core {} came to core {}", call->to_, core_.id());
       running_now.rank = rank_of(call->class_);
       call->run_(*call, core_);
     }

@@ -4,8 +4,7 @@
 //   Without a credit the call waits in a FIFO at the sender (its owner waits anyway, so that queue is bounded by
 //   callers).
 // - Classes are ordered, and a handler may start only calls of a higher class than its own (CHECK in start()); every
-// core
-//   drains replies and the higher classes first, even when blocked. So no cycle of waiting can close.
+//   core drains replies and the higher classes first, even when blocked. So no cycle of waiting can close.
 // - Order: calls of one class from one core to another run in the order they were started. start() never waits.
 // - Lifetime: the sender's frame stays until the reply (CHECK). What the work touches on the other core is the sender's
 //   business: whoever sends is joined before what the calls act on goes away.
