@@ -17,33 +17,5 @@ done
 
 [ "$POSTHASTE_TEST_MODE" = full ] || finish
 must_build asan posthaste-sim
-# trace_hashes PRESET: of the seeds from $first_sanitized on, one line each, in order.
-first_sanitized=$((fresh + seeds))
-sanitized=$((seeds / 20))
-trace_hashes() {
-  local cores part first count=$sanitized logs=()
-  cores=$(nproc)
-  for ((part = 0; part < cores; part++)); do
-    first=$((count * part / cores))
-    logs+=("build/logs/.traces.$$.$part")
-    "build/$1/bin/posthaste-sim" --hashes $((first_sanitized + first)) $((count * (part + 1) / cores - first)) >"${logs[part]}" 2>&1 &
-  done
-  wait
-  cat "${logs[@]}"
-  rm -f "${logs[@]}"
-}
-# The seeds under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer; each must leave the trace that it
-# leaves in the release build: another one means that an address, an uninitialised byte or an order of evaluation counts.
-trace_hashes release >build/logs/traces-release.txt
-trace_hashes asan >build/logs/traces-asan.txt
-for ((seed = first_sanitized; seed < first_sanitized + sanitized; seed++)); do
-  released=$(grep -a "^seed $seed " build/logs/traces-release.txt)
-  if [[ "$released" == *" trace "* ]] && grep -aqxF "$released" build/logs/traces-asan.txt; then
-    passed
-  else
-    failed "seed $seed: '$released' in the release build, '$(grep -a "^seed $seed[: ]" build/logs/traces-asan.txt)' under asan"
-  fi
-done
-# What follows the hashes of a run that died (a report of a sanitizer, a leak) is in no line of a seed.
-grep -av '^seed [0-9]* trace [0-9a-f]*$' build/logs/traces-asan.txt && failed "the sanitizers report something, see above"
+traces_agree posthaste-sim $((fresh + seeds)) $((seeds / 20))
 finish

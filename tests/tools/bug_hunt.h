@@ -39,9 +39,13 @@ class BugHunt {
 #ifdef POSTHASTE_PLANTED_BUGS
     reactor::planted_bug = known;
 #endif
+    hunt(name);
+    return true;
+  }
+  // The program has planted a bug of its own.
+  static void hunt(std::string_view name) {
     bug_name() = name;
     for (const int signal : kDeadly) std::signal(signal, died);
-    return true;
   }
   // No bug: if the process ends at a seed, a line "seed N: ..." says so, as for any other failure.
   static void watch() {

@@ -98,3 +98,40 @@ seeds_on_all_cores() {
     rm -f "$log"
   done
 }
+
+# trace_hashes PRESET FIRST COUNT PROGRAM [OPTION...]: of these seeds, one line each, in order.
+trace_hashes() {
+  local preset=$1 first=$2 count=$3 program=$4 cores part from logs=()
+  shift 4
+  cores=$(nproc)
+  for ((part = 0; part < cores; part++)); do
+    from=$((count * part / cores))
+    logs+=("build/logs/.traces.$$.$part")
+    "build/$preset/bin/$program" "$@" --hashes $((first + from)) $((count * (part + 1) / cores - from)) >"${logs[part]}" 2>&1 &
+  done
+  wait
+  cat "${logs[@]}"
+  rm -f "${logs[@]}"
+}
+
+# traces_agree PROGRAM FIRST COUNT [OPTION...]: the seeds under AddressSanitizer, LeakSanitizer and
+# UndefinedBehaviorSanitizer; each must leave the trace that it leaves in the release build: another one means that an
+# address, an uninitialised byte or an order of evaluation counts.
+traces_agree() {
+  local program=$1 first=$2 count=$3 seed released logs
+  shift 3
+  logs=build/logs/traces-$program
+  trace_hashes release "$first" "$count" "$program" "$@" >"$logs-release.txt"
+  trace_hashes asan "$first" "$count" "$program" "$@" >"$logs-asan.txt"
+  for ((seed = first; seed < first + count; seed++)); do
+    released=$(grep -a "^seed $seed " "$logs-release.txt")
+    if [[ "$released" == *" trace "* ]] && grep -aqxF "$released" "$logs-asan.txt"; then
+      passed
+    else
+      failed "$program, seed $seed: '$released' in the release build, '$(grep -a "^seed $seed[: ]" "$logs-asan.txt")' under asan"
+    fi
+  done
+  # What follows the hashes of a run that died (a report of a sanitizer, a leak) is in no line of a seed.
+  grep -av '^seed [0-9]* trace [0-9a-f]*$' "$logs-asan.txt" && failed "the sanitizers report something, see above"
+  return 0
+}

@@ -1,0 +1,26 @@
+# what: several hosts in the simulator with a toy replication on them, by seed; its planted bugs; one trace hash a seed
+# limit: 900
+. "$(dirname "$0")/../tools/suite.sh"
+must_build release posthaste-rig rig_test
+run_gtest build/release/bin/rig_test
+seeds=2000
+[ "$POSTHASTE_TEST_MODE" = quick ] && seeds=100
+fresh=$(fresh_seed)
+echo "fresh seeds of this commit: from $fresh on"
+seeds_on_all_cores 1 $((seeds / 5)) build/release/bin/posthaste-rig --quiet
+seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/bin/posthaste-rig --quiet
+seeds_on_all_cores "$fresh" $((seeds / 20)) build/release/bin/posthaste-rig --quiet --twice --hosts 5
+
+[ "$POSTHASTE_TEST_MODE" = full ] || finish
+# Each bug of the toy is found: what the judge and the faults are worth.
+while read -r bug _; do
+  if line=$(build/release/bin/posthaste-rig --bug "$bug" 1 5000 2>/dev/null | grep -a "^found $bug "); then
+    passed
+    echo "$line"
+  else
+    failed "the toy's bug $bug is not found in 5,000 seeds"
+  fi
+done < <(build/release/bin/posthaste-rig --bugs)
+must_build asan posthaste-rig
+traces_agree posthaste-rig $((fresh + seeds)) $((seeds / 20)) --hosts 5
+finish
