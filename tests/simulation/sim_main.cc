@@ -12,9 +12,8 @@
 #include <cstdio>
 #include <vector>
 
-#include "broker/server.h"
 #include "reactor/simulated/world.h"
-#include "tests/simulation/models.h"
+#include "tests/simulation/broker_with_clients.h"
 #include "tests/tools/bug_hunt.h"
 #include "tests/tools/seed_arguments.h"
 
@@ -29,12 +28,6 @@ using reactor::simulated::World;
 using reactor::simulated::WorldOptions;
 using namespace std::chrono_literals;
 
-constexpr const char* kBrokerIp = "10.0.0.1";
-constexpr const char* kBrokerAddress = "10.0.0.1:9092";
-constexpr CoreId kCoresMax = 8;
-constexpr size_t kPoolBytes = size_t{32} << 20;
-constexpr uint64_t kTailBytesMin = uint64_t{256} << 10;  // several of the largest batches of the models
-constexpr uint64_t kCacheBytesMin = 4096;                // one chunk
 constexpr reactor::Duration kLoad = 20s;
 constexpr reactor::Duration kFinishPatience = 300s;  // rebalances and retries of a healed world take far less
 constexpr reactor::Duration kStopPatience = 60s;
@@ -64,12 +57,9 @@ class Run {
   Run(uint64_t seed, const Settings& settings)
       : world_(seed, options_for(seed, settings)),
         random_(world_.random()),
-        broker_(world_.add_host({.cores = 1, .pool_bytes_per_core = kPoolBytes}, kBrokerIp, {})) {
-    models_.broker_address = kBrokerAddress;
-    models_.group = "kitchen";
-    models_.topics = {{"orders", static_cast<int32_t>(1 + random_.below(6))},
-                      {"payments", static_cast<int32_t>(1 + random_.below(3))}};
-  }
+        with_clients_(world_, 0),
+        broker_(with_clients_.host()),
+        models_(with_clients_.models()) {}
 
   Outcome run() {
     Outcome outcome;
@@ -93,113 +83,34 @@ class Run {
   }
 
   std::optional<std::string> play() {
-    start_broker();
-    start_clients();
+    with_clients_.start();
+    with_clients_.start_clients();
     const reactor::Duration load_end = world_.elapsed() + kLoad;
     while (world_.elapsed() < load_end) {
       world_.run_for(reactor::Duration(std::chrono::milliseconds(50 + random_.below(3000))));
-      if (auto wrong = check()) return wrong;
+      if (auto wrong = with_clients_.check()) return wrong;
       disturb();
     }
     if (auto wrong = heal()) return wrong;
     models_.load_over = true;
     const bool finished = world_.run_until(
-        [&] { return models_.everything_read || models_.oracle.violated() || dead(); }, kFinishPatience);
-    if (auto wrong = check()) return wrong;
+        [&] { return models_.everything_read || models_.oracle.violated() || with_clients_.dead(); }, kFinishPatience);
+    if (auto wrong = with_clients_.check()) return wrong;
     if (!finished || !models_.everything_read) {
       return fmt::format("liveness: {} models still run {} s after everything healed", models_.running,
                          std::chrono::duration_cast<std::chrono::seconds>(kFinishPatience).count());
     }
-    broker_.stop();
+    with_clients_.stop();
     if (!world_.run_until([&] { return !broker_.running(); }, kStopPatience)) return "the broker does not stop";
     if (broker_.state() != HostState::kStopped)
       return "the broker did not stop in an orderly way: " + broker_.fatal_message();
     return std::nullopt;
   }
 
-  bool dead() const { return broker_.state() == HostState::kFatal || broker_.state() == HostState::kStopped; }
-
-  std::optional<std::string> check() const {
-    if (models_.oracle.violated()) return models_.oracle.violated();
-    if (broker_.state() == HostState::kFatal) return "fatal: " + broker_.fatal_message();
-    if (broker_.state() == HostState::kStopped && !stop_asked_)
-      return "the broker ended by itself: " + (shared_ ? shared_->failure() : std::string());
-    return std::nullopt;
-  }
-
-  broker::BrokerOptions broker_options() {
-    broker::BrokerOptions options;
-    options.data_folder = "/data";
-    options.listeners.push_back({.host = kBrokerIp, .port = 9092});
-    options.engine.streams = static_cast<uint16_t>(random_.below(2) == 0 ? 1 : cores_);
-    options.engine.journal_file_bytes = uint64_t{256} << 10;
-    options.engine.commit_bytes_max = uint32_t{64} << 10;
-    // Often less than the load of a run: what is read leaves the memory again while answers are still sent from it.
-    options.engine.journal_files = static_cast<uint16_t>(4U << random_.below(4));
-    options.engine.tail_bytes_max = kTailBytesMin << random_.below(5);
-    options.engine.cache_bytes_max = kCacheBytesMin << random_.below(9);
-    options.connection.request_memory_bytes = uint64_t{4} << 20;
-    options.fetch_memory_bytes = uint64_t{4} << 20;
-    options.group.initial_rebalance_delay_ms = 500;
-    options.offsets_topic_partitions = 4;
-    return options;
-  }
-
-  void start_broker() {
-    stop_asked_ = false;
-    cores_ = static_cast<CoreId>(1 + random_.below(kCoresMax));
-    models_.broker_cores = cores_;
-    shared_ = std::make_shared<broker::BrokerHost>();
-    broker_.set_options({.cores = cores_, .pool_bytes_per_core = kPoolBytes});
-    broker_.set_program(broker::make_broker_program(broker_options(), shared_));
-    broker_.start();
-  }
-
-  void start_clients() {
-    Host& producers = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{1} << 20}, "10.0.1.1",
-                                      [this](reactor::Core& core) { return run_producers(core); });
-    Host& consumers = world_.add_host({.cores = 1, .pool_bytes_per_core = size_t{1} << 20}, "10.0.1.2",
-                                      [this](reactor::Core& core) { return run_consumers(core); });
-    producer_count_ = static_cast<uint32_t>(1 + random_.below(3));
-    plain_count_ = static_cast<uint32_t>(random_.below(3));
-    consumer_count_ = static_cast<uint32_t>(1 + random_.below(4));
-    member_count_ = static_cast<uint32_t>(1 + random_.below(4));
-    producers.start();
-    consumers.start();
-  }
-
-  reactor::Task<void> run_producers(reactor::Core& core) {
-    co_await create_topics(core, models_);
-    reactor::TaskScope scope(core);
-    for (uint32_t i = 0; i < producer_count_; ++i) scope.spawn(idempotent_producer(core, models_, i));
-    for (uint32_t i = 0; i < plain_count_; ++i) scope.spawn(plain_producer(core, models_, i));
-    co_await scope.join();
-    producers_over_ = true;
-  }
-
-  reactor::Task<void> run_consumers(reactor::Core& core) {
-    std::mt19937_64 random = detail::seeded(core);
-    reactor::TaskScope scope(core);
-    for (uint32_t i = 0; i < consumer_count_; ++i) {
-      const Topic& topic = models_.topics[detail::below(random, models_.topics.size())];
-      scope.spawn(consumer(
-          core, models_,
-          {topic.name, static_cast<int32_t>(detail::below(random, static_cast<uint64_t>(topic.partitions)))}, i));
-    }
-    for (uint32_t i = 0; i < member_count_; ++i) scope.spawn(group_member(core, models_, i));
-    scope.spawn(offset_keeper(core, models_));
-    co_await scope.join();
-    while (!producers_over_) co_await core.sleep(50ms);
-    co_await long_poller(core, models_);
-    co_await session_reader(core, models_);
-    co_await waiting_crowd(core, models_);
-    co_await final_reader(core, models_);
-  }
-
   // One fault, or the end of one.
   void disturb() {
     if (!broker_.running()) {
-      if (random_.below(2) == 0) start_broker();
+      if (random_.below(2) == 0) with_clients_.start();
       return;
     }
     switch (random_.below(10)) {
@@ -212,8 +123,7 @@ class Run {
         ++deaths_;
         break;
       case 2:
-        stop_asked_ = true;
-        broker_.stop();
+        with_clients_.stop();
         break;
       case 3:
         broker_.slow_disk(static_cast<uint32_t>(1 + random_.below(50)));
@@ -222,7 +132,7 @@ class Run {
         broker_.slow_disk(1);
         break;
       case 5:
-        broker_.pause(static_cast<CoreId>(random_.below(cores_)),
+        broker_.pause(static_cast<CoreId>(random_.below(with_clients_.cores())),
                       reactor::Duration(std::chrono::milliseconds(random_.below(1500))));
         break;
       case 6:
@@ -244,27 +154,20 @@ class Run {
     world_.options().reset_per_million = 0;
     world_.options().network_spike_per_million = 0;
     broker_.heal_disk();
-    if (stop_asked_ && !world_.run_until([&] { return !broker_.running(); }, kStopPatience)) {
+    if (with_clients_.stop_asked() && !world_.run_until([&] { return !broker_.running(); }, kStopPatience)) {
       return "the broker does not stop";
     }
-    if (auto wrong = check()) return wrong;
-    if (!broker_.running()) start_broker();
+    if (auto wrong = with_clients_.check()) return wrong;
+    if (!broker_.running()) with_clients_.start();
     return std::nullopt;
   }
 
   World world_;
   Random& random_;
+  BrokerWithClients with_clients_;
   Host& broker_;
-  Models models_;
-  std::shared_ptr<broker::BrokerHost> shared_;
-  CoreId cores_ = 1;
-  uint32_t producer_count_ = 0;
-  uint32_t plain_count_ = 0;
-  uint32_t consumer_count_ = 0;
-  uint32_t member_count_ = 0;
+  Models& models_;
   uint64_t deaths_ = 0;
-  bool stop_asked_ = false;
-  bool producers_over_ = false;
 };
 
 int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
