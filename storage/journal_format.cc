@@ -271,6 +271,7 @@ Bytes encode_meta_record(const JournalRecord& record) {
       break;
     case RecordType::kLogStart:
     case RecordType::kHoles:
+    case RecordType::kReset:
       writer.put<int64_t>(record.first_offset);
       break;
     case RecordType::kEpochStart:
@@ -326,6 +327,7 @@ bool take_body(LittleReader& reader, JournalRecord& record) {
       return true;
     case RecordType::kLogStart:
     case RecordType::kHoles:
+    case RecordType::kReset:
       record.first_offset = reader.take<int64_t>();
       return true;
     case RecordType::kEpochStart:
@@ -339,7 +341,7 @@ bool take_body(LittleReader& reader, JournalRecord& record) {
 bool known_type(uint8_t type) {
   return type == static_cast<uint8_t>(RecordType::kDataInline) ||
          (type >= static_cast<uint8_t>(RecordType::kCreate) && type <= static_cast<uint8_t>(RecordType::kEpochStart)) ||
-         type == static_cast<uint8_t>(RecordType::kHoles);
+         type == static_cast<uint8_t>(RecordType::kHoles) || type == static_cast<uint8_t>(RecordType::kReset);
 }
 
 }  // namespace

@@ -92,6 +92,7 @@ enum class RecordType : uint8_t {
   kLogStart = 8,
   kEpochStart = 9,
   kHoles = 13,
+  kReset = 14,
 };
 
 inline constexpr uint32_t kRecordHeaderBytes = 24;
@@ -119,6 +120,7 @@ struct JournalRecord {
   // kRoll: segment_base, `position` = its final size, first_offset = base of the new one.
   // kTruncate: the log ends at (segment_base, position) with next offset first_offset; `generation` is the new one.
   // kLogStart: first_offset. kEpochStart: epoch, first_offset. kHoles: first_offset, where the first hole begins.
+  // kReset: the log is empty at first_offset; `generation` is the new one.
   int32_t epoch = 0;
 };
 

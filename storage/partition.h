@@ -97,7 +97,8 @@ class Partition final : private reactor::CoreOwned,
   // Errors: kCorrupt (CRC, structure), kMalformed, kTimeOutOfRange, kTooLarge, kUnsupported (magic 0, 1),
   // kOutOfOrder, kFenced, kLimit (producers), as the leaves say; kStale: options.leader_epoch is older than the
   // log's; kNoMemory: no room in the tail or the journal just now, try again after Engine::wait_for_room(), `batches`
-  // is unchanged then; kNoSpace: the disk is full; kBusy: being truncated; kNotFound: being deleted; kDamaged.
+  // is unchanged then; kNoSpace: the disk is full; kBusy: being truncated; kNotFound: being deleted; kDamaged,
+  // also if its producers could not be read again after a truncation; kIoError: its last block cannot be read just now.
   reactor::Result<AppendResult> append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
   // A client's batch was refused before append() saw it, for a reason that passes: what its producer sent behind it may
   // not be taken before it (ProducerState::refused). append() notes its own.
@@ -154,9 +155,17 @@ class Partition final : private reactor::CoreOwned,
 
   // Cuts the log so that it ends at `offset`, or where the batch begins that `offset` lies in; durable before it
   // returns, and what was cut can not come back. At the end or behind it no record goes, but epochs that have written
-  // nothing do, as in Kafka: another leader may go on under an older one. Appends meanwhile are refused (kBusy).
-  // kOutOfRange below the log start.
+  // nothing do, as in Kafka: another leader may go on under an older one. A damaged log, or one whose batch at `offset`
+  // cannot be found, ends with the last batch below that is whole, and is damaged no more. Appends meanwhile are
+  // refused (kBusy). kOutOfRange below the log start; kDamaged, kIoError, kNoMemory: it may have been cut, but what it
+  // knew of producers could not be read again: it takes no append until this or reset() has succeeded.
   reactor::Task<reactor::Result<void>> truncate(int64_t offset);
+
+  // Forgets all records, epochs and producers, and all damage: the log is empty and begins at `offset`, which may lie
+  // below, in or above what it held. Durable before it returns, and nothing of before can come back. Appends meanwhile
+  // are refused (kBusy); who waits for an offset is told kStale. kOutOfRange: not an offset; kIoError: its last block
+  // cannot be read just now, or a file not be removed, and nothing is changed; kBusy, kNotFound, kStopping as append().
+  reactor::Task<reactor::Result<void>> reset(int64_t offset);
 
   // Closes the active segment, if it holds anything.
   void roll();
@@ -209,6 +218,7 @@ class Partition final : private reactor::CoreOwned,
   std::string segment_path(const Segment& segment, std::string_view extension) const;
 
   // partition_append.cc
+  reactor::Result<void> check_mode() const;
   reactor::Result<void> check_open() const;
   using BatchViews = reactor::RecycledVector<RecordBatchView>;
   reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
@@ -256,6 +266,7 @@ class Partition final : private reactor::CoreOwned,
   SegmentPosition durable_position_of(uint64_t linear) const;
   void flushed_to(uint64_t linear);
   void damage_from(int64_t offset, std::string reason);
+  size_t rolls_to_submit() const;
   reactor::Task<reactor::Result<void>> quiesce();
 
   // partition_read.cc
@@ -307,6 +318,12 @@ class Partition final : private reactor::CoreOwned,
   reactor::Task<reactor::Result<void>> cut(int64_t offset);
   void cut_memory(const Boundary& to);
   reactor::Task<reactor::Result<void>> rebuild_producers();
+
+  // partition_reset.cc
+  reactor::Task<reactor::Result<void>> remove_derived(int64_t from_base);
+  reactor::Task<reactor::Result<void>> start_over(int64_t offset);
+  void forget_all(int64_t offset);
+  reactor::Task<reactor::Result<Boundary>> last_whole_batch(int64_t offset);
 
   Engine& engine_;
   const Uid uid_;

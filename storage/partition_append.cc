@@ -17,7 +17,7 @@ using reactor::Errc;
 using reactor::failure;
 using reactor::Result;
 
-Result<void> Partition::check_open() const {
+Result<void> Partition::check_mode() const {
   switch (mode_) {
     case Mode::kOpen:
       break;
@@ -28,7 +28,13 @@ Result<void> Partition::check_open() const {
     case Mode::kStopping:
       return failure(Errc::kStopping);
   }
-  if (damage_.damaged) return failure(Errc::kDamaged);
+  return {};
+}
+
+// Whether it takes appends. Without its producers it could take a repeated batch for a new one.
+Result<void> Partition::check_open() const {
+  TRY(check_mode());
+  if (damage_.damaged || !producers_known_) return failure(Errc::kDamaged);
   if (prefix_failing_) return failure(Errc::kIoError);
   return {};
 }
@@ -375,6 +381,7 @@ void Partition::note_hole() {
 
 void Partition::start_epoch(int32_t epoch) {
   check_core();
+  CHECK(mode_ != Mode::kTruncating, "an epoch starts at an end that is about to move");
   if (!epochs_.assign(epoch, end_.offset)) return;
   engine_.table_grows(SpaceAccount::kEpochBytes);
   engine_.contributor().add_detached(*this, {.type = RecordType::kEpochStart,
@@ -390,7 +397,7 @@ void Partition::roll() {
   if (old.size == 0 || mode_ != Mode::kOpen) return;
   trim_tail();
   old.sealed = true;
-  if (producers_.size() > 0) old.producer_snapshot = producers_.encode(end_.offset);
+  if (producers_known_ && producers_.size() > 0) old.producer_snapshot = producers_.encode(end_.offset);
   segments_.push_back(std::make_shared<Segment>(engine_.core(), end_.offset, end_.linear));
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
   engine_.table_grows(SpaceAccount::kSegmentBytes);

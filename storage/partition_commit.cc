@@ -90,7 +90,7 @@ size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& re
   const uint64_t position = submitted_linear_ - segment.linear_start();
   const size_t prefix_due = prefix_due_ ? position % kBlock : 0;
   if (prefix_due > 0 && !prefix_in_memory()) {
-    if (!loading_prefix_) {
+    if (!loading_prefix_ && !damage_.damaged) {
       loading_prefix_ = true;
       engine_.spawn(load_prefix(Use(*this)));
     }
@@ -402,16 +402,23 @@ TableEntry Partition::table_entry() {
   return entry;
 }
 
-// Waits until all that was appended is durable and flushed, no META record is under way and no write-back runs.
+size_t Partition::rolls_to_submit() const {
+  return static_cast<size_t>(segments_.end() - std::ranges::find(segments_, submitting_)) - 1;
+}
+
+// Waits until all that was appended is durable and flushed, no META record is under way and no write-back runs. Of a
+// damaged log what is durable: the rest can not become so any more.
 Task<Result<void>> Partition::quiesce() {
   for (;;) {
-    if (damage_.damaged && durable_linear_ < end_.linear) co_return failure(Errc::kDamaged);
     if (prefix_failing_) co_return failure(Errc::kIoError);
-    const bool settled = metas_pending_ == 0 && metas_unapplied_ == 0 && durable_.linear == end_.linear &&
-                         !write_back_running_ && submitting_ == segments_.back();
-    if (settled && (flushed_linear_ == end_.linear || planted(kBugs["no-flush-before-truncate"])))
+    const bool is_durable = damage_.damaged ? durable_linear_ == submitted_linear_ && !loading_prefix_
+                                            : durable_.linear == end_.linear && submitting_ == segments_.back();
+    const bool settled =
+        is_durable && metas_pending_ == rolls_to_submit() && metas_unapplied_ == 0 && !write_back_running_;
+    if (settled && (flushed_linear_ == durable_linear_ || planted(kBugs["no-flush-before-truncate"]))) {
       co_return Result<void>();
-    if (settled) engine_.write_back().request(*this, end_.linear, true);
+    }
+    if (settled) engine_.write_back().request(*this, durable_linear_, true);
     co_await changed_.wait();
   }
 }

@@ -68,9 +68,10 @@ Task<void> Partition::remove_gone(Use /*use*/, std::vector<std::shared_ptr<Segme
 Task<Result<void>> Partition::truncate(int64_t offset) {
   check_core();
   if (offset < log_start_) co_return failure(Errc::kOutOfRange);
-  if (auto open = check_open(); !open) co_return open;
+  if (auto possible = check_mode(); !possible) co_return possible;
+  if (prefix_failing_) co_return failure(Errc::kIoError);
   const bool epoch_wrote_nothing = epochs_.latest() && epochs_.latest()->start_offset >= end_.offset;
-  if (offset >= end_.offset && !epoch_wrote_nothing) {
+  if (offset >= end_.offset && !epoch_wrote_nothing && producers_known_ && !damage_.damaged) {
     // Nothing to cut; but what is there is durable when this returns, as after a cut.
     const Use use(*this);
     const uint64_t end = end_.linear;
@@ -93,24 +94,15 @@ Task<Result<void>> Partition::cut(int64_t offset) {
   const Use use(*this);
   if (auto settled = co_await quiesce(); !settled) co_return settled;
   while (users_ > 1) co_await changed_.wait();
-  const Result<Boundary> found = co_await load_batch_boundary(offset);
+  Result<Boundary> found = failure(Errc::kDamaged);
+  if (!damage_.damaged) found = co_await load_batch_boundary(offset);
+  if (!found && found.error() == Errc::kDamaged) found = co_await last_whole_batch(offset);
   if (!found) co_return failure(found.error());
   // In a hole the log ends where it is told to. A log start inside the first batch that goes stays where it is: the log
   // goes on from there.
   const Boundary to{found->linear, std::max(std::min(found->offset, offset), log_start_)};
   const std::shared_ptr<Segment> last = last_segment_up_to(to);
-  // What was derived from the bytes behind the cut must not outlive them.
-  for (const auto& segment : segments_) {
-    if (segment->linear_start() < last->linear_start() || !directory_created_) continue;
-    for (const std::string_view extension : {"index", "snapshot"}) {
-      auto removed = co_await reactor::file_system::unlink(engine_.core(), segment_path(*segment, extension));
-      if (!removed && removed.error() != Errc::kNotFound) co_return removed;
-    }
-  }
-  if (directory_created_) {
-    auto synced = co_await reactor::file_system::sync_directory(engine_.core(), directory());
-    if (!synced) co_return synced;
-  }
+  if (auto removed = co_await remove_derived(last->base_offset()); !removed) co_return removed;
   co_await engine_.contributor().write(*this, {.type = RecordType::kTruncate,
                                                .uid = uid_,
                                                .generation = generation_ + 1,
@@ -131,7 +123,10 @@ Task<Result<void>> Partition::cut(int64_t offset) {
 }
 
 void Partition::cut_memory(const Boundary& to) {
+  CHECK(to.linear <= flushed_linear_ && submitted_linear_ == durable_linear_);
   ++generation_;
+  metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
+  damage_ = {};
   const std::shared_ptr<Segment> last = last_segment_up_to(to);
   std::vector<std::shared_ptr<Segment>> gone;
   while (segments_.back() != last) {
@@ -144,6 +139,7 @@ void Partition::cut_memory(const Boundary& to) {
   last->size = to.linear - last->linear_start();
   last->sealed = false;
   last->tidy = false;
+  std::erase_if(last->refused, [&last](uint64_t position) { return position >= last->size; });
   last->producer_snapshot.clear();
   last->allocated = align_up(last->size);  // what was flushed has its place
   engine_.space().follow(*last);
@@ -160,7 +156,7 @@ void Partition::cut_memory(const Boundary& to) {
   durable_segment_ = last;
   if (stable_producers_.at.offset > to.offset) stable_producers_ = {};
   next_producers_ = {};
-  producers_known_ = !producers_.reaches(to.offset);
+  producers_known_ = producers_known_ && !producers_.reaches(to.offset);
   live_.clear();
   hints_.fill({});
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;

@@ -213,6 +213,8 @@ void Recovery::truncate(Replay& replay, const JournalRecord& record) {
   entry.generation = record.generation;
   entry.flushed = entry.released = entry.end = to;
   entry.end_offset = record.first_offset;
+  // A damaged log is cut below its damage.
+  if (!replay.is_broken) entry.damage = {};
   // All that is left was flushed before this record was written.
   if (record.position > 0 || entry.segments.size() > 1) entry.directory_created = true;
   entry.epochs.truncate_from_end(record.first_offset);
@@ -225,6 +227,23 @@ void Recovery::truncate(Replay& replay, const JournalRecord& record) {
     replay.scan_from = to;
     replay.scan_offset = record.first_offset;
   }
+}
+
+// Nothing of before counts any more: neither damage nor what stands in files under the new segment's name.
+void Recovery::reset(Replay& replay, const JournalRecord& record) {
+  TableEntry& entry = replay.entry;
+  const SegmentPosition start{record.first_offset, 0};
+  entry.segments = {{.base_offset = record.first_offset}};
+  entry.generation = record.generation;
+  entry.flushed = entry.released = entry.end = entry.producers_at = start;
+  entry.end_offset = entry.log_start = entry.producers_offset = record.first_offset;
+  entry.epochs.clear();
+  entry.holes_from = kNoHoles;
+  entry.producers.clear();
+  entry.damage = {};
+  replay.scan_from = start;
+  replay.scan_offset = record.first_offset;
+  replay.producers_lost = replay.is_broken = false;
 }
 
 // Whole segments below the log start are gone, but never the last one.
@@ -264,6 +283,7 @@ void Recovery::apply_meta(uint64_t lsn, const JournalRecord& record) {
     case RecordType::kRoll:
       if (entry.segments.back().base_offset != record.segment_base) {
         damage(replay, "a roll of a segment that is not the active one");
+        replay.is_broken = true;
         break;
       }
       entry.segments.back().size_bytes = record.position;
@@ -271,6 +291,9 @@ void Recovery::apply_meta(uint64_t lsn, const JournalRecord& record) {
       break;
     case RecordType::kTruncate:
       truncate(replay, record);
+      break;
+    case RecordType::kReset:
+      reset(replay, record);
       break;
     case RecordType::kLogStart:
       entry.log_start = std::max(entry.log_start, record.first_offset);

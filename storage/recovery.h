@@ -29,6 +29,7 @@ class Recovery {
     int64_t scan_offset = 0;
     bool from_table = false;
     bool producers_lost = false;  // truncated below their snapshot
+    bool is_broken = false;       // its META records do not fit together
     SegmentPosition raw_end;      // bytes known up to here; may lie inside a batch
     SegmentPosition boundary;     // the last whole batch
     int64_t boundary_offset = 0;
@@ -48,6 +49,7 @@ class Recovery {
   void apply_meta(uint64_t lsn, const JournalRecord& record);
   void create(uint64_t lsn, const JournalRecord& record);
   void truncate(Replay& replay, const JournalRecord& record);
+  static void reset(Replay& replay, const JournalRecord& record);
   void drop_below_log_start(Replay& replay);
   void start_replay(Replay& replay);
   static void leave_out_flushed_blocks(const TableEntry& entry, JournalRecord& record);
