@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "reactor/check.h"
 #include "storage/codec.h"
 
 namespace posthaste::storage {
@@ -49,6 +50,15 @@ void EpochCache::truncate_from_start(int64_t offset) {
   const auto at_or_above = std::ranges::lower_bound(entries_, offset, {}, &EpochEntry::start_offset);
   if (at_or_above == entries_.begin()) return;
   entries_.erase(entries_.begin(), std::prev(at_or_above));
+}
+
+TruncationStep truncation_step(const EpochCache& own, int64_t end, EpochEnd leaders) {
+  CHECK(leaders.epoch != kNoLeaderEpoch && leaders.end_offset >= 0);
+  const EpochEnd mine = own.end_offset_for(leaders.epoch, end);
+  // Of an epoch that is newer than all its own the follower has nothing to cut but what lies behind the leader's end.
+  if (mine.epoch == kNoLeaderEpoch) return {std::min(end, leaders.end_offset)};
+  if (mine.epoch != leaders.epoch) return {std::min(end, mine.end_offset), false};
+  return {std::min({end, mine.end_offset, leaders.end_offset})};
 }
 
 Bytes EpochCache::encode() const {

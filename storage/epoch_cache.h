@@ -63,4 +63,15 @@ class EpochCache {
   std::vector<EpochEntry> entries_;
 };
 
+// Where a follower cuts its log, which ends at `end`, when its leader has told where the follower's latest epoch ends
+// (KIP-101, KIP-279). Not final: the leader does not know that epoch, and neither does the follower know the one that
+// the leader names; it cuts, and asks again with what is its latest epoch then.
+struct TruncationStep {
+  int64_t offset = 0;
+  bool is_final = true;
+  friend bool operator==(const TruncationStep&, const TruncationStep&) = default;
+};
+// `leaders` is an answer: an epoch and an offset.
+TruncationStep truncation_step(const EpochCache& own, int64_t end, EpochEnd leaders);
+
 }  // namespace posthaste::storage

@@ -150,6 +150,18 @@ TEST(EpochCache, TheOrderOfTruncationsDoesNotMatter) {
   }
 }
 
+// A follower with epochs 1 from 0, 3 from 20 and 5 from 30, which ends at 40.
+TEST(EpochCache, AFollowerCutsWhereItsLogPartsFromTheLeaders) {
+  const EpochCache own = make_cache({{1, 0}, {3, 20}, {5, 30}});
+  EXPECT_EQ(truncation_step(own, 40, {5, 50}), (TruncationStep{40, true})) << "the leader has more of it";
+  EXPECT_EQ(truncation_step(own, 40, {5, 35}), (TruncationStep{35, true})) << "and less";
+  EXPECT_EQ(truncation_step(own, 40, {3, 28}), (TruncationStep{28, true})) << "nothing of 5, and less of 3";
+  EXPECT_EQ(truncation_step(own, 40, {3, 33}), (TruncationStep{30, true})) << "nothing of 5, and more of 3";
+  EXPECT_EQ(truncation_step(own, 40, {4, 36}), (TruncationStep{30, false})) << "of 4 the follower has nothing";
+  EXPECT_EQ(truncation_step(own, 40, {2, 26}), (TruncationStep{20, false})) << "the next question is about 1";
+  EXPECT_EQ(truncation_step(own, 30, {1, 60}), (TruncationStep{20, true}));
+}
+
 TEST(EpochCache, RotIsFound) {
   const Bytes file = make_cache({{2, 10}, {3, 20}, {7, 50}}).encode();
   for (size_t at = 0; at < file.size(); ++at) {

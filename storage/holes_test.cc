@@ -104,16 +104,20 @@ TEST_F(HolesTest, ATruncationEndsWhereItIsAskedTo) {
   });
 }
 
-// Whose offsets those of a hole were is not known; they count as of the newer epoch, which asks for more to be cut.
+// Whose offsets those of a hole were only the leader may know. Else they count as of the newer epoch, which asks for
+// more to be cut.
 TEST_F(HolesTest, AnEpochBehindAHoleStartsBeforeIt) {
   life_until_power_off([](Core& core, Engine&, Partition& log) -> Task<void> {
     append(log, 0, 1);
     append(log, 10, 2);
     append(log, 11, 4);
+    const EpochEntry leaders[] = {{1, 0}, {2, 4}, {4, 11}, {5, 30}, {6, 35}, {7, 41}};
+    const auto appended = log.append_replicated(batch_at(40, 6, "v"), kNow, leaders);
+    EXPECT_TRUE(appended.has_value());
     co_await durable(core, log);
   });
   life([](Core&, Engine&, Partition& log) -> Task<void> {
-    EXPECT_EQ(log.epochs().entries(), (std::vector<EpochEntry>{{1, 0}, {2, 1}, {4, 11}}));
+    EXPECT_EQ(log.epochs().entries(), (std::vector<EpochEntry>{{1, 0}, {2, 1}, {4, 11}, {5, 30}, {6, 35}}));
     EXPECT_EQ(log.end_offset_for_epoch(1), (EpochEnd{1, 1}));
     co_return;
   });

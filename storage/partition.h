@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -106,13 +107,15 @@ class Partition final : private reactor::CoreOwned,
 
   // Takes batches as their leader has stored them: offsets and leader epochs are theirs, nothing is changed in them.
   // Offsets ascend; there may be holes before, between and inside the batches, where the leader has removed records. A
-  // batch of a newer epoch starts that epoch at the end of what stands before it: of a hole in between it is not known
-  // who wrote it, and to give it to the older epoch could keep what the newer one's leader never had. Producers are
-  // remembered as of `now`, their sequences not judged: the leader has done that. All or nothing is stored, durable
-  // only when wait_durable() says so. Errors as those of append() that are not about producers and timestamps; kStale:
-  // a batch is of an older epoch than what stands before it, in the log or in `batches`; kOutOfOrder: its base offset
-  // is below the end of what stands before it; kMalformed also: no epoch, or an offset that nothing can follow.
-  reactor::Result<AppendResult> append_replicated(ByteView batches, reactor::WallMillis now);
+  // batch of a newer epoch starts that epoch, and those of `leader_epochs` before it, where the leader says that they
+  // began: they may have written only what is a hole now. Without that an epoch starts at the end of what stands before
+  // it, and no replica keeps by this log's word what the epoch's leader never had. Producers are remembered as of
+  // `now`, their sequences not judged: the leader has done that. All or nothing is stored, durable only when
+  // wait_durable() says so. Errors as those of append() that are not about producers and timestamps; kStale: a batch is
+  // of an older epoch than what stands before it, in the log or in `batches`; kOutOfOrder: its base offset is below the
+  // end of what stands before it; kMalformed also: no epoch, or an offset that nothing can follow.
+  reactor::Result<AppendResult> append_replicated(ByteView batches, reactor::WallMillis now,
+                                                  std::span<const EpochEntry> leader_epochs = {});
 
   // Calls waiter.done when the durable end, or the high watermark, is >= waiter.offset. At once if it is already.
   // No allocation. Cancel by unlinking.
@@ -232,7 +235,9 @@ class Partition final : private reactor::CoreOwned,
   reactor::Result<void> move_last_block(Segment& segment, Chunk& last);
   void trim_tail();
   bool copy_to_tail(uint64_t position, ByteView batch);
-  void publish(ByteView batches, reactor::WallMillis now);
+  void publish(ByteView batches, reactor::WallMillis now, std::span<const EpochEntry> leader_epochs = {});
+  void follow_epochs(const RecordBatchView& batch, std::span<const EpochEntry> leader_epochs);
+  void start_epoch_at(int32_t epoch, int64_t offset);
   void note_hole();
   void count_new_producers(size_t before);
   void tell_if_producers_were_pushed_out();

@@ -158,7 +158,8 @@ Result<Partition::BatchViews> Partition::check_replicated(ByteView batches) cons
   return views;
 }
 
-Result<AppendResult> Partition::append_replicated(ByteView batches, reactor::WallMillis now) {
+Result<AppendResult> Partition::append_replicated(ByteView batches, reactor::WallMillis now,
+                                                  std::span<const EpochEntry> leader_epochs) {
   check_core();
   TRY(check_open());
   const BatchViews views = TRY(check_replicated(batches));
@@ -171,7 +172,7 @@ Result<AppendResult> Partition::append_replicated(ByteView batches, reactor::Wal
     }
     at += batch.size_bytes();
   }
-  publish(batches, now);
+  publish(batches, now, leader_epochs);
   CHECK(end_.offset == views.back().next_offset() && (holes_from_ == kNoHoles || holes_from_ < end_.offset));
   CHECK(epochs_.latest()->epoch == views.back().leader_epoch());
   return AppendResult{.base_offset = views.front().base_offset(),
@@ -321,7 +322,7 @@ bool Partition::copy_to_tail(uint64_t position, ByteView batch) {
 }
 
 // The bytes behind the end become the log's.
-void Partition::publish(ByteView batches, reactor::WallMillis now) {
+void Partition::publish(ByteView batches, reactor::WallMillis now, std::span<const EpochEntry> leader_epochs) {
   Segment& segment = active();
   const uint64_t new_size = segment.size + batches.size();
   for (uint64_t at = segment.size; at < new_size;) {
@@ -337,7 +338,7 @@ void Partition::publish(ByteView batches, reactor::WallMillis now) {
   BatchCursor cursor(batches);
   while (auto batch = cursor.next()) {
     if (batch->base_offset() > end_.offset) note_hole();
-    start_epoch(batch->leader_epoch());
+    follow_epochs(*batch, leader_epochs);
     producers_.append(*batch, now);
     if (segment.headers_known) segment.headers_hash = chain_header_hash(segment.headers_hash, *batch);
     if (segment.index_whole) CHECK(segment.index_builder().add_batch(*batch).has_value());
@@ -382,12 +383,25 @@ void Partition::note_hole() {
 void Partition::start_epoch(int32_t epoch) {
   check_core();
   CHECK(mode_ != Mode::kTruncating, "an epoch starts at an end that is about to move");
-  if (!epochs_.assign(epoch, end_.offset)) return;
+  start_epoch_at(epoch, end_.offset);
+}
+
+// What begins with this batch, or in the hole before it.
+void Partition::follow_epochs(const RecordBatchView& batch, std::span<const EpochEntry> leader_epochs) {
+  for (const EpochEntry& entry : leader_epochs) {
+    if (entry.epoch > batch.leader_epoch()) break;
+    start_epoch_at(entry.epoch, std::clamp(entry.start_offset, end_.offset, batch.base_offset()));
+  }
+  start_epoch_at(batch.leader_epoch(), end_.offset);
+}
+
+void Partition::start_epoch_at(int32_t epoch, int64_t offset) {
+  if (!epochs_.assign(epoch, offset)) return;
   engine_.table_grows(SpaceAccount::kEpochBytes);
   engine_.contributor().add_detached(*this, {.type = RecordType::kEpochStart,
                                              .uid = uid_,
                                              .generation = generation_,
-                                             .first_offset = end_.offset,
+                                             .first_offset = offset,
                                              .epoch = epoch});
 }
 
