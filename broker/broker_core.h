@@ -14,11 +14,13 @@
 #include "broker/options.h"
 #include "broker/wait_memory.h"
 #include "net/request.h"
+#include "replication/replica.h"
 #include "storage/engine.h"
 
 namespace posthaste::broker {
 
 class BrokerHost;
+struct PartitionPlace;
 
 class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned {
  public:
@@ -80,6 +82,7 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
 
   static reactor::Task<void> mail_readers_hold_room(BrokerCore& from, reactor::CoreId to);
   void follow_topic(const TopicImage& topic);
+  bool take_role(const PartitionPlace& place, const TopicImage& topic, int32_t index, replication::Replica& replica);
   void send_group_answer(RequestToken token, GroupResponse response);
   void take_group_answer(RequestToken token, GroupResponse response);
   static reactor::Task<void> mail_group_answer(BrokerCore& from, reactor::CoreId to, RequestToken token,

@@ -1,6 +1,7 @@
 #include "broker/fetch_waits.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/broker_core.h"
 #include "broker/planted_bugs.h"
@@ -51,37 +52,39 @@ bool FetchWaits::subscribe(Key key, const WatchedList& watched, uint64_t bytes_w
   subscription.key = key;
   subscription.bytes_wanted = bytes_wanted;
   for (const Watched& partition : watched) {
-    storage::Partition* log = broker_.engine().find(partition.topic, partition.partition);
-    if (log == nullptr) return true;  // deleted meanwhile: the reader is to see that
+    auto* const replica = replication::Replica::find(broker_.engine(), partition.topic, partition.partition);
+    // Deleted, or led no more: the reader is to see that.
+    if (replica == nullptr || replica->role() != replication::Role::kLeader) return true;
     Listener& listener = subscription.listeners.emplace_back();
     listener.subscription = &subscription;
-    listener.uid = log->uid();
-    listener.position_before = log->durable_position();
-    listener.advanced = [](storage::OffsetListener& told) {
-      Subscription& of = *static_cast<Listener&>(told).subscription;
-      of.owner->advanced(of);
+    listener.readable_before = replica->readable_min();
+    listener.advanced = [](replication::HighWatermarkListener& told, uint64_t readable) {
+      advanced(static_cast<Listener&>(told), readable);
     };
-    const bool is_missed = log->add_listener(listener, partition.seen);
+    listener.ended = [](replication::HighWatermarkListener& told) {
+      Subscription& of = *static_cast<Listener&>(told).subscription;
+      of.owner->post(of);
+    };
+    const bool is_missed = replica->add_listener(listener, partition.seen);
     if (is_missed && !reactor::planted(kBugs["fetch-wake-lost"])) return true;
   }
   return false;
 }
 
-// Counts what has become durable, for that is what a reader may see. Not the size of the log: it grows with the append,
-// so what was appended and not yet durable when the wait began would never count, and it shrinks with retention.
-void FetchWaits::advanced(Subscription& subscription) {
-  if (subscription.posted) return;
-  uint64_t grown = 0;
-  bool is_one_gone = false;
-  for (const Listener& listener : subscription.listeners) {
-    storage::Partition* log = broker_.engine().find(listener.uid);
-    // One that is being deleted is still there by its number.
-    is_one_gone = is_one_gone || log == nullptr || broker_.engine().find(log->topic_id(), log->partition()) != log;
-    const uint64_t position = log == nullptr ? 0 : log->durable_position();
-    if (position > listener.position_before) grown += position - listener.position_before;
-  }
-  if (grown < subscription.bytes_wanted && !is_one_gone) return;
-  subscription.posted = true;
+// Counts what a reader may see. Not the size of the log: it grows with the append, so what was appended and not yet
+// safe when the wait began would never count, and it shrinks with retention. Not what is durable here: that may have
+// been so before the wait began, and other replicas hold it back.
+void FetchWaits::advanced(Listener& listener, uint64_t readable) {
+  Subscription& subscription = *listener.subscription;
+  const uint64_t grown = readable > listener.readable_before ? readable - listener.readable_before : 0;
+  CHECK(subscription.grown >= listener.grown);
+  subscription.grown += grown - listener.grown;
+  listener.grown = grown;
+  if (subscription.grown >= subscription.bytes_wanted) subscription.owner->post(subscription);
+}
+
+void FetchWaits::post(Subscription& subscription) {
+  if (std::exchange(subscription.posted, true)) return;
   broker_.scope().spawn_job(mail_ready(*this, subscription.key));
 }
 

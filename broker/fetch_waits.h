@@ -1,11 +1,11 @@
 // The long poll of Fetch: a reader waits until partitions on any cores have got more bytes, without polling and without
 // holding a call open. At each owner core a subscription listens to the high watermarks of its partitions and posts one
-// "ready" to the reader's core (WS E5). One object per core has both ends: its readers, and subscriptions of others.
+// "ready" to the reader's core. One object per core has both ends: its readers, and subscriptions of others.
 #pragma once
 #include "net/request.h"
 #include "reactor/mail.h"
 #include "reactor/recycled.h"
-#include "storage/engine.h"
+#include "replication/replica.h"
 
 namespace posthaste::broker {
 
@@ -46,22 +46,25 @@ class FetchWaits {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   struct Subscription;
-  struct Listener : storage::OffsetListener {
+  // On one partition: how far it could be read when the wait began, and how much has come since.
+  struct Listener : replication::HighWatermarkListener {
     Subscription* subscription = nullptr;
-    storage::Uid uid = 0;
-    uint64_t position_before = 0;
+    uint64_t readable_before = 0;
+    uint64_t grown = 0;
   };
   struct Subscription {
     FetchWaits* owner = nullptr;
     Key key;
     uint64_t bytes_wanted = 0;
+    uint64_t grown = 0;  // all listeners together
     bool posted = false;
     reactor::RecycledDeque<Listener> listeners;
   };
 
   // On an owner's core. True: there is more already.
   bool subscribe(Key key, const WatchedList& watched, uint64_t bytes_wanted);
-  void advanced(Subscription& subscription);
+  static void advanced(Listener& listener, uint64_t readable);
+  void post(Subscription& subscription);
   static reactor::Task<void> mail_ready(FetchWaits& owner, Key key);
   static reactor::Task<void> mail_unsubscribe(FetchWaits& reader, reactor::CoreId owner, Key key);
   FetchWaits& there(reactor::Core& core);

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 using reactor::Core;
 using reactor::Task;
 using reactor::simulated::HostState;
+using replication::Replica;
 
 constexpr storage::TopicId kTopic = {std::byte{9}};
 
@@ -31,6 +32,16 @@ int64_t committed(const GroupPartition& partition) {
   request.group_id = "g";
   const OffsetFetchResponse response = partition.coordinator().fetch_offsets(request);
   return response.topics.empty() ? -1 : response.topics[0].partitions[0].offset;
+}
+
+// Beside it another one, which acknowledges nothing.
+const replication::InSyncSet kHeldBack{.others = {{.broker = 2}}};
+
+// As a core does that is told of a term.
+void lead(GroupService& service, storage::Engine& engine, storage::Partition& log, int32_t epoch,
+          replication::InSyncSet in_sync) {
+  Replica::of(log).become_leader({.leader_epoch = epoch}, std::move(in_sync));
+  service.lead(0, engine, log, epoch);
 }
 
 class GroupServiceTest : public ::testing::Test {
@@ -77,7 +88,7 @@ class GroupServiceTest : public ::testing::Test {
 
 TEST_F(GroupServiceTest, ANewerTermEndsTheOneBeforeAndServesOnceAllOfItIsSafe) {
   run([this](Core& core, storage::Engine& engine, storage::Partition& log, GroupService& service) -> Task<void> {
-    service.lead(0, engine, log, 3);
+    lead(service, engine, log, 3, {});
     GroupPartition& partition = *service.find(0);
     co_await core.sleep(1s);
     EXPECT_TRUE(partition.coordinator().active());
@@ -87,17 +98,17 @@ TEST_F(GroupServiceTest, ANewerTermEndsTheOneBeforeAndServesOnceAllOfItIsSafe) {
     EXPECT_EQ(committed(partition), 10);
 
     // A commit that others do not have yet when the term ends.
-    log.set_follows_durable(false);
+    Replica::of(log).set_in_sync(kHeldBack);
     partition.submit(2, commit_of(20));
     co_await core.sleep(1s);
     EXPECT_FALSE(answers_.contains(2));
-    service.lead(0, engine, log, 4);
+    lead(service, engine, log, 4, kHeldBack);
     EXPECT_EQ(answers_.at(2), ErrorCode::kNotCoordinator);
     partition.submit(3, commit_of(30));
     EXPECT_EQ(answers_.at(3), ErrorCode::kCoordinatorLoadInProgress);
     co_await core.sleep(10s);
     EXPECT_FALSE(partition.coordinator().active()) << "served before the high watermark reached its term";
-    log.set_high_watermark(log.end_offset());
+    Replica::of(log).acknowledged(2, log.end_offset());
     co_await core.sleep(1s);
     EXPECT_TRUE(partition.coordinator().active());
     EXPECT_EQ(committed(partition), 20);
@@ -106,7 +117,7 @@ TEST_F(GroupServiceTest, ANewerTermEndsTheOneBeforeAndServesOnceAllOfItIsSafe) {
     service.lead(0, engine, log, 4);
     service.lead(0, engine, log, 3);
     EXPECT_TRUE(partition.coordinator().active());
-    log.set_follows_durable(true);
+    Replica::of(log).set_in_sync({});
     partition.submit(4, commit_of(40));
     co_await core.sleep(1s);
     EXPECT_EQ(answers_.at(4), ErrorCode::kNone);
@@ -116,21 +127,21 @@ TEST_F(GroupServiceTest, ANewerTermEndsTheOneBeforeAndServesOnceAllOfItIsSafe) {
 
 TEST_F(GroupServiceTest, WhoResignedAnswersNothingAndMayLeadAgain) {
   run([this](Core& core, storage::Engine& engine, storage::Partition& log, GroupService& service) -> Task<void> {
-    service.lead(0, engine, log, 1);
+    lead(service, engine, log, 1, {});
     GroupPartition& partition = *service.find(0);
     partition.resign();  // before it has loaded
     co_await core.sleep(1s);
     EXPECT_FALSE(partition.coordinator().active());
     partition.submit(1, commit_of(10));
     EXPECT_EQ(answers_.at(1), ErrorCode::kNotCoordinator);
-    service.lead(0, engine, log, 2);
+    lead(service, engine, log, 2, {});
     co_await core.sleep(1s);
     partition.submit(2, commit_of(20));
     co_await core.sleep(1s);
     EXPECT_EQ(answers_.at(2), ErrorCode::kNone);
     partition.resign();
     EXPECT_EQ(committed(partition), -1);
-    service.lead(0, engine, log, 3);
+    lead(service, engine, log, 3, {});
     co_await core.sleep(1s);
     EXPECT_EQ(committed(partition), 20);
   });

@@ -59,6 +59,8 @@ Task<Result<void>> MetadataLog::open() {
     partition_ = CO_TRY(std::move(created));
   }
   partition_->set_config(metadata_log_config());
+  // Safe is what this disk holds: nobody else has the log.
+  replication::Replica::of(*partition_).become_leader({.leader_epoch = kLeaderEpoch}, {});
   RecordLogReader& reader = *this;
   log_.emplace(engine_.core(), engine_, *partition_, reader);
   co_return Result<void>{};

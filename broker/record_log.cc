@@ -27,7 +27,13 @@ storage::Bytes flatten(const storage::ReadResult& read) {
 }  // namespace
 
 RecordLog::RecordLog(reactor::Core& core, storage::Engine& engine, storage::Partition& log, RecordLogReader& reader)
-    : CoreOwned(core), core_(core), engine_(engine), log_(log), reader_(reader), scope_(core) {
+    : CoreOwned(core),
+      core_(core),
+      engine_(engine),
+      log_(log),
+      replica_(replication::Replica::of(log)),
+      reader_(reader),
+      scope_(core) {
   report_.owner = this;
   report_.run = [](reactor::Runnable& self) { static_cast<Report&>(self).owner->report(); };
 }
@@ -71,7 +77,7 @@ Task<Result<void>> RecordLog::wait_settled(int64_t end) {
     self.finished.set();
   };
   settling_ = &settled;
-  log_.wait_high_watermark(settled);
+  replica_.wait_high_watermark(settled);
   co_await settled.finished.wait();
   if (settling_ == &settled) settling_ = nullptr;
   if (!settled.result) failed_offset_ = log_.high_watermark();
@@ -133,7 +139,7 @@ Task<void> RecordLog::write_queued() {
   while (!queued_.empty()) {
     Entry& entry = queued_.front();
     Result<storage::AppendResult> appended =
-        log_.append(entry.batch, {.leader_epoch = leader_epoch_, .from_client = false}, core_.wall_now());
+        replica_.append(entry.batch, {.leader_epoch = leader_epoch_, .from_client = false}, core_.wall_now());
     if (!appended && appended.error() == Errc::kNoMemory && core_.now() < entry.patience_ends) {
       co_await engine_.wait_for_room();
       continue;
@@ -146,7 +152,7 @@ Task<void> RecordLog::write_queued() {
     }
     entry.base_offset = appended->base_offset;
     entry.offset = appended->last_offset + 1;
-    log_.wait_high_watermark(entry);
+    replica_.wait_high_watermark(entry);
   }
   writing_ = false;
 }

@@ -13,7 +13,7 @@
 
 #include "reactor/scope.h"
 #include "reactor/sync.h"
-#include "storage/engine.h"
+#include "replication/replica.h"
 #include "storage/record_reader.h"
 
 namespace posthaste::broker {
@@ -47,7 +47,8 @@ class RecordLog : private reactor::CoreOwned {
   Phase phase() const { return phase_; }
   bool leads() const { return phase_ == Phase::kLeading; }
 
-  // Ends the term that was (resign()) and begins that of `leader_epoch`, which is not older (CHECK): waits until all
+  // Ends the term that was (resign()) and begins that of `leader_epoch`, which is not older (CHECK) and in which the
+  // log's replica leads: waits until all
   // that the log holds is below the high watermark, and replays it into the reader, from begin_load() on. Then leads().
   // Fails and leads nothing: kCancelled: resign() or another lead() came meanwhile, the reader is not called any more;
   // what the reader says; what a read says (kDamaged, kIoError ...). The same term may be tried again.
@@ -97,6 +98,7 @@ class RecordLog : private reactor::CoreOwned {
   reactor::Core& core_;
   storage::Engine& engine_;
   storage::Partition& log_;
+  replication::Replica& replica_;
   RecordLogReader& reader_;
   Phase phase_ = Phase::kResigned;
   int32_t leader_epoch_ = -1;

@@ -73,6 +73,19 @@ class RecordLogTest : public ::testing::Test {
     storage::Partition& partition;
     Reader& reader;
     RecordLog& log;
+    replication::InSyncSet in_sync;
+
+    // Another replica acknowledges nothing but what acknowledge() says; or it is gone.
+    void hold(bool held) {
+      in_sync.others.clear();
+      if (held) in_sync.others.push_back({.broker = 2});
+      replication::Replica::of(partition).set_in_sync(in_sync);
+    }
+    void acknowledge(int64_t offset) { replication::Replica::of(partition).acknowledged(2, offset); }
+    Task<Result<void>> lead(int32_t epoch) {
+      replication::Replica::of(partition).become_leader({.leader_epoch = epoch}, in_sync);
+      return log.lead(epoch);
+    }
   };
   using Body = std::function<Task<void>(Life&)>;
 
@@ -110,7 +123,7 @@ class RecordLogTest : public ::testing::Test {
     {
       Reader reader;
       RecordLog log(core, **engine, *partition, reader);
-      Life life{core, **engine, *partition, reader, log};
+      Life life{core, **engine, *partition, reader, log, {}};
       co_await test.body_(life);
       co_await log.stop();
     }
@@ -124,8 +137,8 @@ class RecordLogTest : public ::testing::Test {
     while (told.all.size() < count && core.now() < patience) co_await core.sleep(1ms);
   }
   // In the background, for as long as the body runs.
-  static Task<void> lead_into(RecordLog& log, int32_t epoch, std::optional<Result<void>>& result) {
-    result = co_await log.lead(epoch);
+  static Task<void> lead_into(Life& life, int32_t epoch, std::optional<Result<void>>& result) {
+    result = co_await life.lead(epoch);
   }
 
   reactor::simulated::World world_{7};
@@ -138,7 +151,7 @@ TEST_F(RecordLogTest, ReplaysInPiecesWhatItAppended) {
   constexpr int kRecords = 200;
   const std::string padding(20'000, 'x');
   run([&](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.log.lead(0)).has_value());
+    EXPECT_TRUE((co_await life.lead(0)).has_value());
     EXPECT_EQ(life.reader.loads, 1);
     Told told;
     for (int i = 0; i < kRecords; ++i) {
@@ -151,7 +164,7 @@ TEST_F(RecordLogTest, ReplaysInPiecesWhatItAppended) {
     EXPECT_TRUE(life.reader.values.empty());  // its own appends are not replayed
   });
   run([&](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.log.lead(1)).has_value());
+    EXPECT_TRUE((co_await life.lead(1)).has_value());
     EXPECT_EQ(life.reader.loads, 1);
     EXPECT_EQ(life.reader.values.size(), static_cast<size_t>(kRecords));
     for (size_t i = 0; i < life.reader.values.size(); ++i) EXPECT_EQ(life.reader.values[i], std::to_string(i));
@@ -160,7 +173,7 @@ TEST_F(RecordLogTest, ReplaysInPiecesWhatItAppended) {
 
 TEST_F(RecordLogTest, ARefusedAppendIsNotInTheLogAndHoldsNothingUp) {
   run([](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.log.lead(0)).has_value());
+    EXPECT_TRUE((co_await life.lead(0)).has_value());
     Told told;
     life.log.append(batch_of("a"), Instant::never(), told.note("a"));
     storage::Bytes rotten = batch_of("b");
@@ -169,18 +182,18 @@ TEST_F(RecordLogTest, ARefusedAppendIsNotInTheLogAndHoldsNothingUp) {
     life.log.append(batch_of("c"), Instant::never(), told.note("c"));
     co_await all_told(life.core, told, 3);
     EXPECT_EQ(told.all, (Words{"a", "b!corrupt", "c"}));
-    EXPECT_TRUE((co_await life.log.lead(1)).has_value());
+    EXPECT_TRUE((co_await life.lead(1)).has_value());
     EXPECT_EQ(life.reader.values, (Words{"a", "c"}));
   });
 }
 
 TEST_F(RecordLogTest, WhatWaitsWhenTheTermEndsIsToldOnceAndIsInDoubt) {
   run([](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.log.lead(0)).has_value());
+    EXPECT_TRUE((co_await life.lead(0)).has_value());
     Told told;
     life.log.append(batch_of("a"), Instant::never(), told.note("a"));
     co_await all_told(life.core, told, 1);
-    life.partition.set_follows_durable(false);
+    life.hold(true);
     life.log.append(batch_of("b"), Instant::never(), told.note("b"));
     life.log.append(batch_of("c"), Instant::never(), told.note("c"));
     co_await life.core.sleep(1s);
@@ -189,7 +202,7 @@ TEST_F(RecordLogTest, WhatWaitsWhenTheTermEndsIsToldOnceAndIsInDoubt) {
     life.log.resign();
     EXPECT_EQ(told.all, (Words{"a"}));  // nobody is told inside the call
     EXPECT_FALSE(life.log.leads());
-    life.partition.set_high_watermark(3);
+    life.acknowledge(3);
     co_await life.core.sleep(1s);
     EXPECT_EQ(told.all, (Words{"a", "b:cancelled", "c:cancelled", "d!cancelled"}));
     EXPECT_EQ(life.partition.end_offset(), 3);
@@ -198,11 +211,11 @@ TEST_F(RecordLogTest, WhatWaitsWhenTheTermEndsIsToldOnceAndIsInDoubt) {
 
 TEST_F(RecordLogTest, ANewerTermLeadsWhenAllBeforeItIsSafeAndSeesWhatTheLogHolds) {
   run([](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.log.lead(0)).has_value());
+    EXPECT_TRUE((co_await life.lead(0)).has_value());
     Told told;
     life.log.append(batch_of("a"), Instant::never(), told.note("a"));
     co_await all_told(life.core, told, 1);
-    life.partition.set_follows_durable(false);
+    life.hold(true);
     life.log.append(batch_of("b"), Instant::never(), told.note("b"));
     life.log.append(batch_of("c"), Instant::never(), told.note("c"));
     co_await life.core.sleep(1s);
@@ -212,18 +225,18 @@ TEST_F(RecordLogTest, ANewerTermLeadsWhenAllBeforeItIsSafeAndSeesWhatTheLogHolds
     EXPECT_TRUE((co_await life.partition.truncate(2)).has_value());
     reactor::TaskScope scope(life.core);
     std::optional<Result<void>> led;
-    scope.spawn(lead_into(life.log, 5, led));
+    scope.spawn(lead_into(life, 5, led));
     co_await life.core.sleep(10s);
     EXPECT_FALSE(led.has_value());
     EXPECT_EQ(life.log.phase(), RecordLog::Phase::kLoading);
     EXPECT_EQ(life.reader.loads, 1) << "what is not safe was read";
-    life.partition.set_high_watermark(2);
+    life.acknowledge(2);
     co_await scope.join();
     EXPECT_TRUE(led && led->has_value());
     EXPECT_TRUE(life.log.leads());
     EXPECT_EQ(life.reader.loads, 2);
     EXPECT_EQ(life.reader.values, (Words{"a", "b"}));
-    life.partition.set_follows_durable(true);
+    life.hold(false);
     life.log.append(batch_of("e"), Instant::never(), told.note("e"));
     co_await all_told(life.core, told, 4);
     EXPECT_EQ(told.all.back(), "e");
@@ -234,7 +247,7 @@ TEST_F(RecordLogTest, ANewerTermLeadsWhenAllBeforeItIsSafeAndSeesWhatTheLogHolds
 TEST_F(RecordLogTest, ALoadThatIsOvertakenReadsNothingMore) {
   const std::string padding(20'000, 'x');
   run([&](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.log.lead(0)).has_value());
+    EXPECT_TRUE((co_await life.lead(0)).has_value());
     Told told;
     for (int i = 0; i < 200; ++i) {
       life.log.append(batch_of(fmt::format("{} {}", i, padding)), Instant::never(), told.note(""));
@@ -243,18 +256,18 @@ TEST_F(RecordLogTest, ALoadThatIsOvertakenReadsNothingMore) {
     co_await all_told(life.core, told, 200);
     reactor::TaskScope scope(life.core);
     // Once while it waits for the high watermark, once between two pieces, once by resigning.
-    life.partition.set_follows_durable(false);
+    life.hold(true);
     life.log.append(batch_of("last"), Instant::never(), told.note("last"));
     co_await life.core.sleep(1s);
     std::optional<Result<void>> first;
-    scope.spawn(lead_into(life.log, 1, first));
+    scope.spawn(lead_into(life, 1, first));
     co_await life.core.sleep(1s);
     std::optional<Result<void>> second;
-    scope.spawn(lead_into(life.log, 2, second));
+    scope.spawn(lead_into(life, 2, second));
     co_await life.core.sleep(1s);
     EXPECT_TRUE(first && !first->has_value() && first->error() == Errc::kCancelled);
     EXPECT_EQ(life.reader.loads, 1);
-    life.partition.set_high_watermark(201);
+    life.acknowledge(201);
     const Instant patience = life.core.now() + 60s;
     while (life.reader.values.empty() && life.core.now() < patience)
       co_await life.core.yield(reactor::CpuClass::kForeground);
@@ -266,26 +279,26 @@ TEST_F(RecordLogTest, ALoadThatIsOvertakenReadsNothingMore) {
     EXPECT_TRUE(second && !second->has_value() && second->error() == Errc::kCancelled);
     EXPECT_EQ(life.reader.values.size(), read);
     EXPECT_EQ(life.reader.loads, 2);
-    EXPECT_TRUE((co_await life.log.lead(3)).has_value());
+    EXPECT_TRUE((co_await life.lead(3)).has_value());
     EXPECT_EQ(life.reader.values.size(), 201U);
   });
 }
 
 TEST_F(RecordLogTest, ARecordThatTheReaderRefusesEndsTheLoad) {
   run([](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.log.lead(0)).has_value());
+    EXPECT_TRUE((co_await life.lead(0)).has_value());
     Told told;
     for (const char* value : {"a", "b", "c"}) life.log.append(batch_of(value), Instant::never(), told.note(value));
     co_await all_told(life.core, told, 3);
     life.reader.refuses = "b";
-    const Result<void> led = co_await life.log.lead(1);
+    const Result<void> led = co_await life.lead(1);
     EXPECT_TRUE(!led && led.error() == Errc::kUnsupported);
     EXPECT_EQ(life.log.failed_offset(), 1);
     EXPECT_TRUE(life.log.was_refused());
     EXPECT_FALSE(life.log.leads());
     // The same term may be tried again.
     life.reader.refuses.clear();
-    EXPECT_TRUE((co_await life.log.lead(1)).has_value());
+    EXPECT_TRUE((co_await life.lead(1)).has_value());
     EXPECT_EQ(life.reader.values, (Words{"a", "b", "c"}));
   });
 }
@@ -298,7 +311,7 @@ TEST_F(RecordLogTest, WhatWasToldSurvivesACrashAtAnyOperation) {
   for (uint32_t operations = 1; operations < 40; ++operations) {
     Told told;
     start([&](Life& life) -> Task<void> {
-      EXPECT_TRUE((co_await life.log.lead(static_cast<int32_t>(operations))).has_value());
+      EXPECT_TRUE((co_await life.lead(static_cast<int32_t>(operations))).has_value());
       host_->crash_after_operations(host_->operations_submitted() + operations % 8 + 1);
       for (;;) {
         const std::string value = std::to_string(appended++);
@@ -309,7 +322,7 @@ TEST_F(RecordLogTest, WhatWasToldSurvivesACrashAtAnyOperation) {
     host_->crash_after_operations(0);
     told_before.insert(told_before.end(), told.all.begin(), told.all.end());
     run([&](Life& life) -> Task<void> {
-      EXPECT_TRUE((co_await life.log.lead(static_cast<int32_t>(operations))).has_value());
+      EXPECT_TRUE((co_await life.lead(static_cast<int32_t>(operations))).has_value());
       const Words& values = life.reader.values;
       // Ascending, and every one that was told is among them.
       EXPECT_TRUE(std::ranges::is_sorted(values, {}, [](const std::string& word) { return std::stoi(word); }));

@@ -249,7 +249,9 @@ TEST_F(DamageTest, ABitOfTheOffsetOfASegmentsFirstBatchIsNoticed) {
     host_.disk() = reactor::simulated::Disk();
     make(kLarge);
     life([&](Core&, Engine& engine) -> Task<void> {
-      EXPECT_TRUE((co_await engine.find(id_of("a"), 0)->set_log_start(log_start)).has_value());
+      Partition& partition = *engine.find(id_of("a"), 0);
+      partition.set_high_watermark(partition.durable_offset());
+      EXPECT_TRUE((co_await partition.set_log_start(log_start)).has_value());
     });
     for (const int segment : {0, kSegments - 1}) {
       constexpr uint64_t kLastByteOfOffset = 7;

@@ -168,16 +168,14 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   }
   by_key_.erase({partition.topic_id(), partition.partition()});
   changed_.notify_all();
-  for (auto* listeners : {&partition.listeners_, &partition.end_listeners_}) {
-    listeners->for_each([](OffsetListener& listener) { listener.advanced(listener); });
-  }
+  partition.end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+  if (partition.attachment_ != nullptr) partition.attachment_->removed();
   co_await contributor_->write(partition, {.type = RecordType::kDelete, .uid = partition.uid()});
   static_cast<reactor::ListNode<DirtyTag>&>(partition).unlink();
   static_cast<reactor::ListNode<UnflushedTag>&>(partition).unlink();
   static_cast<reactor::ListNode<WriteBackTag>&>(partition).unlink();
   partition.write_back_goal_ = 0;
   partition.fail_waiters(Errc::kNotFound);
-  partition.listeners_.clear();
   partition.end_listeners_.clear();
   partition.meta_applied();
   TableEntry tombstone = partition.table_entry();

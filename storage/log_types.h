@@ -61,8 +61,8 @@ struct OffsetWaiter : reactor::ListNode<> {
   void (*done)(OffsetWaiter&, reactor::Result<void>) = nullptr;
 };
 
-// Told each time the high watermark (or the durable end) of a partition moves, until it unlinks itself. For fetch
-// sessions: registration states the offset last seen, so nothing is missed in between (see Partition::add_listener).
+// Told each time the end of a partition moves, until it unlinks itself. Registration states the offset last seen, so
+// nothing is missed in between (see Partition::add_end_listener).
 struct OffsetListener : reactor::ListNode<> {
   void (*advanced)(OffsetListener&) = nullptr;
 };

@@ -68,6 +68,8 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
 
 Partition::~Partition() = default;
 
+reactor::Core& Partition::core() const { return engine_.core(); }
+
 void Partition::adopt_proof(const std::optional<HeaderProof>& proof) {
   if (active().size > 0) active().headers_known = false;
   if (!proof) return;
@@ -118,62 +120,42 @@ std::string Partition::segment_path(const Segment& segment, std::string_view ext
   return fmt::format("{}/{}", directory(), segment_file(segment.base_offset(), extension));
 }
 
-void Partition::set_follows_durable(bool follows) {
+void Partition::set_high_watermark(int64_t offset) {
   check_core();
-  follows_durable_ = follows;
-  if (follows) advance_high_watermark(durable_.offset);
+  CHECK(offset <= durable_.offset, "high watermark {} above durable {}", offset, durable_.offset);
+  high_watermark_ = std::max(high_watermark_, offset);
 }
 
-void Partition::set_high_watermark(int64_t offset) { advance_high_watermark(std::min(offset, end_.offset)); }
+void Partition::attach(std::unique_ptr<LogAttachment> attachment) {
+  check_core();
+  CHECK(attachment_ == nullptr && attachment != nullptr);
+  attachment_ = std::move(attachment);
+}
 
-namespace {
-void wake_reached(reactor::IntrusiveList<OffsetWaiter>& waiters, int64_t reached) {
-  waiters.for_each([&](OffsetWaiter& waiter) {
-    if (waiter.offset > reached) return;
-    waiter.unlink();
+std::optional<Errc> Partition::closed() const {
+  check_core();
+  if (mode_ == Mode::kDeleting) return Errc::kNotFound;
+  if (mode_ == Mode::kStopping) return Errc::kStopping;
+  return std::nullopt;
+}
+
+void Partition::wait_durable(OffsetWaiter& waiter) {
+  check_core();
+  if (waiter.offset <= durable_.offset) {
     waiter.done(waiter, {});
-  });
-}
-void tell(reactor::IntrusiveList<OffsetListener>& listeners) {
-  listeners.for_each([](OffsetListener& listener) { listener.advanced(listener); });
-}
-}  // namespace
-
-void Partition::advance_high_watermark(int64_t offset) {
-  check_core();
-  if (offset <= high_watermark_) return;
-  high_watermark_ = offset;
-  wake_reached(high_watermark_waiters_, offset);
-  tell(listeners_);
-}
-
-void Partition::wait_on(reactor::IntrusiveList<OffsetWaiter>& list, OffsetWaiter& waiter, int64_t reached) {
-  check_core();
-  if (waiter.offset <= reached) {
-    waiter.done(waiter, {});
-  } else if (mode_ == Mode::kDeleting) {
-    waiter.done(waiter, failure(Errc::kNotFound));
-  } else if (mode_ == Mode::kStopping) {
-    waiter.done(waiter, failure(Errc::kStopping));
+  } else if (const std::optional<Errc> why = closed()) {
+    waiter.done(waiter, failure(*why));
   } else {
-    list.push_back(waiter);
+    durable_waiters_.push_back(waiter);
   }
 }
 
 void Partition::fail_waiters(Errc error) {
-  for (auto* list : {&durable_waiters_, &high_watermark_waiters_}) {
-    while (!list->empty()) {
-      OffsetWaiter& waiter = list->pop_front();
-      waiter.done(waiter, failure(error));
-    }
+  while (!durable_waiters_.empty()) {
+    OffsetWaiter& waiter = durable_waiters_.pop_front();
+    waiter.done(waiter, failure(error));
   }
-}
-
-bool Partition::add_listener(OffsetListener& listener, int64_t seen_offset) {
-  check_core();
-  if (high_watermark_ > seen_offset) return true;
-  listeners_.push_back(listener);
-  return false;
+  if (attachment_ != nullptr) attachment_->failed(error);
 }
 
 bool Partition::add_end_listener(OffsetListener& listener, int64_t seen_offset) {

@@ -1,14 +1,15 @@
 // One replica of one partition: its log, from the bytes of a produce to leased bytes for a fetch. Plain functions and
 // intrusive waiters; only what must wait for a disk is a Task. Everything here is called by the owner core only.
 //
-// Positions of the log: log start <= high watermark <= end, and flushed <= durable <= submitted <= end, where
+// Positions of the log: log start <= high watermark <= durable, and flushed <= durable <= submitted <= end, where
 //   end        what append() has taken: readable, not acked
 //   submitted  part of a journal commit that is being written
 //   durable    part of a completed commit: may be acked; never lost again
 //   flushed    also in the segment file
 // Each of the lower three exists twice: as a count of bytes, which may lie inside a batch that one commit could not
 // hold, and (but for flushed) as the last batch boundary at or before it, which is all that anyone is told.
-// It knows no leader, no ISR and no request: who acknowledges what is the broker's matter.
+// It knows no leader, no ISR and no request. The high watermark is the replica's (replication/replica.h); the log only
+// keeps what it was told, on disk too, and removes nothing above it.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -25,6 +26,7 @@
 #include "storage/epoch_cache.h"
 #include "storage/header_fields.h"
 #include "storage/journal_format.h"
+#include "storage/log_attachment.h"
 #include "storage/log_types.h"
 #include "storage/segment.h"
 #include "storage/table.h"
@@ -66,6 +68,7 @@ class Partition final : private reactor::CoreOwned,
   Partition& operator=(const Partition&) = delete;
   ~Partition();
 
+  reactor::Core& core() const;
   Uid uid() const { return uid_; }
   const TopicId& topic_id() const { return topic_id_; }
   const std::string& topic_name() const { return topic_name_; }
@@ -74,16 +77,18 @@ class Partition final : private reactor::CoreOwned,
   // Live change; holds from the next append, roll or retention pass on.
   void set_config(const LogConfig& config);
 
-  // Offsets. hw moves with `durable` as long as follows_durable() (a lone broker, the default), else by
-  // set_high_watermark().
   int64_t log_start_offset() const { return check_core(), log_start_; }
   int64_t end_offset() const { return check_core(), end_.offset; }
   int64_t durable_offset() const { return check_core(), durable_.offset; }
+  // The last high watermark that was set; after a start, the last one that a table has kept.
   int64_t high_watermark() const { return check_core(), high_watermark_; }
-  bool follows_durable() const { return follows_durable_; }
-  void set_follows_durable(bool follows);
-  // Never backwards (ignored), never above the end.
+  // For what stands above the log. Never backwards (ignored), never above the durable offset (CHECK).
   void set_high_watermark(int64_t offset);
+  // What stands above the log (log_attachment.h); null: nothing so far. One for the log's whole life.
+  LogAttachment* attachment() const { return check_core(), attachment_.get(); }
+  void attach(std::unique_ptr<LogAttachment> attachment);
+  // Why nobody is to wait for anything here any more: kNotFound: being deleted; kStopping.
+  std::optional<reactor::Errc> closed() const;
   const Damage& damage() const { return damage_; }
   // Bytes that have become durable, counted from some start: for differences. Retention does not lower it, a truncation
   // does.
@@ -117,15 +122,12 @@ class Partition final : private reactor::CoreOwned,
   reactor::Result<AppendResult> append_replicated(ByteView batches, reactor::WallMillis now,
                                                   std::span<const EpochEntry> leader_epochs = {});
 
-  // Calls waiter.done when the durable end, or the high watermark, is >= waiter.offset. At once if it is already.
-  // No allocation. Cancel by unlinking.
-  void wait_durable(OffsetWaiter& waiter) { wait_on(durable_waiters_, waiter, durable_.offset); }
-  void wait_high_watermark(OffsetWaiter& waiter) { wait_on(high_watermark_waiters_, waiter, high_watermark_); }
+  // Calls waiter.done when the durable end is >= waiter.offset. At once if it is already. No allocation. Cancel by
+  // unlinking.
+  void wait_durable(OffsetWaiter& waiter);
 
-  // Calls listener.advanced on each move of the high watermark, and when it is deleted. Returns true, and does not
-  // register, if it is already above `seen_offset`: read first.
-  bool add_listener(OffsetListener& listener, int64_t seen_offset);
-  // The same for the end of the log (followers).
+  // Calls listener.advanced on each move of the end of the log (followers), and when it is deleted. Returns true, and
+  // does not register, if it is already above `seen_offset`: read first.
   bool add_end_listener(OffsetListener& listener, int64_t seen_offset);
 
   // Reads whole batches from memory; an empty optional means that a disk read is needed: use read().
@@ -209,9 +211,7 @@ class Partition final : private reactor::CoreOwned,
   static constexpr size_t kRecordRoomMin = RecordWriter::data_record_bytes(kBlock + 512);
 
   // partition.cc
-  void wait_on(reactor::IntrusiveList<OffsetWaiter>& list, OffsetWaiter& waiter, int64_t reached);
   void fail_waiters(reactor::Errc error);
-  void advance_high_watermark(int64_t offset);
   Segment& active() const { return *segments_.back(); }
   std::shared_ptr<Segment> segment_of(uint64_t linear) const;
   std::shared_ptr<Segment> last_segment_up_to(const Boundary& end) const;
@@ -391,10 +391,8 @@ class Partition final : private reactor::CoreOwned,
   std::vector<LiveRecords> live_;
 
   int64_t high_watermark_ = 0;
-  bool follows_durable_ = true;
+  std::unique_ptr<LogAttachment> attachment_;
   reactor::IntrusiveList<OffsetWaiter> durable_waiters_;
-  reactor::IntrusiveList<OffsetWaiter> high_watermark_waiters_;
-  reactor::IntrusiveList<OffsetListener> listeners_;
   reactor::IntrusiveList<OffsetListener> end_listeners_;
   reactor::Event changed_;  // something that a background step may wait for
 

@@ -257,7 +257,7 @@ void Partition::acknowledge(int64_t offset) {
     waiter.unlink();
     waiter.done(waiter, {});
   });
-  if (follows_durable_) advance_high_watermark(offset);
+  if (attachment_ != nullptr) attachment_->durable_advanced();
 }
 
 void Partition::submitted_is_durable(const Submitted& submitted, const CommitPlace& place) {
@@ -283,6 +283,7 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
         submitted_proofs_, [this](const SubmittedProof& known) { return known.linear_end > durable_.linear; });
     if (later != submitted_proofs_.begin()) durable_proof_ = std::prev(later)->proof;
     submitted_proofs_.erase(submitted_proofs_.begin(), later);
+    CHECK(durable_.offset <= end_.offset);
     acknowledge(durable_.offset);
   }
   const bool segment_ended = segment_of(flushed_linear_)->sealed && durable_linear_ > flushed_linear_;

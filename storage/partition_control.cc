@@ -164,13 +164,12 @@ void Partition::cut_memory(const Boundary& to) {
   epochs_.truncate_from_end(to.offset);
   if (holes_from_ >= to.offset) holes_from_ = kNoHoles;
   high_watermark_ = std::min(high_watermark_, to.offset);
-  for (auto* list : {&durable_waiters_, &high_watermark_waiters_}) {
-    list->for_each([&to](OffsetWaiter& waiter) {
-      if (waiter.offset <= to.offset) return;
-      waiter.unlink();
-      waiter.done(waiter, failure(Errc::kStale));
-    });
-  }
+  durable_waiters_.for_each([&to](OffsetWaiter& waiter) {
+    if (waiter.offset <= to.offset) return;
+    waiter.unlink();
+    waiter.done(waiter, failure(Errc::kStale));
+  });
+  if (attachment_ != nullptr) attachment_->truncated();
   if (!gone.empty()) engine_.spawn(remove_gone(Use(*this), std::move(gone)));
 }
 

@@ -83,9 +83,8 @@ void Partition::forget_all(int64_t offset) {
   static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   log_start_ = high_watermark_ = offset;
   fail_waiters(Errc::kStale);
-  for (auto* listeners : {&listeners_, &end_listeners_}) {
-    listeners->for_each([](OffsetListener& listener) { listener.advanced(listener); });
-  }
+  end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+  if (attachment_ != nullptr) attachment_->truncated();
 }
 
 // Where the whole batches end, up to `offset` and to the damage. Of the segment in which that is, every batch is read

@@ -221,7 +221,8 @@ TEST_F(FullDiskTest, DeletionRetentionAndDeletedRecordsBringServiceBack) {
     Partition* other = co_await make(engine, 2);
     co_await fill(core, engine, *partition);
     EXPECT_EQ((co_await append(engine, *other)).error(), Errc::kNoSpace);
-    EXPECT_TRUE((co_await partition->set_log_start(partition->high_watermark() / 2)).has_value());
+    partition->set_high_watermark(partition->durable_offset());
+    EXPECT_TRUE((co_await partition->set_log_start(partition->durable_offset() / 2)).has_value());
     EXPECT_TRUE(co_await resumes(core, engine));
     EXPECT_TRUE((co_await append(engine, *other)).has_value());
 
@@ -229,6 +230,7 @@ TEST_F(FullDiskTest, DeletionRetentionAndDeletedRecordsBringServiceBack) {
     LogConfig config = partition->config();
     config.retention.retention_ms = 1;
     partition->set_config(config);
+    partition->set_high_watermark(partition->durable_offset());
     for (int i = 0; i < 2; ++i) {
       EXPECT_TRUE((co_await partition->apply_retention(reactor::WallMillis{kNow.value + 1000})).has_value());
     }

@@ -7,9 +7,10 @@
 namespace posthaste::broker {
 
 // A question about one partition is any struct with `Located where` and `ErrorCode error`; the owner answers in place,
-// through a coroutine of this type. Questions that already have an error are not asked.
+// through a coroutine of this type, if it still leads in the epoch of `where`. Questions that already have an error are
+// not asked.
 template <class Question>
-using Answerer = reactor::Task<void> (*)(BrokerCore& there, storage::Partition& partition, Question& question);
+using Answerer = reactor::Task<void> (*)(BrokerCore& there, replication::Replica& replica, Question& question);
 
 // One by one where an answer may read a disk, so that one request holds little memory; together where each waits for
 // the journal, so that they share its commits.
@@ -20,7 +21,12 @@ namespace detail {
 template <class Question>
 reactor::Task<void> answer_one(BrokerCore& there, storage::Partition::Use use, Question& question,
                                Answerer<Question> answer) {
-  co_await answer(there, use.partition(), question);
+  auto& replica = replication::Replica::of(use.partition());
+  if (const auto leads = replica.check_leads(question.where.leader_epoch); !leads) {
+    question.error = error_of_other_term(leads.error(), question.where);
+    co_return;
+  }
+  co_await answer(there, replica, question);
 }
 
 template <class Question>

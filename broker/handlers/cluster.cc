@@ -58,8 +58,7 @@ Topic describe_topic(const ClusterView& view, const TopicImage& image) {
     out.leader_epoch = partition.leader_epoch;
     out.replica_nodes = partition.replicas;
     out.isr_nodes = partition.isr;
-    const bool ready = view.owner(image.id, index).has_value();
-    out.leader_id = ready ? partition.leader : -1;
+    out.leader_id = place_of(view, image, index).leader;
     if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
   }
   return topic;

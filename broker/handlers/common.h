@@ -4,6 +4,8 @@
 #include <string>
 
 #include "broker/broker_core.h"
+#include "broker/error_codes.h"
+#include "broker/partition_place.h"
 #include "net/kafka/frame.h"
 #include "net/request.h"
 
@@ -42,12 +44,13 @@ inline net::kafka::NullableString view_of(const std::optional<std::string>& valu
   return std::string_view(*value);
 }
 
-// A partition as a request names it, found in the view.
+// A partition as a request names it, found in the view. Without an error this broker leads it.
 struct Located {
   ErrorCode error = ErrorCode::kNone;
   const TopicImage* topic = nullptr;
   int32_t index = 0;
   int32_t leader_epoch = -1;
+  bool is_epoch_asked = false;  // the client has said in which epoch
   reactor::CoreId owner = 0;
 };
 
@@ -68,8 +71,9 @@ inline bool is_by_topic_id(const net::Request& request) {
   return net::kafka::find_api(request.header.api)->is_by_topic_id(request.header.version);
 }
 
-// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, or LEADER_NOT_AVAILABLE while it is being made. `asked_epoch` -1: not
-// checked; else FENCED_LEADER_EPOCH (of any other negative one too), UNKNOWN_LEADER_EPOCH (KIP-320).
+// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, LEADER_NOT_AVAILABLE while it is being made or nobody leads it,
+// NOT_LEADER_OR_FOLLOWER if another broker does. `asked_epoch` -1: not checked; else FENCED_LEADER_EPOCH (of any other
+// negative one too), UNKNOWN_LEADER_EPOCH (KIP-320).
 inline Located locate(const ClusterView& view, const AskedTopic& topic, int32_t index, int32_t asked_epoch) {
   constexpr int32_t kNotChecked = -1;
   Located found{.topic = topic.find(view), .index = index};
@@ -81,13 +85,14 @@ inline Located locate(const ClusterView& view, const AskedTopic& topic, int32_t 
     found.error = ErrorCode::kUnknownTopicOrPartition;
     return found;
   }
-  const std::optional<reactor::CoreId> owner = view.owner(found.topic->id, index);
-  if (!owner) {
-    found.error = ErrorCode::kLeaderNotAvailable;
+  const PartitionPlace place = place_of(view, *found.topic, index);
+  if (!place.leads_here()) {
+    found.error = place.leader < 0 ? ErrorCode::kLeaderNotAvailable : ErrorCode::kNotLeaderOrFollower;
     return found;
   }
-  found.owner = *owner;
-  found.leader_epoch = found.topic->partitions[static_cast<size_t>(index)].leader_epoch;
+  found.owner = *place.core;
+  found.leader_epoch = place.term.leader_epoch;
+  found.is_epoch_asked = asked_epoch != kNotChecked;
   if (asked_epoch != kNotChecked && asked_epoch < found.leader_epoch) found.error = ErrorCode::kFencedLeaderEpoch;
   if (asked_epoch > found.leader_epoch) found.error = ErrorCode::kUnknownLeaderEpoch;
   return found;
@@ -101,6 +106,13 @@ inline Located locate(const ClusterView& view, std::string_view topic, int32_t i
 inline ErrorCode error_of_missing(BrokerCore& owner, const TopicImage& asked) {
   const bool is_deleted = owner.view()->image->topic(asked.id) == nullptr;
   return is_deleted ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kNotLeaderOrFollower;
+}
+
+// What the owner says of a read whose view of the leader is not its replica's: Replica::check_leads has failed with
+// `why`. Who did not say in which epoch he reads looks for the leader again, and is not told of epochs.
+inline ErrorCode error_of_other_term(reactor::Errc why, const Located& asked) {
+  const bool is_led = why == reactor::Errc::kStale || why == reactor::Errc::kAhead;
+  return is_led && asked.is_epoch_asked ? error_code_of(why) : ErrorCode::kNotLeaderOrFollower;
 }
 
 // READ_UNCOMMITTED and READ_COMMITTED; there are no others.

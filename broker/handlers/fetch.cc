@@ -35,6 +35,7 @@ using reactor::RecycledDeque;
 using reactor::RecycledVector;
 using reactor::Result;
 using reactor::Task;
+using replication::Replica;
 
 // One partition asked for, and what was read of it.
 struct Entry {
@@ -108,8 +109,15 @@ struct Budget {
 };
 constexpr Budget kReadNothing = {.bytes_left = 0, .first = false};
 
-Task<void> read_entry(BrokerCore& core, storage::Partition& partition, Entry& entry, Budget& budget) {
-  entry.high_watermark = partition.high_watermark();
+Task<void> read_entry(BrokerCore& core, Replica& replica, Entry& entry, Budget& budget) {
+  storage::Partition& partition = replica.log();
+  // At every read: the role may have ended while this reader waited, and its view of the cluster is as old as that.
+  if (const Result<void> leads = replica.check_leads(entry.where.leader_epoch); !leads) {
+    entry.error = error_of_other_term(leads.error(), entry.where);
+    entry.high_watermark = entry.log_start = -1;
+    co_return;
+  }
+  entry.high_watermark = replica.high_watermark();
   entry.log_start = partition.log_start_offset();
   const int64_t offset = entry.asked->fetch_offset;
   if (entry.asked->last_fetched_epoch >= 0) {
@@ -175,7 +183,7 @@ Task<void> read_on_owner(BrokerCore& there, const RecycledVector<Entry*>& entrie
       continue;
     }
     const storage::Partition::Use use(*partition);
-    co_await read_entry(there, *partition, entry, budget);
+    co_await read_entry(there, Replica::of(*partition), entry, budget);
   }
 }
 

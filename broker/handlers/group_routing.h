@@ -17,14 +17,16 @@ struct CoordinatorPlace {
   reactor::CoreId owner = 0;
 };
 
-// COORDINATOR_NOT_AVAILABLE (retriable) as long as __consumer_offsets is not there.
+// COORDINATOR_NOT_AVAILABLE (retriable) as long as __consumer_offsets is not there; NOT_COORDINATOR if another broker
+// leads the partition.
 inline std::expected<CoordinatorPlace, ErrorCode> place_of_group(const ClusterView& view, std::string_view group) {
   const TopicImage* topic = view.image->topic(kConsumerOffsetsTopic);
   if (topic == nullptr) return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
   const int32_t index = partition_of_group(group, static_cast<int32_t>(topic->partitions.size()));
-  const auto owner = view.owner(topic->id, index);
-  if (!owner) return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
-  return CoordinatorPlace{.index = index, .owner = *owner};
+  const PartitionPlace place = place_of(view, *topic, index);
+  if (place.leader < 0) return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
+  if (!place.leads_here()) return std::unexpected(ErrorCode::kNotCoordinator);
+  return CoordinatorPlace{.index = index, .owner = *place.core};
 }
 
 // Asks the coordinator of `group`; NOT_COORDINATOR or COORDINATOR_NOT_AVAILABLE (both retriable) if there is no answer.

@@ -24,12 +24,15 @@ class HeldAcknowledgementTest : public BrokerTest {
     options_.connection.request_memory_bytes = uint64_t{2} << 20;
   }
 
-  // True: it holds them back from now on; false: they are given, and follow the disk again.
+  // True: there is an in-sync replica that acknowledges nothing from now on; false: it is gone.
   void hold(bool held) {
     for (reactor::CoreId core = 0; core < kCores; ++core) {
       const reactor::RunningAs as(broker_->core(core));
       shared_->on(core).engine().for_each([&](storage::Partition& partition) {
-        if (partition.topic_name() == "held") partition.set_follows_durable(!held);
+        if (partition.topic_name() != "held") return;
+        replication::InSyncSet in_sync;
+        if (held) in_sync.others.push_back({.broker = 99});
+        replication::Replica::of(partition).set_in_sync(std::move(in_sync));
       });
     }
   }

@@ -38,8 +38,9 @@ struct RecordsToDelete {
   int64_t low_watermark = kNoLowWatermark;
 };
 
-Task<void> delete_records(BrokerCore&, storage::Partition& partition, RecordsToDelete& question) {
-  const int64_t offset = question.offset == kUpToHighWatermark ? partition.high_watermark() : question.offset;
+Task<void> delete_records(BrokerCore&, replication::Replica& replica, RecordsToDelete& question) {
+  storage::Partition& partition = replica.log();
+  const int64_t offset = question.offset == kUpToHighWatermark ? replica.high_watermark() : question.offset;
   if (offset < 0) {
     question.error = ErrorCode::kOffsetOutOfRange;
     co_return;
@@ -96,8 +97,8 @@ struct ProducersAsked {
   std::vector<storage::ProducerState::Described> producers;
 };
 
-Task<void> describe_producers(BrokerCore&, storage::Partition& partition, ProducersAsked& question) {
-  question.producers = partition.producers().describe();
+Task<void> describe_producers(BrokerCore&, replication::Replica& replica, ProducersAsked& question) {
+  question.producers = replica.log().producers().describe();
   co_return;
 }
 

@@ -56,34 +56,36 @@ void take(Question& question, const Result<storage::TimestampOffset>& found) {
 }
 
 // Where the log ends for who asks: a consumer sees what is safe, all others what is there.
-int64_t end_for(const storage::Partition& partition, const Question& question) {
-  return question.of_consumer ? partition.high_watermark() : partition.end_offset();
+int64_t end_for(replication::Replica& replica, const Question& question) {
+  return question.of_consumer ? replica.high_watermark() : replica.log().end_offset();
 }
 
 // The first record that carries the largest time (KIP-734); nothing while the log is empty, or while that record is not
 // safe yet. In a compressed batch it is the batch's first offset, for its records are not looked at. Where that record
 // is deleted and others are left, it is the first of those: the time is still the log's largest, as in Kafka, which
 // names the offset that cannot be read.
-Task<void> answer_max_timestamp(storage::Partition& partition, Question& question) {
+Task<void> answer_max_timestamp(replication::Replica& replica, Question& question) {
+  storage::Partition& partition = replica.log();
   const Result<storage::TimestampOffset> largest = co_await partition.max_timestamp();
   if (!largest || largest->offset < 0 || largest->timestamp < 0) {
     take(question, largest);
     co_return;
   }
   Result<storage::TimestampOffset> found =
-      co_await partition.find_timestamp(largest->timestamp, end_for(partition, question));
+      co_await partition.find_timestamp(largest->timestamp, end_for(replica, question));
   const int64_t first = partition.log_start_offset();
-  const bool is_deleted = found && found->offset < 0 && largest->offset < end_for(partition, question);
-  if (is_deleted && first < end_for(partition, question)) {
+  const bool is_deleted = found && found->offset < 0 && largest->offset < end_for(replica, question);
+  if (is_deleted && first < end_for(replica, question)) {
     found = storage::TimestampOffset{largest->timestamp, first, partition.epochs().epoch_for(first)};
   }
   take(question, found);
 }
 
-Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Question& question) {
+Task<void> answer_list_offsets(BrokerCore&, replication::Replica& replica, Question& question) {
+  storage::Partition& partition = replica.log();
   switch (question.timestamp) {
     case kLatest:
-      question.offset = end_for(partition, question);
+      question.offset = end_for(replica, question);
       question.epoch = question.where.leader_epoch;
       break;
     case kEarliest:
@@ -92,13 +94,13 @@ Task<void> answer_list_offsets(BrokerCore&, storage::Partition& partition, Quest
       question.epoch = partition.epochs().epoch_for(question.offset);
       break;
     case kMaxTimestamp:
-      co_await answer_max_timestamp(partition, question);
+      co_await answer_max_timestamp(replica, question);
       break;
     case kLatestTiered:
     case kEarliestPendingUpload:
       break;  // not found
     default:
-      take(question, co_await partition.find_timestamp(question.timestamp, end_for(partition, question)));
+      take(question, co_await partition.find_timestamp(question.timestamp, end_for(replica, question)));
   }
 }
 
@@ -121,8 +123,8 @@ bool knows_timestamp(int64_t timestamp, int16_t version) {
   }
 }
 
-Task<void> answer_epoch_end(BrokerCore&, storage::Partition& partition, Question& question) {
-  const storage::EpochEnd end = partition.end_offset_for_epoch(question.asked_epoch);
+Task<void> answer_epoch_end(BrokerCore&, replication::Replica& replica, Question& question) {
+  const storage::EpochEnd end = replica.log().end_offset_for_epoch(question.asked_epoch);
   question.epoch = end.epoch;
   question.offset = end.end_offset;
   co_return;

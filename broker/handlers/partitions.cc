@@ -44,7 +44,7 @@ Page::Topic::Partition describe_partition(const ClusterView& view, const TopicIm
   out.isr_nodes = partition.isr;
   out.eligible_leader_replicas.emplace();
   out.last_known_elr.emplace();
-  out.leader_id = view.owner(image.id, index) ? partition.leader : -1;
+  out.leader_id = place_of(view, image, index).leader;
   if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
   return out;
 }

@@ -15,11 +15,14 @@ using reactor::Instant;
 using reactor::RecycledVector;
 using reactor::Result;
 using reactor::Task;
+using replication::Replica;
 
 ErrorCode append_error(Errc error) {
-  // Retried by clients, after a look at the metadata, as for a leader that went away. Not FENCED_LEADER_EPOCH for a
-  // stale term: librdkafka gives the message up then.
-  if (error == Errc::kNotFound || error == Errc::kStale) return ErrorCode::kNotLeaderOrFollower;
+  // Retried by clients, after a look at the metadata, as for a leader that went away. Not FENCED_LEADER_EPOCH for a term
+  // that is not the replica's: librdkafka gives the message up then.
+  if (error == Errc::kNotFound || error == Errc::kStale || error == Errc::kAhead) {
+    return ErrorCode::kNotLeaderOrFollower;
+  }
   return error_code_of(error);
 }
 
@@ -63,7 +66,7 @@ Task<void> look_at_keys(BrokerCore& there, ProduceShare& share) {
   }
 }
 
-void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, storage::Partition& partition) {
+void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, Replica& replica) {
   if (entry.ack_when == AckWhen::kAppended) return;
   if (entry.result.duplicate && planted(kBugs["duplicate-acked-at-once"])) return;
   wait.offset = entry.result.last_offset + 1;
@@ -76,27 +79,27 @@ void wait_for_ack(Unacknowledged& share, AckWait& wait, ProduceEntry& entry, sto
     if (--*self.missing == 0) self.changed->notify_all();
   };
   ++share.missing;
-  entry.ack_when == AckWhen::kDurable ? partition.wait_durable(wait) : partition.wait_high_watermark(wait);
+  entry.ack_when == AckWhen::kDurable ? replica.log().wait_durable(wait) : replica.wait_high_watermark(wait);
 }
 
 // False: there is no room just now.
 bool append_now(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, AckWait& wait) {
-  storage::Partition* const partition = there.engine().find(entry.topic->id.bytes, entry.asked->index);
-  if (partition == nullptr) {
+  Replica* const replica = Replica::find(there.engine(), entry.topic->id.bytes, entry.asked->index);
+  if (replica == nullptr) {
     entry.error = error_of_missing(there, *entry.topic);
     return true;
   }
   const net::kafka::Bytes whole = entry.asked->records.whole;
   const storage::MutableBytes batch(const_cast<std::byte*>(whole.data()), whole.size());  // in the request's own buffer
   const Result<storage::AppendResult> appended =
-      partition->append(batch, {.leader_epoch = entry.leader_epoch}, there.core().wall_now());
+      replica->append(batch, {.leader_epoch = entry.leader_epoch}, there.core().wall_now());
   if (appended) {
     entry.result = *appended;
-    wait_for_ack(share, wait, entry, *partition);
+    wait_for_ack(share, wait, entry, *replica);
     return true;
   }
   entry.error = append_error(appended.error());
-  if (tells_log_start(appended.error())) entry.result.log_start_offset = partition->log_start_offset();
+  if (tells_log_start(appended.error())) entry.result.log_start_offset = replica->log().log_start_offset();
   return appended.error() != Errc::kNoMemory;
 }
 

@@ -302,6 +302,7 @@ class Driver {
   Task<void> set_log_start(Partition& partition) {
     ModelPartition& expected = model_of(partition);
     const TopicId id = partition.topic_id();
+    partition.set_high_watermark(partition.durable_offset());
     const int64_t most = partition.high_watermark();
     const int64_t least = partition.log_start_offset();
     if (most <= least) {
@@ -321,6 +322,7 @@ class Driver {
   Task<void> retain(Partition& partition) {
     ModelPartition& expected = model_of(partition);
     const TopicId id = partition.topic_id();
+    partition.set_high_watermark(partition.durable_offset());
     expected.log_start_asked = std::max(expected.log_start_asked, partition.high_watermark());
     auto done = co_await partition.apply_retention({kWallClockMs});
     busy_.erase(id);

@@ -2,7 +2,7 @@
 # modes: full
 # limit: 900
 . "$(dirname "$0")/../tools/suite.sh"
-must_build release posthaste_storage posthaste_net posthaste_broker
+must_build release posthaste_storage posthaste_net posthaste_replication posthaste_broker
 counted python3 tests/architecture/check.py --self-test
 counted python3 tests/architecture/check.py
 finish

@@ -1,0 +1,24 @@
+// The one door for the question who leads a partition, in which term, and on which core it is here. A core answers it
+// from its own snapshot of the cluster; that the replica agrees is checked at its core (Replica::check_leads).
+#pragma once
+#include <optional>
+
+#include "broker/cluster_view.h"
+#include "replication/replica.h"
+
+namespace posthaste::broker {
+
+struct PartitionPlace {
+  int32_t leader = -1;  // the broker that clients are sent to; -1: nobody serves it just now
+  replication::Role role = replication::Role::kNone;  // of this broker
+  replication::Term term;
+  std::optional<reactor::CoreId> core;  // of this broker's replica; nothing while it is being made or deleted
+
+  // Whether requests that only a leader serves are for this broker; then `core` is known.
+  bool leads_here() const { return role == replication::Role::kLeader && core.has_value(); }
+};
+
+// `index` is one of the topic's. Any core, of its own view.
+PartitionPlace place_of(const ClusterView& view, const TopicImage& topic, int32_t index);
+
+}  // namespace posthaste::broker
