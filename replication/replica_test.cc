@@ -99,6 +99,8 @@ TEST_F(ReplicaTest, OnlyALeaderTakesAppendsAndOnlyInItsEpoch) {
     EXPECT_EQ(append(replica, kFirst.leader_epoch + 1).error(), Errc::kAhead);
     EXPECT_EQ(replica.log().epochs().latest()->epoch, kFirst.leader_epoch) << "who asks starts no epoch";
     replica.become_leader(kSecond, {});
+    EXPECT_EQ(replica.check_leads(kFirst.leader_epoch).error(), Errc::kStale);
+    EXPECT_TRUE(replica.check_leads(kSecond.leader_epoch).has_value());
     EXPECT_EQ(append(replica, kFirst.leader_epoch).error(), Errc::kStale);
     EXPECT_EQ(replica.log().epochs().latest()->epoch, kSecond.leader_epoch);
     EXPECT_EQ(replica.log().epochs().latest()->start_offset, 1);
@@ -273,6 +275,24 @@ TEST_F(ReplicaTest, ListenersAreToldHowFarTheLogCanBeRead) {
     EXPECT_EQ(listener.readable, before + 10 * batch);
     EXPECT_EQ(replica.readable_min(), before + 10 * batch);
     EXPECT_TRUE(replica.add_listener(listener, 9)) << "there is more already";
+  });
+}
+
+TEST_F(ReplicaTest, AStartGoesOnFromTheLastHighWatermarkKnown) {
+  life([](Core& core, Replica& replica) -> Task<void> {
+    replica.become_leader(kFirst, with({kOther}));
+    co_await append_durably(core, replica, 3);
+    replica.acknowledged(kOther, 2);
+  });
+  life([](Core&, Replica& replica) -> Task<void> {
+    EXPECT_EQ(replica.role(), Role::kNone);
+    EXPECT_EQ(replica.high_watermark(), 2);
+    replica.become_leader(kSecond, with({kOther}));
+    EXPECT_EQ(replica.high_watermark(), 2);
+    EXPECT_FALSE(replica.is_settled());
+    replica.set_in_sync(with({}));
+    EXPECT_EQ(replica.high_watermark(), 3) << "alone, its own disk is enough";
+    co_return;
   });
 }
 

@@ -175,6 +175,54 @@ TEST_F(EngineTest, AJournalFileThatAKilledLifeHadJustMadeIsUsedWhenItIsDurable) 
   });
 }
 
+// What is known of it after a death: what the table had, and what the records behind it say.
+TEST_F(EngineTest, TheHighWatermarkIsKept) {
+  TopicId id{};
+  const auto append_durably = [](Core& core, Partition& partition, int count) -> Task<void> {
+    co_await append(partition, count);
+    while (partition.durable_offset() < partition.end_offset()) co_await core.sleep(1ms);
+  };
+  life(
+      [&](Core& core, Engine& engine) -> Task<void> {
+        auto created = co_await engine.create_partition({.topic_id = id, .topic_name = "t"});
+        if (!created) co_return ADD_FAILURE() << to_string(created.error());
+        Partition& partition = **created;
+        EXPECT_EQ(partition.high_watermark(), 0);
+        co_await append_durably(core, partition, 5);
+        EXPECT_EQ(partition.high_watermark(), 0) << "who stands above the log moves it";
+        partition.set_high_watermark(3);
+        partition.set_high_watermark(2);
+        EXPECT_EQ(partition.high_watermark(), 3);
+        co_await engine.checkpoint();
+        host_.kill();
+        co_await core.sleep(1s);
+      },
+      HostState::kKilled);
+  life(
+      [&](Core& core, Engine& engine) -> Task<void> {
+        Partition& partition = *engine.find(id, 0);
+        EXPECT_EQ(partition.high_watermark(), 3) << "from the table";
+        EXPECT_EQ(partition.end_offset(), 5);
+        partition.set_high_watermark(4);
+        co_await append_durably(core, partition, 1);
+        host_.kill();
+        co_await core.sleep(1s);
+      },
+      HostState::kKilled);
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    Partition& partition = *engine.find(id, 0);
+    EXPECT_EQ(partition.high_watermark(), 4) << "from a record of the journal";
+    EXPECT_EQ(partition.end_offset(), 6);
+    EXPECT_TRUE((co_await partition.truncate(2)).has_value());
+    EXPECT_EQ(partition.high_watermark(), 2);
+    co_await append_durably(core, partition, 1);
+  });
+  life([&](Core&, Engine& engine) -> Task<void> {
+    EXPECT_EQ(engine.find(id, 0)->high_watermark(), 2) << "after a truncation and an orderly stop";
+    co_return;
+  });
+}
+
 TEST_F(EngineTest, AStartRemovesSegmentsThatACrashKeptBelowTheLogStart) {
   TopicId id{};
   id[0] = std::byte{1};

@@ -187,6 +187,16 @@ size_t RecordWriter::aligned_payload_max(uint64_t first_position) const {
   return (bytes_max_ - used_ - fixed) / 8 * 8;
 }
 
+namespace {
+// By how much the high watermark is below the boundary's offset, plus 1. 0: not said; it is too far below.
+uint32_t high_watermark_lag(const JournalRecord& fields) {
+  if (fields.high_watermark < 0) return 0;
+  CHECK(fields.high_watermark <= fields.boundary_offset);
+  const int64_t lag = fields.boundary_offset - fields.high_watermark;
+  return lag < UINT32_MAX ? static_cast<uint32_t>(lag + 1) : 0;
+}
+}  // namespace
+
 void RecordWriter::begin_data(const JournalRecord& fields, size_t prefix_bytes, size_t data_bytes, bool aligned) {
   const size_t padding = aligned ? padding_for(fields.position - prefix_bytes) : 0;
   const size_t total = data_record_bytes(padding + prefix_bytes + data_bytes);
@@ -202,7 +212,7 @@ void RecordWriter::begin_data(const JournalRecord& fields, size_t prefix_bytes, 
   store_le<uint32_t>(body + 20, static_cast<uint32_t>(fields.boundary));
   store_le<int64_t>(body + 24, fields.boundary_offset);
   store_le<uint32_t>(body + 32, static_cast<uint32_t>(padding));
-  store_le<uint32_t>(body + 36, 0);
+  store_le<uint32_t>(body + 36, high_watermark_lag(fields));
   std::fill_n(body + kDataFieldsBytes, padding, std::byte{0});
 }
 
@@ -298,7 +308,11 @@ bool take_body(LittleReader& reader, JournalRecord& record) {
       record.boundary = reader.take<uint32_t>();
       record.boundary_offset = reader.take<int64_t>();
       const auto padding_bytes = reader.take<uint32_t>();
-      reader.take<uint32_t>();
+      const auto lag = reader.take<uint32_t>();
+      if (lag > 0) {
+        if (record.boundary_offset < int64_t{lag} - 1) return false;
+        record.high_watermark = record.boundary_offset - (int64_t{lag} - 1);
+      }
       reader.take_bytes(padding_bytes);
       record.prefix = reader.take_bytes(prefix_bytes);
       record.data = reader.take_bytes(data_bytes);

@@ -111,6 +111,7 @@ struct JournalRecord {
   ByteView data;
   uint64_t boundary = 0;
   int64_t boundary_offset = 0;
+  int64_t high_watermark = -1;  // when the record was built, at or below boundary_offset; -1: not said
   // kCreate
   TopicId topic_id{};
   std::string_view topic_name;

@@ -25,7 +25,8 @@ Bytes make_commit(uint64_t lsn, const StreamId& stream) {
                      .segment_base = 100,
                      .position = kBlock + 5,
                      .boundary = kBlock + 5 + 11,
-                     .boundary_offset = 109},
+                     .boundary_offset = 109,
+                     .high_watermark = 100},
                     5, 11, false);
   const MutableBytes space = writer.space_for(16);
   for (size_t i = 0; i < space.size(); ++i) space[i] = static_cast<std::byte>(i);
@@ -69,6 +70,7 @@ TEST(JournalFormat, CommitIsReadBack) {
   EXPECT_EQ((*data)->data.size(), 11U);
   EXPECT_EQ((*data)->data[0], std::byte{5});
   EXPECT_EQ((*data)->boundary_offset, 109);
+  EXPECT_EQ((*data)->high_watermark, 100);
   const auto roll = own.next();
   ASSERT_TRUE(roll && *roll);
   EXPECT_EQ((*roll)->type, RecordType::kRoll);

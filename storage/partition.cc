@@ -49,7 +49,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
   submitting_ = durable_segment_ = segments_.back();
   adopt_proof(proof_behind(entry.producers));
   prefix_due_ = active().size % kBlock != 0;
-  high_watermark_ = entry.end_offset;
+  high_watermark_ = entry.high_watermark;
   producers_known_ = !damage_.damaged;
   if (!entry.producers.empty()) {
     // Rotten producer state is not the log's end: recovery has built it anew, so this only fails on a bug.

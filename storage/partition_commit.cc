@@ -116,7 +116,8 @@ size_t Partition::submit_range(RecordWriter& writer, std::vector<ChunkLease>& re
                      .segment_base = segment.base_offset(),
                      .position = position,
                      .boundary = boundary,
-                     .boundary_offset = submitted_.offset},
+                     .boundary_offset = submitted_.offset,
+                     .high_watermark = high_watermark_},
                     prefix, bytes, aligned);
   hand_over(segment, position - prefix, prefix + bytes, aligned, writer, referred);
   writer.end_data();
@@ -365,6 +366,7 @@ void Partition::snapshot_producers() {
 // is full. META records that are queued or under way are not contained; they lie above last_meta_lsn.
 TableEntry Partition::table_entry() {
   CHECK(metas_unapplied_ == 0);
+  CHECK(high_watermark_ <= durable_.offset);
   snapshot_producers();
   TableEntry entry{.uid = uid_,
                    .topic_id = topic_id_,
@@ -379,6 +381,7 @@ TableEntry Partition::table_entry() {
                    .released = durable_position_of(released_linear()),
                    .end = durable_position_of(durable_.linear),
                    .end_offset = durable_.offset,
+                   .high_watermark = high_watermark_,
                    .epochs = epochs_,
                    .holes_from = holes_from_,
                    .damage = damage_};

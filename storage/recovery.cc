@@ -196,7 +196,7 @@ void Recovery::create(uint64_t lsn, const JournalRecord& record) {
                   .segments = {{.base_offset = record.first_offset}}};
   const SegmentPosition start{record.first_offset, 0};
   replay.entry.flushed = replay.entry.released = replay.entry.end = start;
-  replay.entry.end_offset = replay.entry.log_start = record.first_offset;
+  replay.entry.end_offset = replay.entry.log_start = replay.entry.high_watermark = record.first_offset;
   replay.scan_from = start;
   replay.scan_offset = record.first_offset;
   partitions_.emplace(record.uid, std::move(replay));
@@ -213,6 +213,7 @@ void Recovery::truncate(Replay& replay, const JournalRecord& record) {
   entry.generation = record.generation;
   entry.flushed = entry.released = entry.end = to;
   entry.end_offset = record.first_offset;
+  entry.high_watermark = std::min(entry.high_watermark, record.first_offset);
   // A damaged log is cut below its damage.
   if (!replay.is_broken) entry.damage = {};
   // All that is left was flushed before this record was written.
@@ -236,7 +237,7 @@ void Recovery::reset(Replay& replay, const JournalRecord& record) {
   entry.segments = {{.base_offset = record.first_offset}};
   entry.generation = record.generation;
   entry.flushed = entry.released = entry.end = entry.producers_at = start;
-  entry.end_offset = entry.log_start = entry.producers_offset = record.first_offset;
+  entry.end_offset = entry.log_start = entry.high_watermark = entry.producers_offset = record.first_offset;
   entry.epochs.clear();
   entry.holes_from = kNoHoles;
   entry.producers.clear();

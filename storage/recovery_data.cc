@@ -175,6 +175,7 @@ Task<Result<void>> Recovery::apply_data(Replay& replay, JournalRecord record) {
     damage(replay, "a record of a generation that no TRUNCATE record announced");
     co_return Result<void>();
   }
+  entry.high_watermark = std::max(entry.high_watermark, record.high_watermark);
   const SegmentPosition range_end{record.segment_base, record.position + record.data.size()};
   // Retention has removed it, or the segments hold it.
   const SegmentPosition flushed_blocks{entry.flushed.base_offset, align_down(entry.flushed.position)};
@@ -282,6 +283,8 @@ Task<Result<void>> Recovery::finish(Replay& replay) {
                      entry.damage.reason));
   }
   entry.log_start = std::min(entry.log_start, entry.end_offset);
+  // What damage took is gone, whoever was shown it; what was deleted was safe before.
+  entry.high_watermark = std::clamp(entry.high_watermark, entry.log_start, entry.end_offset);
   // An epoch that was announced and wrote nothing starts where the log ends.
   if (const auto latest = entry.epochs.latest(); latest && latest->start_offset > entry.end_offset) {
     entry.epochs.truncate_from_end(entry.end_offset + 1);

@@ -1,5 +1,7 @@
 #include "storage/table.h"
 
+#include <algorithm>
+
 #include "storage/codec.h"
 #include "storage/endian.h"
 #include "storage/journal_format.h"
@@ -86,6 +88,7 @@ void encode_table_entry(const TableEntry& entry, Bytes& out) {
   put_blob(writer, entry.producers);
   put_position(writer, entry.producers_at);
   writer.put<int64_t>(entry.producers_offset);
+  writer.put<int64_t>(entry.high_watermark);
 }
 
 namespace {
@@ -108,7 +111,8 @@ bool possible(const TableEntry& entry) {
   // What is flushed may end behind the log: in a batch whose rest was not durable yet.
   return entry.released <= entry.flushed && entry.flushed.base_offset <= entry.end.base_offset &&
          entry.end.base_offset == last.base_offset && entry.end_offset >= last.base_offset &&
-         entry.log_start <= entry.end_offset && entry.log_start >= 0;
+         entry.log_start <= entry.end_offset && entry.log_start >= 0 && entry.high_watermark <= entry.end_offset &&
+         entry.high_watermark >= 0;
 }
 
 // id 16 | low water u64 | next file sequence u64 | from version 3: file bytes u64 | in use u16 | pairs u16 | u16 each
@@ -138,7 +142,7 @@ Result<TableStream> take_stream(LittleReader& reader, uint16_t version) {
   return stream;
 }
 
-Result<TableEntry> take_entry(LittleReader& reader) {
+Result<TableEntry> take_entry(LittleReader& reader, uint16_t version) {
   TableEntry entry;
   entry.uid = reader.take<uint64_t>();
   const ByteView id = reader.take_bytes(entry.topic_id.size());
@@ -176,6 +180,7 @@ Result<TableEntry> take_entry(LittleReader& reader) {
   entry.producers.assign(producers.begin(), producers.end());
   entry.producers_at = take_position(reader);
   entry.producers_offset = reader.take<int64_t>();
+  entry.high_watermark = version < 4 ? std::max<int64_t>(entry.end_offset, 0) : reader.take<int64_t>();
   if (reader.failed() || !possible(entry)) return failure(Errc::kCorrupt);
   return entry;
 }
@@ -215,7 +220,7 @@ Result<TableSnapshot> decode_table(ByteView file) {
   for (uint16_t i = 0; i < streams; ++i) snapshot.streams.push_back(TRY(take_stream(reader, frame.version)));
   if (snapshot.version > 2) snapshot.owner = std::string(text_of(take_blob(reader)));
   if (count > reader.remaining()) return failure(Errc::kCorrupt);
-  for (uint64_t i = 0; i < count; ++i) snapshot.entries.push_back(TRY(take_entry(reader)));
+  for (uint64_t i = 0; i < count; ++i) snapshot.entries.push_back(TRY(take_entry(reader, frame.version)));
   if (reader.failed() || reader.remaining() != 0) return failure(Errc::kCorrupt);
   return snapshot;
 }

@@ -45,6 +45,7 @@ struct TableEntry {
   SegmentPosition released;  // at or before flushed: journal records that end at or before this are not needed
   SegmentPosition end;       // durable, a batch boundary
   int64_t end_offset = 0;
+  int64_t high_watermark = 0;  // the last one known when the entry was made; at or below end_offset
   EpochCache epochs;
   int64_t holes_from = kNoHoles;  // where the first hole in the offsets begins; below the end
   // ProducerState::encode() as of a batch boundary at or before the end; -1: none, the headers tell.
@@ -66,9 +67,10 @@ struct TableStream {
   bool in_use = false;  // one of them starts at the low water
 };
 
-// 3: names the journal's files and the owner; versions before go with journals of versions before 3. 2: `flushed` and
-// `released` may lie behind `end`. What version 1 says is read as before.
-inline constexpr uint16_t kTableVersion = 3;
+// 4: the high watermark; before, it was the log's end. 3: names the journal's files and the owner; versions before go
+// with journals of versions before 3. 2: `flushed` and `released` may lie behind `end`. What version 1 says is read as
+// before.
+inline constexpr uint16_t kTableVersion = 4;
 
 struct TableSnapshot {
   uint16_t version = kTableVersion;  // as found

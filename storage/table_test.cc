@@ -28,7 +28,8 @@ TableEntry entry_of(Uid uid) {
                    .flushed = {40, 200},
                    .released = {40, 0},
                    .end = {40, 300},
-                   .end_offset = 60};
+                   .end_offset = 60,
+                   .high_watermark = 55};
   entry.epochs.assign(4, 10);
   entry.producers = ProducerState().encode(60);
   entry.producers_at = entry.end;
@@ -56,6 +57,7 @@ TEST(Table, IsReadBack) {
   EXPECT_EQ(entry.topic_name, "orders");
   EXPECT_EQ(entry.segments, entry_of(3).segments);
   EXPECT_EQ(entry.released, (SegmentPosition{40, 0}));
+  EXPECT_EQ(entry.high_watermark, 55);
   EXPECT_EQ(entry.epochs, entry_of(3).epochs);
   EXPECT_EQ(entry.producers, entry_of(3).producers);
   EXPECT_TRUE(entry.directory_created);
@@ -80,6 +82,24 @@ TEST(Table, NewerVersionIsRefusedAsSuch) {
   EXPECT_EQ(decode_table(newer).error(), Errc::kUnsupported);
 }
 
+// A table of version 3 is one of version 4 without its entries' last field.
+TEST(Table, BeforeVersionFourTheHighWatermarkIsTheEnd) {
+  TableSnapshot snapshot{.streams = {{}}};
+  Bytes entry;
+  encode_table_entry(entry_of(7), entry);
+  entry.resize(entry.size() - sizeof(int64_t));
+  const Bytes file = encode_table(snapshot, entry, 1);
+  const uint32_t magic = load_le<uint32_t>(file.data());
+  const auto frame = open_frame(file, magic, kTableVersion);
+  ASSERT_TRUE(frame.has_value());
+  EXPECT_FALSE(decode_table(file).has_value()) << "as version 4 it is too short";
+  const auto table = decode_table(make_frame(magic, 3, frame->payload));
+  ASSERT_TRUE(table.has_value());
+  ASSERT_EQ(table->entries.size(), 1U);
+  EXPECT_EQ(table->entries[0].uid, 7U);
+  EXPECT_EQ(table->entries[0].high_watermark, 60);
+}
+
 TEST(Table, ImpossibleEntriesAreCorrupt) {
   const auto is_corrupt = [](const TableEntry& entry) {
     Bytes encoded;
@@ -96,6 +116,11 @@ TEST(Table, ImpossibleEntriesAreCorrupt) {
   EXPECT_TRUE(is_corrupt(entry));
   entry = entry_of(1);
   entry.end.position = UINT64_MAX;
+  EXPECT_TRUE(is_corrupt(entry));
+  entry = entry_of(1);
+  entry.high_watermark = 61;
+  EXPECT_TRUE(is_corrupt(entry)) << "above what is durable";
+  entry.high_watermark = -1;
   EXPECT_TRUE(is_corrupt(entry));
 }
 

@@ -76,8 +76,8 @@ void run_one(Bytes input) {
                            : kind == 1 ? magic_of(SegmentIndex(0).encode())
                            : kind == 2 ? magic_of(ProducerState().encode(0))
                                        : magic_of(EpochCache().encode());
-    // Of tables both versions are read.
-    const auto version = static_cast<uint16_t>(kind == 0 && (choice & 64U) != 0 ? kTableVersion : 1);
+    // Of tables all versions are read.
+    const auto version = static_cast<uint16_t>(kind == 0 ? 1 + choice / 4 % kTableVersion : 1);
     file = make_frame(magic, version, payload);
   }
   const ExactCopy exact(file);

@@ -21,6 +21,11 @@ std::optional<std::string> compare_ends(const ModelPartition& expected, const Re
                        expected.log_start_asked);
   }
   if (found.log_start > found.end) return fmt::format("starts at {} behind its end {}", found.log_start, found.end);
+  const int64_t most = std::min(std::max(expected.high_watermark, found.log_start), found.end);
+  if (found.high_watermark < found.log_start || found.high_watermark > most) {
+    return fmt::format("high watermark {} of {} to {}; {} was set", found.high_watermark, found.log_start, found.end,
+                       expected.high_watermark);
+  }
   return std::nullopt;
 }
 
@@ -60,6 +65,7 @@ void cut_model(ModelPartition& partition, int64_t end) {
   while (!partition.batches.empty() && partition.batches.back().next_offset > end) partition.batches.pop_back();
   partition.end = end;
   partition.acked = std::min(partition.acked, end);
+  partition.high_watermark = std::min(partition.high_watermark, end);
   while (!partition.epochs.empty() && partition.epochs.back().second >= end) partition.epochs.pop_back();
 }
 

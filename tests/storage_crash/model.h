@@ -33,6 +33,7 @@ struct ModelPartition {
   int64_t acked = 0;                                // durable, as the engine said
   int64_t log_start_acked = 0;                      // likewise
   int64_t log_start_asked = 0;                      // a request for it may be under way
+  int64_t high_watermark = 0;                       // the last one set
   std::optional<int64_t> cut;                       // a truncation to this end is under way
   std::vector<std::pair<int32_t, int64_t>> epochs;  // leader epoch, first offset
 };
@@ -41,6 +42,7 @@ struct ModelPartition {
 struct Recovered {
   int64_t log_start = 0;
   int64_t end = 0;
+  int64_t high_watermark = 0;
   bool damaged = false;
   int64_t damaged_from = 0;
   std::string reason;

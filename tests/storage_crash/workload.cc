@@ -6,6 +6,7 @@
 #include <array>
 #include <list>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "reactor/mail.h"
@@ -255,6 +256,8 @@ class Driver {
     expected.batches.push_back({appended->base_offset, appended->last_offset + 1, std::string(storage::text_of(bytes)),
                                 producer == 0 ? -1 : producer, view->base_sequence()});
     expected.end = appended->last_offset + 1;
+    // It lags behind, as with replicas elsewhere.
+    set_high_watermark(partition, std::midpoint(partition.high_watermark(), partition.durable_offset()));
     Ack& ack = acks_.emplace_back();
     ack.work = &work_;
     ack.since = core_.now();
@@ -299,10 +302,16 @@ class Driver {
     expected.acked = cut;
   }
 
+  void set_high_watermark(Partition& partition, int64_t offset) {
+    partition.set_high_watermark(offset);
+    ModelPartition& expected = model_of(partition);
+    expected.high_watermark = std::max(expected.high_watermark, offset);
+  }
+
   Task<void> set_log_start(Partition& partition) {
     ModelPartition& expected = model_of(partition);
     const TopicId id = partition.topic_id();
-    partition.set_high_watermark(partition.durable_offset());
+    set_high_watermark(partition, partition.durable_offset());
     const int64_t most = partition.high_watermark();
     const int64_t least = partition.log_start_offset();
     if (most <= least) {
@@ -322,7 +331,7 @@ class Driver {
   Task<void> retain(Partition& partition) {
     ModelPartition& expected = model_of(partition);
     const TopicId id = partition.topic_id();
-    partition.set_high_watermark(partition.durable_offset());
+    set_high_watermark(partition, partition.durable_offset());
     expected.log_start_asked = std::max(expected.log_start_asked, partition.high_watermark());
     auto done = co_await partition.apply_retention({kWallClockMs});
     busy_.erase(id);
@@ -431,6 +440,7 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
 Task<Recovered> read_partition(Partition& partition) {
   Recovered found{.log_start = partition.log_start_offset(),
                   .end = partition.end_offset(),
+                  .high_watermark = partition.high_watermark(),
                   .damaged = partition.damage().damaged,
                   .damaged_from = partition.damage().from_offset,
                   .reason = partition.damage().reason};
