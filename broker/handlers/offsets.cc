@@ -31,6 +31,9 @@ constexpr int64_t kEarliestLocal = -4;
 constexpr int64_t kLatestTiered = -5;
 constexpr int64_t kEarliestPendingUpload = -6;
 
+// Older clients know no error for an end that is not known yet, and retry this one.
+constexpr int16_t kFirstWithOffsetNotAvailable = 5;
+
 constexpr int32_t kConsumer = -1;  // as replica id; -2 is a consumer for debugging
 
 // One question, answered in place by the owner.
@@ -81,8 +84,19 @@ Task<void> answer_max_timestamp(replication::Replica& replica, Question& questio
   take(question, found);
 }
 
+// Where the log ends for a consumer is not known as long as a new leader does not know what was safe before its time:
+// any answer could be below what another leader has told.
+bool is_unknown_yet(const replication::Replica& replica, const Question& question) {
+  const bool asks_for_start = question.timestamp == kEarliest || question.timestamp == kEarliestLocal;
+  return question.of_consumer && !asks_for_start && !replica.is_settled();
+}
+
 Task<void> answer_list_offsets(BrokerCore&, replication::Replica& replica, Question& question) {
   storage::Partition& partition = replica.log();
+  if (is_unknown_yet(replica, question)) {
+    question.error = ErrorCode::kOffsetNotAvailable;
+    co_return;
+  }
   switch (question.timestamp) {
     case kLatest:
       question.offset = end_for(replica, question);
@@ -167,6 +181,9 @@ HandlerTask handle(Api<ApiKey::kListOffsets>, BrokerCore& core, ConnectionContex
       auto& answer = out.partitions.emplace_back();
       answer.partition_index = partition.partition_index;
       answer.error_code = asked.error;
+      if (asked.error == ErrorCode::kOffsetNotAvailable && request.header.version < kFirstWithOffsetNotAvailable) {
+        answer.error_code = ErrorCode::kLeaderNotAvailable;
+      }
       if (asked.error != ErrorCode::kNone) continue;
       answer.offset = asked.offset;
       answer.timestamp = asked.found_timestamp;
