@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "replication/planted_bugs.h"
 
 namespace posthaste::replication {
 
 using reactor::Errc;
 using reactor::failure;
+using reactor::planted;
 using reactor::Result;
 using storage::OffsetWaiter;
 
@@ -59,7 +61,7 @@ void Replica::end_role() {
   role_ = Role::kNone;
   in_sync_ = {};
   marks_.reset();
-  fail_waiters(Errc::kNotFound);
+  if (!planted(kBugs["waiters-survive-demotion"])) fail_waiters(Errc::kNotFound);
   while (!listeners_.empty()) {
     HighWatermarkListener& listener = listeners_.pop_front();
     listener.ended(listener);
@@ -105,6 +107,7 @@ void Replica::follow_high_watermark(int64_t offset) {
 
 Result<void> Replica::check_leads(int32_t leader_epoch) const {
   check_core();
+  if (planted(kBugs["view-of-another-term"])) return {};
   if (role_ != Role::kLeader) return failure(Errc::kNotFound);
   if (leader_epoch < term_.leader_epoch) return failure(Errc::kStale);
   if (leader_epoch > term_.leader_epoch) return failure(Errc::kAhead);
@@ -195,6 +198,7 @@ void Replica::advance() {
 
 uint64_t Replica::readable_min() const {
   check_core();
+  if (planted(kBugs["waits-count-durable-bytes"])) return log_.durable_position();
   if (high_watermark() == log_.durable_offset()) return log_.durable_position();
   return marks_ == nullptr ? 0 : marks_->least(high_watermark());
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "broker/broker_core.h"
+#include "broker/broker_host.h"
 #include "reactor/scope.h"
 
 namespace posthaste::simulation {
@@ -33,6 +35,7 @@ BrokerWithClients::BrokerWithClients(World& world, uint32_t number)
       host_(world.add_host({.cores = 1, .pool_bytes_per_core = kPoolBytes}, broker_ip(number), {})) {
   models_.broker_address = fmt::format("{}:{}", broker_ip(number), kPort);
   models_.group = "kitchen";
+  models_.set_replica = [this](const PartitionName& name, ReplicaState state) { set_replica(name, state); };
   models_.topics = {{"orders", static_cast<int32_t>(1 + random_.below(6))},
                     {"payments", static_cast<int32_t>(1 + random_.below(3))}};
 }
@@ -111,9 +114,26 @@ Task<void> BrokerWithClients::run_consumers(reactor::Core& core) {
   co_await scope.join();
   while (!producers_over_) co_await core.sleep(50ms);
   co_await long_poller(core, models_);
+  co_await held_replica(core, models_);
   co_await session_reader(core, models_);
   co_await waiting_crowd(core, models_);
   co_await final_reader(core, models_);
+}
+
+// From a client's turn, at what the broker's cores own.
+void BrokerWithClients::set_replica(const PartitionName& name, ReplicaState state) {
+  for (CoreId core = 0; core < cores_ && host_.running(); ++core) {
+    const reactor::RunningAs as(host_.core(core));
+    shared_->on(core).engine().for_each([&](storage::Partition& partition) {
+      if (partition.topic_name() != name.topic || partition.partition() != name.index) return;
+      auto& replica = replication::Replica::of(partition);
+      if (state == ReplicaState::kNone) return replica.resign();
+      replication::InSyncSet in_sync;
+      if (state == ReplicaState::kHeldBack) in_sync.others.push_back({.broker = 99});
+      replica.become_leader(replica.term(), std::move(in_sync));
+    });
+    host_.wake(core);  // it may sleep, and has news to pass on
+  }
 }
 
 bool BrokerWithClients::dead() const {

@@ -46,6 +46,7 @@ class BrokerWithClients {
   broker::BrokerOptions options();
   reactor::Task<void> run_producers(reactor::Core& core);
   reactor::Task<void> run_consumers(reactor::Core& core);
+  void set_replica(const PartitionName& name, ReplicaState state);
 
   reactor::simulated::World& world_;
   reactor::simulated::Random& random_;

@@ -2,6 +2,7 @@
 // checks everything at the end. Each is one coroutine on a client host; all report to one Oracle and stop when told.
 // They retry as a real client does, so that whatever goes wrong in between is the broker's business to get right.
 #pragma once
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ struct Topic {
   int32_t partitions = 1;
 };
 
+// What a run can make of the replica of a partition: a leader that is alone; one beside which an in-sync replica
+// acknowledges nothing; none.
+enum class ReplicaState : uint8_t { kLeader, kHeldBack, kNone };
+
 // What all models of one run share. Lives in the run, outlives the hosts.
 struct Models {
   std::string broker_address;
@@ -31,6 +36,8 @@ struct Models {
   uint32_t running = 0;       // models that have not ended
   uint64_t retries = 0;
   uint64_t rebalances = 0;
+  // Of a broker that serves.
+  std::function<void(const PartitionName&, ReplicaState)> set_replica;
 };
 
 // Creates the topics; returns once the broker has them. Retries for ever.
@@ -55,6 +62,10 @@ reactor::Task<void> offset_keeper(reactor::Core& core, Models& models);
 // In a world without faults: a fetch that waits for any partition must be answered soon after a record was
 // acknowledged.
 reactor::Task<void> long_poller(reactor::Core& core, Models& models);
+
+// In a world without faults: what other replicas hold back is not shown, and who waits for a replica hears soon when it
+// is safe, or when the replica leads no more.
+reactor::Task<void> held_replica(reactor::Core& core, Models& models);
 
 // In a world without faults: of a fetch session over all partitions, whose answers hold one batch, none starves.
 reactor::Task<void> session_reader(reactor::Core& core, Models& models);

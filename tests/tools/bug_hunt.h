@@ -15,6 +15,7 @@
 #include "broker/planted_bugs.h"
 #include "net/planted_bugs.h"
 #include "reactor/planted_bugs.h"
+#include "replication/planted_bugs.h"
 #include "storage/planted_bugs.h"
 
 #if __has_feature(address_sanitizer)
@@ -79,6 +80,7 @@ class BugHunt {
     std::ranges::for_each(storage::kBugs.all, visit);
     std::ranges::for_each(reactor::kBugs.all, visit);
     std::ranges::for_each(net::kBugs.all, visit);
+    std::ranges::for_each(replication::kBugs.all, visit);
     std::ranges::for_each(broker::kBugs.all, visit);
   }
   static const reactor::PlantedBug* find(std::string_view name) {
