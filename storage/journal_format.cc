@@ -340,10 +340,12 @@ bool take_body(LittleReader& reader, JournalRecord& record) {
       record.first_offset = reader.take<int64_t>();
       return true;
     case RecordType::kLogStart:
+      record.first_offset = reader.take<int64_t>();
+      return true;
     case RecordType::kHoles:
     case RecordType::kReset:
       record.first_offset = reader.take<int64_t>();
-      return true;
+      return record.first_offset >= 0;
     case RecordType::kEpochStart:
       record.first_offset = reader.take<int64_t>();
       record.epoch = reader.take<int32_t>();

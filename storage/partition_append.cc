@@ -338,12 +338,14 @@ void Partition::publish(ByteView batches, reactor::WallMillis now, std::span<con
   BatchCursor cursor(batches);
   while (auto batch = cursor.next()) {
     if (batch->base_offset() > end_.offset) note_hole();
-    follow_epochs(*batch, leader_epochs);
+    const bool is_late = planted(kBugs["epoch-behind-its-batch"]);
+    if (!is_late) follow_epochs(*batch, leader_epochs);
     producers_.append(*batch, now);
     if (segment.headers_known) segment.headers_hash = chain_header_hash(segment.headers_hash, *batch);
     if (segment.index_whole) CHECK(segment.index_builder().add_batch(*batch).has_value());
     segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
     end_.offset = batch->next_offset();
+    if (is_late) start_epoch_at(batch->leader_epoch(), end_.offset);
   }
   tell_if_producers_were_pushed_out();
   if (segment.size == 0) segment.first_append = now;
@@ -376,6 +378,7 @@ void Partition::note_hole() {
   if (holes_from_ != kNoHoles) return;
   holes_from_ = end_.offset;
   engine_.table_grows(SpaceAccount::kHolesBytes);
+  if (planted(kBugs["hole-not-journaled"])) return;
   engine_.contributor().add_detached(
       *this, {.type = RecordType::kHoles, .uid = uid_, .generation = generation_, .first_offset = end_.offset});
 }

@@ -4,6 +4,7 @@
 #include "storage/contributor.h"
 #include "storage/engine.h"
 #include "storage/partition.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
@@ -70,7 +71,8 @@ Task<Result<void>> Partition::truncate(int64_t offset) {
   if (offset < log_start_) co_return failure(Errc::kOutOfRange);
   if (auto possible = check_mode(); !possible) co_return possible;
   if (prefix_failing_) co_return failure(Errc::kIoError);
-  const bool epoch_wrote_nothing = epochs_.latest() && epochs_.latest()->start_offset >= end_.offset;
+  const bool epoch_wrote_nothing =
+      !planted(kBugs["empty-epoch-kept"]) && epochs_.latest() && epochs_.latest()->start_offset >= end_.offset;
   if (offset >= end_.offset && !epoch_wrote_nothing && producers_known_ && !damage_.damaged) {
     // Nothing to cut; but what is there is durable when this returns, as after a cut.
     const Use use(*this);

@@ -6,6 +6,7 @@
 #include "storage/disk_read.h"
 #include "storage/engine.h"
 #include "storage/partition.h"
+#include "storage/planted_bugs.h"
 
 namespace posthaste::storage {
 
@@ -45,11 +46,14 @@ Task<Result<void>> Partition::start_over(int64_t offset) {
   if (auto settled = co_await quiesce(); !settled) co_return settled;
   while (users_ > 1) co_await changed_.wait();
   if (auto removed = co_await remove_derived(0); !removed) co_return removed;
-  co_await engine_.contributor().write(
-      *this, {.type = RecordType::kReset, .uid = uid_, .generation = generation_ + 1, .first_offset = offset});
+  const bool is_waited_for = !planted(kBugs["reset-not-waited-for"]);
+  const JournalRecord record{
+      .type = RecordType::kReset, .uid = uid_, .generation = generation_ + 1, .first_offset = offset};
+  if (is_waited_for) co_await engine_.contributor().write(*this, record);
+  if (!is_waited_for) engine_.contributor().add_detached(*this, record);
   std::vector<std::shared_ptr<Segment>> gone(segments_.begin(), segments_.end());
   forget_all(offset);
-  meta_applied();
+  if (is_waited_for) meta_applied();
   // Now, not beside what comes: the new segment may have the name of an old one. What cannot be removed now goes before
   // the name is used, or stays without a meaning.
   co_await remove_gone(Use(*this), std::move(gone));

@@ -44,6 +44,12 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
     {"first-offset-unchecked", reactor::kStorageRot,
      "at the start of a segment any larger offset is taken, and nothing else vouches for it"},
     {"missing-journal-empty", reactor::kStorageRot, "a journal whose files are gone is taken for an empty one"},
+    {"truncated-to-high-watermark", reactor::kTwoLogs,
+     "a follower cuts its log at the high watermark that it knows, not where its leader's epochs tell"},
+    {"epoch-behind-its-batch", reactor::kTwoLogs, "a new epoch begins behind its first batch"},
+    {"reset-not-waited-for", reactor::kTwoLogs, "a log begins anew before the record of that is durable"},
+    {"hole-not-journaled", reactor::kTwoLogs, "that a log has holes is known to the tables alone"},
+    {"empty-epoch-kept", reactor::kTwoLogs, "a truncation at the end keeps an epoch that has written nothing"},
     {"crc-skipped", reactor::kSimulation, "a batch whose checksum is wrong is stored"},
     {"sequence-gap-accepted", reactor::kSimulation, "a batch whose sequence number leaves a gap is stored"},
 }));
