@@ -207,5 +207,26 @@ TEST_F(ResetTest, WithoutItsProducersALogTakesNoAppend) {
   life([](Core&, Engine&, Partition& log) -> Task<void> { co_await expect_log(log, 0, 2); });
 }
 
+// The files of what was cut are removed beside what comes, which may take their names.
+class ReusedNameTest : public ResetTest, public ::testing::WithParamInterface<uint64_t> {};
+
+TEST_P(ReusedNameTest, WhatIsRemovedIsNeverTheNewFile) {
+  world_.options() = reactor::simulated::WorldOptions::swarm(GetParam());
+  life([](Core& core, Engine& engine, Partition& log) -> Task<void> {
+    co_await fill(core, engine, log);
+    co_await core.sleep(std::chrono::seconds(1));
+    EXPECT_TRUE((co_await log.truncate(1)).has_value());
+    co_await append(core, log, 1, 3);
+    log.roll();
+    co_await append(core, log, 3, 6);
+    log.roll();
+    co_await core.sleep(std::chrono::seconds(1));
+  });
+  EXPECT_TRUE(host_.disk().stat(path(3)).has_value());
+  life([](Core&, Engine&, Partition& log) -> Task<void> { co_await expect_log(log, 0, 6); });
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ReusedNameTest, ::testing::Range(uint64_t{1}, uint64_t{60}));
+
 }  // namespace
 }  // namespace posthaste::storage
