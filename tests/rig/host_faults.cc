@@ -20,7 +20,6 @@ namespace {
 constexpr Duration kPauseMax = 4s;  // longer than any patience of what runs there
 constexpr Duration kClogMax = 3s;
 constexpr Duration kCorePauseMax = 800ms;
-constexpr Duration kWallJumpMax = 2h;
 constexpr Duration kLinkLatencyMax = 200ms;
 constexpr uint64_t kLinkBytesPerMsMin = 2;  // 2 KB/s
 constexpr uint64_t kLinkBytesPerMsMax = 2000;
@@ -88,7 +87,8 @@ void HostFaults::inflict(Fault fault, Host& host) {
     case Fault::kSlowDisk:
       return host.slow_disk(static_cast<uint32_t>(1 + random_.below(kDiskFactorMax)));
     case Fault::kWallJump:
-      return host.jump_wall_clock(Duration(random_.between(-kWallJumpMax / 1ns, kWallJumpMax / 1ns)));
+      return host.jump_wall_clock(
+          Duration(random_.between(-hosts_.wall_jump_max.count(), hosts_.wall_jump_max.count())));
     case Fault::kWallFreeze:
       return host.freeze_wall_clock();
     default:

@@ -39,9 +39,10 @@ std::string describe(const FaultCounts& counts);  // "kill 3, clog 1"
 class HostFaults {
  public:
   struct Hosts {
-    std::vector<reactor::simulated::Host*> mortal;  // they die, pause, forget
-    std::vector<reactor::simulated::Host*> others;  // their links to the mortal ones suffer, nothing else
-    size_t losses_max = 0;                          // so many of the mortal ones may be lost for ever
+    std::vector<reactor::simulated::Host*> mortal;            // they die, pause, forget
+    std::vector<reactor::simulated::Host*> others;            // their links to the mortal ones suffer, nothing else
+    size_t losses_max = 0;                                    // so many of the mortal ones may be lost for ever
+    reactor::Duration wall_jump_max = std::chrono::hours(2);  // of one jump, either way
   };
   // `start` brings up a mortal host that is down; `lost` is told of one that never comes back.
   HostFaults(reactor::simulated::World& world, Hosts hosts, std::function<void(size_t)> start,

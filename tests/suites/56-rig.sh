@@ -1,8 +1,9 @@
-# what: several hosts in the simulator with a toy replication on them, by seed; its planted bugs; one trace hash a seed
-# limit: 900
+# what: several hosts in the simulator, with a toy replication and with whole brokers on them, by seed; one trace hash a seed
+# limit: 1500
 . "$(dirname "$0")/../tools/suite.sh"
-must_build release posthaste-rig rig_test
+must_build release posthaste-rig rig_test posthaste-sim-brokers simulation_test
 run_gtest build/release/bin/rig_test
+run_gtest build/release/bin/simulation_test
 seeds=2000
 [ "$POSTHASTE_TEST_MODE" = quick ] && seeds=100
 fresh=$(fresh_seed)
@@ -10,6 +11,8 @@ echo "fresh seeds of this commit: from $fresh on"
 seeds_on_all_cores 1 $((seeds / 5)) build/release/bin/posthaste-rig --quiet
 seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/bin/posthaste-rig --quiet
 seeds_on_all_cores "$fresh" $((seeds / 20)) build/release/bin/posthaste-rig --quiet --twice --hosts 5
+seeds_on_all_cores "$fresh" $((seeds / 10)) build/release/bin/posthaste-sim-brokers --quiet
+seeds_on_all_cores "$fresh" $((seeds / 100)) build/release/bin/posthaste-sim-brokers --quiet --twice --brokers 5
 
 [ "$POSTHASTE_TEST_MODE" = full ] || finish
 # Each bug of the toy is found: what the judge and the faults are worth.
@@ -21,6 +24,7 @@ while read -r bug _; do
     failed "the toy's bug $bug is not found in 5,000 seeds"
   fi
 done < <(build/release/bin/posthaste-rig --bugs)
-must_build asan posthaste-rig
+must_build asan posthaste-rig posthaste-sim-brokers
 traces_agree posthaste-rig $((fresh + seeds)) $((seeds / 20)) --hosts 5
+traces_agree posthaste-sim-brokers $((fresh + seeds)) $((seeds / 200)) --brokers 5
 finish
