@@ -106,6 +106,15 @@ void ReplicaChecker::check_holds_committed(const ReplicaState& state) {
   }
 }
 
+void ReplicaChecker::in_sync(const ReplicaState& leader, std::span<const ReplicaState> members) {
+  for (const ReplicaState& member : members) {
+    if (member.durable >= leader.high_watermark) continue;
+    violation(
+        fmt::format("replica {}: high watermark {} in term {}, but replica {} of its in-sync set is durable to {}",
+                    leader.replica, leader.high_watermark, leader.leader_epoch, member.replica, member.durable));
+  }
+}
+
 void ReplicaChecker::promise(int64_t offset, uint64_t payload_hash, const char* how) {
   const auto [known, fresh] = committed_.try_emplace(offset, Committed{std::nullopt, payload_hash, how});
   if (!fresh && known->second.payload_hash != payload_hash) {

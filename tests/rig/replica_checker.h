@@ -43,6 +43,10 @@ class ReplicaChecker {
  public:
   // Between two steps of the world, as often as there is something new to see: what is never looked at is not judged.
   void observe(const ReplicaState& state);
+  // `members`: of the replicas that this leader counts for its high watermark (its in-sync set, itself included) those
+  // that are up, at the same moment. All hold durably what it takes for committed. This sees a wrong count at once, not
+  // only what a power loss makes of it.
+  void in_sync(const ReplicaState& leader, std::span<const ReplicaState> members);
   // A client was told that its record is committed; it was handed the record; it was told this high watermark.
   void acknowledged(int64_t offset, uint64_t payload_hash) { promise(offset, payload_hash, "acknowledged"); }
   void read(int64_t offset, uint64_t payload_hash) { promise(offset, payload_hash, "read"); }

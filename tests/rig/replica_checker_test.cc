@@ -100,6 +100,18 @@ TEST(ReplicaChecker, AnotherPayloadOfTheSameTermIsAnotherRecord) {
   EXPECT_TRUE(checker.violated().has_value());
 }
 
+TEST(ReplicaChecker, AHighWatermarkAboveWhatAMemberHasMadeDurableIsNamed) {
+  ReplicaChecker checker;
+  const auto log = log_of({1, 1, 1});
+  ReplicaState behind = follower(2, log, 0);
+  behind.durable = 2;
+  const ReplicaState members[] = {leader(1, 1, log, 2), behind};
+  checker.in_sync(leader(1, 1, log, 2), members);
+  EXPECT_EQ(checker.violated(), std::nullopt) << why(checker);
+  checker.in_sync(leader(1, 1, log, 3), members);
+  EXPECT_NE(why(checker).find("but replica 2 of its in-sync set is durable to 2"), std::string::npos) << why(checker);
+}
+
 TEST(ReplicaChecker, AHoleBelowAHighWatermarkIsNamed) {
   ReplicaChecker checker;
   auto log = log_of({1, 1, 1});

@@ -1,5 +1,8 @@
 #include "tests/rig/toy_cluster.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "tests/rig/toy_connection.h"
 #include "tests/rig/toy_replica.h"
 
@@ -48,7 +51,19 @@ const Assignment& ToyCluster::polled(uint32_t replica, uint64_t incarnation) {
 }
 
 void ToyCluster::look() {
-  for (const auto& [id, replica] : live_) checker_.observe(replica->state());
+  std::vector<ReplicaState> ready;
+  for (const auto& [id, replica] : live_) {
+    checker_.observe(replica->state());
+    if (replica->ready()) ready.push_back(replica->state());
+  }
+  if (bug_ != ToyBug::kNone) return;  // a planted bug has to show in what it leads to
+  for (const ReplicaState& leader : ready) {
+    if (!leader.leads) continue;
+    std::vector<ReplicaState> members;
+    std::ranges::copy_if(ready, std::back_inserter(members),
+                         [&](const ReplicaState& state) { return live_.at(leader.replica)->counts(state.replica); });
+    checker_.in_sync(leader, members);
+  }
 }
 
 namespace {

@@ -20,6 +20,9 @@ class ToyReplica {
   reactor::Task<void> run();
   // For the judge.
   ReplicaState state() const;
+  bool ready() const { return ready_; }  // it has its log
+  // As leader: this replica must hold what is committed.
+  bool counts(uint32_t replica) const { return assignment_.members.contains(replica); }
 
  private:
   // A produce that waits until its record is committed. Lives in the frame of the one who waits.
