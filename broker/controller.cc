@@ -103,7 +103,7 @@ Task<Result<void>> Controller::load(std::string& why) {
     co_return done;
   }
   co_await reconcile();
-  co_await keep_log_small();
+  log_.keep_small(image_);
   producer_ids_.emplace(identity_.node_id, image_.brokers().at(identity_.node_id).broker_epoch,
                         image_.next_producer_id(), kProducerIdWaitersMax);
   co_await publish({}, true);
@@ -165,8 +165,8 @@ std::optional<Refusal> Controller::refuse_on_full_disk() const {
                  "the disk is full: delete topics, shorten their retention or make room on it"};
 }
 
-Task<void> Controller::end_change() {
-  co_await keep_log_small();
+void Controller::end_change() {
+  log_.keep_small(image_);
   turn_.release(1);
 }
 
@@ -203,15 +203,6 @@ Task<Controller::NotMade> Controller::make_partitions(std::vector<Uuid> topics) 
   co_await publish(std::move(topics), false);
   incomplete_ = incomplete_ || !not_made.empty();
   co_return not_made;
-}
-
-Task<void> Controller::keep_log_small() {
-  if (!log_.wants_snapshot()) co_return;
-  const Result<void> done = co_await log_.write_snapshot(image_);
-  if (!done) {
-    core_.log(reactor::LogLevel::kWarning, "metadata_snapshot_failed",
-              fmt::format("error={}", to_string(done.error())));
-  }
 }
 
 // Places and makes all partitions of these topics that are not placed yet.
@@ -301,7 +292,7 @@ Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request)
       for (CreateTopicResult& result : outcome.results) refuse_if(not_made, result.topic_id, result);
     }
   }
-  if (has_turn) co_await end_change();
+  if (has_turn) end_change();
   co_return outcome;
 }
 
@@ -323,7 +314,7 @@ Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> top
       co_await spread_deleted_topics(broker_, engine_host_.cores(), outcome.deleted);
     }
   }
-  if (has_turn) co_await end_change();
+  if (has_turn) end_change();
   co_return outcome;
 }
 
@@ -345,7 +336,7 @@ Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
       }
     }
   }
-  if (has_turn) co_await end_change();
+  if (has_turn) end_change();
   co_return outcome;
 }
 
@@ -367,7 +358,7 @@ Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request)
       co_await publish(outcome.topics, outcome.brokers);  // the settings of every topic hang on the broker's
     }
   }
-  if (has_turn) co_await end_change();
+  if (has_turn) end_change();
   co_return outcome;
 }
 
@@ -407,7 +398,7 @@ Task<void> Controller::persist_producer_ids(ProducerIdsRecord record) {
   std::optional<Refusal> refusal = co_await begin_change();
   if (!refusal) {
     refusal = co_await commit({record});
-    co_await end_change();
+    end_change();
   }
   ProducerIdAllocator::Output out;
   refusal ? producer_ids_->persist_failed(out) : producer_ids_->persisted(out);

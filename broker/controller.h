@@ -58,7 +58,7 @@ class Controller : private reactor::CoreOwned {
   reactor::Task<void> reconcile();
   reactor::Task<std::optional<Refusal>> begin_change();
   std::optional<Refusal> refuse_on_full_disk() const;
-  reactor::Task<void> end_change();
+  void end_change();
   reactor::Task<std::optional<Refusal>> commit(const std::vector<MetadataRecord>& records);
   // By topic: why partitions of it could not be made.
   using NotMade = std::map<Uuid, reactor::Errc>;
@@ -66,7 +66,6 @@ class Controller : private reactor::CoreOwned {
   reactor::Task<NotMade> create_partitions(std::vector<Uuid> topics);
   reactor::Task<void> delete_partitions(std::vector<storage::Placement::Key> partitions);
   reactor::Task<void> publish(std::vector<Uuid> changed, bool all_changed);
-  reactor::Task<void> keep_log_small();
   void follow_broker_configs();
   reactor::Task<void> persist_producer_ids(ProducerIdsRecord record);
   void take_answers(ProducerIdAllocator::Output& out);

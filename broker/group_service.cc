@@ -55,7 +55,10 @@ void GroupPartition::lead(int32_t leader_epoch) {
   scope_.spawn_job(load(leader_epoch));
 }
 
-void GroupPartition::begin_load() { coordinator_.begin_load(); }
+int64_t GroupPartition::begin_load(int64_t log_start) {
+  coordinator_.begin_load();
+  return log_start;
+}
 
 // What cannot be read is skipped, as Kafka does: a record of another kind of group, say.
 Result<void> GroupPartition::replay(const storage::RecordView& record) {

@@ -49,7 +49,7 @@ class GroupPartition : private reactor::CoreOwned, private RecordLogReader {
     GroupPartition* owner = nullptr;
   };
 
-  void begin_load() override;
+  int64_t begin_load(int64_t log_start) override;
   reactor::Result<void> replay(const storage::RecordView& record) override;
 
   GroupTime now();

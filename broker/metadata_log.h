@@ -1,12 +1,14 @@
 // The metadata log of a lone broker: partition __cluster_metadata-0, and how changes get into it. One change is one
 // record batch, so after a crash a change is there whole or not at all. How a log is replayed and written is in
-// record_log.h; this decides nothing about topics, and does not know who waits for a change.
+// record_log.h, snapshots that keep it short in metadata_snapshots.h; this decides nothing about topics, and does not
+// know who waits for a change.
 #pragma once
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "broker/metadata/image.h"
+#include "broker/metadata_snapshots.h"
 #include "broker/record_log.h"
 #include "reactor/task.h"
 #include "storage/engine.h"
@@ -16,7 +18,8 @@ namespace posthaste::broker {
 // Records of one change, encoded: above it a change is refused. Enough for 100,000 partitions, far below what a
 // partition's tail holds; Kafka's quorum has the same bound for a batch.
 inline constexpr size_t kMetadataChangeBytesMax = size_t{8} << 20;
-// The log is replaced by a snapshot of the image when it holds this much, and four times the last snapshot.
+// A snapshot of the image is written when the log holds this much behind the one before it, and four times as much as
+// that one.
 inline constexpr uint64_t kMetadataLogBytesKept = uint64_t{1} << 20;
 
 // How long an append waits for room in the memory of logs. Clients wait for 30 s by default.
@@ -25,15 +28,16 @@ inline constexpr reactor::Duration kMetadataRoomPatience = std::chrono::seconds(
 // Core 0. One append at a time: the caller takes turns. stop() must be awaited before it goes away.
 class MetadataLog : private RecordLogReader {
  public:
-  explicit MetadataLog(storage::Engine& engine) : engine_(engine) {}
+  explicit MetadataLog(storage::Engine& engine);
   MetadataLog(const MetadataLog&) = delete;
   MetadataLog& operator=(const MetadataLog&) = delete;
 
   // Finds the partition or makes it. Once.
   reactor::Task<reactor::Result<void>> open();
 
-  // Applies everything to `image`, which is empty, and leads from then on. On error `why` says what is wrong, for
-  // people.
+  // Makes `image` what the newest whole snapshot and the log behind it say, and leads from then on. A rotten snapshot
+  // is passed over if the log reaches back to the one before it, or to its first record. On error `why` says what is
+  // wrong, for people, and names the file.
   reactor::Task<reactor::Result<void>> replay(MetadataImage& image, std::string& why);
 
   // Appends one change and returns when it is durable. kRecordTooLarge: above kMetadataChangeBytesMax, or above half of
@@ -44,26 +48,41 @@ class MetadataLog : private RecordLogReader {
   reactor::Task<reactor::Result<void>> append(const std::vector<MetadataRecord>& records);
   bool trusted() const { return trusted_; }
 
-  // Whether the log holds so much more than the image that a snapshot pays.
+  // Begins a snapshot in the background if the log has grown enough since the last one, and not on a full disk: it
+  // frees space in the end, but takes some first. `image` has all that was appended. The log before the older one of
+  // two snapshots is deleted when the newer one is there.
+  void keep_small(const MetadataImage& image);
+  // For tests: whether it would, and until it has ended.
   bool wants_snapshot() const;
-  // Writes the image as one batch and forgets what lies before it. An image above kMetadataChangeBytesMax is left as it
-  // is (kRecordTooLarge).
-  reactor::Task<reactor::Result<void>> write_snapshot(const MetadataImage& image);
+  reactor::Task<void> snapshot_ended();
+  const MetadataSnapshots& snapshots() const { return snapshots_; }
+  int64_t start_offset() const { return partition_->log_start_offset(); }
 
   int64_t end_offset() const { return partition_->end_offset(); }
   reactor::Task<void> stop();
 
  private:
-  void begin_load() override;
+  int64_t begin_load(int64_t log_start) override;
   reactor::Result<void> replay(const storage::RecordView& record) override;
+  std::string gap(int64_t log_start) const;
+  void count(uint64_t bytes) { bytes_since_snapshot_ += bytes; }
   reactor::Task<reactor::Result<int64_t>> append_batch(storage::Bytes batch);
+  reactor::Task<void> write_snapshot(SnapshotId id, MetadataImage image);
 
   storage::Engine& engine_;
+  MetadataSnapshots snapshots_;
   storage::Partition* partition_ = nullptr;
   std::optional<RecordLog> log_;
-  MetadataImage* loading_ = nullptr;  // while replay() runs
+  // While replay() runs: where to, and what the records are applied on.
+  MetadataImage* loading_ = nullptr;
+  std::optional<MetadataSnapshots::Loaded> base_;
+  bool must_begin_anew_ = false;  // the log's first record must be the beginning of a snapshot in the log
   bool trusted_ = true;
-  uint64_t snapshot_bytes_ = 0;
+  uint64_t bytes_since_snapshot_ = 0;
+  uint64_t snapshot_at_bytes_ = kMetadataLogBytesKept;
+  bool snapshot_under_way_ = false;
+  bool stopping_ = false;
+  reactor::TaskScope scope_;
 };
 
 // The metadata log's topic id, as Kafka's: never that of a user's topic.

@@ -1,5 +1,6 @@
 // The metadata log on a real engine in the simulator: a change is whole or absent after a crash at any operation, an
-// append of unknown outcome ends all changes, snapshots lose nothing and keep the log small.
+// append of unknown outcome ends all changes, snapshots lose nothing, keep the log small, and are found again or
+// missed.
 #include "broker/metadata_log.h"
 
 #include <fmt/format.h>
@@ -79,6 +80,7 @@ class MetadataLogTest : public ::testing::Test {
     }
     const auto engine = co_await engine_host.open(core);
     CHECK(engine, "open");
+    test.engine_ = *engine;
     {
       MetadataLog log(**engine);
       MetadataImage image;
@@ -91,9 +93,69 @@ class MetadataLogTest : public ::testing::Test {
     CHECK(co_await engine_host.close(core), "close");
   }
 
+  // Changes one setting until a snapshot is due: much log, little image.
+  static Task<void> grow(MetadataLog& log, MetadataImage& image) {
+    for (int i = 0; i < 1000 && !log.wants_snapshot(); ++i) {
+      const ConfigRecord record{kBrokerResource, "", "key",
+                                fmt::format("{}{}", log.end_offset(), std::string(40'000, 'x'))};
+      EXPECT_TRUE((co_await log.append({record})).has_value());
+      EXPECT_TRUE(image.apply(record).has_value());
+    }
+    EXPECT_TRUE(log.wants_snapshot());
+  }
+  static Task<void> snapshot(MetadataLog& log, MetadataImage& image) {
+    co_await grow(log, image);
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+  }
+  // A folder with `snapshots` of them, and some log behind the newest; returns what is in it.
+  std::vector<MetadataRecord> make_folder(int snapshots) {
+    std::vector<MetadataRecord> expected;
+    run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+      for (const MetadataRecord& record : topic_of(1, 3000)) EXPECT_TRUE(image.apply(record).has_value());
+      EXPECT_TRUE((co_await log.append(topic_of(1, 3000))).has_value());
+      for (int i = 0; i < snapshots; ++i) co_await snapshot(log, image);
+      const ConfigRecord last{kTopicResource, "topic-1", "retention.ms", "7"};
+      EXPECT_TRUE((co_await log.append({last})).has_value());
+      EXPECT_TRUE(image.apply(last).has_value());
+      expected = image.to_records();
+    });
+    return expected;
+  }
+  void expect_image(const std::vector<MetadataRecord>& expected, const std::string& what) {
+    run([&](Core&, MetadataLog&, MetadataImage& image) -> Task<void> {
+      EXPECT_EQ(image.to_records() == expected, true) << what;
+      co_return;
+    });
+  }
+  // A start that is refused, and why.
+  std::string refusal() {
+    start([](Core&, MetadataLog&, MetadataImage&) -> Task<void> {
+      ADD_FAILURE() << "it was not refused";
+      co_return;
+    });
+    return problem_;
+  }
+  // Paths of the snapshots, ascending.
+  std::vector<std::string> snapshot_files() const {
+    std::vector<std::string> paths;
+    for (const std::string& path : host_->disk().all_files()) {
+      if (path.find("metadata-snapshots/") != std::string::npos) paths.push_back(path);
+    }
+    return paths;
+  }
+  void lose(const std::string& lost) {
+    reactor::simulated::Disk left;
+    for (const std::string& path : host_->disk().all_files()) {
+      if (path != lost) left.write_file(path, *host_->disk().read_file(path));
+    }
+    host_->disk() = std::move(left);
+  }
+
   reactor::simulated::World world_{5};
   storage::EngineOptions engine_options_;
   reactor::simulated::Host* host_ = nullptr;
+  storage::Engine* engine_ = nullptr;
   Body body_;
   std::string problem_;
 };
@@ -156,7 +218,9 @@ TEST_F(MetadataLogTest, AfterAnUnknownOutcomeNothingIsAppended) {
     EXPECT_FALSE(retried.has_value());
     EXPECT_EQ(log.end_offset(), end) << "a second record of the same topic was written";
     EXPECT_FALSE(log.wants_snapshot());
-    EXPECT_FALSE((co_await log.write_snapshot(image)).has_value());
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+    EXPECT_TRUE(log.snapshots().kept().empty());
     host_->kill();
     co_await core.sleep(1s);
   });
@@ -171,34 +235,206 @@ TEST_F(MetadataLogTest, AfterAnUnknownOutcomeNothingIsAppended) {
   });
 }
 
-TEST_F(MetadataLogTest, ASnapshotStandsForAllBeforeItWhereverThePowerGoes) {
-  std::vector<MetadataRecord> expected;
-  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
-    for (uint32_t number = 1; number <= 20; ++number) {
-      for (const std::vector<MetadataRecord>& change :
-           {topic_of(number, 5), std::vector<MetadataRecord>{ConfigRecord{
-                                     kTopicResource, fmt::format("topic-{}", number), "retention.ms", "5"}}}) {
-        EXPECT_TRUE((co_await log.append(change)).has_value());
-        for (const MetadataRecord& record : change) EXPECT_TRUE(image.apply(record).has_value());
-      }
-    }
-    expected = image.to_records();
-  });
-  for (uint64_t operations = 1; operations < 20; ++operations) {
+// Each life begins a snapshot and loses power somewhere in it, or later in what follows: the files that it leaves, the
+// log's new start.
+TEST_F(MetadataLogTest, ASnapshotLosesNothingWhereverThePowerGoes) {
+  std::vector<MetadataRecord> expected = make_folder(0);
+  int completed = 0;
+  size_t most_files = 0;
+  for (uint64_t operations = 1; operations < 80 && completed < 4; ++operations) {
+    bool ended = false;
     start([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+      EXPECT_EQ(image.to_records() == expected, true) << operations;
+      co_await grow(log, image);
+      expected = image.to_records();
       host_->crash_after_operations(host_->operations_submitted() + operations);
-      EXPECT_TRUE((co_await log.write_snapshot(image)).has_value());
+      log.keep_small(image);
+      co_await log.snapshot_ended();
+      ended = true;
     });
     host_->crash_after_operations(0);
-    run([&](Core&, MetadataLog&, MetadataImage& image) -> Task<void> {
-      EXPECT_EQ(image.to_records(), expected) << operations;
+    if (ended) ++completed;
+    most_files = std::max(most_files, snapshot_files().size());
+    run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+      EXPECT_EQ(image.to_records() == expected, true) << operations;
+      for (const std::string& path : snapshot_files()) EXPECT_FALSE(path.ends_with(".new")) << operations;
+      if (completed >= 2) EXPECT_GT(log.start_offset(), 0);
       co_return;
     });
   }
+  EXPECT_EQ(completed, 4);
+  EXPECT_LE(most_files, 4U);
+  EXPECT_GE(snapshot_files().size(), 2U);
+}
+
+TEST_F(MetadataLogTest, OfARottenSnapshotTheOlderOneAndTheLogSayTheSame) {
+  const std::vector<MetadataRecord> expected = make_folder(3);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 2U);
+  const storage::Bytes whole = *host_->disk().read_file(files[1]);
+  for (size_t at = 0; at < whole.size(); at += whole.size() / 7) {
+    ASSERT_TRUE(host_->disk().flip_bit(files[1], at, 3));
+    expect_image(expected, fmt::format("bit at {} of {}", at, whole.size()));
+    host_->disk().write_file(files[1], whole);
+  }
+  for (const size_t size : {size_t{0}, size_t{10}, whole.size() / 2, whole.size() - 1}) {
+    host_->disk().write_file(files[1], storage::ByteView(whole).first(size));
+    expect_image(expected, fmt::format("cut to {} of {}", size, whole.size()));
+    host_->disk().write_file(files[1], whole);
+  }
+  storage::Bytes longer = whole;
+  longer.push_back(std::byte{0});
+  host_->disk().write_file(files[1], longer);
+  run([&](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
+    EXPECT_EQ(log.snapshots().rotten().size(), 1U);
+    co_return;
+  });
+  expect_image(expected, "longer than it was");
+  host_->disk().write_file(files[1], whole);
+  ASSERT_TRUE(host_->disk().fail_reads(files[1], 4096, 4096));
+  expect_image(expected, "unreadable");
+  host_->disk().write_file(files[1], whole);
+  lose(files[1]);
+  expect_image(expected, "gone");
+}
+
+TEST_F(MetadataLogTest, ARottenSnapshotIsReplacedByTheNextChange) {
+  std::vector<MetadataRecord> expected = make_folder(3);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_TRUE(host_->disk().flip_bit(files[1], 100, 0));
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_TRUE(log.wants_snapshot());
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+    EXPECT_FALSE(log.wants_snapshot());
+    EXPECT_EQ(log.snapshots().kept().size(), 2U);
+  });
+  const std::vector<std::string> after = snapshot_files();
+  ASSERT_EQ(after.size(), 2U);
+  EXPECT_EQ(after[0], files[0]);
+  EXPECT_GT(after[1], files[1]);
+  expect_image(expected, "with a new one");
+}
+
+TEST_F(MetadataLogTest, WithoutAWholeSnapshotTheLogSpeaksIfItIsAllThere) {
+  const std::vector<MetadataRecord> expected = make_folder(1);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 1U);
+  ASSERT_TRUE(host_->disk().flip_bit(files[0], 100, 0));
+  expect_image(expected, "the only one is rotten");
+}
+
+TEST_F(MetadataLogTest, WithoutAWholeSnapshotALogThatBeginsLaterIsRefused) {
+  make_folder(3);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 2U);
+  const storage::Bytes older = *host_->disk().read_file(files[0]);
+  const storage::Bytes newer = *host_->disk().read_file(files[1]);
+  for (const std::string& path : files) ASSERT_TRUE(host_->disk().flip_bit(path, 100, 0));
+  const std::string rotten = refusal();
+  for (const std::string& path : files) {
+    EXPECT_NE(rotten.find(path.substr(path.rfind('/') + 1)), std::string::npos) << rotten;
+  }
+  // Each whole, under the name of the other.
+  host_->disk().write_file(files[0], newer);
+  host_->disk().write_file(files[1], older);
+  EXPECT_NE(refusal().find("metadata-snapshots"), std::string::npos) << problem_;
+  for (const std::string& path : files) lose(path);
+  EXPECT_NE(refusal().find("metadata-snapshots"), std::string::npos) << problem_;
+}
+
+TEST_F(MetadataLogTest, ASnapshotThatDoesNotMeetTheLogIsRefused) {
+  make_folder(2);
+  const std::string old_file = snapshot_files().front();
+  const storage::Bytes old_bytes = *host_->disk().read_file(old_file);
+  run([](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    for (int i = 0; i < 2; ++i) co_await snapshot(log, image);
+  });
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 2U);
+  ASSERT_LT(old_file, files.front());
+  const storage::Bytes newest = *host_->disk().read_file(files[1]);
+  // One from a backup, of before the log's start.
+  for (const std::string& path : files) lose(path);
+  host_->disk().write_file(old_file, old_bytes);
+  EXPECT_NE(refusal().find(old_file.substr(old_file.rfind('/') + 1)), std::string::npos) << problem_;
+  lose(old_file);
+  // One of behind the log's end: the log has lost what came before it.
+  const SnapshotId ahead{.offset = 1'000'000, .epoch = 0};
+  SnapshotEncoder encoder(ahead);
+  storage::Bytes bytes = encoder.begin();
+  const storage::Bytes trailer = encoder.finish();
+  bytes.insert(bytes.end(), trailer.begin(), trailer.end());
+  host_->disk().write_file("/data/metadata-snapshots/" + snapshot_file(ahead), bytes);
+  host_->disk().write_file(files[1], newest);
+  EXPECT_NE(refusal().find(snapshot_file(ahead)), std::string::npos) << problem_;
+}
+
+TEST_F(MetadataLogTest, WhatWasNeverFinishedIsRemovedAndOtherNamesStay) {
+  const std::vector<MetadataRecord> expected = make_folder(2);
+  const std::string folder = "/data/metadata-snapshots/";
+  host_->disk().write_file(folder + "00000000000000099999-0000000000.snapshot.new", storage::bytes_of("half"));
+  host_->disk().write_file(folder + "notes.new", storage::bytes_of("an operator's"));
+  expect_image(expected, "beside an unfinished one");
+  const std::vector<std::string> files = snapshot_files();
+  EXPECT_EQ(files.size(), 3U);
+  EXPECT_TRUE(files.back().ends_with("notes.new")) << files.back();
+}
+
+// As programs before snapshots were files wrote them: one batch, at which the log begins.
+TEST_F(MetadataLogTest, ALogThatBeginsWithASnapshotOfItsOwnIsRead) {
+  std::vector<MetadataRecord> expected;
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_TRUE((co_await log.append(topic_of(1, 5))).has_value());
+    EXPECT_TRUE((co_await log.append({RemoveTopicRecord{id_of(1)}})).has_value());
+    const int64_t begin = log.end_offset();
+    std::vector<MetadataRecord> batch = {BeginTransactionRecord{"snapshot"}};
+    for (const MetadataRecord& record : topic_of(2, 5)) batch.push_back(record);
+    batch.emplace_back(EndTransactionRecord{});
+    EXPECT_TRUE((co_await log.append(batch)).has_value());
+    EXPECT_TRUE((co_await log.append({ProducerIdsRecord{1, 0, 5000}})).has_value());
+    for (const MetadataRecord& record : batch) EXPECT_TRUE(image.apply(record).has_value());
+    EXPECT_TRUE(image.apply(ProducerIdsRecord{1, 0, 5000}).has_value());
+    expected = image.to_records();
+    storage::Partition* partition = engine_->find(kMetadataTopicId.bytes, 0);
+    EXPECT_TRUE((co_await partition->set_log_start(begin)).has_value());
+  });
+  expect_image(expected, "as it was written");
+  // It goes on with files, and then without the batch.
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_GT(log.start_offset(), 0);
+    for (int i = 0; i < 2; ++i) co_await snapshot(log, image);
+    expected = image.to_records();
+  });
+  expect_image(expected, "with files");
+}
+
+TEST_F(MetadataLogTest, AnImageOf200000PartitionsIsInASnapshot) {
+  constexpr uint32_t kTopics = 20;
+  constexpr int32_t kPartitions = 10'000;
+  std::vector<MetadataRecord> expected;
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    for (uint32_t number = 1; number <= kTopics; ++number) {
+      const std::vector<MetadataRecord> change = topic_of(number, kPartitions);
+      EXPECT_TRUE((co_await log.append(change)).has_value());
+      for (const MetadataRecord& record : change) EXPECT_TRUE(image.apply(record).has_value());
+    }
+    EXPECT_TRUE(log.wants_snapshot());
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+    EXPECT_EQ(log.snapshots().kept().size(), 1U);
+    EXPECT_FALSE(log.wants_snapshot());
+  });
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_EQ(image.topics().size(), kTopics);
+    EXPECT_EQ(image.partition_count(), size_t{kTopics} * kPartitions);
+    EXPECT_EQ(log.snapshots().kept().back().offset, log.end_offset());
+    co_return;
+  });
 }
 
 TEST_F(MetadataLogTest, TheLogStaysSmallHoweverManyChangesThereWere) {
-  run([](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+  run([this](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
     int snapshots = 0;
     int64_t changes = 0;
     while (snapshots < 4 && changes < 100'000) {
@@ -209,12 +445,15 @@ TEST_F(MetadataLogTest, TheLogStaysSmallHoweverManyChangesThereWere) {
       EXPECT_TRUE((co_await log.append(change)).has_value());
       for (const MetadataRecord& one : change) EXPECT_TRUE(image.apply(one).has_value());
       if (!log.wants_snapshot()) continue;
-      EXPECT_TRUE((co_await log.write_snapshot(image)).has_value());
+      log.keep_small(image);
+      co_await log.snapshot_ended();
       EXPECT_FALSE(log.wants_snapshot());
       ++snapshots;
     }
     EXPECT_EQ(snapshots, 4);
     EXPECT_GT(changes, 100);
+    storage::Partition* partition = engine_->find(kMetadataTopicId.bytes, 0);
+    EXPECT_LT(partition->size_bytes(), 3 * kMetadataLogBytesKept);
   });
   run([](Core&, MetadataLog&, MetadataImage& image) -> Task<void> {
     EXPECT_GT(image.next_producer_id(), 100);

@@ -332,6 +332,7 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
   }
   if (!identity) co_return co_await refuse(unreadable(folder, identity.error()));
   opened.identity = *identity;
+  opened.older_format = !text->starts_with(fmt::format("{}={}\n", kMagic, kIdentityFormatVersion));
   auto has_store = co_await holds_store(core, folder, *identity);
   if (!has_store) co_return co_await refuse(unreadable(folder, has_store.error()));
   opened.has_store = *has_store;

@@ -11,8 +11,9 @@
 
 namespace posthaste::broker {
 
-// broker.meta, format 2 (docs/storage-format.md): lines of text "key=value", the last one the XXH3 of all before it.
-// Format 1, which did not say whether there are tables, is read too.
+// broker.meta, format 3 (docs/storage-format.md): lines of text "key=value", the last one the XXH3 of all before it.
+// Format 2 says the same, of a folder whose metadata log holds everything; format 1 did not say whether there are
+// tables. Both are read.
 struct NodeIdentity {
   std::string cluster_id;  // 22 characters of URL-safe base64, as Kafka's
   int32_t node_id = 0;
@@ -21,7 +22,7 @@ struct NodeIdentity {
   friend bool operator==(const NodeIdentity&, const NodeIdentity&) = default;
 };
 
-inline constexpr int32_t kIdentityFormatVersion = 2;
+inline constexpr int32_t kIdentityFormatVersion = 3;
 
 std::string encode_identity(const NodeIdentity& identity);
 // kCorrupt: not such a file, or its checksum is wrong. kUnsupported: a newer format; nothing else of it is read.
@@ -38,6 +39,7 @@ struct OpenedFolder {
   reactor::File lock;
   NodeIdentity identity;
   bool created = false;
+  bool older_format = false;  // of its identity: note_tables() writes it in today's
   // There was a store: by identity.has_tables, or, where the identity is too old to say, by folders of partitions.
   bool has_store = false;
 };

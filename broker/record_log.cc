@@ -52,8 +52,9 @@ Task<Result<void>> RecordLog::lead(int32_t leader_epoch) {
   Result<void> done = co_await wait_settled(end);
   if (term != term_) co_return failure(Errc::kCancelled);
   if (!done) co_return done;
-  reader_.begin_load();
-  int64_t offset = log_.log_start_offset();
+  int64_t offset = reader_.begin_load(log_.log_start_offset());
+  CHECK(offset >= log_.log_start_offset() && offset <= end, "replay from {} of [{}, {})", offset,
+        log_.log_start_offset(), end);
   while (offset < end) {
     const Result<int64_t> next = co_await replay_piece(offset, end, term);
     if (term != term_) co_return failure(Errc::kCancelled);

@@ -22,8 +22,9 @@ namespace posthaste::broker {
 class RecordLogReader {
  public:
   virtual ~RecordLogReader() = default;
-  // The log is about to be replayed from its start: forget what was read before.
-  virtual void begin_load() = 0;
+  // The log, which begins at `log_start`, is about to be replayed: forget what was read before. Returns from where: not
+  // below the start, and not above the end.
+  virtual int64_t begin_load(int64_t log_start) = 0;
   // One record, in the order of the log. An error ends the load.
   virtual reactor::Result<void> replay(const storage::RecordView& record) = 0;
 };

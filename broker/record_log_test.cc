@@ -36,9 +36,10 @@ struct Reader : RecordLogReader {
   int loads = 0;
   std::string refuses;
 
-  void begin_load() override {
+  int64_t begin_load(int64_t log_start) override {
     ++loads;
     values.clear();
+    return log_start;
   }
   Result<void> replay(const storage::RecordView& record) override {
     const std::string_view text = storage::text_of(*record.value);

@@ -187,6 +187,7 @@ class BrokerProgram {
     engine_options.owner = store_owner(folder.identity);
     engine_options.must_exist = folder.has_store;
     engine_options.owners_entries = identity_files();
+    engine_options.owners_entries.emplace_back(MetadataSnapshots::kFolder);
     auto engine_host =
         std::make_shared<storage::EngineHost>(std::move(engine_options), static_cast<CoreId>(core.core_count()));
     Result<storage::RecoveryReport> report = co_await engine_host->recover(core);
@@ -194,7 +195,7 @@ class BrokerProgram {
       fail(host, core, storage_failure(options.data_folder, "the data folder", *engine_host, report.error()));
       co_return nullptr;
     }
-    if (!folder.identity.has_tables) {
+    if (!folder.identity.has_tables || folder.older_format) {
       Result<void> noted = co_await note_tables(core, options.data_folder, folder.identity);
       // A full disk is no reason not to serve what is there: the next start tries again.
       if (!noted && noted.error() != Errc::kNoSpace) {

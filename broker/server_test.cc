@@ -57,7 +57,7 @@ TEST_F(ServerTest, ANewerFormatIsRefusedAndUntouched) {
   const auto before = broker_->disk().read_file("/data/broker.meta");
   ASSERT_TRUE(before);
   std::string text(reinterpret_cast<const char*>(before->data()), before->size());
-  text.replace(text.find("=2"), 2, "=9");
+  text.replace(text.find("=3"), 2, "=9");
   auto write = [&](Core& core) -> Task<void> {
     auto file = co_await reactor::File::open(core, "/data/broker.meta", reactor::kOpenWrite);
     EXPECT_TRUE((co_await file->write(0, storage::bytes_of(text), 0, reactor::IoClass::kFileSystem)).has_value());
@@ -368,30 +368,6 @@ TEST_F(ServerTest, OldSegmentsGoByThemselves) {
   EXPECT_LE(removed.size(), 3U) << "one a partition and round, and only if something went";
   EXPECT_TRUE(removed.at(0).contains("partition=t-0 segments=1 bytes=")) << removed.at(0);
   EXPECT_TRUE(removed.at(0).contains(" log_start=1 reason=retention.ms")) << removed.at(0);
-}
-
-TEST(NodeIdentityTest, RoundTripAndEveryDamageIsFound) {
-  NodeIdentity identity{.cluster_id = "IQYwWZj_T1yggjYdmfypkA", .node_id = 3};
-  identity.directory_id.bytes[0] = std::byte{7};
-  const std::string text = encode_identity(identity);
-  EXPECT_EQ(decode_identity(text), identity);
-  for (size_t i = 0; i < text.size(); ++i) {
-    std::string damaged = text;
-    damaged[i] = static_cast<char>(damaged[i] ^ 1);
-    EXPECT_NE(decode_identity(damaged), identity) << i;
-    EXPECT_FALSE(decode_identity(text.substr(0, i)).has_value()) << i;
-  }
-}
-
-TEST(NodeIdentityTest, Format1IsRead) {
-  std::string text =
-      "posthaste-broker-meta=1\ncluster.id=IQYwWZj_T1yggjYdmfypkA\nnode.id=3\n"
-      "directory.id=AQAAAAAAAAAAAAAAAAAAAA\n";
-  text += fmt::format("checksum={:016x}\n", storage::xxh3_64(storage::bytes_of(text)));
-  const auto identity = decode_identity(text);
-  ASSERT_TRUE(identity.has_value());
-  EXPECT_EQ(identity->node_id, 3);
-  EXPECT_FALSE(identity->has_tables);
 }
 
 // Legal in Kafka, and once taken into the metadata log without ever getting partitions.

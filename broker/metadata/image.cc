@@ -33,6 +33,19 @@ void set(ConfigMap& configs, const ConfigRecord& record) {
   }
 }
 
+PartitionRecord record_of(const Uuid& topic, size_t index, const PartitionImage& from) {
+  PartitionRecord record;
+  record.partition_id = static_cast<int32_t>(index);
+  record.topic_id = topic;
+  record.replicas = from.replicas;
+  record.isr = from.isr;
+  record.leader = from.leader;
+  record.leader_epoch = from.leader_epoch;
+  record.partition_epoch = from.partition_epoch;
+  record.directories = from.directories;
+  return record;
+}
+
 }  // namespace
 
 Result<void> MetadataImage::apply(const MetadataRecord& record) {
@@ -205,34 +218,52 @@ Result<void> MetadataImage::apply_one(const EndTransactionRecord&) {
   return {};
 }
 
-std::vector<MetadataRecord> MetadataImage::to_records() const {
-  std::vector<MetadataRecord> records;
+// What is not of a topic, but for producer ids: those come last.
+void MetadataImage::add_settings(std::vector<MetadataRecord>& records) const {
   for (const auto& [name, level] : features()) records.emplace_back(FeatureLevelRecord{name, level});
   for (const auto& [id, broker] : brokers()) records.emplace_back(broker);
   for (const auto& [broker, configs] : settings_->broker_configs) {
     for (const auto& [name, value] : configs) records.emplace_back(ConfigRecord{kBrokerResource, broker, name, value});
   }
-  by_name_.for_each([&](const TopicImage& image) {
-    records.emplace_back(TopicRecord{image.name, image.id});
-    for (size_t i = 0; i < image.partitions.size(); ++i) {
-      const PartitionImage& from = image.partitions[i];
-      PartitionRecord record;
-      record.partition_id = static_cast<int32_t>(i);
-      record.topic_id = image.id;
-      record.replicas = from.replicas;
-      record.isr = from.isr;
-      record.leader = from.leader;
-      record.leader_epoch = from.leader_epoch;
-      record.partition_epoch = from.partition_epoch;
-      record.directories = from.directories;
-      records.emplace_back(std::move(record));
-    }
-    for (const auto& [name, value] : image.configs) {
-      records.emplace_back(ConfigRecord{kTopicResource, image.name, name, value});
-    }
+}
+
+// The first topic whose name is not less; null if there is none.
+const TopicImage* MetadataImage::topic_from(std::string_view name) const {
+  const TopicImage* first = nullptr;
+  by_name_.visit_from(name, [&first](const TopicImage& topic) {
+    first = &topic;
+    return false;
   });
+  return first;
+}
+
+bool MetadataImage::next_records(RecordsPosition& at, size_t enough, std::vector<MetadataRecord>& records) const {
+  if (!std::exchange(at.settings_given, true)) add_settings(records);
+  for (const TopicImage* topic = topic_from(at.topic); topic != nullptr; topic = topic_from(at.topic)) {
+    if (records.size() >= enough) return true;
+    if (at.partition == 0) records.emplace_back(TopicRecord{topic->name, topic->id});
+    while (at.partition < topic->partitions.size() && records.size() < enough) {
+      records.emplace_back(record_of(topic->id, at.partition, topic->partitions[at.partition]));
+      ++at.partition;
+    }
+    at.topic = topic->name;
+    if (at.partition < topic->partitions.size()) return true;
+    for (const auto& [name, value] : topic->configs) {
+      records.emplace_back(ConfigRecord{kTopicResource, topic->name, name, value});
+    }
+    at.topic.push_back('\0');  // the next name, if it were one
+    at.partition = 0;
+  }
   if (next_producer_id_ > 0) {
     records.emplace_back(ProducerIdsRecord{producer_ids_broker_, producer_ids_epoch_, next_producer_id_});
+  }
+  return false;
+}
+
+std::vector<MetadataRecord> MetadataImage::to_records() const {
+  std::vector<MetadataRecord> records;
+  RecordsPosition at;
+  while (next_records(at, SIZE_MAX, records)) {
   }
   return records;
 }

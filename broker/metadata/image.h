@@ -73,7 +73,16 @@ class MetadataImage {
   // Changes with every record applied; lets a reader see that its copy is old.
   uint64_t version() const { return version_; }
 
-  // Records that rebuild this image from nothing, in a fixed order: what a snapshot of the log holds.
+  // How far next_records() has come.
+  struct RecordsPosition {
+    bool settings_given = false;
+    std::string topic;     // the next one is this or the first behind it
+    size_t partition = 0;  // of that topic
+  };
+  // Records that rebuild this image from nothing, in a fixed order: what a snapshot of the log holds. Adds some to
+  // `records` until it has `enough`, or all have been given; then false. Not across a change of the image: take a copy.
+  bool next_records(RecordsPosition& at, size_t enough, std::vector<MetadataRecord>& records) const;
+  // All of them.
   std::vector<MetadataRecord> to_records() const;
 
  private:
@@ -89,6 +98,8 @@ class MetadataImage {
   reactor::Result<void> apply_one(const EndTransactionRecord& record);
   void begin_epochs_of(int32_t leader);
   TopicImage& write(const TopicImage& topic);
+  void add_settings(std::vector<MetadataRecord>& records) const;
+  const TopicImage* topic_from(std::string_view name) const;
 
   struct TopicId {
     using View = Uuid;

@@ -26,7 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "overload")
 from broker import ROOT, binary, free_port  # noqa: E402
 from protocol import crc32c  # noqa: E402
 
-PRODUCE, FETCH, OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, CREATE_TOPICS, INIT_PRODUCER = 0, 1, 8, 9, 10, 19, 22
+PRODUCE, FETCH, OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, CREATE_TOPICS, INIT_PRODUCER, ALTER_CONFIGS = 0, 1, 8, 9, 10, 19, 22, 33
 STORAGE_ERROR, CORRUPT_MESSAGE = 56, 2
 COORDINATOR_ERRORS = (14, 15, 16)  # load in progress, not available, not coordinator
 START_SECONDS = 30
@@ -37,6 +37,9 @@ PARTITIONS = (("one", 0), ("two", 0), ("three", 0), ("three", 1))
 GROUPS = ("readers", "others")
 ROUNDS, BATCHES, RECORDS = 4, 3, 3
 SEGMENT_MS = 60
+# Changes of a topic, some 30 KB each, until there are two snapshots of the metadata and the log begins at the older one.
+CHANGES_MAX = 200
+TOPIC = 2
 SETTINGS = ("posthaste.cores=1", "posthaste.journal.bytes=16777216", "posthaste.memory.bytes=268435456",
             "offsets.topic.num.partitions=2", "auto.create.topics.enable=false", "posthaste.pin.cores=false")
 
@@ -81,6 +84,12 @@ class Client:
                           + struct.pack(">ib", 10_000, 0))
         (error,) = struct.unpack_from(">h", answer, 4 + 4 + 2 + len(name))
         assert error == 0, f"CreateTopics {name}: {error}"
+
+    def alter_topic(self, name, key, value):
+        configs = string("segment.ms") + string(str(SEGMENT_MS)) + string(key) + string(value)
+        answer = self.ask(ALTER_CONFIGS, 0, struct.pack(">ib", 1, TOPIC) + string(name) + struct.pack(">i", 2) + configs + b"\0")
+        (error,) = struct.unpack_from(">h", answer, 4 + 4)
+        assert error == 0, f"AlterConfigs {name}: {error}"
 
     def producer_id(self):
         answer = self.ask(INIT_PRODUCER, 0, struct.pack(">hi", -1, 1000))
@@ -179,6 +188,17 @@ def produce_round(client, acked, producer, sequences, number):
             acked.ends[place] = base + RECORDS
 
 
+def make_snapshots(client, folder):
+    """Changes metadata until two snapshots of it are kept and a third has been, so that neither is the first."""
+    seen = set()
+    for number in range(CHANGES_MAX):
+        client.alter_topic("one", "leader.replication.throttled.replicas", ",".join(f"{index}:{number}" for index in range(3000)))
+        seen |= {path.name for path in (folder / "metadata-snapshots").glob("*.snapshot")}
+        if len(seen) == 3:
+            return
+    raise AssertionError(f"{CHANGES_MAX} changes made {len(seen)} snapshots")
+
+
 def make_image(folder, ports, killed):
     """A broker's folder after a clean stop or SIGKILL, and what it had acknowledged."""
     port = ports[0]
@@ -188,6 +208,7 @@ def make_image(folder, ports, killed):
     client = Client(port)
     for topic, partitions in (("one", 1), ("two", 1), ("three", 2)):
         client.create_topic(topic, partitions)
+    make_snapshots(client, folder)
     producer = client.producer_id()
     for number in range(ROUNDS):
         produce_round(client, acked, producer, sequences, number)

@@ -1,7 +1,8 @@
-// Records of the internal topics as a disk may give them back: groups, offsets, metadata. An input is either such
-// bytes, or the choices by which a valid record is made and comes back.
+// Records of the internal topics as a disk may give them back: groups, offsets, metadata, snapshots of it. An input is
+// either such bytes, or the choices by which a valid record is made and comes back.
 #include "broker/groups/records.h"
 #include "broker/metadata/records.h"
+#include "broker/metadata/snapshot_format.h"
 #include "net/kafka/testing/random_message.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -31,6 +32,23 @@ void check_metadata_record(std::string_view text) {
   if (!record) return;
   const auto again = decode_metadata_record(encode(*record));
   require(again.has_value() && *again == *record, "a metadata record comes back");
+}
+
+// A file of a snapshot, with frames whose checksums are put right so that what is behind them is reached.
+void check_snapshot(Bytes input) {
+  std::vector<std::byte> file(input.begin(), input.end());
+  SnapshotDecoder decoder({.offset = 1, .epoch = 2});
+  size_t records = 0;
+  const auto count = [&](const MetadataRecord&) -> reactor::Result<void> { return ++records, reactor::Result<void>(); };
+  for (std::span<std::byte> rest(file); !decoder.finished();) {
+    const auto size = SnapshotDecoder::frame_bytes(rest.first(std::min(rest.size(), SnapshotDecoder::kFrameHead)));
+    if (!size || *size > rest.size()) return;
+    const std::span<std::byte> frame = rest.first(*size);
+    const uint64_t sum = storage::xxh3_64(frame.first(*size - sizeof(uint64_t)));
+    storage::store_le<uint64_t>(frame.data() + *size - sizeof(uint64_t), sum);
+    if (!decoder.take(frame, count)) return;
+    rest = rest.subspan(*size);
+  }
 }
 
 template <class R>
@@ -78,7 +96,7 @@ void run_one(Bytes input) {
   if (input.empty()) return;
   const ExactCopy exact(input.subspan(1));
   const std::string_view text(reinterpret_cast<const char*>(exact.view().data()), exact.view().size());
-  switch (std::to_integer<unsigned>(input.front()) % 4) {
+  switch (std::to_integer<unsigned>(input.front()) % 5) {
     case 0: {
       const AllocationBudget budget(512 * input.size() + 65536);
       return check_group_records(text);
@@ -86,6 +104,10 @@ void run_one(Bytes input) {
     case 1: {
       const AllocationBudget budget(512 * input.size() + 65536);
       return check_metadata_record(text);
+    }
+    case 2: {
+      const AllocationBudget budget(512 * input.size() + 65536);
+      return check_snapshot(exact.view());
     }
     default:
       return check_made(exact.view());
