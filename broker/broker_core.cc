@@ -1,5 +1,7 @@
 #include "broker/broker_core.h"
 
+#include <exception>
+
 #include "broker/broker_host.h"
 #include "broker/handlers/handler.h"
 #include "broker/metadata/topic_name.h"
@@ -22,6 +24,9 @@ constexpr int kTokenCoreShift = 48;
 // between.
 constexpr reactor::Duration kRoomWordInterval = std::chrono::seconds(1);
 
+// Partitions whose settings and roles are brought up to date in one step: some 100 us of a core.
+constexpr size_t kFollowedAtOnce = 256;
+
 CoreId core_of(RequestToken token) { return static_cast<CoreId>(token >> kTokenCoreShift); }
 
 FetchSessionLimits session_limits(Core& core, const BrokerOptions& options) {
@@ -37,6 +42,7 @@ BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& option
       host_(host),
       options_(options),
       engine_(engine),
+      views_([this](uint64_t number) { give_back_view(number); }),
       groups_(core, options.group, options.group_memory_bytes,
               [this](RequestToken token, GroupResponse response) { send_group_answer(token, std::move(response)); }),
       append_turn_(core, 1),
@@ -77,23 +83,58 @@ Task<void> BrokerCore::mail_readers_hold_room(BrokerCore& from, CoreId to) {
   co_await reactor::on_core(from.core_, to, std::move(press), reactor::MessageClass::kPush);
 }
 
-void BrokerCore::adopt_view(std::shared_ptr<const ClusterView> view) {
+void BrokerCore::give_back_view(uint64_t number) {
+  // A host that dies lets go of everything at once.
+  if (core_.abandoned() || std::uncaught_exceptions() > 0) return;
+  scope_.spawn_job(mail_view_back(*this, number));
+}
+
+Task<void> BrokerCore::mail_view_back(BrokerCore& from, uint64_t number) {
+  auto give_back = [&from, number](Core& zero) { from.there(zero).host_.views().given_back(number); };
+  co_await reactor::on_core(from.core_, 0, std::move(give_back), reactor::MessageClass::kPush);
+}
+
+Task<void> BrokerCore::adopt_view(reactor::Loan<ClusterView> loan) {
   check_core();
-  view_ = std::move(view);
-  if (view_->all_changed) {
-    view_->image->topics().for_each([this](const TopicImage& topic) { follow_topic(topic); });
-    return;
+  views_.take(loan);
+  if (loan.snapshot->all_changed) co_return co_await follow_all_topics();
+  const std::vector<Uuid> changed = loan.snapshot->changed;
+  size_t partitions = 0;
+  for (const Uuid& id : changed) {
+    const TopicImage* topic = view()->image->topic(id);
+    if (topic == nullptr) continue;
+    follow_topic(*topic);
+    partitions += topic->partitions.size();
+    if (partitions < kFollowedAtOnce) continue;
+    partitions = 0;
+    co_await core_.yield();
   }
-  for (const Uuid& id : view_->changed) {
-    if (const TopicImage* topic = view_->image->topic(id)) follow_topic(*topic);
+}
+
+Task<void> BrokerCore::follow_all_topics() {
+  std::string next;
+  for (bool more = true; more;) {
+    size_t partitions = 0;
+    more = false;
+    view()->image->topics().visit_from(next, [&](const TopicImage& topic) {
+      if (partitions >= kFollowedAtOnce) {
+        next = topic.name;
+        more = true;
+        return false;
+      }
+      follow_topic(topic);
+      partitions += topic.partitions.size();
+      return true;
+    });
+    if (more) co_await core_.yield();
   }
 }
 
 void BrokerCore::follow_topic(const TopicImage& topic) {
   const storage::LogConfig config =
-      log_config(TopicSettings(topic.configs, *view_->topic_defaults), options_.producers);
+      log_config(TopicSettings(topic.configs, *view()->topic_defaults), options_.producers);
   for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
-    const PartitionPlace place = place_of(*view_, topic, index);
+    const PartitionPlace place = place_of(*view(), topic, index);
     if (place.core != core_.id()) continue;
     storage::Partition* partition = engine_.find(topic.id.bytes, index);
     if (partition == nullptr) continue;
@@ -123,7 +164,7 @@ bool BrokerCore::take_role(const PartitionPlace& place, const TopicImage& topic,
   }
   replication::InSyncSet in_sync;
   for (const int32_t broker : topic.partitions[static_cast<size_t>(index)].isr) {
-    if (broker != view_->node_id) in_sync.others.push_back({.broker = broker});
+    if (broker != view()->node_id) in_sync.others.push_back({.broker = broker});
   }
   replica.become_leader(place.term, std::move(in_sync));
   return true;

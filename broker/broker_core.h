@@ -41,10 +41,13 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   // Mail that nobody waits for (lease returns, notices, answers of coordinators) runs here, so that a stop can.
   reactor::TaskScope& scope() { return check_core(), scope_; }
 
-  // Never null once requests arrive.
-  const std::shared_ptr<const ClusterView>& view() const { return check_core(), view_; }
-  // Swaps the snapshot and does what follows from it for partitions of this core: settings, epochs, coordinators.
-  void adopt_view(std::shared_ptr<const ClusterView> view);
+  // The newest snapshot, until the caller next waits. Never null once requests arrive.
+  const ClusterView* view() const { return check_core(), views_.newest(); }
+  // The same for a request that waits.
+  ViewUse use_view() { return check_core(), views_.use(); }
+  // Swaps the snapshot, then does what follows from it for partitions of this core: settings, epochs, coordinators. Of
+  // many topics in steps, between which others run, and by the newest snapshot at each step.
+  reactor::Task<void> adopt_view(reactor::Loan<ClusterView> loan);
 
   // Appends take turns, so that one that waits for room is not overtaken by a later one of the same partition (WS E1).
   reactor::Semaphore& append_turn() { return check_core(), append_turn_; }
@@ -81,6 +84,9 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   };
 
   static reactor::Task<void> mail_readers_hold_room(BrokerCore& from, reactor::CoreId to);
+  static reactor::Task<void> mail_view_back(BrokerCore& from, uint64_t number);
+  void give_back_view(uint64_t number);
+  reactor::Task<void> follow_all_topics();
   void follow_topic(const TopicImage& topic);
   bool take_role(const PartitionPlace& place, const TopicImage& topic, int32_t index, replication::Replica& replica);
   void send_group_answer(RequestToken token, GroupResponse response);
@@ -92,7 +98,7 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   BrokerHost& host_;
   const BrokerOptions& options_;
   storage::Engine& engine_;
-  std::shared_ptr<const ClusterView> view_;
+  reactor::Borrower<ClusterView> views_;
   GroupService groups_;
   reactor::Semaphore append_turn_;
   reactor::Semaphore fetch_memory_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/cluster_view.h"
 #include "net/listener.h"
 #include "reactor/core.h"
 
@@ -66,6 +67,8 @@ class BrokerHost {
     CHECK(controller_ != nullptr, "the controller is not there, or not any more");
     return *controller_;
   }
+  // Core 0 only: the snapshots that cores use.
+  reactor::Lender<ClusterView>& views() { return views_; }
 
  private:
   friend class BrokerProgram;
@@ -76,6 +79,7 @@ class BrokerHost {
   struct Progress;  // core 0's
   std::array<Entry, reactor::kCoresMax> cores_{};
   Controller* controller_ = nullptr;
+  reactor::Lender<ClusterView> views_;
   std::string failure_;
   std::atomic<Stage> stage_{Stage::kStarting};  // written by core 0
   std::unique_ptr<Progress> progress_;

@@ -1,5 +1,6 @@
 // What a core knows of the cluster: an immutable snapshot, swapped as a whole when core 0 publishes a newer one.
-// Request handlers take it once per request, so that an answer is of one moment.
+// Request handlers take it once per request, so that an answer is of one moment. Core 0 makes snapshots and destroys
+// them, and lends them to all cores (reactor/lending.h says why nothing of that needs a count that cores share).
 #pragma once
 #include <memory>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "broker/metadata/image.h"
 #include "net/request.h"
+#include "reactor/lending.h"
 #include "storage/placement.h"
 
 namespace posthaste::broker {
@@ -41,5 +43,8 @@ struct ClusterView {
     return placement->find({topic.bytes, partition});
   }
 };
+
+// A request's hold on the snapshot of its core, over its waits.
+using ViewUse = reactor::Borrower<ClusterView>::Use;
 
 }  // namespace posthaste::broker

@@ -264,13 +264,13 @@ Task<void> Controller::delete_partitions(std::vector<Placement::Key> partitions)
 }
 
 Task<void> Controller::publish(std::vector<Uuid> changed, bool all_changed) {
-  auto view = std::make_shared<ClusterView>();
+  auto view = std::make_unique<ClusterView>();
   view->cluster_id = identity_.cluster_id;
   view->node_id = identity_.node_id;
   view->endpoints = endpoints_;
   view->image = std::make_shared<const MetadataImage>(image_);
   view->placement = std::make_shared<const Placement>(placement_);
-  view->topic_defaults = std::make_shared<const ConfigMap>(rules_.defaults);
+  view->topic_defaults = topic_defaults_;
   view->changed = std::move(changed);
   view->all_changed = all_changed;
   co_await spread_view(broker_, engine_host_.cores(), std::move(view));
@@ -365,6 +365,7 @@ Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request)
 void Controller::follow_broker_configs() {
   rules_.layers = config_layers(image_, identity_.node_id, broker_.options().given);
   rules_.defaults = topic_config_defaults(merged(rules_.layers));
+  topic_defaults_ = std::make_shared<const ConfigMap>(rules_.defaults);
 }
 
 net::AcceptLimits Controller::accept_limits() const {

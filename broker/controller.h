@@ -76,6 +76,7 @@ class Controller : private reactor::CoreOwned {
   NodeIdentity identity_;
   std::vector<Endpoint> endpoints_;
   TopicRules rules_;
+  std::shared_ptr<const ConfigMap> topic_defaults_;  // those of the rules, for snapshots
   MetadataLog log_;
   MetadataImage image_;
   storage::Placement placement_;

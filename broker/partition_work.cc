@@ -37,8 +37,8 @@ Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work)
   co_await reactor::on_core(from.core(), to, std::move(run));
 }
 
-Task<void> mail_view(BrokerCore& from, CoreId to, std::shared_ptr<const ClusterView> view) {
-  auto adopt = [&](Core& there) { from.there(there).adopt_view(view); };
+Task<void> mail_view(BrokerCore& from, CoreId to, reactor::Loan<ClusterView> loan) {
+  auto adopt = [&](Core& there) { return from.there(there).adopt_view(loan); };
   using enum reactor::MessageClass;
   const bool is_wrong = reactor::planted(kBugs["class-order"]);
   co_await reactor::on_core(from.core(), to, std::move(adopt), is_wrong ? kControl : kRequest);
@@ -62,9 +62,10 @@ Task<void> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& w
   co_await scope.join();
 }
 
-Task<void> spread_view(BrokerCore& from, CoreId cores, std::shared_ptr<const ClusterView> view) {
+Task<void> spread_view(BrokerCore& from, CoreId cores, std::unique_ptr<const ClusterView> view) {
+  const reactor::Loan<ClusterView> loan = from.host().views().lend(std::move(view), cores);
   reactor::TaskScope scope(from.core());
-  for (CoreId to = 0; to < cores; ++to) scope.spawn(mail_view(from, to, view));
+  for (CoreId to = 0; to < cores; ++to) scope.spawn(mail_view(from, to, loan));
   co_await scope.join();
 }
 

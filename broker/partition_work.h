@@ -28,8 +28,8 @@ struct PartitionWork {
 // as done.
 reactor::Task<void> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work);
 
-// Every core has adopted `view` when it returns.
-reactor::Task<void> spread_view(BrokerCore& from, reactor::CoreId cores, std::shared_ptr<const ClusterView> view);
+// From core 0: every core has adopted `view`, and done what follows from it, when this returns.
+reactor::Task<void> spread_view(BrokerCore& from, reactor::CoreId cores, std::unique_ptr<const ClusterView> view);
 
 // Group coordinators on all cores drop the offsets of these topics.
 reactor::Task<void> spread_deleted_topics(BrokerCore& from, reactor::CoreId cores, std::vector<std::string> topics);

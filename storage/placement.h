@@ -26,27 +26,38 @@ class Placement {
   // lowest number.
   reactor::CoreId choose_core(const TopicId& topic_id) const;
 
-  // Of a partition that has a core already: no change.
+  // A partition that is about to be made: it counts for choose_core(), and find() does not know it before add(). Of one
+  // that has a core already: no change.
+  void reserve(const Key& key, reactor::CoreId core);
+  // A partition that is there. CHECK: if it was reserved, then for this core.
   void add(const Key& key, reactor::CoreId core);
   void remove(const Key& key);
-  // Nothing: it has none.
+  // Nothing: there is none, or not yet.
   std::optional<reactor::CoreId> find(const Key& key) const;
+  // The same for one that is reserved, too.
+  std::optional<reactor::CoreId> find_reserved(const Key& key) const;
+  // Partitions that are there or reserved.
   size_t size() const { return size_; }
-  // visit(const Key&, CoreId) for each partition, in order.
+  // visit(const Key&, CoreId) for each partition that is there or reserved, in order.
   template <class Visit>
   void for_each(Visit visit) const {
     topics_.for_each([&](const Topic& topic) {
       for (size_t at = 0; at < topic.cores.size(); ++at) {
-        if (topic.cores[at] != kNone) visit(Key{topic.id, static_cast<int32_t>(at)}, topic.cores[at]);
+        if (topic.cores[at] != kNone) visit(Key{topic.id, static_cast<int32_t>(at)}, core_of(topic.cores[at]));
       }
     });
   }
 
  private:
-  static constexpr reactor::CoreId kNone = UINT16_MAX;
+  // A core, and whether the partition is only reserved there.
+  using Place = uint16_t;
+  static constexpr Place kNone = UINT16_MAX;
+  static constexpr Place kReserved = 0x8000;
+  static_assert(reactor::kCoresMax < kReserved);
+  static reactor::CoreId core_of(Place place) { return place & ~kReserved; }
   struct Topic {
     TopicId id;
-    std::vector<reactor::CoreId> cores;  // by partition; ends with one that is placed
+    std::vector<Place> cores;  // by partition; the last is not kNone
   };
   struct ById {
     using View = TopicId;
@@ -54,6 +65,9 @@ class Placement {
     static const TopicId& view_of(const Topic& topic) { return topic.id; }
     static const TopicId& view_of(const TopicId& id) { return id; }
   };
+
+  Place place_of(const Key& key) const;
+  Place& place_to_write(const Key& key);
 
   reactor::CowMap<Topic, ById> topics_;
   std::vector<uint32_t> load_;

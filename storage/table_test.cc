@@ -143,7 +143,24 @@ TEST(Placement, FewestOfTheTopicThenFewestOfAll) {
   EXPECT_FALSE(placement.find({first, 3}).has_value());
 }
 
-using PlacementModel = std::map<Placement::Key, reactor::CoreId>;
+TEST(Placement, AReservedPartitionCountsAndIsNotThereYet) {
+  Placement placement(2);
+  const Placement::Key key{.topic_id = {}, .partition = 0};
+  placement.reserve(key, 0);
+  EXPECT_FALSE(placement.find(key).has_value());
+  EXPECT_EQ(placement.find_reserved(key), 0);
+  EXPECT_EQ(placement.choose_core(key.topic_id), 1);
+  EXPECT_DEATH(placement.add(key, 1), "reserved on another core");
+  placement.add(key, 0);
+  EXPECT_EQ(placement.find(key), 0);
+  placement.reserve(key, 1);
+  EXPECT_EQ(placement.find(key), 0) << "it is there";
+  placement.remove(key);
+  EXPECT_EQ(placement.size(), 0U);
+}
+
+// Core, and whether it is there rather than reserved.
+using PlacementModel = std::map<Placement::Key, std::pair<reactor::CoreId, bool>>;
 
 void expect_same(const Placement& placement, const PlacementModel& model) {
   ASSERT_EQ(placement.size(), model.size());
@@ -151,10 +168,13 @@ void expect_same(const Placement& placement, const PlacementModel& model) {
   placement.for_each([&](const Placement::Key& key, reactor::CoreId core) {
     ASSERT_NE(at, model.end());
     EXPECT_EQ(key, at->first);
-    EXPECT_EQ(core, at->second);
+    EXPECT_EQ(core, at->second.first);
     ++at;
   });
-  for (const auto& [key, core] : model) EXPECT_EQ(placement.find(key), core);
+  for (const auto& [key, place] : model) {
+    EXPECT_EQ(placement.find_reserved(key), place.first);
+    EXPECT_EQ(placement.find(key), place.second ? std::optional(place.first) : std::nullopt);
+  }
 }
 
 TEST(Placement, IsAsAModelAndSoIsEachCopy) {
@@ -167,15 +187,19 @@ TEST(Placement, IsAsAModelAndSoIsEachCopy) {
     for (int step = 0; step < 500; ++step) {
       Placement::Key key{.topic_id = {}, .partition = static_cast<int32_t>(random() % 8)};
       key.topic_id[15] = static_cast<std::byte>(random() % 20);
-      if (random() % 2 == 0) {
-        const auto core = static_cast<reactor::CoreId>(random() % 4);
-        placement.add(key, core);
-        model.emplace(key, core);
+      const auto core = static_cast<reactor::CoreId>(random() % 4);
+      if (const unsigned dice = random() % 6; dice < 2) {
+        placement.reserve(key, core);
+        model.emplace(key, std::pair(core, false));
+      } else if (dice < 4) {
+        const reactor::CoreId same = model.contains(key) ? model.at(key).first : core;
+        placement.add(key, same);
+        model.insert_or_assign(key, std::pair(same, true));
       } else {
         placement.remove(key);
         model.erase(key);
       }
-      EXPECT_EQ(placement.find(key).has_value(), model.contains(key));
+      EXPECT_EQ(placement.find_reserved(key).has_value(), model.contains(key));
       if (step % 50 == 0) kept.emplace_back(placement, model);
     }
     expect_same(placement, model);

@@ -229,7 +229,7 @@ HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& 
       (keep_names(core, request, *body, memory, names) || core.auto_creations() == 0)) {
     errors = co_await create_missing(core, *body);
   }
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   MetadataResponse response;
   for (const auto& [id, broker] : view->image->brokers()) {
     if (id != view->node_id) continue;

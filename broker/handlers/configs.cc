@@ -151,7 +151,7 @@ HandlerTask handle_alter(BrokerCore& core, const ConnectionContext& context, Req
 HandlerTask handle(Api<ApiKey::kDescribeConfigs>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeConfigsRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   std::vector<DescribedResource> described;
   described.reserve(body->resources.size());  // the response refers to its text
   DescribeConfigsResponse response;

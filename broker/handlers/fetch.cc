@@ -471,7 +471,7 @@ HandlerTask handle(Api<ApiKey::kFetch>, BrokerCore& core, ConnectionContext& con
   if (fetch.error != ErrorCode::kNone) co_return respond(request, refused(fetch.error));
   Kept kept(fetch.session || request.memory.is_inline() ? 0 : name_bytes(*body));
   give_frame_back(core, request, fetch, *body, kept);
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   RecycledDeque<Entry> entries = locate_entries(*view, *body, fetch, by_id);
   refuse_replicas(*body, entries);
   const ErrorCode refusal = check_isolation_level(*body, request.header.version, entries);

@@ -136,7 +136,7 @@ HandlerTask handle(Api<ApiKey::kListGroups>, BrokerCore& core, ConnectionContext
 HandlerTask handle(Api<ApiKey::kDeleteGroups>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::DeleteGroupsRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   DeletedGroups deleted;
   std::map<int32_t, std::vector<std::string>> by_coordinator;
   for (const std::string_view group : body->groups_names) {
@@ -156,7 +156,7 @@ HandlerTask handle(Api<ApiKey::kDeleteGroups>, BrokerCore& core, ConnectionConte
 HandlerTask handle(Api<ApiKey::kOffsetDelete>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::OffsetDeleteRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   const auto answer = co_await ask_coordinator<OffsetDeleteResponse>(core, context, body->group_id,
                                                                      [&] { return to_delete(*view, *body); });
   wire::OffsetDeleteResponse response;

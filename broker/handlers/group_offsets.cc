@@ -137,7 +137,7 @@ void add_unknown(const ClusterView& view, const AskedGroup& asked, std::vector<A
 }
 
 Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire::OffsetFetchRequest& body) {
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   const bool by_id = is_by_topic_id(request);
   std::vector<OffsetFetchResponse> answers;
   for (const auto& group : body.groups) {
@@ -173,7 +173,7 @@ Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire:
 HandlerTask handle(Api<ApiKey::kOffsetCommit>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::OffsetCommitRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   std::vector<AskedTopic> asked;
   std::vector<const TopicImage*> topics;
   for (const auto& topic : body->topics) {

@@ -93,7 +93,7 @@ HandlerTask handle(Api<ApiKey::kFindCoordinator>, BrokerCore& core, ConnectionCo
   } else {
     error = co_await make_offsets_topic(core, request);
   }
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   const Endpoint& endpoint = view->endpoints[context.listener];
   FindCoordinatorResponse response;
   for (const std::string_view key : keys) {

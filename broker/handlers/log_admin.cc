@@ -107,7 +107,7 @@ Task<void> describe_producers(BrokerCore&, replication::Replica& replica, Produc
 HandlerTask handle(Api<ApiKey::kDeleteRecords>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DeleteRecordsRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   // Of a partition that is named twice the last offset counts, and it is answered once.
   NamedPartitions<RecordsToDelete> named;
   for (const auto& topic : body->topics) {
@@ -168,7 +168,7 @@ HandlerTask handle(Api<ApiKey::kDescribeLogDirs>, BrokerCore& core, ConnectionCo
 HandlerTask handle(Api<ApiKey::kDescribeProducers>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeProducersRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   std::deque<ProducersAsked> questions;
   for (const auto& topic : body->topics) {
     for (const int32_t index : topic.partition_indexes) {

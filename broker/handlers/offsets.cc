@@ -149,7 +149,7 @@ Task<void> answer_epoch_end(BrokerCore&, replication::Replica& replica, Question
 HandlerTask handle(Api<ApiKey::kListOffsets>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<ListOffsetsRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   NamedPartitions<Question> named;
   for (const auto& topic : body->topics) {
     for (const auto& partition : topic.partitions) {
@@ -196,7 +196,7 @@ HandlerTask handle(Api<ApiKey::kListOffsets>, BrokerCore& core, ConnectionContex
 HandlerTask handle(Api<ApiKey::kOffsetForLeaderEpoch>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<OffsetForLeaderEpochRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   std::deque<Question> questions;
   for (const auto& topic : body->topics) {
     for (const auto& partition : topic.partitions) {

@@ -141,7 +141,7 @@ HandlerTask handle(Api<ApiKey::kCreatePartitions>, BrokerCore& core, ConnectionC
 HandlerTask handle(Api<ApiKey::kDescribeTopicPartitions>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeTopicPartitionsRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   if (body->cursor && !is_usable(*body)) {
     // The response has no room for an error of its own: each topic carries it, as in Kafka.
     DescribeTopicPartitionsResponse refused;

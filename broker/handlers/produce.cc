@@ -243,7 +243,7 @@ WaitMemory::Share give_frame_back(BrokerCore& core, Request& request, ProduceReq
 HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, Request& request) {
   auto body = decode_body<ProduceRequest>(request);
   if (!body) co_return body_corrupt();
-  const std::shared_ptr<const ClusterView> view = core.view();
+  const ViewUse view = core.use_view();
   RecycledVector<ProduceEntry> entries = locate_entries(*view, *body, is_by_topic_id(request));
   constexpr int16_t kFirstOfBatches = 3;
   request.header.version < kFirstOfBatches ? refuse_old_formats(entries) : refuse_no_batches(entries);
