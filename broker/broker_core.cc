@@ -6,6 +6,7 @@
 #include "broker/handlers/handler.h"
 #include "broker/metadata/topic_name.h"
 #include "broker/partition_place.h"
+#include "broker/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -86,12 +87,15 @@ Task<void> BrokerCore::mail_readers_hold_room(BrokerCore& from, CoreId to) {
 void BrokerCore::give_back_view(uint64_t number) {
   // A host that dies lets go of everything at once.
   if (core_.abandoned() || std::uncaught_exceptions() > 0) return;
+  if (reactor::planted(kBugs["class-order"])) return scope_.spawn(mail_view_back(*this, number));
   scope_.spawn_job(mail_view_back(*this, number));
 }
 
 Task<void> BrokerCore::mail_view_back(BrokerCore& from, uint64_t number) {
   auto give_back = [&from, number](Core& zero) { from.there(zero).host_.views().given_back(number); };
-  co_await reactor::on_core(from.core_, 0, std::move(give_back), reactor::MessageClass::kPush);
+  co_await reactor::on_core(
+      from.core_, 0, std::move(give_back),
+      reactor::planted(kBugs["class-order"]) ? reactor::MessageClass::kRequest : reactor::MessageClass::kPush);
 }
 
 Task<void> BrokerCore::adopt_view(reactor::Loan<ClusterView> loan) {

@@ -1,7 +1,8 @@
 #include "broker/partition_work.h"
 
+#include <algorithm>
+
 #include "broker/broker_host.h"
-#include "broker/planted_bugs.h"
 
 namespace posthaste::broker {
 namespace {
@@ -16,19 +17,26 @@ using storage::Placement;
 Task<void> create_one(storage::Engine& engine, storage::PartitionSpec spec, PartitionWork& work) {
   const Placement::Key key{spec.topic_id, spec.partition};
   Result<storage::Partition*> created = co_await engine.create_partition(std::move(spec));
-  if (!created && created.error() != Errc::kExists) work.failed.push_back({key, created.error()});
+  if (!created && created.error() != Errc::kExists) work.failed.push_back({.key = key, .error = created.error()});
 }
 
-// Runs on the owning core. Creations go side by side, so that their journal records share commits.
+// Partitions that are made side by side, so that their journal records share commits: some 10 ms of a core, in which
+// others have their turns too.
+constexpr size_t kMadeAtOnce = 128;
+
+// Runs on the owning core.
 Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
   reactor::TaskScope scope(there.core());
-  for (storage::PartitionSpec& spec : work.create) scope.spawn(create_one(there.engine(), std::move(spec), work));
-  co_await scope.join();
+  for (size_t next = 0; next < work.create.size();) {
+    const size_t end = std::min(next + kMadeAtOnce, work.create.size());
+    for (; next < end; ++next) scope.spawn(create_one(there.engine(), std::move(work.create[next]), work));
+    co_await scope.join();
+  }
   for (const Placement::Key& key : work.remove) {
     storage::Partition* partition = there.engine().find(key.topic_id, key.partition);
     if (partition == nullptr) continue;
     Result<void> removed = co_await there.engine().delete_partition(*partition);
-    if (!removed) work.failed.push_back({key, removed.error()});
+    if (!removed) work.failed.push_back({.key = key, .error = removed.error(), .is_removal = true});
   }
 }
 
@@ -39,9 +47,7 @@ Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work)
 
 Task<void> mail_view(BrokerCore& from, CoreId to, reactor::Loan<ClusterView> loan) {
   auto adopt = [&](Core& there) { return from.there(there).adopt_view(loan); };
-  using enum reactor::MessageClass;
-  const bool is_wrong = reactor::planted(kBugs["class-order"]);
-  co_await reactor::on_core(from.core(), to, std::move(adopt), is_wrong ? kControl : kRequest);
+  co_await reactor::on_core(from.core(), to, std::move(adopt));
 }
 
 Task<void> mail_deleted_topics(BrokerCore& from, CoreId to, const std::vector<std::string>& topics) {

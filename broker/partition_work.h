@@ -1,5 +1,5 @@
 // Makes and removes partitions on the cores they are placed on, and hands every core what core 0 decided. It decides
-// nothing; the controller does.
+// nothing; the applier does.
 #pragma once
 #include <memory>
 #include <string>
@@ -16,16 +16,18 @@ namespace posthaste::broker {
 struct PartitionWork {
   std::vector<storage::PartitionSpec> create;
   std::vector<storage::Placement::Key> remove;
+  std::vector<storage::Placement::Key> made;  // keys of `create`, whose specs are used up
   // Out: what could not be made or removed. One that cannot stops no other.
   struct Failed {
     storage::Placement::Key key;
     reactor::Errc error{};
+    bool is_removal = false;
   };
   std::vector<Failed> failed;
 };
 
-// Does `work[core]` on each core; durable when it returns. A partition that is there already, or gone already, counts
-// as done.
+// Does `work[core]` on each core, in steps between which others run; durable when it returns. A partition that is there
+// already, or gone already, counts as done.
 reactor::Task<void> spread_partition_work(BrokerCore& from, std::vector<PartitionWork>& work);
 
 // From core 0: every core has adopted `view`, and done what follows from it, when this returns.

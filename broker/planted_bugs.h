@@ -14,7 +14,7 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
     {"lease-freed-early", reactor::kSimulation, "memory that an answer is sent from is given back before it is sent"},
     {"wrong-core", reactor::kSimulation, "records are appended by the core that received them"},
     {"class-order", reactor::kSimulation,
-     "a change of topics is told to the cores by calls of the class that it was asked with"},
+     "a core gives a snapshot back by a call of the class of the one that brought the next"},
     {"tombstone-lost", reactor::kSimulation,
      "of the offsets that a request deletes the last one's tombstone is not written"},
     {"later-partitions-starve", reactor::kSimulation,
