@@ -20,23 +20,29 @@ Task<void> create_one(storage::Engine& engine, storage::PartitionSpec spec, Part
   if (!created && created.error() != Errc::kExists) work.failed.push_back({.key = key, .error = created.error()});
 }
 
-// Partitions that are made side by side, so that their journal records share commits: some 10 ms of a core, in which
-// others have their turns too.
-constexpr size_t kMadeAtOnce = 128;
+// Partitions that are made or removed side by side, so that their journal records share commits: some 10 ms of a core,
+// in which others have their turns too.
+constexpr size_t kChangedAtOnce = 128;
+
+Task<void> remove_one(storage::Engine& engine, Placement::Key key, PartitionWork& work) {
+  storage::Partition* partition = engine.find(key.topic_id, key.partition);
+  if (partition == nullptr) co_return;
+  const Result<void> removed = co_await engine.delete_partition(*partition);
+  if (!removed) work.failed.push_back({.key = key, .error = removed.error(), .is_removal = true});
+}
 
 // Runs on the owning core.
 Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
   reactor::TaskScope scope(there.core());
   for (size_t next = 0; next < work.create.size();) {
-    const size_t end = std::min(next + kMadeAtOnce, work.create.size());
+    const size_t end = std::min(next + kChangedAtOnce, work.create.size());
     for (; next < end; ++next) scope.spawn(create_one(there.engine(), std::move(work.create[next]), work));
     co_await scope.join();
   }
-  for (const Placement::Key& key : work.remove) {
-    storage::Partition* partition = there.engine().find(key.topic_id, key.partition);
-    if (partition == nullptr) continue;
-    Result<void> removed = co_await there.engine().delete_partition(*partition);
-    if (!removed) work.failed.push_back({.key = key, .error = removed.error(), .is_removal = true});
+  for (size_t next = 0; next < work.remove.size();) {
+    const size_t end = std::min(next + kChangedAtOnce, work.remove.size());
+    for (; next < end; ++next) scope.spawn(remove_one(there.engine(), work.remove[next], work));
+    co_await scope.join();
   }
 }
 

@@ -108,7 +108,7 @@ struct Snapshot {
   CowMap<Entry, EntryName> entries;
 };
 
-constexpr uint64_t kVersions = 3'000;
+constexpr uint64_t kVersions = 1'000;
 constexpr int kEntries = 200;
 constexpr int kReaders = 8;
 
