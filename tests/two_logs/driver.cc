@@ -92,6 +92,9 @@ class Life {
   // What a crash, or a life that ended well, has left. Recovered is promised.
   Task<void> adopt(Replica& replica) {
     if (replica.log->damage().damaged) co_return fail(name(replica) + " is damaged: " + replica.log->damage().reason);
+    if (replica.log->high_watermark() > pair_.high_watermark) {
+      fail(fmt::format("{} has a high watermark of {}, which never was", name(replica), replica.log->high_watermark()));
+    }
     Shown shown = shown_of(*replica.log);
     shown.bytes = co_await bytes_of(replica);
     if (replica.after && !differs(*replica.after, shown, true)) {
@@ -167,6 +170,7 @@ class Life {
       if (batch.base >= known && batch.next <= pair_.high_watermark) pair_.committed.push_back(batch);
     }
     leader().known_high_watermark = pair_.high_watermark;
+    if (!pair_.failure) leader().log->set_high_watermark(pair_.high_watermark);
   }
 
   Task<void> step() {
@@ -306,6 +310,7 @@ class Life {
     while (replica.log->durable_offset() < replica.log->end_offset())
       co_await core_.sleep(std::chrono::milliseconds(1));
     replica.start_asked = offset;
+    replica.log->set_high_watermark(offset);
     const auto done = co_await replica.log->set_log_start(offset);
     if (!done) {
       co_return fail(fmt::format("{}: log start {} to {}, of {} to {}: {}", name(replica), replica.model.start, offset,
