@@ -183,7 +183,8 @@ void Applier::plan_changed(const TopicImage& topic, Work& work) {
     placement_.reserve(key, core);
     if (!config) config = log_config(TopicSettings(topic.configs, *topic_defaults_), broker_.options().producers);
     work[core].create.push_back(
-        {.topic_id = key.topic_id, .topic_name = topic.name, .partition = index, .config = *config});
+        {.spec = {.topic_id = key.topic_id, .topic_name = topic.name, .partition = index, .config = *config},
+         .role = role_of(image_, topic, index, node_id_)});
     work[core].made.push_back(key);
   }
 }

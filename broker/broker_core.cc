@@ -138,40 +138,20 @@ void BrokerCore::follow_topic(const TopicImage& topic) {
   const storage::LogConfig config =
       log_config(TopicSettings(topic.configs, *view()->topic_defaults), options_.producers);
   for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
-    const PartitionPlace place = place_of(*view(), topic, index);
-    if (place.core != core_.id()) continue;
+    if (view()->owner(topic.id, index) != core_.id()) continue;
     storage::Partition* partition = engine_.find(topic.id.bytes, index);
     if (partition == nullptr) continue;
     partition->set_config(config);
-    const bool leads = take_role(place, topic, index, replication::Replica::of(*partition));
+    ReplicaRole role = role_of(*view()->image, topic, index, view()->node_id);
+    const int32_t epoch = role.term.leader_epoch;
+    const bool leads = take_role(std::move(role), replication::Replica::of(*partition));
     if (topic.name != kConsumerOffsetsTopic) continue;
     if (leads) {
-      groups_.lead(index, engine_, *partition, place.term.leader_epoch);
+      groups_.lead(index, engine_, *partition, epoch);
     } else if (GroupPartition* const group = groups_.find(index)) {
       group->resign();
     }
   }
-}
-
-// True: it leads.
-bool BrokerCore::take_role(const PartitionPlace& place, const TopicImage& topic, int32_t index,
-                           replication::Replica& replica) {
-  switch (place.role) {
-    case replication::Role::kNone:
-      replica.resign();
-      return false;
-    case replication::Role::kFollower:
-      replica.become_follower(place.term);
-      return false;
-    case replication::Role::kLeader:
-      break;
-  }
-  replication::InSyncSet in_sync;
-  for (const int32_t broker : topic.partitions[static_cast<size_t>(index)].isr) {
-    if (broker != view()->node_id) in_sync.others.push_back({.broker = broker});
-  }
-  replica.become_leader(place.term, std::move(in_sync));
-  return true;
 }
 
 Task<std::optional<GroupResponse>> BrokerCore::ask_group(ConnectionContext& context, CoreId owner, int32_t index,

@@ -88,7 +88,6 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   void give_back_view(uint64_t number);
   reactor::Task<void> follow_all_topics();
   void follow_topic(const TopicImage& topic);
-  bool take_role(const PartitionPlace& place, const TopicImage& topic, int32_t index, replication::Replica& replica);
   void send_group_answer(RequestToken token, GroupResponse response);
   void take_group_answer(RequestToken token, GroupResponse response);
   static reactor::Task<void> mail_group_answer(BrokerCore& from, reactor::CoreId to, RequestToken token,

@@ -263,7 +263,9 @@ TEST_F(MetadataLogTest, ASnapshotLosesNothingWhereverThePowerGoes) {
     });
   }
   EXPECT_EQ(completed, 4);
-  EXPECT_LE(most_files, 4U);
+  // Two that are kept, and one of each life that died between the name of a new one and the removal of an old one: the
+  // next snapshot that is finished removes them.
+  EXPECT_LE(most_files, 6U);
   EXPECT_GE(snapshot_files().size(), 2U);
 }
 

@@ -21,4 +21,17 @@ struct PartitionPlace {
 // `index` is one of the topic's. Any core, of its own view.
 PartitionPlace place_of(const ClusterView& view, const TopicImage& topic, int32_t index);
 
+// What the image says of a broker's replica.
+struct ReplicaRole {
+  replication::Role role = replication::Role::kNone;
+  replication::Term term;
+  replication::InSyncSet in_sync;  // of a leader
+};
+
+// `index` is one of the topic's.
+ReplicaRole role_of(const MetadataImage& image, const TopicImage& topic, int32_t index, int32_t broker);
+
+// On the owner core. True: it leads.
+bool take_role(ReplicaRole role, replication::Replica& replica);
+
 }  // namespace posthaste::broker

@@ -14,10 +14,16 @@ using reactor::Result;
 using reactor::Task;
 using storage::Placement;
 
-Task<void> create_one(storage::Engine& engine, storage::PartitionSpec spec, PartitionWork& work) {
-  const Placement::Key key{spec.topic_id, spec.partition};
-  Result<storage::Partition*> created = co_await engine.create_partition(std::move(spec));
-  if (!created && created.error() != Errc::kExists) work.failed.push_back({.key = key, .error = created.error()});
+Task<void> create_one(storage::Engine& engine, PartitionToMake to_make, PartitionWork& work) {
+  const Placement::Key key{to_make.spec.topic_id, to_make.spec.partition};
+  Result<storage::Partition*> created = co_await engine.create_partition(std::move(to_make.spec));
+  if (!created && created.error() != Errc::kExists) {
+    work.failed.push_back({.key = key, .error = created.error()});
+    co_return;
+  }
+  storage::Partition* const partition = engine.find(key.topic_id, key.partition);
+  CHECK(partition != nullptr, "a partition that was made is not there");
+  take_role(std::move(to_make.role), replication::Replica::of(*partition));
 }
 
 // Partitions that are made or removed side by side, so that their journal records share commits: some 10 ms of a core,

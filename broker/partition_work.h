@@ -7,14 +7,22 @@
 
 #include "broker/broker_core.h"
 #include "broker/cluster_view.h"
+#include "broker/partition_place.h"
 #include "reactor/task.h"
 #include "storage/engine.h"
 
 namespace posthaste::broker {
 
+// A partition with the role that it has from the moment at which it is there: a core that sees it in a snapshot before
+// its own core does is served already.
+struct PartitionToMake {
+  storage::PartitionSpec spec;
+  ReplicaRole role;
+};
+
 // What one core is to make or remove.
 struct PartitionWork {
-  std::vector<storage::PartitionSpec> create;
+  std::vector<PartitionToMake> create;
   std::vector<storage::Placement::Key> remove;
   std::vector<storage::Placement::Key> made;  // keys of `create`, whose specs are used up
   // Out: what could not be made or removed. One that cannot stops no other.
