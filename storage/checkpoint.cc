@@ -1,5 +1,7 @@
 #include "storage/checkpoint.h"
 
+#include <exception>
+
 #include <algorithm>
 
 #include "reactor/file.h"
@@ -61,7 +63,13 @@ Checkpoint::Checkpoint(EngineHost& host, Core& core, uint64_t number, size_t new
       closed_(host.cores()),
       growth_(host.cores()) {}
 
+Checkpoint::~Checkpoint() {
+  CHECK(!runs_ || core_.abandoned() || std::uncaught_exceptions() > 0, "the loop of tables has lost its owner");
+}
+
 Task<void> Checkpoint::run() {
+  CHECK(!runs_, "a second loop of tables");
+  runs_ = true;
   while (!stopping_) {
     if (!wanted_) {
       co_await wake_.wait();
@@ -69,8 +77,17 @@ Task<void> Checkpoint::run() {
     }
     wanted_ = false;
     co_await write_now(true);
-    if (wanted_ && !stopping_) co_await core_.sleep(kAgainDelay);
+    const reactor::Instant again = core_.now() + kAgainDelay;
+    while (wanted_ && !stopping_ && co_await wake_.wait_until(again)) {
+    }
   }
+  runs_ = false;
+  wake_.notify_all();
+}
+
+Task<void> Checkpoint::ended() {
+  CHECK(stopping_, "it would run for ever");
+  while (runs_) co_await wake_.wait();
 }
 
 Task<void> Checkpoint::write_now(bool write_back) {

@@ -13,6 +13,9 @@ namespace posthaste::storage {
 class Checkpoint {
  public:
   Checkpoint(EngineHost& host, reactor::Core& core, uint64_t number, size_t newest_slot);
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+  ~Checkpoint();
 
   // From any stream's core, by mail or directly on core 0: a table is wanted.
   void request() {
@@ -25,6 +28,8 @@ class Checkpoint {
     stopping_ = true;
     wake_.notify_all();
   }
+  // The loop has ended, or was never begun; after stop(). To be awaited before it goes away.
+  reactor::Task<void> ended();
   // One table, now. Nothing after stop().
   reactor::Task<void> write_now(bool write_back);
   // A core has closed its engine: `part` speaks for it from now on.
@@ -48,6 +53,7 @@ class Checkpoint {
   reactor::Event wake_;
   bool wanted_ = false;
   bool stopping_ = false;
+  bool runs_ = false;
   std::vector<std::optional<Engine::TablePart>> closed_;
   std::vector<uint64_t> growth_;  // by core, of the table at hand: what of it is not paid yet
 };

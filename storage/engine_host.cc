@@ -139,6 +139,7 @@ Task<Result<void>> EngineHost::close(Core& core) {
   CHECK(core.id() == 0);
   co_await checkpoint_->wait_until_closed();
   checkpoint_->stop();
+  co_await checkpoint_->ended();
   co_await checkpoint_->write_last();
   if (watch_ != nullptr) co_await watch_->close();
   co_await reserve_->close();
@@ -148,6 +149,7 @@ Task<Result<void>> EngineHost::close(Core& core) {
 Task<void> EngineHost::abandon(Core& core) {
   CHECK(core.id() == 0);
   checkpoint_->stop();
+  co_await checkpoint_->ended();
   if (watch_ != nullptr) co_await watch_->close();
   co_await reserve_->close();
   (void)co_await lock_.close();

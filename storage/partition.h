@@ -13,7 +13,6 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -344,8 +343,8 @@ class Partition final : private reactor::CoreOwned,
   Damage damage_;
   Mode mode_ = Mode::kOpen;
   bool directory_created_;
-  bool directory_tried_;  // there may be one, though it is not known to be durable
-  std::deque<std::shared_ptr<Segment>> segments_;
+  bool directory_tried_;                            // there may be one, though it is not known to be durable
+  std::vector<std::shared_ptr<Segment>> segments_;  // few, and one allocation less than a deque takes
   std::vector<std::string> doomed_;  // files of removed segments, to be unlinked before their names are used again
 
   // flushed_linear_ <= durable_linear_ <= submitted_linear_ <= end_.linear; boundaries lie at or below their linear

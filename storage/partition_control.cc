@@ -43,7 +43,7 @@ void Partition::remove_segments_below_log_start() {
   std::vector<std::shared_ptr<Segment>> gone;
   while (segments_.size() > 1 && segments_[1]->base_offset() <= log_start_ && segments_.front() != durable_segment_) {
     gone.push_back(segments_.front());
-    segments_.pop_front();
+    segments_.erase(segments_.begin());
     doom(*gone.back());
   }
   if (gone.empty()) return;

@@ -18,8 +18,8 @@ using reactor::Task;
 using replication::Replica;
 
 ErrorCode append_error(Errc error) {
-  // Retried by clients, after a look at the metadata, as for a leader that went away. Not FENCED_LEADER_EPOCH for a term
-  // that is not the replica's: librdkafka gives the message up then.
+  // Retried by clients, after a look at the metadata, as for a leader that went away. Not FENCED_LEADER_EPOCH for a
+  // term that is not the replica's: librdkafka gives the message up then.
   if (error == Errc::kNotFound || error == Errc::kStale || error == Errc::kAhead) {
     return ErrorCode::kNotLeaderOrFollower;
   }

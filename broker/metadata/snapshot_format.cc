@@ -39,7 +39,7 @@ bool takes_id(LittleReader& reader, const SnapshotId& id) {
 }
 
 template <class T>
-std::optional<T> number(std::string_view digits) {
+std::optional<T> whole_number(std::string_view digits) {
   T value = 0;
   const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() || value < 0) return std::nullopt;
@@ -55,8 +55,8 @@ std::string snapshot_file(const SnapshotId& id) {
 std::optional<SnapshotId> snapshot_of_file(std::string_view name) {
   constexpr size_t kSize = kOffsetDigits + 1 + kEpochDigits + kExtension.size();
   if (name.size() != kSize || name[kOffsetDigits] != '-' || !name.ends_with(kExtension)) return std::nullopt;
-  const auto offset = number<int64_t>(name.substr(0, kOffsetDigits));
-  const auto epoch = number<int32_t>(name.substr(kOffsetDigits + 1, kEpochDigits));
+  const auto offset = whole_number<int64_t>(name.substr(0, kOffsetDigits));
+  const auto epoch = whole_number<int32_t>(name.substr(kOffsetDigits + 1, kEpochDigits));
   if (!offset || !epoch) return std::nullopt;
   return SnapshotId{*offset, *epoch};
 }

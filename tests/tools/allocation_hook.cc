@@ -54,7 +54,7 @@ void start() {
     if (counts) counted.fetch_add(1, std::memory_order_relaxed);
   });
 }
-void count_this_thread() { counts = true; }
+void count_this_thread(bool on) { counts = on; }
 uint64_t total() { return counted.load(std::memory_order_relaxed); }
 }  // namespace allocation_count
 

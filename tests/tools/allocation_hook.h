@@ -14,9 +14,9 @@ void set_allocation_hook(AllocationHook hook);
 
 // A hook that counts the allocations of threads that asked for it.
 namespace allocation_count {
-void start();              // makes it the program's hook
-void count_this_thread();  // from now on; any thread
-uint64_t total();          // of all threads that are counted; any thread
+void start();                            // makes it the program's hook
+void count_this_thread(bool on = true);  // from now on, or not any more; any thread
+uint64_t total();                        // of all threads that are counted; any thread
 }  // namespace allocation_count
 
 }  // namespace posthaste::testing
