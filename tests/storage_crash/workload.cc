@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <list>
-#include <map>
 #include <numeric>
 #include <set>
 
 #include "reactor/mail.h"
 #include "reactor/testing/job_on.h"
 #include "storage/record_batch_builder.h"
+#include "tests/storage_crash/life_host.h"
 
 namespace posthaste::storage_crash {
 
@@ -28,18 +28,14 @@ using storage::TopicId;
 namespace {
 
 constexpr uint64_t kPartitionsPerCoreMax = 3;
-constexpr uint64_t kTailBytes = uint64_t{256} << 10;
 constexpr uint64_t kLargeBatchBytes = kTailBytes / 2 - 1024;  // a batch may have half of the tail
 constexpr int64_t kProducers = 2;                             // per partition; producer id 0 stands for "none"
-constexpr int64_t kWallClockMs = 1'700'000'000'000;
 // Until when an append must be answered, whatever the journal's size: all that a store this small can hold takes a slow
 // disk of the simulator less.
 constexpr reactor::Duration kAnswerWithin = std::chrono::seconds(20);
 
 // A record without headers ends in a zero, like what is lost: these end in something else.
 const std::array kLastByte{storage::HeaderToWrite{.key = "last", .value = storage::bytes_of("byte")}};
-
-uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
 
 storage::LogConfig tiny_log(std::mt19937_64& random) {
   storage::LogConfig config;
@@ -436,159 +432,10 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
   work.closed = true;
 }
 
-// Everything in one partition, and what is odd about it.
-Task<Recovered> read_partition(Partition& partition) {
-  Recovered found{.log_start = partition.log_start_offset(),
-                  .end = partition.end_offset(),
-                  .high_watermark = partition.high_watermark(),
-                  .damaged = partition.damage().damaged,
-                  .damaged_from = partition.damage().from_offset,
-                  .reason = partition.damage().reason};
-  found.first_offset = found.log_start;
-  int64_t offset = found.log_start;
-  while (offset < found.end && !(found.damaged && offset >= found.damaged_from)) {
-    auto read = co_await partition.read({.offset = offset, .max_bytes = 5000, .limit_offset = found.end});
-    // A segment that is not there is said to be so.
-    if (!read && (read.error() == Errc::kDamaged || read.error() == Errc::kNotFound)) {
-      found.damaged = true;
-      found.damaged_from = offset;
-      break;
-    }
-    if (!read || read->pieces.empty()) {
-      found.complaints.push_back(fmt::format("cannot be read at {} of {} to {}: {}", offset, found.log_start, found.end,
-                                             read ? "nothing there" : to_string(read.error())));
-      break;
-    }
-    if (offset == found.log_start) found.first_offset = read->base_offset;
-    for (const auto& piece : read->pieces) found.bytes += storage::text_of(piece.bytes);
-    offset = read->next_offset;
-  }
-  for (storage::BatchCursor cursor(storage::bytes_of(found.bytes)); auto batch = cursor.next();) {
-    if (!batch->crc_matches()) found.complaints.push_back(fmt::format("CRC of the batch at {}", batch->base_offset()));
-    if (partition.epochs().epoch_for(batch->base_offset()) != batch->leader_epoch()) {
-      found.complaints.push_back(fmt::format("epoch of offset {} is {}, the cache says {}", batch->base_offset(),
-                                             batch->leader_epoch(),
-                                             partition.epochs().epoch_for(batch->base_offset())));
-    }
-  }
-  if (!found.damaged && partition.durable_offset() != found.end)
-    found.complaints.push_back("durable is not the end after recovery");
-  co_return found;
-}
-
-// The newest batch of each producer, sent again, is a duplicate at its old offset.
-void check_producers(Partition& partition, Recovered& found) {
-  std::map<int64_t, std::pair<int64_t, storage::Bytes>> newest;
-  for (storage::BatchCursor cursor(storage::bytes_of(found.bytes)); auto batch = cursor.next();) {
-    if (!batch->has_producer_id()) continue;
-    storage::Bytes bytes(batch->bytes().begin(), batch->bytes().end());
-    newest[batch->producer_id()] = {batch->base_offset(), std::move(bytes)};
-  }
-  if (found.damaged) return;
-  for (auto& [producer, batch] : newest) {
-    storage::patch_offset_and_epoch(batch.second, 0, -1);
-    const int32_t epoch = partition.epochs().latest() ? partition.epochs().latest()->epoch : 0;
-    auto again = partition.append(batch.second, {.leader_epoch = epoch, .from_client = true}, {kWallClockMs});
-    if (!again || !again->duplicate || again->base_offset != batch.first) {
-      found.complaints.push_back(
-          fmt::format("producer {} sent its batch of offset {} again: {}", producer, batch.first,
-                      again ? fmt::format("offset {}", again->base_offset) : std::string(to_string(again.error()))));
-    }
-  }
-}
-
-Task<void> show(Core& there, Reader& reader, EngineHost& host) {
-  auto engine = co_await host.open(there);
-  if (!engine) {
-    reader.refused = engine.error();
-    co_return;
-  }
-  std::vector<Partition*> partitions;
-  (*engine)->for_each([&](Partition& partition) { partitions.push_back(&partition); });
-  for (Partition* partition : partitions) {
-    Recovered found = co_await read_partition(*partition);
-    check_producers(*partition, found);
-    reader.image.emplace(partition->topic_id(), std::move(found));
-  }
-}
-
-Task<void> run_reader(Core& core, Reader& reader, std::shared_ptr<EngineHost> host) {
-  if (core.id() != 0) {
-    co_await core.until_stopping();
-    co_return;
-  }
-  auto report = co_await host->recover(core);
-  if (!report) {
-    reader.refused = report.error();
-    reader.refusal = host->error_text();
-  } else {
-    reader.report = *report;
-    for (size_t to = 0; to < core.core_count(); ++to) {
-      co_await reactor::job_on(core, static_cast<CoreId>(to), [&](Core& there) { return show(there, reader, *host); });
-    }
-  }
-  reader.done = true;
-  co_await core.until_stopping();
-}
-
-// The same EngineHost for all cores of one life; the frames own it, so that it goes with them.
-std::shared_ptr<EngineHost> host_for(Core& core, const storage::EngineOptions& options,
-                                     std::weak_ptr<EngineHost>& kept) {
-  if (core.id() != 0) return kept.lock();
-  auto host = std::make_shared<EngineHost>(options, static_cast<CoreId>(core.core_count()));
-  kept = host;
-  return host;
-}
-
 }  // namespace
-
-uint64_t least_journal_file_bytes(const storage::EngineOptions& options, CoreId cores) {
-  const uint64_t cores_of_stream = (cores + options.streams - uint64_t{1}) / options.streams;
-  return 4096 * (1 + 3 * cores_of_stream);
-}
-
-storage::EngineOptions tiny_options(std::mt19937_64& random, CoreId cores) {
-  storage::EngineOptions options;
-  options.data_directory = "/data";
-  options.streams = static_cast<uint16_t>(1 + below(random, cores));
-  options.journal_file_bytes = 4096 * (8 + below(random, 9));
-  options.journal_files = static_cast<uint16_t>(4 + below(random, 3));
-  options.commit_bytes_max = static_cast<uint32_t>(4096 * (4 + below(random, 3)));
-  // In half of the runs most data is referred to by commits, in the other half all of it is copied into them. Not a
-  // draw of its own: seeds keep their meaning.
-  options.gather_bytes_min = options.journal_file_bytes / 4096 % 2 == 0 ? 4096 : 1 << 20;
-  options.journal_file_bytes = std::max(options.journal_file_bytes, least_journal_file_bytes(options, cores));
-  options.staging_bytes = 4 * 4096;
-  options.tail_bytes_max = kTailBytes;
-  options.cache_bytes_max = 128 << 10;
-  options.read_ahead_bytes = static_cast<uint32_t>(4096 << below(random, 4));
-  return options;
-}
-
-std::optional<LargeBatches> LargeBatches::draw(uint64_t life_seed) {
-  LargeBatches large{std::mt19937_64(life_seed ^ 0x6c61726765)};
-  if (below(large.random, 4) > 0) return std::nullopt;
-  return large;
-}
-
-void LargeBatches::change(storage::EngineOptions& options, CoreId cores) {
-  const uint64_t least_blocks = least_journal_file_bytes(options, cores) / 4096;
-  options.journal_files = static_cast<uint16_t>(2 * (2 + below(random, 2)));
-  const bool large_commits = below(random, 3) == 0;
-  const uint64_t blocks = large_commits ? 32 + below(random, 16) : least_blocks + below(random, 4);
-  const uint64_t commit = large_commits ? 10 + below(random, 20) : 2 + below(random, blocks - 3);
-  options.journal_file_bytes = 4096 * blocks;
-  options.commit_bytes_max = static_cast<uint32_t>(4096 * commit);
-  options.staging_bytes = static_cast<uint32_t>(4096 * (2 + below(random, 8)));
-  options.gather_bytes_min = below(random, 2) == 0 ? 4096 : 1 << 20;
-}
 
 reactor::Program Workload::program() {
   return [this](Core& core) { return run_life(core, *this, host_for(core, options, host_)); };
-}
-
-reactor::Program Reader::program() {
-  return [this](Core& core) { return run_reader(core, *this, host_for(core, options, host_)); };
 }
 
 }  // namespace posthaste::storage_crash
