@@ -186,10 +186,12 @@ class GroupCoordinator {
   void apply_offset(Group& group, const OffsetCommitKey& key, std::optional<OffsetCommitValue> value);
   void note_write(const GroupLogRecord& record, bool begins);
   reactor::Result<void> replay_group(const std::string& group_id, std::string_view value);
+  void erase(Group& group);
+
+  // Administration (coordinator_admin.cc).
   void delete_group(Group& group, std::optional<RequestToken> token, GroupOutput& out);
   void group_deleted(const GroupDeleted& done, PersistId id, ErrorCode error, GroupOutput& out);
   void answer_delete(RequestToken token, const std::string& group_id, ErrorCode error, PersistId id, GroupOutput& out);
-  void erase(Group& group);
 
   // A DeleteGroups request whose tombstones are under way.
   struct WaitingDelete {
