@@ -253,6 +253,7 @@ def all_checks(root, build):
     yield from check_comments(root)
     yield from check_words(root)
     yield from check_examples(root)
+    yield from check_length(root)
     yield from settings.check_settings(root)
     for room in SEALED_ROOMS:
         if not (root / room / "CMakeLists.txt").is_file():
