@@ -174,6 +174,10 @@ constexpr std::string_view kNoRoom =
     "| Fetch | a long poll of many partitions above the memory for those who wait | answered at once with what there "
     "is |\n"
     "| Fetch | a session above the memory for sessions | no session (id 0) |\n"
+    "| Produce | a batch of a producer that the partition does not know, refused because there is no room just now | "
+    "what "
+    "was sent behind it: OUT_OF_ORDER_SEQUENCE_NUMBER until it comes again, as for a known producer; Kafka takes what "
+    "comes next |\n"
     "\n"
     "Whoever was there before goes on: members may join again, offsets may be committed again, and what the log holds "
     "is loaded.\n";
