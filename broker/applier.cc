@@ -99,6 +99,7 @@ Applier::ChangePointer Applier::follow(const MetadataImage& image, ImageDelta de
 }
 
 void Applier::queue_behind_same_names(const ChangePointer& change) {
+  change->names.reserve(change->delta.removed.size() + change->delta.changed.size());
   for (const ImageDelta::Removed& topic : change->delta.removed) change->names.push_back(topic.name);
   for (const Uuid& id : change->delta.changed) {
     if (const TopicImage* topic = change->image.topic(id)) change->names.push_back(topic->name);
@@ -145,6 +146,7 @@ Task<void> Applier::apply_alone(Change& change) {
   change.not_made = take_outcome(change.image, work);
   if (!change.delta.removed.empty()) {
     std::vector<std::string> names;
+    names.reserve(change.delta.removed.size());
     for (const ImageDelta::Removed& topic : change.delta.removed) names.push_back(topic.name);
     co_await spread_deleted_topics(broker_, cores_, std::move(names));
   }
