@@ -7,11 +7,11 @@ namespace {
 
 using broker::GroupTestDriver;
 using broker::JoinResponse;
-using broker::SyncRequest;
 
 // A stable group; the member ids.
 std::vector<std::string> form_group(GroupTestDriver& driver, int64_t members, int32_t& generation) {
   std::vector<broker::RequestToken> tokens;
+  tokens.reserve(static_cast<size_t>(members));
   for (int64_t i = 0; i < members; ++i) {
     tokens.push_back(driver.join({.group_id = "group",
                                   .client_id = "client",
@@ -23,6 +23,7 @@ std::vector<std::string> form_group(GroupTestDriver& driver, int64_t members, in
   }
   while (!driver.answered(tokens.back())) driver.advance(1'000);
   std::vector<std::string> ids;
+  ids.reserve(tokens.size());
   for (const auto token : tokens) {
     const JoinResponse joined = driver.answer<JoinResponse>(token);
     generation = joined.generation_id;
@@ -37,6 +38,7 @@ void group_heartbeat(benchmark::State& state) {
   int32_t generation = 0;
   const std::vector<std::string> members = form_group(driver, state.range(0), generation);
   std::vector<broker::HeartbeatRequest> beats;
+  beats.reserve(members.size());
   for (const std::string& member : members) {
     beats.push_back({.group_id = "group", .generation_id = generation, .member_id = member});
   }
