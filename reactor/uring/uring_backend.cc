@@ -132,12 +132,10 @@ void UringBackend::wait(Instant deadline) {
     in_flight_.push_back(op);
   }
   const bool ready = !done_.empty() || poked_ || !wake_armed_ || !backlog_.empty() || ring_->has_completions();
-  if (ready) {
-    ring_->poll();
-  } else if (deadline == Instant::never()) {
-    ring_->block(Duration::max());
-  } else if (const Duration left = deadline - now(); left > Duration::zero()) {
-    ring_->block(left);
+  Duration sleep = Duration::zero();
+  if (!ready) sleep = deadline == Instant::never() ? Duration::max() : deadline - now();
+  if (sleep > Duration::zero()) {
+    ring_->block(sleep);
   } else {
     ring_->poll();
   }
@@ -167,7 +165,8 @@ void UringBackend::handle(const Ring::Completion& completion) {
     wakes_.send(static_cast<CoreId>(completion.user_data - kTagMessageFailed));
     return;
   }
-  handle_operation(*reinterpret_cast<Op*>(completion.user_data), completion.result, completion.flags);
+  auto* const op = reinterpret_cast<Op*>(completion.user_data);  // NOLINT: the kernel gives back what it was given
+  handle_operation(*op, completion.result, completion.flags);
 }
 
 void UringBackend::handle_operation(Op& op, int32_t result, uint32_t flags) {
