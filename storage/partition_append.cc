@@ -377,7 +377,6 @@ void Partition::tell_if_producers_were_pushed_out() {
 void Partition::note_hole() {
   if (holes_from_ != kNoHoles) return;
   holes_from_ = end_.offset;
-  engine_.table_grows(SpaceAccount::kHolesBytes);
   if (planted(kBugs["hole-not-journaled"])) return;
   engine_.contributor().add_detached(
       *this, {.type = RecordType::kHoles, .uid = uid_, .generation = generation_, .first_offset = end_.offset});

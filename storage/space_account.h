@@ -21,7 +21,6 @@ class SpaceAccount {
   static constexpr uint64_t kSegmentBytes = 64;
   static constexpr uint64_t kProducerBytes = 384;
   static constexpr uint64_t kEpochBytes = 32;
-  static constexpr uint64_t kHolesBytes = 64;  // where its first hole begins
 
   struct Credit {
     uint64_t version = 0;  // grows; an older one that arrives late is not taken

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "storage/codec.h"
-#include "storage/endian.h"
 #include "storage/journal_format.h"
 
 namespace posthaste::storage {
@@ -14,9 +13,6 @@ using reactor::Result;
 
 namespace {
 constexpr uint32_t kTableMagic = 0x54535048;  // "HPST"
-constexpr uint32_t kHolesMagic = 0x4f485350;  // "PSHO"
-constexpr uint16_t kHolesVersion = 1;
-constexpr size_t kFrameTotalAt = 8;
 constexpr uint16_t kFlagDeleted = 1;
 constexpr uint16_t kFlagDirectoryCreated = 2;
 constexpr uint16_t kFlagDamaged = 4;
@@ -37,25 +33,6 @@ void put_blob(LittleWriter& writer, ByteView bytes) {
 }
 ByteView take_blob(LittleReader& reader) { return reader.take_bytes(reader.take<uint32_t>()); }
 
-// Behind the epochs, whose frame tells where it ends; of a log without holes nothing stands there.
-Bytes epochs_and_holes(const TableEntry& entry) {
-  Bytes bytes = entry.epochs.encode();
-  if (entry.holes_from == kNoHoles) return bytes;
-  Bytes payload;
-  LittleWriter(payload).put<int64_t>(entry.holes_from);
-  const Bytes frame = make_frame(kHolesMagic, kHolesVersion, payload);
-  bytes.insert(bytes.end(), frame.begin(), frame.end());
-  return bytes;
-}
-Result<int64_t> holes_behind(ByteView epochs) {
-  const auto total = load_le<uint32_t>(epochs.data() + kFrameTotalAt);
-  if (total == epochs.size()) return kNoHoles;
-  const OpenedFrame frame = TRY(open_frame(epochs.subspan(total), kHolesMagic, kHolesVersion));
-  LittleReader reader(frame.payload);
-  const auto from = reader.take<int64_t>();
-  if (reader.failed() || from < 0) return failure(Errc::kCorrupt);
-  return from;
-}
 }  // namespace
 
 void encode_table_entry(const TableEntry& entry, Bytes& out) {
@@ -84,11 +61,12 @@ void encode_table_entry(const TableEntry& entry, Bytes& out) {
   }
   put_blob(writer, bytes_of(entry.topic_name));
   put_blob(writer, bytes_of(entry.damage.reason));
-  put_blob(writer, epochs_and_holes(entry));
+  put_blob(writer, entry.epochs.encode());
   put_blob(writer, entry.producers);
   put_position(writer, entry.producers_at);
   writer.put<int64_t>(entry.producers_offset);
   writer.put<int64_t>(entry.high_watermark);
+  writer.put<int64_t>(entry.holes_from);
 }
 
 namespace {
@@ -112,7 +90,7 @@ bool possible(const TableEntry& entry) {
   return entry.released <= entry.flushed && entry.flushed.base_offset <= entry.end.base_offset &&
          entry.end.base_offset == last.base_offset && entry.end_offset >= last.base_offset &&
          entry.log_start <= entry.end_offset && entry.log_start >= 0 && entry.high_watermark <= entry.end_offset &&
-         entry.high_watermark >= 0;
+         entry.high_watermark >= 0 && entry.holes_from >= 0;
 }
 
 // id 16 | low water u64 | next file sequence u64 | from version 3: file bytes u64 | in use u16 | pairs u16 | u16 each
@@ -173,14 +151,14 @@ Result<TableEntry> take_entry(LittleReader& reader, uint16_t version) {
   }
   entry.topic_name = std::string(text_of(take_blob(reader)));
   entry.damage.reason = std::string(text_of(take_blob(reader)));
-  const ByteView epochs = take_blob(reader);
-  entry.epochs = TRY(EpochCache::decode(epochs));
-  entry.holes_from = TRY(holes_behind(epochs));
+  entry.epochs = TRY(EpochCache::decode(take_blob(reader)));
   const ByteView producers = take_blob(reader);
   entry.producers.assign(producers.begin(), producers.end());
   entry.producers_at = take_position(reader);
   entry.producers_offset = reader.take<int64_t>();
-  entry.high_watermark = version < 4 ? std::max<int64_t>(entry.end_offset, 0) : reader.take<int64_t>();
+  const bool is_older = version < 4;
+  entry.high_watermark = is_older ? std::max<int64_t>(entry.end_offset, 0) : reader.take<int64_t>();
+  entry.holes_from = is_older ? kNoHoles : reader.take<int64_t>();
   if (reader.failed() || !possible(entry)) return failure(Errc::kCorrupt);
   return entry;
 }

@@ -67,9 +67,9 @@ struct TableStream {
   bool in_use = false;  // one of them starts at the low water
 };
 
-// 4: the high watermark; before, it was the log's end. 3: names the journal's files and the owner; versions before go
-// with journals of versions before 3. 2: `flushed` and `released` may lie behind `end`. What version 1 says is read as
-// before.
+// 4: the high watermark, which was the log's end before, and where holes begin. 3: names the journal's files and the
+// owner; versions before go with journals of versions before 3. 2: `flushed` and `released` may lie behind `end`. What
+// version 1 says is read as before.
 inline constexpr uint16_t kTableVersion = 4;
 
 struct TableSnapshot {

@@ -31,6 +31,7 @@ TableEntry entry_of(Uid uid) {
                    .end_offset = 60,
                    .high_watermark = 55};
   entry.epochs.assign(4, 10);
+  entry.holes_from = 30;
   entry.producers = ProducerState().encode(60);
   entry.producers_at = entry.end;
   entry.producers_offset = 60;
@@ -58,6 +59,7 @@ TEST(Table, IsReadBack) {
   EXPECT_EQ(entry.segments, entry_of(3).segments);
   EXPECT_EQ(entry.released, (SegmentPosition{40, 0}));
   EXPECT_EQ(entry.high_watermark, 55);
+  EXPECT_EQ(entry.holes_from, 30);
   EXPECT_EQ(entry.epochs, entry_of(3).epochs);
   EXPECT_EQ(entry.producers, entry_of(3).producers);
   EXPECT_TRUE(entry.directory_created);
@@ -83,11 +85,11 @@ TEST(Table, NewerVersionIsRefusedAsSuch) {
 }
 
 // A table of version 3 is one of version 4 without its entries' last field.
-TEST(Table, BeforeVersionFourTheHighWatermarkIsTheEnd) {
+TEST(Table, BeforeVersionFourTheHighWatermarkIsTheEndAndThereAreNoHoles) {
   TableSnapshot snapshot{.streams = {{}}};
   Bytes entry;
   encode_table_entry(entry_of(7), entry);
-  entry.resize(entry.size() - sizeof(int64_t));
+  entry.resize(entry.size() - 2 * sizeof(int64_t));
   const Bytes file = encode_table(snapshot, entry, 1);
   const uint32_t magic = load_le<uint32_t>(file.data());
   const auto frame = open_frame(file, magic, kTableVersion);
@@ -98,6 +100,7 @@ TEST(Table, BeforeVersionFourTheHighWatermarkIsTheEnd) {
   ASSERT_EQ(table->entries.size(), 1U);
   EXPECT_EQ(table->entries[0].uid, 7U);
   EXPECT_EQ(table->entries[0].high_watermark, 60);
+  EXPECT_EQ(table->entries[0].holes_from, kNoHoles);
 }
 
 TEST(Table, ImpossibleEntriesAreCorrupt) {
@@ -121,6 +124,9 @@ TEST(Table, ImpossibleEntriesAreCorrupt) {
   entry.high_watermark = 61;
   EXPECT_TRUE(is_corrupt(entry)) << "above what is durable";
   entry.high_watermark = -1;
+  EXPECT_TRUE(is_corrupt(entry));
+  entry = entry_of(1);
+  entry.holes_from = -1;
   EXPECT_TRUE(is_corrupt(entry));
 }
 
