@@ -223,6 +223,7 @@ class Partition final : private reactor::CoreOwned,
   reactor::Result<void> check_mode() const;
   reactor::Result<void> check_open() const;
   using BatchViews = reactor::RecycledVector<RecordBatchView>;
+  static reactor::Result<BatchViews> whole_batches(ByteView bytes);
   reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
                                             AppendResult& duplicate) const;
   reactor::Result<AppendResult> append_now(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
@@ -319,6 +320,7 @@ class Partition final : private reactor::CoreOwned,
   void doom(Segment& segment);
   void remove_segments_below_log_start();
   reactor::Task<void> remove_gone(Use use, std::vector<std::shared_ptr<Segment>> gone);
+  reactor::Task<reactor::Result<void>> alone(reactor::Task<reactor::Result<void>> work);
   reactor::Task<reactor::Result<void>> cut(int64_t offset);
   void cut_memory(const Boundary& to);
   reactor::Task<reactor::Result<void>> rebuild_producers();

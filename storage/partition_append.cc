@@ -18,17 +18,8 @@ using reactor::failure;
 using reactor::Result;
 
 Result<void> Partition::check_mode() const {
-  switch (mode_) {
-    case Mode::kOpen:
-      break;
-    case Mode::kTruncating:
-      return failure(Errc::kBusy);
-    case Mode::kDeleting:
-      return failure(Errc::kNotFound);
-    case Mode::kStopping:
-      return failure(Errc::kStopping);
-  }
-  return {};
+  if (const std::optional<Errc> why = closed()) return failure(*why);
+  return mode_ == Mode::kTruncating ? failure(Errc::kBusy) : Result<void>();
 }
 
 // Whether it takes appends. Without its producers it could take a repeated batch for a new one.
@@ -39,20 +30,23 @@ Result<void> Partition::check_open() const {
   return {};
 }
 
+// One or more, each of a right structure, and nothing else.
+Result<Partition::BatchViews> Partition::whole_batches(ByteView bytes) {
+  BatchViews views;
+  BatchCursor cursor(bytes);
+  while (auto batch = cursor.next()) {
+    TRY(validate_structure(*batch));
+    views.push_back(*batch);
+  }
+  if (cursor.error()) return failure(*cursor.error() == Errc::kTruncated ? Errc::kCorrupt : *cursor.error());
+  if (views.empty()) return failure(Errc::kMalformed);
+  return views;
+}
+
 // All that can be refused before a byte is stored or changed, but the CRC. A repeated batch fills `duplicate`.
 Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, const AppendOptions& options,
                                                        reactor::WallMillis now, AppendResult& duplicate) const {
-  BatchViews views;
-  if (!options.from_client) {
-    BatchCursor cursor(batches);
-    while (auto batch = cursor.next()) {
-      TRY(validate_structure(*batch));
-      views.push_back(*batch);
-    }
-    if (cursor.error()) return failure(*cursor.error() == Errc::kTruncated ? Errc::kCorrupt : *cursor.error());
-    if (views.empty()) return failure(Errc::kMalformed);
-    return views;
-  }
+  if (!options.from_client) return whole_batches(batches);
   const RecordBatchView batch = TRY(parse_produced(batches, config_.batch, now));
   const ProducerVerdict verdict = producers_.check(batch);
   switch (verdict.kind) {
@@ -70,6 +64,7 @@ Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, con
     case ProducerVerdict::Kind::kFenced:
       return failure(Errc::kFenced);
   }
+  BatchViews views;
   views.push_back(batch);
   return views;
 }
@@ -140,21 +135,16 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
 
 // All that can be refused of a leader's batches before a byte is stored, but the CRC.
 Result<Partition::BatchViews> Partition::check_replicated(ByteView batches) const {
-  BatchViews views;
+  BatchViews views = TRY(whole_batches(batches));
   int64_t next = end_.offset;
   int32_t epoch = std::max(epochs_.latest().value_or(EpochEntry{}).epoch, 0);
-  BatchCursor cursor(batches);
-  while (auto batch = cursor.next()) {
-    TRY(validate_structure(*batch));
-    if (batch->leader_epoch() < 0 || batch->next_offset() <= batch->base_offset()) return failure(Errc::kMalformed);
-    if (batch->leader_epoch() < epoch) return failure(Errc::kStale);
-    if (batch->base_offset() < next) return failure(Errc::kOutOfOrder);
-    next = batch->next_offset();
-    epoch = batch->leader_epoch();
-    views.push_back(*batch);
+  for (const RecordBatchView& batch : views) {
+    if (batch.leader_epoch() < 0 || batch.next_offset() <= batch.base_offset()) return failure(Errc::kMalformed);
+    if (batch.leader_epoch() < epoch) return failure(Errc::kStale);
+    if (batch.base_offset() < next) return failure(Errc::kOutOfOrder);
+    next = batch.next_offset();
+    epoch = batch.leader_epoch();
   }
-  if (cursor.error()) return failure(*cursor.error() == Errc::kTruncated ? Errc::kCorrupt : *cursor.error());
-  if (views.empty()) return failure(Errc::kMalformed);
   return views;
 }
 

@@ -83,19 +83,27 @@ Task<Result<void>> Partition::truncate(int64_t offset) {
     }
     co_return Result<void>();
   }
+  co_return co_await alone(cut(offset));
+}
+
+// For `work` that ends a generation of the journal's records: a checkpoint of one partition. Everything is flushed, so
+// no record of the old generation is needed, nothing of the log is under way anywhere, and nothing is taken meanwhile.
+Task<Result<void>> Partition::alone(Task<Result<void>> work) {
   mode_ = Mode::kTruncating;
-  Result<void> done = co_await cut(offset);
+  Result<void> done;
+  {
+    const Use use(*this);
+    done = co_await quiesce();
+    while (done && users_ > 1) co_await changed_.wait();
+    if (done) done = co_await std::move(work);
+  }
   mode_ = Mode::kOpen;
   changed_.notify_all();
   co_return done;
 }
 
-// A checkpoint of one partition: everything is flushed, so no record of the old generation is needed, and nothing is
-// written to its segments until the new generation is durable. After that every older record is dead.
+// Alone. After its record is durable every older one is dead.
 Task<Result<void>> Partition::cut(int64_t offset) {
-  const Use use(*this);
-  if (auto settled = co_await quiesce(); !settled) co_return settled;
-  while (users_ > 1) co_await changed_.wait();
   Result<Boundary> found = failure(Errc::kDamaged);
   if (!damage_.damaged) found = co_await load_batch_boundary(offset);
   if (!found && found.error() == Errc::kDamaged) found = co_await last_whole_batch(offset);

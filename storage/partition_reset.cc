@@ -32,19 +32,11 @@ Task<Result<void>> Partition::reset(int64_t offset) {
   check_core();
   if (offset < 0 || offset == INT64_MAX) co_return failure(Errc::kOutOfRange);
   if (auto possible = check_mode(); !possible) co_return possible;
-  mode_ = Mode::kTruncating;
-  Result<void> done = co_await start_over(offset);
-  mode_ = Mode::kOpen;
-  changed_.notify_all();
-  co_return done;
+  co_return co_await alone(start_over(offset));
 }
 
-// As a truncation: nothing of the log is under way anywhere when the record is written, and after it every older record
-// is dead.
+// Alone, as a truncation: after its record every older one is dead.
 Task<Result<void>> Partition::start_over(int64_t offset) {
-  const Use use(*this);
-  if (auto settled = co_await quiesce(); !settled) co_return settled;
-  while (users_ > 1) co_await changed_.wait();
   if (auto removed = co_await remove_derived(0); !removed) co_return removed;
   const bool is_waited_for = !planted(kBugs["reset-not-waited-for"]);
   const JournalRecord record{
