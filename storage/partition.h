@@ -323,6 +323,7 @@ class Partition final : private reactor::CoreOwned,
   reactor::Task<reactor::Result<void>> alone(reactor::Task<reactor::Result<void>> work);
   reactor::Task<reactor::Result<void>> cut(int64_t offset);
   void cut_memory(const Boundary& to);
+  void go_on_from(const Boundary& at);
   reactor::Task<reactor::Result<void>> rebuild_producers();
 
   // partition_reset.cc

@@ -134,9 +134,7 @@ Task<Result<void>> Partition::cut(int64_t offset) {
 
 void Partition::cut_memory(const Boundary& to) {
   CHECK(to.linear <= flushed_linear_ && submitted_linear_ == durable_linear_);
-  ++generation_;
   metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
-  damage_ = {};
   const std::shared_ptr<Segment> last = last_segment_up_to(to);
   std::vector<std::shared_ptr<Segment>> gone;
   while (segments_.back() != last) {
@@ -155,22 +153,10 @@ void Partition::cut_memory(const Boundary& to) {
   engine_.space().follow(*last);
   last->index_whole = false;
   last->headers_known = false;
-  durable_proof_.reset();
-  submitted_proofs_.clear();
   if (last->proof && last->proof->position > last->size) last->proof.reset();
-  end_ = durable_ = submitted_ = to;
-  flushed_linear_ = durable_linear_ = submitted_linear_ = to.linear;
-  write_back_goal_ = to.linear;
-  submitting_ = last;
-  prefix_due_ = last->size % kBlock != 0;
-  durable_segment_ = last;
+  go_on_from(to);
   if (stable_producers_.at.offset > to.offset) stable_producers_ = {};
-  next_producers_ = {};
   producers_known_ = producers_known_ && !producers_.reaches(to.offset);
-  live_.clear();
-  hints_.fill({});
-  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
-  static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   epochs_.truncate_from_end(to.offset);
   if (holes_from_ >= to.offset) holes_from_ = kNoHoles;
   high_watermark_ = std::min(high_watermark_, to.offset);
@@ -181,6 +167,26 @@ void Partition::cut_memory(const Boundary& to) {
   });
   if (attachment_ != nullptr) attachment_->truncated();
   if (!gone.empty()) engine_.spawn(remove_gone(Use(*this), std::move(gone)));
+}
+
+// The log ends at `at`, in its last segment, and goes on from there with records of a new generation. What was known of
+// bytes behind it, or is on its way for them, is void.
+void Partition::go_on_from(const Boundary& at) {
+  CHECK(active().linear_end() == at.linear, "the log ends at {}, its last segment at {}", at.linear,
+        active().linear_end());
+  ++generation_;
+  damage_ = {};
+  end_ = durable_ = submitted_ = at;
+  flushed_linear_ = durable_linear_ = submitted_linear_ = write_back_goal_ = at.linear;
+  submitting_ = durable_segment_ = segments_.back();
+  prefix_due_ = active().size % kBlock != 0;
+  durable_proof_.reset();
+  submitted_proofs_.clear();
+  next_producers_ = {};
+  live_.clear();
+  hints_.fill({});
+  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
 }
 
 // The newest snapshot of a sealed segment, and the headers behind it.

@@ -54,29 +54,17 @@ Task<Result<void>> Partition::start_over(int64_t offset) {
 
 void Partition::forget_all(int64_t offset) {
   CHECK(submitted_linear_ == durable_linear_ && !write_back_running_);
-  ++generation_;
   metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
   for (const auto& segment : segments_) doom(*segment);
   // Bytes count on from here: who waits for a difference sees none.
   const Boundary start{durable_.linear, offset};
-  const auto first = std::make_shared<Segment>(engine_.core(), offset, start.linear);
-  segments_ = {first};
-  submitting_ = durable_segment_ = first;
-  end_ = durable_ = submitted_ = start;
-  flushed_linear_ = durable_linear_ = submitted_linear_ = write_back_goal_ = start.linear;
-  prefix_due_ = false;
-  durable_proof_.reset();
-  submitted_proofs_.clear();
-  stable_producers_ = next_producers_ = {};
+  segments_ = {std::make_shared<Segment>(engine_.core(), offset, start.linear)};
+  go_on_from(start);
+  stable_producers_ = {};
   producers_.clear();
   producers_known_ = true;
   epochs_.clear();
   holes_from_ = kNoHoles;
-  damage_ = {};
-  live_.clear();
-  hints_.fill({});
-  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
-  static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   log_start_ = high_watermark_ = offset;
   fail_waiters(Errc::kStale);
   end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
