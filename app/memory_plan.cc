@@ -78,7 +78,7 @@ MemoryPlan plan_memory(const BrokerConfig& config, const Means& means) {
   plan.request_bytes = request_bytes(config, means, share);
   plan.answer_bytes = share / 16;
   plan.pool_bytes = share - plan.small_request_bytes - plan.request_bytes - plan.answer_bytes;
-  // The last seventh is for journal staging and small things (WS D).
+  // The last seventh is for journal staging and small things.
   plan.tail_bytes = plan.pool_bytes / 7 * 4;
   plan.cache_bytes = plan.pool_bytes / 7 * 2;
   plan.fetch_bytes = share / 4;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/metadata_log.h"
+#include "reactor/pace.h"
 
 namespace posthaste::broker {
 namespace {
@@ -15,22 +16,6 @@ using storage::Placement;
 
 // Partitions that are planned in one step of core 0: about a millisecond.
 constexpr size_t kPlannedAtOnce = 512;
-
-// Lets others run after so much work of one change.
-class Pace {
- public:
-  explicit Pace(Core& core) : core_(core) {}
-  Task<void> after(size_t partitions) {
-    done_ += partitions;
-    if (done_ < kPlannedAtOnce) co_return;
-    done_ = 0;
-    co_await core_.yield();
-  }
-
- private:
-  Core& core_;
-  size_t done_ = 0;
-};
 
 bool has_removals(const std::vector<PartitionWork>& work) {
   return std::ranges::any_of(work, [](const PartitionWork& of_core) { return !of_core.remove.empty(); });
@@ -129,16 +114,16 @@ Task<void> Applier::apply(Applier& self, ChangePointer change) {
 
 Task<void> Applier::apply_alone(Change& change) {
   Work work(cores_);
-  Pace pace(core_);
+  reactor::Pace pace(kPlannedAtOnce);
   for (const ImageDelta::Removed& topic : change.delta.removed) {
     plan_removed(topic, work);
-    co_await pace.after(topic.partitions + 1);
+    if (pace.is_due(topic.partitions + 1)) co_await core_.yield();
   }
   for (const Uuid& id : change.delta.changed) {
     const TopicImage* topic = change.image.topic(id);
     CHECK(topic != nullptr, "topic {} has changed and is not there", to_string(id));
     plan_changed(*topic, work);
-    co_await pace.after(topic->partitions.size() + 1);
+    if (pace.is_due(topic->partitions.size() + 1)) co_await core_.yield();
   }
   // Nobody is routed any more to what goes.
   if (!change.delta.removed.empty() || has_removals(work)) co_await publish({}, false);
@@ -187,7 +172,6 @@ void Applier::plan_changed(const TopicImage& topic, Work& work) {
     work[core].create.push_back(
         {.spec = {.topic_id = key.topic_id, .topic_name = topic.name, .partition = index, .config = *config},
          .role = role_of(image_, topic, index, node_id_)});
-    work[core].made.push_back(key);
   }
 }
 
@@ -210,7 +194,8 @@ Applier::NotMade Applier::take_outcome(const MetadataImage& image, Work& work) {
     }
   }
   for (size_t core = 0; core < work.size(); ++core) {
-    for (const Placement::Key& key : work[core].made) {
+    for (const PartitionToMake& asked : work[core].create) {
+      const Placement::Key key{asked.spec.topic_id, asked.spec.partition};
       if (!failed.contains(key)) placement_.add(key, static_cast<CoreId>(core));
     }
   }
@@ -253,8 +238,8 @@ Task<void> Applier::publish(std::vector<Uuid> changed, bool all_changed) {
   view->cluster_id = cluster_id_;
   view->node_id = node_id_;
   view->endpoints = endpoints_;
-  view->image = std::make_shared<const MetadataImage>(image_);
-  view->placement = std::make_shared<const Placement>(placement_);
+  view->image = image_;
+  view->placement = placement_;
   view->topic_defaults = topic_defaults_;
   view->changed = std::move(changed);
   view->all_changed = all_changed;

@@ -7,6 +7,7 @@
 #include "broker/metadata/topic_name.h"
 #include "broker/partition_place.h"
 #include "broker/planted_bugs.h"
+#include "reactor/pace.h"
 
 namespace posthaste::broker {
 namespace {
@@ -103,32 +104,25 @@ Task<void> BrokerCore::adopt_view(reactor::Loan<ClusterView> loan) {
   views_.take(loan);
   if (loan.snapshot->all_changed) co_return co_await follow_all_topics();
   const std::vector<Uuid> changed = loan.snapshot->changed;
-  size_t partitions = 0;
+  reactor::Pace pace(kFollowedAtOnce);
   for (const Uuid& id : changed) {
-    const TopicImage* topic = view()->image->topic(id);
+    const TopicImage* topic = view()->image.topic(id);
     if (topic == nullptr) continue;
     follow_topic(*topic);
-    partitions += topic->partitions.size();
-    if (partitions < kFollowedAtOnce) continue;
-    partitions = 0;
-    co_await core_.yield();
+    if (pace.is_due(topic->partitions.size())) co_await core_.yield();
   }
 }
 
 Task<void> BrokerCore::follow_all_topics() {
+  reactor::Pace pace(kFollowedAtOnce);
   std::string next;
   for (bool more = true; more;) {
-    size_t partitions = 0;
     more = false;
-    view()->image->topics().visit_from(next, [&](const TopicImage& topic) {
-      if (partitions >= kFollowedAtOnce) {
-        next = topic.name;
-        more = true;
-        return false;
-      }
+    view()->image.topics().visit_from(next, [&](const TopicImage& topic) {
       follow_topic(topic);
-      partitions += topic.partitions.size();
-      return true;
+      more = pace.is_due(topic.partitions.size());
+      if (more) next = topic.name + '\0';  // behind it in the order of names
+      return !more;
     });
     if (more) co_await core_.yield();
   }
@@ -142,7 +136,7 @@ void BrokerCore::follow_topic(const TopicImage& topic) {
     storage::Partition* partition = engine_.find(topic.id.bytes, index);
     if (partition == nullptr) continue;
     partition->set_config(config);
-    ReplicaRole role = role_of(*view()->image, topic, index, view()->node_id);
+    ReplicaRole role = role_of(view()->image, topic, index, view()->node_id);
     const int32_t epoch = role.term.leader_epoch;
     const bool leads = take_role(std::move(role), replication::Replica::of(*partition));
     if (topic.name != kConsumerOffsetsTopic) continue;

@@ -49,7 +49,7 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   // many topics in steps, between which others run, and by the newest snapshot at each step.
   reactor::Task<void> adopt_view(reactor::Loan<ClusterView> loan);
 
-  // Appends take turns, so that one that waits for room is not overtaken by a later one of the same partition (WS E1).
+  // Appends take turns, so that one that waits for room is not overtaken by a later one of the same partition.
   reactor::Semaphore& append_turn() { return check_core(), append_turn_; }
   reactor::Semaphore& fetch_memory() { return check_core(), fetch_memory_; }
   // Somebody here waits for room that answers to readers hold on to, if that is so: all cores are told, for the readers

@@ -30,8 +30,8 @@ struct ClusterView {
   std::string cluster_id;
   int32_t node_id = -1;
   std::vector<Endpoint> endpoints;  // by net::ListenerId
-  std::shared_ptr<const MetadataImage> image;
-  std::shared_ptr<const storage::Placement> placement;
+  MetadataImage image;
+  storage::Placement placement{0};
   // Settings of topics without their own (topic_config_defaults).
   std::shared_ptr<const ConfigMap> topic_defaults;
   // Topics that differ from the snapshot before, for what follows from a change; `all_changed` on the first one.
@@ -40,7 +40,7 @@ struct ClusterView {
 
   // The core that owns a partition; nothing while it is being made or deleted.
   std::optional<reactor::CoreId> owner(const Uuid& topic, int32_t partition) const {
-    return placement->find({topic.bytes, partition});
+    return placement.find({topic.bytes, partition});
   }
 };
 

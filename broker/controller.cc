@@ -83,7 +83,7 @@ Task<Result<void>> Controller::load(std::string& why) {
   co_return Result<void>{};
 }
 
-// This broker as it is now, under a new incarnation: that begins a new leader epoch everywhere (WS B).
+// This broker as it is now, under a new incarnation: that begins a new leader epoch everywhere.
 Task<Result<void>> Controller::register_broker() {
   RegisterBrokerRecord broker;
   broker.broker_id = identity_.node_id;
@@ -190,42 +190,30 @@ auto Controller::change(Needs needs, Decide decide, Committed committed)
 
 Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request) {
   check_core();
-  return as_job(decide_create(std::move(request)));
-}
-
-Task<CreateTopicsOutcome> Controller::decide_create(CreateTopicsRequest request) {
-  auto decided = co_await change(
+  auto decided = co_await as_job(change(
       Needs::kRoom, [&] { return broker::create_topics(image_, rules_, request); },
-      [&](const CreateTopicsOutcome& outcome) { log_created(core_, outcome, request.asked_by); });
+      [&](const CreateTopicsOutcome& outcome) { log_created(core_, outcome, request.asked_by); }));
   for (CreateTopicResult& result : decided.outcome.results) refuse_if(decided.not_made, result.topic_id, result);
   co_return std::move(decided.outcome);
 }
 
 Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> topics, std::string asked_by) {
   check_core();
-  return as_job(decide_delete(std::move(topics), std::move(asked_by)));
-}
-
-Task<DeleteTopicsOutcome> Controller::decide_delete(std::vector<DeleteTopic> topics, std::string asked_by) {
-  auto decided = co_await change(
+  auto decided = co_await as_job(change(
       Needs::kNothing, [&] { return broker::delete_topics(image_, rules_, topics); },
-      [&](const DeleteTopicsOutcome& outcome) { log_deleted(core_, outcome, asked_by); });
+      [&](const DeleteTopicsOutcome& outcome) { log_deleted(core_, outcome, asked_by); }));
   co_return std::move(decided.outcome);
 }
 
 Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
   check_core();
-  return as_job(decide_growth(std::move(request)));
-}
-
-Task<GrowTopicsOutcome> Controller::decide_growth(GrowTopicsRequest request) {
   std::map<std::string, Uuid> ids;
-  auto decided = co_await change(
+  auto decided = co_await as_job(change(
       Needs::kRoom, [&] { return broker::grow_topics(image_, rules_, request); },
       [&](const GrowTopicsOutcome& outcome) {
         log_grown(core_, image_, outcome, request.asked_by);
         for (const Uuid& id : outcome.grown) ids.emplace(image_.topic(id)->name, id);
-      });
+      }));
   for (GrowTopicResult& result : decided.outcome.results) {
     if (const auto id = ids.find(result.name); id != ids.end()) refuse_if(decided.not_made, id->second, result);
   }
@@ -234,11 +222,7 @@ Task<GrowTopicsOutcome> Controller::decide_growth(GrowTopicsRequest request) {
 
 Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request) {
   check_core();
-  return as_job(decide_configs(std::move(request)));
-}
-
-Task<AlterConfigsOutcome> Controller::decide_configs(AlterConfigsRequest request) {
-  auto decided = co_await change(
+  auto decided = co_await as_job(change(
       Needs::kNothing,
       [&] { return broker::alter_configs(image_, identity_.node_id, broker_.options().given, request); },
       [&](const AlterConfigsOutcome& outcome) {
@@ -246,7 +230,7 @@ Task<AlterConfigsOutcome> Controller::decide_configs(AlterConfigsRequest request
         if (!outcome.brokers) return;
         follow_broker_configs();
         if (on_broker_configs) on_broker_configs();
-      });
+      }));
   co_return std::move(decided.outcome);
 }
 

@@ -68,10 +68,6 @@ class Controller : private reactor::CoreOwned {
   // records and results; `committed(outcome)` is told while it still has the turn.
   template <class Decide, class Committed>
   reactor::Task<Decided<std::invoke_result_t<Decide&>>> change(Needs needs, Decide decide, Committed committed);
-  reactor::Task<CreateTopicsOutcome> decide_create(CreateTopicsRequest request);
-  reactor::Task<DeleteTopicsOutcome> decide_delete(std::vector<DeleteTopic> topics, std::string asked_by);
-  reactor::Task<GrowTopicsOutcome> decide_growth(GrowTopicsRequest request);
-  reactor::Task<AlterConfigsOutcome> decide_configs(AlterConfigsRequest request);
 
   reactor::Task<reactor::Result<void>> register_broker();
   reactor::Task<std::optional<Refusal>> begin_change();

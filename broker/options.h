@@ -48,7 +48,7 @@ struct BrokerOptions {
   uint32_t fetch_max_bytes = 57'671'680;              // fetch.max.bytes: an upper bound whatever the client asks for
   int32_t page_partitions_max = 2'000;                // max.request.partition.size.limit: of DescribeTopicPartitions
   // Of answers to Fetch that are being made or sent by one core. One answer takes at most a quarter of it (but always
-  // its first batch), so that a few readers of old data cannot pin all memory (WS D).
+  // its first batch), so that a few readers of old data cannot pin all memory.
   uint64_t fetch_memory_bytes = uint64_t{16} << 20;
   // Of each core, what requests keep while they wait (long polls of many partitions), and sessions of fetches.
   uint64_t wait_memory_bytes = uint64_t{8} << 20;

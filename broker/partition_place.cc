@@ -25,7 +25,7 @@ PartitionPlace place_of(const ClusterView& view, const TopicImage& topic, int32_
   const PartitionImage& partition = topic.partitions[static_cast<size_t>(index)];
   PartitionPlace place{.leader = partition.leader,
                        .role = role_in(partition, view.node_id),
-                       .term = term_of(*view.image, partition),
+                       .term = term_of(view.image, partition),
                        .core = view.owner(topic.id, index)};
   // It leads and its log is not there yet: nobody else could serve it either.
   if (place.role == Role::kLeader && !place.core) place.leader = -1;

@@ -38,8 +38,8 @@ class PartitionPlaceTest : public testing::Test {
     storage::Placement placement(4);
     for (const Index index : {kLed, kFollowed, kLeaderless}) placement.add({kTopic.bytes, index}, 3);
     view_.node_id = kSelf;
-    view_.image = std::make_shared<const MetadataImage>(std::move(image));
-    view_.placement = std::make_shared<const storage::Placement>(std::move(placement));
+    view_.image = std::move(image);
+    view_.placement = std::move(placement);
   }
 
   static void apply(MetadataImage& image, const MetadataRecord& record) {
@@ -55,7 +55,7 @@ class PartitionPlaceTest : public testing::Test {
     record.partition_epoch = 0;
     return record;
   }
-  PartitionPlace place(int32_t index) const { return place_of(view_, *view_.image->topic(kTopic), index); }
+  PartitionPlace place(int32_t index) const { return place_of(view_, *view_.image.topic(kTopic), index); }
   ErrorCode error(int32_t index) const { return locate(view_, "t", index, -1).error; }
 
   ClusterView view_;
@@ -95,14 +95,14 @@ TEST_F(PartitionPlaceTest, RequestsAreSentOnOrToldToWait) {
 TEST_F(PartitionPlaceTest, AGroupHasItsCoordinatorWhereItsPartitionIsLed) {
   EXPECT_EQ(place_of_group(view_, "g").error(), ErrorCode::kCoordinatorNotAvailable) << "no topic";
   const auto with_offsets = [this](int32_t leader, bool is_placed) {
-    MetadataImage image = *view_.image;
+    MetadataImage image = view_.image;
     apply(image, TopicRecord{std::string(kConsumerOffsetsTopic), kOffsets});
     apply(image, partition(kOffsets, 0, {kSelf, kOther}, leader));
     ClusterView view = view_;
-    storage::Placement placement = *view_.placement;
+    storage::Placement placement = view_.placement;
     if (is_placed) placement.add({kOffsets.bytes, 0}, 2);
-    view.image = std::make_shared<const MetadataImage>(std::move(image));
-    view.placement = std::make_shared<const storage::Placement>(std::move(placement));
+    view.image = std::move(image);
+    view.placement = std::move(placement);
     return place_of_group(view, "g");
   };
   EXPECT_EQ(with_offsets(kSelf, true)->owner, 2);

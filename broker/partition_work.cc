@@ -14,16 +14,16 @@ using reactor::Result;
 using reactor::Task;
 using storage::Placement;
 
-Task<void> create_one(storage::Engine& engine, PartitionToMake to_make, PartitionWork& work) {
+Task<void> create_one(storage::Engine& engine, const PartitionToMake& to_make, PartitionWork& work) {
   const Placement::Key key{to_make.spec.topic_id, to_make.spec.partition};
-  Result<storage::Partition*> created = co_await engine.create_partition(std::move(to_make.spec));
+  Result<storage::Partition*> created = co_await engine.create_partition(to_make.spec);
   if (!created && created.error() != Errc::kExists) {
     work.failed.push_back({.key = key, .error = created.error()});
     co_return;
   }
   storage::Partition* const partition = engine.find(key.topic_id, key.partition);
   CHECK(partition != nullptr, "a partition that was made is not there");
-  take_role(std::move(to_make.role), replication::Replica::of(*partition));
+  take_role(to_make.role, replication::Replica::of(*partition));
 }
 
 // Partitions that are made or removed side by side, so that their journal records share commits: some 10 ms of a core,
@@ -42,7 +42,7 @@ Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
   reactor::TaskScope scope(there.core());
   for (size_t next = 0; next < work.create.size();) {
     const size_t end = std::min(next + kChangedAtOnce, work.create.size());
-    for (; next < end; ++next) scope.spawn(create_one(there.engine(), std::move(work.create[next]), work));
+    for (; next < end; ++next) scope.spawn(create_one(there.engine(), work.create[next], work));
     co_await scope.join();
   }
   for (size_t next = 0; next < work.remove.size();) {

@@ -24,7 +24,6 @@ struct PartitionToMake {
 struct PartitionWork {
   std::vector<PartitionToMake> create;
   std::vector<storage::Placement::Key> remove;
-  std::vector<storage::Placement::Key> made;  // keys of `create`, whose specs are used up
   // Out: what could not be made or removed. One that cannot stops no other.
   struct Failed {
     storage::Placement::Key key;

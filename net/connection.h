@@ -43,7 +43,7 @@ struct ConnectionLimits {
       return grace + std::chrono::milliseconds(bytes * 1000 / bytes_per_second_min);
     }
   };
-  // The grace is that of Linux' TCP_USER_TIMEOUT (WS D), after which a silent peer counts as dead.
+  // The grace is that of Linux' TCP_USER_TIMEOUT, after which a silent peer counts as dead.
   Patience patience = {std::chrono::seconds(30), uint64_t{64} << 10};
   // While somebody waits for memory. A few round trips, and the rate of a modest line.
   Patience pressed_patience = {std::chrono::seconds(2), uint64_t{512} << 10};

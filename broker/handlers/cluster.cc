@@ -76,7 +76,7 @@ constexpr uint32_t kAutoCreationsAtOnce = 16;
 std::vector<std::string> topics_to_create(const ClusterView& view, const MetadataRequest& body) {
   std::vector<std::string> names;
   for (const MetadataRequest::Topic& topic : *body.topics) {
-    if (!topic.name || view.image->topic(*topic.name) != nullptr || topic_name_problem(*topic.name)) continue;
+    if (!topic.name || view.image.topic(*topic.name) != nullptr || topic_name_problem(*topic.name)) continue;
     names.emplace_back(*topic.name);
     if (names.size() == kTopicsCreatedAtOnce) break;
   }
@@ -125,7 +125,7 @@ Topic missing_topic(std::string_view name) {
 }
 
 Topic topic_by_id(const ClusterView& view, const Uuid& id) {
-  if (const TopicImage* image = view.image->topic(id)) return describe_topic(view, *image);
+  if (const TopicImage* image = view.image.topic(id)) return describe_topic(view, *image);
   Topic topic;
   topic.topic_id = id;
   topic.error_code = ErrorCode::kUnknownTopicId;
@@ -231,7 +231,7 @@ HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& 
   }
   const ViewUse view = core.use_view();
   MetadataResponse response;
-  for (const auto& [id, broker] : view->image->brokers()) {
+  for (const auto& [id, broker] : view->image.brokers()) {
     if (id != view->node_id) continue;
     const Endpoint& endpoint = view->endpoints[context.listener];
     response.brokers.push_back({.node_id = id, .host = endpoint.host_for(context), .port = endpoint.port});
@@ -239,14 +239,14 @@ HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& 
   response.cluster_id = view->cluster_id;
   response.controller_id = view->node_id;
   if (!body->topics) {
-    view->image->topics().for_each(
+    view->image.topics().for_each(
         [&](const TopicImage& image) { response.topics.push_back(describe_topic(*view, image)); });
     body->topics.emplace();
   }
   for (const MetadataRequest::Topic& asked : *body->topics) {
     if (!asked.name) {
       response.topics.push_back(topic_by_id(*view, asked.topic_id));
-    } else if (const TopicImage* image = view->image->topic(*asked.name)) {
+    } else if (const TopicImage* image = view->image.topic(*asked.name)) {
       response.topics.push_back(describe_topic(*view, *image));
     } else {
       Topic& missing = response.topics.emplace_back(missing_topic(*asked.name));

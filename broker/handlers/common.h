@@ -61,7 +61,7 @@ struct AskedTopic {
   bool by_id = false;
 
   const TopicImage* find(const ClusterView& view) const {
-    return by_id ? view.image->topic(id) : view.image->topic(name);
+    return by_id ? view.image.topic(id) : view.image.topic(name);
   }
   friend auto operator<=>(const AskedTopic&, const AskedTopic&) = default;
   ErrorCode if_missing() const { return by_id ? ErrorCode::kUnknownTopicId : ErrorCode::kUnknownTopicOrPartition; }
@@ -104,7 +104,7 @@ inline Located locate(const ClusterView& view, std::string_view topic, int32_t i
 // What the owner says of a partition that it does not have: that there is none once the topic is deleted, else that it
 // is not the owner (yet, or any more).
 inline ErrorCode error_of_missing(BrokerCore& owner, const TopicImage& asked) {
-  const bool is_deleted = owner.view()->image->topic(asked.id) == nullptr;
+  const bool is_deleted = owner.view()->image.topic(asked.id) == nullptr;
   return is_deleted ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kNotLeaderOrFollower;
 }
 

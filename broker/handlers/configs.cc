@@ -32,7 +32,7 @@ DescribedResource describe_topic(const ClusterView& view, const ConfigLayers& la
   DescribedResource described;
   if (auto problem = topic_name_problem(name)) {
     described.refusal = Refusal{ErrorCode::kInvalidTopicException, std::move(*problem)};
-  } else if (const TopicImage* topic = view.image->topic(name)) {
+  } else if (const TopicImage* topic = view.image.topic(name)) {
     const size_t replicas = topic->partitions.empty() ? 1 : topic->partitions.front().replicas.size();
     described.configs = describe_topic_configs(topic->configs, layers, static_cast<int32_t>(replicas));
   } else {
@@ -50,7 +50,7 @@ DescribedResource describe_broker(const ClusterView& view, const ConfigLayers& l
 
 DescribedResource describe_resource(const BrokerCore& core, const ClusterView& view,
                                     const DescribeConfigsRequest::Resource& asked) {
-  ConfigLayers layers = config_layers(*view.image, view.node_id, core.options().given);
+  ConfigLayers layers = config_layers(view.image, view.node_id, core.options().given);
   for (const std::string_view key : {"node.id", "broker.id"}) {
     layers.given.insert_or_assign(std::string(key), std::to_string(view.node_id));
   }

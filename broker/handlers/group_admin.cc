@@ -60,7 +60,7 @@ OffsetDeleteRequest to_delete(const ClusterView& view, const wire::OffsetDeleteR
     OffsetDeleteRequest::Topic& out = request.topics.emplace_back();
     out.name = topic.name;
     for (const auto& partition : topic.partitions) {
-      if (view.image->partition(topic.name, partition.partition_index) == nullptr) continue;
+      if (view.image.partition(topic.name, partition.partition_index) == nullptr) continue;
       out.partitions.push_back(partition.partition_index);
     }
   }
@@ -164,7 +164,7 @@ HandlerTask handle(Api<ApiKey::kOffsetDelete>, BrokerCore& core, ConnectionConte
   if (response.error_code != ErrorCode::kNone) co_return respond(request, response);
   for (size_t t = 0; t < body->topics.size(); ++t) {
     // Nothing is said of a topic that is there and of which nothing was to be deleted.
-    if (body->topics[t].partitions.empty() && view->image->topic(body->topics[t].name) != nullptr) continue;
+    if (body->topics[t].partitions.empty() && view->image.topic(body->topics[t].name) != nullptr) continue;
     auto& topic = response.topics.emplace_back();
     topic.name = body->topics[t].name;
     for (const auto& partition : body->topics[t].partitions) {

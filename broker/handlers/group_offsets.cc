@@ -116,15 +116,15 @@ using AnsweredTopic = wire::OffsetFetchResponse::Group::GroupTopic;
 
 // Puts ids beside names. A topic that is gone has none any more and is left out.
 void add_ids(const ClusterView& view, std::vector<AnsweredTopic>& topics) {
-  std::erase_if(topics, [&](const AnsweredTopic& topic) { return view.image->topic(topic.name) == nullptr; });
-  for (AnsweredTopic& topic : topics) topic.topic_id = view.image->topic(topic.name)->id;
+  std::erase_if(topics, [&](const AnsweredTopic& topic) { return view.image.topic(topic.name) == nullptr; });
+  for (AnsweredTopic& topic : topics) topic.topic_id = view.image.topic(topic.name)->id;
 }
 
 // Those asked for by an id that is unknown.
 void add_unknown(const ClusterView& view, const AskedGroup& asked, std::vector<AnsweredTopic>& topics) {
   if (!asked.topics) return;
   for (const AskedGroup::GroupTopic& topic : *asked.topics) {
-    if (view.image->topic(topic.topic_id) != nullptr) continue;
+    if (view.image.topic(topic.topic_id) != nullptr) continue;
     AnsweredTopic& out = topics.emplace_back();
     out.topic_id = topic.topic_id;
     for (const int32_t index : topic.partition_indexes) {
@@ -147,7 +147,7 @@ Task<Response> fetch_many_groups(BrokerCore& core, Request& request, const wire:
     if (group.topics) {
       auto& topics = fetch.topics.emplace();
       for (const auto& topic : *group.topics) {
-        const TopicImage* image = by_id ? view->image->topic(topic.topic_id) : nullptr;
+        const TopicImage* image = by_id ? view->image.topic(topic.topic_id) : nullptr;
         if (by_id && image == nullptr) continue;
         topics.push_back(
             {.name = by_id ? image->name : std::string(topic.name), .partitions = topic.partition_indexes});

@@ -20,7 +20,7 @@ struct CoordinatorPlace {
 // COORDINATOR_NOT_AVAILABLE (retriable) as long as __consumer_offsets is not there; NOT_COORDINATOR if another broker
 // leads the partition.
 inline std::expected<CoordinatorPlace, ErrorCode> place_of_group(const ClusterView& view, std::string_view group) {
-  const TopicImage* topic = view.image->topic(kConsumerOffsetsTopic);
+  const TopicImage* topic = view.image.topic(kConsumerOffsetsTopic);
   if (topic == nullptr) return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
   const int32_t index = partition_of_group(group, static_cast<int32_t>(topic->partitions.size()));
   const PartitionPlace place = place_of(view, *topic, index);

@@ -23,7 +23,7 @@ namespace wire = net::kafka;
 
 // Makes __consumer_offsets at the first look-up of a coordinator. Of questions whose frames others may need one waits.
 reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core, const Request& request) {
-  if (core.view()->image->topic(kConsumerOffsetsTopic) != nullptr) co_return ErrorCode::kNone;
+  if (core.view()->image.topic(kConsumerOffsetsTopic) != nullptr) co_return ErrorCode::kNone;
   if (!request.memory.is_inline() && core.auto_creations() > 0) co_return ErrorCode::kCoordinatorNotAvailable;
   ++core.auto_creations();
   CreateTopicsRequest create;

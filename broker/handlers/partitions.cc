@@ -90,7 +90,7 @@ bool add_topic(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
   Page::Topic& topic = page.topics.emplace_back();
   topic.name = name;
   topic.topic_authorized_operations = all_operations(ResourceType::kTopic);
-  const TopicImage* image = view.image->topic(name);
+  const TopicImage* image = view.image.topic(name);
   if (image == nullptr) {
     topic.error_code =
         topic_name_problem(name) ? ErrorCode::kInvalidTopicException : ErrorCode::kUnknownTopicOrPartition;
@@ -111,7 +111,7 @@ Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
   int32_t room = std::max(std::min(body.response_partition_limit, partitions_max), 1);
   if (body.topics.empty()) {
     const std::string_view first = body.cursor ? body.cursor->topic_name : std::string_view();
-    view.image->topics().visit_from(
+    view.image.topics().visit_from(
         first, [&](const TopicImage& topic) { return add_topic(view, body, topic.name, room, page); });
     return page;
   }

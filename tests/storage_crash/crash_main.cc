@@ -1,4 +1,4 @@
-// posthaste-storage-crash: the storage engine alone, in the simulator, against a reference model (WS G1, G4).
+// posthaste-storage-crash: the storage engine alone, in the simulator, against a reference model.
 //
 //   posthaste-storage-crash [--every-operation] [--rot] [--verbose] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
 //
