@@ -4,6 +4,7 @@ interleaved, so that a machine that drifts drifts for all. What counts is the br
 wall time is printed beside it. Figures of a machine that does something else meanwhile are worth nothing.
 
   bench/run.py [--rounds N] [--scale F] [--only WORKLOAD,...] [--brokers posthaste,kafka,kafka-flush,floor]
+               [--beside NAME=BINARY]   another build of Posthaste, for instance of the commit before a change; may be repeated
 
 It installs nothing but Kafka's jars (Maven, into build/kafka). Results: a table on stdout, every raw figure in
 build/bench/results.jsonl."""
@@ -84,10 +85,12 @@ class Process:
 
 
 class Posthaste(Process):
-    name = "posthaste"
+    def __init__(self, name="posthaste", binary=BIN / "posthaste"):
+        self.name, self.binary = name, binary
+        super().__init__()
 
     def command(self):
-        return [str(BIN / "posthaste"), "serve", "--data", str(self.folder), "--listen", self.address,
+        return [str(self.binary), "serve", "--data", str(self.folder), "--listen", self.address,
                 "--override", "auto.create.topics.enable=false"]
 
 
@@ -245,6 +248,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="of the amounts of records")
     parser.add_argument("--only", default=",".join(WORKLOADS))
     parser.add_argument("--brokers", default=",".join(BROKERS))
+    parser.add_argument("--beside", action="append", default=[], metavar="NAME=BINARY", help="another build of Posthaste")
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     chosen = arguments.brokers.split(",")
@@ -254,7 +258,10 @@ def main():
     if any(name.startswith("kafka") for name in chosen) or "java" in arguments.only:
         say("Apache Kafka's jars")
         apache_kafka.fetch_jars()
-    brokers = {name: BROKERS[name]() for name in chosen}
+    builds = dict(build.split("=", 1) for build in arguments.beside)
+    if set(builds) & set(BROKERS):
+        raise SystemExit(f"--beside: {', '.join(set(builds) & set(BROKERS))} is the name of a broker of its own; take another")
+    brokers = {name: BROKERS[name]() for name in chosen} | {name: Posthaste(name, binary) for name, binary in builds.items()}
     for name, broker in brokers.items():
         say(f"{name}: ready after {broker.start_seconds * 1000:.0f} ms, {broker.memory_mib():.0f} MiB")
     rows = []
@@ -263,7 +270,7 @@ def main():
             for workload in arguments.only.split(","):
                 what, run, besides = WORKLOADS[workload]
                 for round_number in range(arguments.rounds):
-                    runs = [(n, brokers[n], run) for n in ("posthaste", "kafka") if n in brokers]
+                    runs = [(n, brokers[n], run) for n in ("posthaste", *builds, "kafka") if n in brokers]
                     runs += [(n, brokers[n], run) for n in besides if n in brokers]
                     runs += [(n, brokers["floor"], lambda b, f, n=n: floor_frames(b, int(1_000_000_000 * f), FLOORS[n]))
                              for n in besides if n in FLOORS and "floor" in brokers]
