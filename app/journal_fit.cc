@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "reactor/uring/machine.h"
-#include "storage/journal_stream.h"
+#include "storage/journal/journal_stream.h"
 
 namespace posthaste::app {
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "storage/journal_stream.h"
+#include "storage/journal/journal_stream.h"
 
 namespace posthaste::app {
 namespace {

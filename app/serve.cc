@@ -27,7 +27,7 @@ constexpr int kExitCannotStart = 2;
 constexpr int kExitAtOnce = 76;  // beside the codes of reactor::FatalReason
 
 // Of each core's share of the disk space that is kept back: what it may accept before new files are made for it, which
-// takes some milliseconds each. A small file system has less (storage/space_reserve.h).
+// takes some milliseconds each. A small file system has less (storage/space/space_reserve.h).
 constexpr uint64_t kReserveBytesPerCore = uint64_t{128} << 20;
 
 // A broker that cannot take this many connections is set up wrongly.
@@ -75,8 +75,8 @@ reactor::Duration milliseconds(int64_t value) {
   return std::chrono::milliseconds(value < 0 ? kForEver : std::min(value, kForEver));
 }
 
-broker::ConfigMap given_settings(const BrokerConfig& config) {
-  broker::ConfigMap given;
+config::ConfigMap given_settings(const BrokerConfig& config) {
+  config::ConfigMap given;
   for (const EffectiveSetting& setting : config.settings) {
     if (!setting.is_default) given.emplace(setting.key, setting.value);
   }

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "storage/crc32c.h"
+#include "storage/bytes/crc32c.h"
 
 namespace {
 

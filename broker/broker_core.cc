@@ -4,20 +4,24 @@
 
 #include "broker/broker_host.h"
 #include "broker/handlers/handler.h"
-#include "broker/metadata/topic_name.h"
-#include "broker/partition_place.h"
+#include "broker/partitions/partition_place.h"
 #include "broker/planted_bugs.h"
 #include "reactor/pace.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
 
+using config::TopicSettings;
 using net::ConnectionContext;
 using net::Request;
 using net::Response;
+using net::kafka::Uuid;
 using reactor::Core;
 using reactor::CoreId;
 using reactor::Task;
+using replication::kConsumerOffsetsTopic;
+using replication::TopicImage;
 
 // A token names the core that asked in its upper bits, so that the answer finds its way.
 constexpr int kTokenCoreShift = 48;

@@ -7,12 +7,12 @@
 #include <memory>
 #include <optional>
 
-#include "broker/cluster_view.h"
-#include "broker/fetch_sessions.h"
-#include "broker/fetch_waits.h"
-#include "broker/group_service.h"
+#include "broker/fetching/fetch_sessions.h"
+#include "broker/fetching/fetch_waits.h"
+#include "broker/fetching/wait_memory.h"
+#include "broker/groups/group_service.h"
 #include "broker/options.h"
-#include "broker/wait_memory.h"
+#include "broker/partitions/cluster_view.h"
 #include "net/request.h"
 #include "replication/replica.h"
 #include "storage/engine.h"
@@ -87,7 +87,7 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   static reactor::Task<void> mail_view_back(BrokerCore& from, uint64_t number);
   void give_back_view(uint64_t number);
   reactor::Task<void> follow_all_topics();
-  void follow_topic(const TopicImage& topic);
+  void follow_topic(const replication::TopicImage& topic);
   void send_group_answer(RequestToken token, GroupResponse response);
   void take_group_answer(RequestToken token, GroupResponse response);
   static reactor::Task<void> mail_group_answer(BrokerCore& from, reactor::CoreId to, RequestToken token,

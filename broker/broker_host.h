@@ -8,14 +8,18 @@
 #include <string>
 #include <vector>
 
-#include "broker/cluster_view.h"
+#include "broker/partitions/cluster_view.h"
 #include "net/listener.h"
 #include "reactor/core.h"
+
+namespace posthaste::replication {
+class Controller;
+
+}
 
 namespace posthaste::broker {
 
 class BrokerCore;
-class Controller;
 
 // Steps that all cores reach together; counted on core 0.
 enum class Milestone : uint8_t { kOpened, kDrained, kQuiet, kClosed };
@@ -63,7 +67,7 @@ class BrokerHost {
     return *cores_[core].connections;
   }
   // Core 0 only, while there are connections.
-  Controller& controller() {
+  replication::Controller& controller() {
     CHECK(controller_ != nullptr, "the controller is not there, or not any more");
     return *controller_;
   }
@@ -78,7 +82,7 @@ class BrokerHost {
   };
   struct Progress;  // core 0's
   std::array<Entry, reactor::kCoresMax> cores_{};
-  Controller* controller_ = nullptr;
+  replication::Controller* controller_ = nullptr;
   reactor::Lender<ClusterView> views_;
   std::string failure_;
   std::atomic<Stage> stage_{Stage::kStarting};  // written by core 0

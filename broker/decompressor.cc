@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "reactor/check.h"
-#include "storage/endian.h"
+#include "storage/bytes/endian.h"
 
 namespace posthaste::broker {
 namespace {

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "reactor/result.h"
-#include "storage/bytes.h"
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
+#include "storage/bytes/bytes.h"
 
 namespace posthaste::broker {
 

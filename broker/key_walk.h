@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "broker/decompressor.h"
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
 
 namespace posthaste::broker {
 

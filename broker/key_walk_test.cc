@@ -9,9 +9,9 @@
 
 #include <string>
 
-#include "storage/endian.h"
-#include "storage/record_batch_builder.h"
-#include "storage/varint.h"
+#include "storage/batch/record_batch_builder.h"
+#include "storage/bytes/endian.h"
+#include "storage/bytes/varint.h"
 
 namespace posthaste::broker {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "broker/cluster_view.h"
 #include "broker/options.h"
+#include "broker/partitions/cluster_view.h"
 #include "net/listener.h"
 
 namespace posthaste::broker {

@@ -1,6 +1,6 @@
 // Snapshots of the metadata in a whole broker: made beside the changes, known to the folder, found at the next start.
 // What a crash or damage does to them is in metadata_log_test.cc.
-#include "broker/metadata_snapshots.h"
+#include "replication/metadata/metadata_snapshots.h"
 
 #include <gtest/gtest.h>
 

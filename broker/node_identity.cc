@@ -6,10 +6,10 @@
 #include <cstring>
 #include <vector>
 
-#include "broker/metadata/topic_name.h"
+#include "replication/metadata/topic_name.h"
+#include "storage/bytes/xxh3.h"
 #include "storage/engine.h"
 #include "storage/folder_names.h"
-#include "storage/xxh3.h"
 
 namespace posthaste::broker {
 namespace {
@@ -21,6 +21,7 @@ using reactor::failure;
 using reactor::File;
 using reactor::Result;
 using reactor::Task;
+using replication::make_topic_id;
 
 constexpr std::string_view kMagic = "posthaste-broker-meta";
 constexpr std::string_view kFileName = "broker.meta";
@@ -228,13 +229,6 @@ std::vector<std::string> identity_files() {
   return {std::string(kFileName), std::string(kLockName), std::string(kNewFileName)};
 }
 
-std::array<uint8_t, 16> random_bytes(Core& core) {
-  const std::array<uint64_t, 2> random = {core.random(), core.random()};
-  std::array<uint8_t, 16> bytes{};
-  std::memcpy(bytes.data(), random.data(), bytes.size());
-  return bytes;
-}
-
 std::string encode_identity(const NodeIdentity& identity) {
   std::string text = fmt::format("{}={}\ncluster.id={}\nnode.id={}\ndirectory.id={}\ntables={}\n", kMagic,
                                  kIdentityFormatVersion, identity.cluster_id, identity.node_id,
@@ -316,9 +310,9 @@ Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::stri
   if (!text) {
     opened.created = true;
     constexpr int32_t kFirstNodeId = 1;
-    opened.identity = {.cluster_id = cluster_id ? *cluster_id : to_string(make_topic_id(random_bytes(core))),
+    opened.identity = {.cluster_id = cluster_id ? *cluster_id : to_string(make_topic_id(core.random_bytes())),
                        .node_id = node_id.value_or(kFirstNodeId),
-                       .directory_id = make_topic_id(random_bytes(core))};
+                       .directory_id = make_topic_id(core.random_bytes())};
     Result<void> written = co_await write_identity(core, folder, encode_identity(opened.identity));
     if (!written) {
       co_return co_await refuse(error(

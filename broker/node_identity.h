@@ -31,9 +31,6 @@ reactor::Result<NodeIdentity> decode_identity(std::string_view text);
 // What the store's tables keep of it, so that either can speak for the other: everything but has_tables, on one line.
 std::string store_owner(const NodeIdentity& identity);
 
-// Fresh random bytes, for ids.
-std::array<uint8_t, 16> random_bytes(reactor::Core& core);
-
 // The folder, locked and identified. The lock lives as long as the file is open.
 struct OpenedFolder {
   reactor::File lock;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "broker/groups/types.h"
-#include "broker/metadata/topic_controller.h"
 #include "net/listener.h"
+#include "replication/metadata/topic_controller.h"
 #include "storage/engine.h"
 
 namespace posthaste::broker {
@@ -36,10 +36,10 @@ struct BrokerOptions {
   GroupConfig group;
   storage::EngineOptions engine;      // data_directory is overwritten with data_folder
   storage::ProducerLimits producers;  // producer.id.expiration.ms
-  TopicRules topics;                  // num.partitions, default.replication.factor, delete.topic.enable
+  replication::TopicRules topics;     // num.partitions, default.replication.factor, delete.topic.enable
   // Broker keys as they were given, checked: what DescribeConfigs shows, and (log.* and others) the settings of topics
   // without their own.
-  ConfigMap given;
+  config::ConfigMap given;
 
   bool auto_create_topics = true;                     // auto.create.topics.enable
   int32_t offsets_topic_partitions = 50;              // offsets.topic.num.partitions; of use until the topic exists

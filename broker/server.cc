@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <array>
 
-#include "broker/controller.h"
 #include "broker/listening.h"
 #include "broker/node_identity.h"
+#include "broker/partitions/applier.h"
 #include "reactor/mail.h"
+#include "replication/controller.h"
 
 namespace posthaste::broker {
 namespace {
@@ -16,6 +17,10 @@ using reactor::CoreId;
 using reactor::Errc;
 using reactor::Result;
 using reactor::Task;
+using replication::Controller;
+using replication::ControllerOptions;
+using replication::MetadataSnapshots;
+using replication::Registration;
 using EngineHostPointer = std::shared_ptr<storage::EngineHost>;
 
 // How often a broker says whom it refused or cut off, if there was anybody.
@@ -70,6 +75,18 @@ std::string storage_failure(const std::string& folder, std::string_view what, co
   if (!engine.error_text().empty()) why += ": " + engine.error_text();
   if (const std::string_view todo = remedy(error); !todo.empty()) why += fmt::format(": {}", todo);
   return why;
+}
+
+Registration registration(const NodeIdentity& identity, const std::vector<Endpoint>& endpoints) {
+  Registration self{.node_id = identity.node_id, .directory_id = identity.directory_id, .endpoints = {}};
+  for (const Endpoint& endpoint : endpoints) {
+    self.endpoints.push_back({.name = endpoint.listener, .host = endpoint.host, .port = endpoint.port});
+  }
+  return self;
+}
+
+ControllerOptions controller_options(const BrokerOptions& options) {
+  return {.rules = options.topics, .given = options.given, .connections_possible = options.connections_possible};
 }
 
 }  // namespace
@@ -300,7 +317,9 @@ class BrokerProgram {
       listening.emplace();
     }
     report.listeners = std::move(listening->lines);
-    Controller controller(broker, engine_host, identity, std::move(listening->endpoints));
+    Registration self = registration(identity, listening->endpoints);
+    Applier applier(broker, engine_host, identity, std::move(listening->endpoints));
+    Controller controller(broker.engine(), applier, std::move(self), controller_options(options));
     if (why.empty()) {
       host.controller_ = &controller;
       Result<void> loaded = co_await controller.load(why);
@@ -329,6 +348,7 @@ class BrokerProgram {
     // Requests under way needed the controller until now.
     co_await broker.scope().join();
     co_await controller.stop();
+    co_await applier.stop();
     host.controller_ = nullptr;
   }
 

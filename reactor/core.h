@@ -112,6 +112,10 @@ class Core final : private CompletionSink {
   Instant fresh_now() { return now_ = backend_.now(); }
   WallMillis wall_now() { return backend_.wall_now(); }
   uint64_t random() { return backend_.random(); }
+  // The same, as bytes of an id.
+  std::array<uint8_t, 16> random_bytes() {
+    return std::bit_cast<std::array<uint8_t, 16>>(std::array<uint64_t, 2>{random(), random()});
+  }
 
   // Queues an operation for the end of this turn.
   void submit(Op& op);

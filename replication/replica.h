@@ -1,6 +1,6 @@
 // One broker's replica of one partition: the role that it has, in which term, and what follows from that: who may
 // append and read, how far the in-sync set has the log on disk (the high watermark), and who waits for that. It stands
-// above the log (storage/partition.h), which knows none of these.
+// above the log (storage/log/partition.h), which knows none of these.
 //
 // high watermark <= durable of every member of the in-sync set, self included, and it never falls within a term. A
 // change of role or term is one step: whoever waited under the old one has been told before the new one begins.

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "reactor/simulated/world.h"
-#include "storage/record_batch_builder.h"
+#include "storage/batch/record_batch_builder.h"
 
 namespace posthaste::replication {
 namespace {

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "reactor/mail.h"
-#include "storage/checkpoint.h"
-#include "storage/contributor.h"
 #include "storage/folder_names.h"
-#include "storage/journal_stream.h"
+#include "storage/journal/contributor.h"
+#include "storage/journal/journal_stream.h"
 #include "storage/planted_bugs.h"
+#include "storage/recovery/checkpoint.h"
 
 namespace posthaste::storage {
 

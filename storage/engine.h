@@ -21,15 +21,15 @@
 #include "reactor/core.h"
 #include "reactor/sync.h"
 #include "reactor/task.h"
-#include "storage/chunk_cache.h"
-#include "storage/free_space.h"
-#include "storage/log_types.h"
-#include "storage/partition.h"
+#include "storage/log/chunk_cache.h"
+#include "storage/log/log_types.h"
+#include "storage/log/partition.h"
+#include "storage/log/segment_files.h"
+#include "storage/log/write_back.h"
 #include "storage/placement.h"
-#include "storage/segment_files.h"
-#include "storage/space_account.h"
-#include "storage/table.h"
-#include "storage/write_back.h"
+#include "storage/recovery/table.h"
+#include "storage/space/free_space.h"
+#include "storage/space/space_account.h"
 
 namespace posthaste::storage {
 

@@ -2,13 +2,13 @@
 #include <utility>
 
 #include "reactor/mail.h"
-#include "storage/checkpoint.h"
-#include "storage/contributor.h"
 #include "storage/engine.h"
-#include "storage/folder_watch.h"
-#include "storage/journal_stream.h"
-#include "storage/recovery.h"
-#include "storage/space_reserve.h"
+#include "storage/journal/contributor.h"
+#include "storage/journal/journal_stream.h"
+#include "storage/recovery/checkpoint.h"
+#include "storage/recovery/recovery.h"
+#include "storage/space/folder_watch.h"
+#include "storage/space/space_reserve.h"
 
 namespace posthaste::storage {
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "reactor/mail.h"
-#include "storage/checkpoint.h"
 #include "storage/engine.h"
-#include "storage/journal_stream.h"
-#include "storage/space_reserve.h"
+#include "storage/journal/journal_stream.h"
+#include "storage/recovery/checkpoint.h"
+#include "storage/space/space_reserve.h"
 
 namespace posthaste::storage {
 

@@ -6,9 +6,9 @@
 
 #include "reactor/scope.h"
 #include "reactor/simulated/world.h"
-#include "storage/journal_stream.h"
-#include "storage/record_batch_builder.h"
-#include "storage/record_reader.h"
+#include "storage/batch/record_batch_builder.h"
+#include "storage/batch/record_reader.h"
+#include "storage/journal/journal_stream.h"
 
 namespace posthaste::storage {
 namespace {

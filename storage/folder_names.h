@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "storage/log_types.h"
+#include "storage/log/log_types.h"
 
 namespace posthaste::storage {
 

@@ -8,7 +8,7 @@
 
 #include "reactor/core.h"
 #include "reactor/cow_map.h"
-#include "storage/log_types.h"
+#include "storage/log/log_types.h"
 
 namespace posthaste::storage {
 

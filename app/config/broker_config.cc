@@ -7,8 +7,8 @@
 #include <span>
 
 #include "app/config/setting_values.h"
-#include "broker/config/broker_keys.h"
-#include "broker/config/connection_limits.h"
+#include "config/broker_keys.h"
+#include "config/connection_limits.h"
 
 namespace posthaste::app {
 namespace {
@@ -180,23 +180,23 @@ void read_listeners(const SettingValues& values, const ServeOptions& options, Br
 }
 
 void check_connection_limits(const SettingValues& values, Errors& errors) {
-  broker::ConfigMap limits;
+  config::ConfigMap limits;
   for (const auto& [name, property] : values.given()) {
-    if (!broker::is_connection_limit(name) || property.value.empty()) continue;
-    if (auto problem = broker::connection_limit_problem(name, property.value)) {
+    if (!config::is_connection_limit(name) || property.value.empty()) continue;
+    if (auto problem = config::connection_limit_problem(name, property.value)) {
       errors.push_back(fmt::format("{}: {}", property.source, *problem));
       return;
     }
     limits.insert_or_assign(name, property.value);
   }
-  if (auto conflict = broker::connection_limit_conflict(limits)) {
+  if (auto conflict = config::connection_limit_conflict(limits)) {
     errors.push_back(fmt::format("{}: {}", values.source("max.connections.per.ip"), *conflict));
   }
 }
 
 // As in Kafka, whatever unit it is given in: no limit, or at least a millisecond.
 void check_times(const SettingValues& values, Errors& errors) {
-  const std::vector<const BrokerKey*> units = broker::keys_up_to(*find_broker_key("log.retention.hours"));
+  const std::vector<const BrokerKey*> units = config::keys_up_to(*find_broker_key("log.retention.hours"));
   const auto given = std::ranges::find_if(units, [&](const BrokerKey* key) { return values.has(key->name); });
   if (given == units.end() || values.int64((*given)->name) != 0) return;
   errors.push_back(fmt::format("{}: {}=0 is out of range, must be -1 (no limit) or 1 or more",

@@ -16,7 +16,7 @@
 namespace posthaste::app {
 
 // What a topic gets when its creator does not say otherwise. The settings of its log are not here: the broker makes
-// them of the given keys (broker/config/topic_config.h), for they may change while it runs.
+// them of the given keys (config/topic_config.h), for they may change while it runs.
 struct TopicDefaults {
   int32_t partitions = 1;
   int32_t replication_factor = 1;

@@ -7,14 +7,14 @@
 #include <algorithm>
 
 #include "app/config/setting_values.h"
-#include "broker/config/broker_keys.h"
+#include "config/broker_keys.h"
 
 namespace posthaste::app {
 namespace {
 
-using broker::broker_keys;
-using broker::BrokerKey;
-using broker::find_broker_key;
+using config::broker_keys;
+using config::BrokerKey;
+using config::find_broker_key;
 
 std::expected<BrokerConfig, std::vector<std::string>> from(std::string_view text, const ServeOptions& options = {}) {
   const auto properties = parse_properties(text, "server.properties");

@@ -6,9 +6,9 @@
 #include <array>
 #include <vector>
 
-#include "broker/config/broker_keys.h"
-#include "broker/config/nearest.h"
-#include "broker/config/topic_config.h"
+#include "config/broker_keys.h"
+#include "config/nearest.h"
+#include "config/topic_config.h"
 
 namespace posthaste::app {
 namespace {
@@ -88,20 +88,20 @@ constexpr size_t kShortWord = 10;
 ForeignKey judge_foreign_key(std::string_view name) {
   const auto known = std::ranges::find_if(kForeign, [&](const Known& one) { return is(one, name); });
   if (known != kForeign.end()) return {.why = std::string(known->why)};
-  const broker::TopicKey* topic_key = broker::find_topic_key(name);
+  const config::TopicKey* topic_key = config::find_topic_key(name);
   if (topic_key != nullptr && !topic_key->broker.name.empty()) {
     return {true, fmt::format("that is a topic's key; the broker's is {}", topic_key->broker.name)};
   }
   std::vector<std::string_view> names;
-  for (const broker::BrokerKey& key : broker::broker_keys()) names.push_back(key.name);
+  for (const config::BrokerKey& key : config::broker_keys()) names.push_back(key.name);
   const std::string normal = normal_form(name);
-  const auto near = broker::nearest(normal, names);
+  const auto near = config::nearest(normal, names);
   if (name.starts_with("posthaste.")) {  // nobody else's
     return {true, near ? fmt::format("did you mean {}?", *near) : "there is no such key"};
   }
   if (!near) return {.why = "no key of Kafka or Posthaste looks like it"};
   const size_t most = std::min(name.size(), near->size()) <= kShortWord ? 1 : kSlipDistanceMax;
-  if (broker::edit_distance(normal, *near) <= most) return {true, fmt::format("did you mean {}?", *near)};
+  if (config::edit_distance(normal, *near) <= most) return {true, fmt::format("did you mean {}?", *near)};
   return {.why = fmt::format("no key of Kafka or Posthaste has this name, the nearest is {}", *near)};
 }
 

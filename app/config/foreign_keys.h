@@ -11,7 +11,7 @@ struct ForeignKey {
   std::string why;       // half a sentence
 };
 
-// What to make of `name`, which is no broker key (broker/config/broker_keys.h). Cost: the keys times the name's length
+// What to make of `name`, which is no broker key (config/broker_keys.h). Cost: the keys times the name's length
 // times theirs. Pure, any core.
 ForeignKey judge_foreign_key(std::string_view name);
 

@@ -5,13 +5,13 @@
 
 #include <string>
 
-#include "broker/config/broker_keys.h"
+#include "config/broker_keys.h"
 
 namespace posthaste::app {
 namespace {
 
-using broker::broker_keys;
-using broker::find_broker_key;
+using config::broker_keys;
+using config::find_broker_key;
 
 // Keys of earlier releases of Kafka, and what other programs and vendors have in the same file.
 constexpr std::string_view kOfOthers[] = {

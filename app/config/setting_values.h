@@ -11,17 +11,17 @@
 #include <vector>
 
 #include "app/config/properties.h"
-#include "broker/config/broker_key_table.h"
+#include "config/broker_key_table.h"
 
 namespace posthaste::app {
 
-using broker::broker_keys;
-using broker::BrokerKey;
-using broker::find_broker_key;
-using broker::KeyEffect;
-using broker::KeyRange;
-using broker::keys_up_to;
-using broker::KeyType;
+using config::broker_keys;
+using config::BrokerKey;
+using config::find_broker_key;
+using config::KeyEffect;
+using config::KeyRange;
+using config::keys_up_to;
+using config::KeyType;
 
 // What became of one line of a configuration.
 enum class SettingUse : uint8_t {
@@ -49,9 +49,9 @@ class SettingValues {
   bool has(std::string_view key) const;
 
   // The value or default of a key that code acts on, in the type that its row says: bool, int32_t, int64_t or text.
-  template <broker::KeyName kName>
+  template <config::KeyName kName>
   auto get() const {
-    constexpr const BrokerKey& kKey = broker::broker_key_table::used<kName>();
+    constexpr const BrokerKey& kKey = config::broker_key_table::used<kName>();
     if constexpr (kKey.type == KeyType::kBoolean) {
       return boolean(kKey.name);
     } else if constexpr (kKey.type == KeyType::kInt || kKey.type == KeyType::kShort) {

@@ -4,8 +4,8 @@
 
 #include "bench/micro/measure.h"
 #include "reactor/check.h"
-#include "storage/crc32c.h"
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
+#include "storage/bytes/crc32c.h"
 
 namespace posthaste::micro {
 namespace {

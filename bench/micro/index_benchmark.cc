@@ -3,8 +3,8 @@
 
 #include "bench/micro/measure.h"
 #include "reactor/check.h"
-#include "storage/producer_state.h"
-#include "storage/segment_index.h"
+#include "storage/log/producer_state.h"
+#include "storage/log/segment_index.h"
 
 namespace posthaste::micro {
 namespace {

@@ -5,8 +5,8 @@
 #include "bench/micro/measure.h"
 #include "reactor/check.h"
 #include "reactor/simulated/world.h"
-#include "storage/contributor.h"
 #include "storage/engine.h"
+#include "storage/journal/contributor.h"
 
 namespace posthaste::micro {
 namespace {

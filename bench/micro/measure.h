@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "storage/record_batch_builder.h"
+#include "storage/batch/record_batch_builder.h"
 #include "tests/tools/allocation_hook.h"
 
 namespace posthaste::micro {

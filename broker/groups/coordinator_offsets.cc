@@ -3,12 +3,14 @@
 #include <utility>
 
 #include "broker/groups/coordinator.h"
-#include "broker/metadata/topic_name.h"
 #include "broker/planted_bugs.h"
 #include "reactor/check.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
+
+using replication::kLongestTopicName;
 
 OffsetCommitResponse answer_all(const OffsetCommitRequest& request, ErrorCode error) {
   OffsetCommitResponse response;

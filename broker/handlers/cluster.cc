@@ -2,16 +2,16 @@
 #include <algorithm>
 #include <set>
 
+#include "broker/ask_controller.h"
 #include "broker/broker_host.h"
-#include "broker/controller.h"
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
-#include "broker/metadata/topic_name.h"
 #include "broker/node_identity.h"
 #include "net/kafka/api_versions.h"
 #include "net/kafka/metadata.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
@@ -27,6 +27,15 @@ using net::kafka::MetadataRequest;
 using net::kafka::MetadataResponse;
 using net::kafka::ResourceType;
 using net::kafka::Uuid;
+using replication::consumer_offsets_topic;
+using replication::CreateTopicResult;
+using replication::CreateTopicsOutcome;
+using replication::CreateTopicsRequest;
+using replication::is_internal_topic;
+using replication::kConsumerOffsetsTopic;
+using replication::PartitionImage;
+using replication::topic_name_problem;
+using replication::TopicImage;
 using Topic = MetadataResponse::Topic;
 
 bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
@@ -143,10 +152,10 @@ reactor::Task<CreateErrors> create_topics(BrokerCore& core, std::vector<std::str
     if (name == kConsumerOffsetsTopic) {
       create.topics.push_back(consumer_offsets_topic(core.options().offsets_topic_partitions, 1,
                                                      core.options().offsets_topic_segment_bytes,
-                                                     random_bytes(core.core())));
+                                                     core.core().random_bytes()));
       continue;
     }
-    create.topics.push_back({.name = std::move(name), .random_id = random_bytes(core.core())});
+    create.topics.push_back({.name = std::move(name), .random_id = core.core().random_bytes()});
   }
   create.asked_by = "by=auto-creation";
   const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));

@@ -5,7 +5,7 @@
 
 #include "broker/broker_core.h"
 #include "broker/error_codes.h"
-#include "broker/partition_place.h"
+#include "broker/partitions/partition_place.h"
 #include "net/kafka/frame.h"
 #include "net/request.h"
 
@@ -47,7 +47,7 @@ inline net::kafka::NullableString view_of(const std::optional<std::string>& valu
 // A partition as a request names it, found in the view. Without an error this broker leads it.
 struct Located {
   ErrorCode error = ErrorCode::kNone;
-  const TopicImage* topic = nullptr;
+  const replication::TopicImage* topic = nullptr;
   int32_t index = 0;
   int32_t leader_epoch = -1;
   bool is_epoch_asked = false;  // the client has said in which epoch
@@ -60,7 +60,7 @@ struct AskedTopic {
   net::kafka::Uuid id;
   bool by_id = false;
 
-  const TopicImage* find(const ClusterView& view) const {
+  const replication::TopicImage* find(const ClusterView& view) const {
     return by_id ? view.image.topic(id) : view.image.topic(name);
   }
   friend auto operator<=>(const AskedTopic&, const AskedTopic&) = default;
@@ -103,7 +103,7 @@ inline Located locate(const ClusterView& view, std::string_view topic, int32_t i
 
 // What the owner says of a partition that it does not have: that there is none once the topic is deleted, else that it
 // is not the owner (yet, or any more).
-inline ErrorCode error_of_missing(BrokerCore& owner, const TopicImage& asked) {
+inline ErrorCode error_of_missing(BrokerCore& owner, const replication::TopicImage& asked) {
   const bool is_deleted = owner.view()->image.topic(asked.id) == nullptr;
   return is_deleted ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kNotLeaderOrFollower;
 }

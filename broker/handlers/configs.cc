@@ -1,24 +1,39 @@
 // DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
 #include <algorithm>
 
-#include "broker/change_log.h"
-#include "broker/config/describe_configs.h"
-#include "broker/controller.h"
+#include "broker/ask_controller.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
-#include "broker/metadata/config_controller.h"
-#include "broker/metadata/refusal.h"
-#include "broker/metadata/topic_name.h"
+#include "config/describe_configs.h"
 #include "net/kafka/configs.h"
+#include "replication/change_log.h"
+#include "replication/metadata/config_controller.h"
+#include "replication/metadata/refusal.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
 
+using config::ConfigLayers;
+using config::ConfigSynonym;
+using config::describe_broker_configs;
+using config::describe_broker_defaults;
+using config::describe_topic_configs;
+using config::DescribedConfig;
 using net::ConnectionContext;
 using net::Request;
 using net::kafka::ConfigResourceType;
 using net::kafka::DescribeConfigsRequest;
 using net::kafka::DescribeConfigsResponse;
+using replication::AlterConfigResource;
+using replication::AlterConfigResult;
+using replication::AlterConfigsOutcome;
+using replication::AlterConfigsRequest;
+using replication::asked_by;
+using replication::Refusal;
+using replication::refuse;
+using replication::topic_name_problem;
+using replication::TopicImage;
 using WireAlter = net::kafka::AlterConfigsRequest;
 using WireIncrementalAlter = net::kafka::IncrementalAlterConfigsRequest;
 

@@ -2,14 +2,16 @@
 // that a change acts at once and survives.
 #include <algorithm>
 
-#include "broker/config/broker_keys.h"
 #include "broker/testing/simulated_broker.h"
+#include "config/broker_keys.h"
 #include "net/kafka/configs.h"
 
 namespace posthaste::broker::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using config::broker_keys;
+using config::topic_keys_by_name;
 using kafka::ConfigResourceType;
 using kafka::DescribeConfigsRequest;
 using kafka::IncrementalAlterConfigsRequest;

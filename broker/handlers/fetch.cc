@@ -17,6 +17,7 @@
 namespace posthaste::broker {
 namespace {
 
+using config::TopicSettings;
 using net::ConnectionContext;
 using net::Request;
 using net::Response;
@@ -26,6 +27,7 @@ using reactor::CoreId;
 using reactor::Instant;
 using reactor::RecycledDeque;
 using reactor::RecycledVector;
+using replication::PartitionImage;
 
 class FetchHold final : public net::ResponseHold {
  public:

@@ -1,5 +1,5 @@
 // Incremental fetch sessions (KIP-227) against a whole broker, and their limits.
-#include "broker/fetch_sessions.h"
+#include "broker/fetching/fetch_sessions.h"
 
 #include <fmt/ranges.h>
 

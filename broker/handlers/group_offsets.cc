@@ -15,6 +15,7 @@ using net::Request;
 using net::Response;
 using reactor::Core;
 using reactor::Task;
+using replication::TopicImage;
 namespace wire = net::kafka;
 
 bool exists(const TopicImage* topic, int32_t partition) {

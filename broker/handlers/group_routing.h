@@ -8,7 +8,7 @@
 #include "broker/broker_core.h"
 #include "broker/groups/partition.h"
 #include "broker/handlers/common.h"
-#include "broker/metadata/topic_name.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 
@@ -20,7 +20,7 @@ struct CoordinatorPlace {
 // COORDINATOR_NOT_AVAILABLE (retriable) as long as __consumer_offsets is not there; NOT_COORDINATOR if another broker
 // leads the partition.
 inline std::expected<CoordinatorPlace, ErrorCode> place_of_group(const ClusterView& view, std::string_view group) {
-  const TopicImage* topic = view.image.topic(kConsumerOffsetsTopic);
+  const replication::TopicImage* topic = view.image.topic(replication::kConsumerOffsetsTopic);
   if (topic == nullptr) return std::unexpected(ErrorCode::kCoordinatorNotAvailable);
   const int32_t index = partition_of_group(group, static_cast<int32_t>(topic->partitions.size()));
   const PartitionPlace place = place_of(view, *topic, index);

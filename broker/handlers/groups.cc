@@ -2,14 +2,14 @@
 // that owns the group's partition of __consumer_offsets; here is the translation between the wire and the coordinator,
 // and everything that differs by version only.
 #include "net/kafka/groups.h"
+#include "broker/ask_controller.h"
 #include "broker/broker_host.h"
-#include "broker/controller.h"
 #include "broker/groups/partition.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/group_routing.h"
 #include "broker/handlers/handler.h"
-#include "broker/metadata/topic_name.h"
 #include "broker/node_identity.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
@@ -19,6 +19,10 @@ using net::Request;
 using net::Response;
 using net::kafka::FindCoordinatorRequest;
 using net::kafka::FindCoordinatorResponse;
+using replication::consumer_offsets_topic;
+using replication::CreateTopicsOutcome;
+using replication::CreateTopicsRequest;
+using replication::kConsumerOffsetsTopic;
 namespace wire = net::kafka;
 
 // Makes __consumer_offsets at the first look-up of a coordinator. Of questions whose frames others may need one waits.
@@ -29,7 +33,7 @@ reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core, const Request& req
   CreateTopicsRequest create;
   create.topics.push_back(consumer_offsets_topic(core.options().offsets_topic_partitions, 1,
                                                  core.options().offsets_topic_segment_bytes,
-                                                 random_bytes(core.core())));
+                                                 core.core().random_bytes()));
   create.asked_by = "by=auto-creation";
   const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
   --core.auto_creations();
@@ -130,7 +134,7 @@ HandlerTask handle(Api<ApiKey::kJoinGroup>, BrokerCore& core, ConnectionContext&
     refused.member_id = member_id;
     co_return respond(request, refused);
   }
-  auto make = [&, random_id = random_bytes(core.core())] { return to_join(context, request, *body, random_id); };
+  auto make = [&, random_id = core.core().random_bytes()] { return to_join(context, request, *body, random_id); };
   const auto answer = co_await ask_coordinator<JoinResponse>(core, context, body->group_id, make, &request);
   wire::JoinGroupResponse response;
   if (!answer) {

@@ -1,16 +1,17 @@
 // The requests of consumer groups against a whole broker: the way to the coordinator and back, and what survives.
 #include <algorithm>
 
-#include "broker/metadata/topic_name.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/group_admin.h"
 #include "net/kafka/group_offsets.h"
 #include "net/kafka/groups.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using replication::kConsumerOffsetsTopic;
 using GroupsTest = BrokerTest;
 
 Task<void> find_coordinator(Client& client, std::string group) {

@@ -8,13 +8,15 @@
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
 #include "broker/handlers/named_partitions.h"
-#include "broker/metadata/topic_name.h"
 #include "net/kafka/log_admin.h"
 #include "reactor/file.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
 
+using config::list_holds;
+using config::TopicSettings;
 using net::ConnectionContext;
 using net::Request;
 using net::kafka::DeleteRecordsRequest;
@@ -25,6 +27,10 @@ using net::kafka::DescribeProducersRequest;
 using net::kafka::DescribeProducersResponse;
 using reactor::Core;
 using reactor::Task;
+using replication::is_internal_topic;
+using replication::kClusterMetadataTopic;
+using replication::topic_name_problem;
+using replication::TopicImage;
 
 // --- DeleteRecords ---------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 #include "net/kafka/log_admin.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/producer_ids.h"
-#include "storage/crc32c.h"
-#include "storage/endian.h"
+#include "storage/bytes/crc32c.h"
+#include "storage/bytes/endian.h"
 
 namespace posthaste::broker::testing {
 namespace {

@@ -2,12 +2,12 @@
 #include "net/kafka/partitions.h"
 #include <algorithm>
 
-#include "broker/change_log.h"
-#include "broker/controller.h"
+#include "broker/ask_controller.h"
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
-#include "broker/metadata/topic_name.h"
+#include "replication/change_log.h"
+#include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
 namespace {
@@ -19,6 +19,15 @@ using net::kafka::CreatePartitionsResponse;
 using net::kafka::DescribeTopicPartitionsRequest;
 using net::kafka::DescribeTopicPartitionsResponse;
 using net::kafka::ResourceType;
+using replication::asked_by;
+using replication::GrowTopic;
+using replication::GrowTopicResult;
+using replication::GrowTopicsOutcome;
+using replication::GrowTopicsRequest;
+using replication::is_internal_topic;
+using replication::PartitionImage;
+using replication::topic_name_problem;
+using replication::TopicImage;
 using Page = DescribeTopicPartitionsResponse;
 
 GrowTopicsRequest to_grow(const CreatePartitionsRequest& body) {

@@ -15,6 +15,9 @@
 namespace posthaste::broker {
 namespace {
 
+using config::ConfigMap;
+using config::list_holds;
+using config::TopicSettings;
 using net::ConnectionContext;
 using net::Request;
 using net::Response;
@@ -25,6 +28,7 @@ using reactor::CoreId;
 using reactor::Instant;
 using reactor::RecycledVector;
 using reactor::Task;
+using replication::TopicImage;
 
 constexpr int16_t kAcksNone = 0;
 constexpr int16_t kAcksLeader = 1;

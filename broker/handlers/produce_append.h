@@ -20,7 +20,7 @@ enum class AckWhen : uint8_t { kAppended, kDurable, kHighWatermark };
 struct ProduceEntry {
   const net::kafka::ProduceRequest::Topic::Partition* asked = nullptr;
   AskedTopic asked_topic;
-  const TopicImage* topic = nullptr;
+  const replication::TopicImage* topic = nullptr;
   bool repeats = false;  // an earlier entry is of the same partition, and answers for it
   int32_t leader_epoch = -1;
   reactor::CoreId owner = 0;

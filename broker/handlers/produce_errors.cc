@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "storage/record_reader.h"
+#include "storage/batch/record_reader.h"
 
 namespace posthaste::broker {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "net/kafka/errors.h"
 #include "reactor/time.h"
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
 
 namespace posthaste::broker {
 

@@ -2,7 +2,7 @@
 #include "broker/broker_core.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/producer_ids.h"
-#include "storage/crc32c.h"
+#include "storage/bytes/crc32c.h"
 
 namespace posthaste::broker::testing {
 namespace {

@@ -1,11 +1,11 @@
-// InitProducerId: ids come from the controller on core 0 (broker/producer_ids.h).
+// InitProducerId: ids come from the controller on core 0 (replication/producer_ids.h).
 #include "net/kafka/producer_ids.h"
 
+#include "broker/ask_controller.h"
 #include "broker/broker_host.h"
-#include "broker/controller.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
 
 namespace posthaste::broker {
 
@@ -13,6 +13,7 @@ using net::ConnectionContext;
 using net::Request;
 using net::kafka::InitProducerIdRequest;
 using net::kafka::InitProducerIdResponse;
+using replication::ProducerIdAllocator;
 
 HandlerTask handle(Api<ApiKey::kInitProducerId>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<InitProducerIdRequest>(request);

@@ -11,8 +11,9 @@ namespace {
 using namespace std::chrono_literals;
 using kafka::FetchRequest;
 using kafka::Uuid;
-using Values = std::vector<std::string>;
+using net::kafka::Uuid;
 using TopicIdsTest = BrokerTest;
+using Values = std::vector<std::string>;
 
 constexpr int16_t kProduceById = 13;
 constexpr int16_t kFetchById = 13;

@@ -1,18 +1,27 @@
 // CreateTopics and DeleteTopics: what the controller on core 0 decides.
 #include "net/kafka/topics.h"
 
+#include "broker/ask_controller.h"
 #include "broker/broker_host.h"
-#include "broker/change_log.h"
-#include "broker/controller.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
 #include "broker/node_identity.h"
+#include "replication/change_log.h"
 
 namespace posthaste::broker {
 namespace {
 
+using config::DescribedConfig;
 using net::ConnectionContext;
 using net::Request;
+using replication::asked_by;
+using replication::CreateTopic;
+using replication::CreateTopicResult;
+using replication::CreateTopicsOutcome;
+using replication::CreateTopicsRequest;
+using replication::DeleteTopic;
+using replication::DeleteTopicResult;
+using replication::DeleteTopicsOutcome;
 using WireCreateRequest = net::kafka::CreateTopicsRequest;
 using WireCreateResponse = net::kafka::CreateTopicsResponse;
 using WireDeleteRequest = net::kafka::DeleteTopicsRequest;
@@ -32,7 +41,7 @@ CreateTopicsRequest to_create(BrokerCore& core, const WireCreateRequest& body) {
     for (const auto& config : asked.configs) {
       topic.configs.push_back({.name = std::string(config.name), .value = owned(config.value)});
     }
-    topic.random_id = random_bytes(core.core());
+    topic.random_id = core.core().random_bytes();
   }
   return create;
 }

@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 using kafka::MetadataRequest;
 using kafka::Uuid;
+using net::kafka::Uuid;
 
 class MetadataPitfalls : public BrokerTest {};
 

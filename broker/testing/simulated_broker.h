@@ -15,8 +15,8 @@
 #include "net/kafka/produce.h"
 #include "net/kafka/topics.h"
 #include "reactor/simulated/world.h"
-#include "storage/record_batch_builder.h"
-#include "storage/record_reader.h"
+#include "storage/batch/record_batch_builder.h"
+#include "storage/batch/record_reader.h"
 
 namespace posthaste::broker::testing {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "reactor/check.h"
-#include "storage/bytes.h"
+#include "storage/bytes/bytes.h"
 
 namespace posthaste::storage::testdata {
 

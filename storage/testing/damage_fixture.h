@@ -13,9 +13,9 @@
 
 #include "reactor/file.h"
 #include "reactor/simulated/world.h"
+#include "storage/batch/record_batch_builder.h"
+#include "storage/batch/record_reader.h"
 #include "storage/engine.h"
-#include "storage/record_batch_builder.h"
-#include "storage/record_reader.h"
 #include "storage/testing/store_test.h"
 
 namespace posthaste::storage::testing {

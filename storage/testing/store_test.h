@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "reactor/simulated/world.h"
+#include "storage/batch/record_batch_builder.h"
 #include "storage/engine.h"
-#include "storage/record_batch_builder.h"
 
 namespace posthaste::storage::testing {
 

@@ -4,16 +4,16 @@
 
 #include <optional>
 
-#include "broker/metadata/image_delta.h"
-#include "broker/metadata/topic_controller.h"
-#include "broker/metadata/topic_name.h"
+#include "replication/metadata/image_delta.h"
+#include "replication/metadata/topic_controller.h"
+#include "replication/metadata/topic_name.h"
 #include "storage/placement.h"
 #include "tests/tools/allocation_hook.h"
 
 namespace posthaste::testing {
 namespace {
 
-using namespace broker;
+using namespace replication;
 
 std::string name_of(int number) { return fmt::format("a-topic-of-some-length-{}", number); }
 

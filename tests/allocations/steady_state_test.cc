@@ -9,7 +9,7 @@
 #include "net/kafka/fetch.h"
 #include "net/kafka/produce.h"
 #include "net/kafka/topics.h"
-#include "storage/record_batch_builder.h"
+#include "storage/batch/record_batch_builder.h"
 #include "tests/allocations/broker_under_count.h"
 #include "tests/tools/allocation_hook.h"
 

@@ -27,14 +27,15 @@ MAY_INCLUDE = {
     "reactor": set(),
     "storage": {"reactor"},
     "net": {"reactor"},
-    "replication": {"reactor", "storage", "net"},
-    "broker": {"reactor", "storage", "net", "replication"},
-    "app": {"reactor", "storage", "net", "replication", "broker"},
+    "config": {"reactor", "storage", "net"},
+    "replication": {"reactor", "storage", "net", "config"},
+    "broker": {"reactor", "storage", "net", "config", "replication"},
+    "app": {"reactor", "storage", "net", "config", "replication", "broker"},
 }
 MAY_INCLUDE["bench"] = MAY_INCLUDE["tests"] = set(MAY_INCLUDE) | {"bench", "tests"}
 
 # Rooms that never touch the world: reactor does (it is the backend), app does (command line, signals, admin HTTP).
-SEALED_ROOMS = ("storage", "net", "replication", "broker")
+SEALED_ROOMS = ("storage", "net", "config", "replication", "broker")
 
 # Undefined symbols that mean a syscall, a clock, randomness, the environment, a thread or a lock. Full matches.
 BANNED = {
@@ -64,7 +65,7 @@ BANNED = {kind: re.compile(pattern) for kind, pattern in BANNED.items()}
 ALLOWED_SYMBOLS = []
 ALLOWED_GLOBALS = [
     (room, r"_ZNSt.*coroutine_handleI.*noop_coroutine_promise.*_S_frE", "libstdc++'s frame of std::noop_coroutine(), never written")
-    for room in ("storage", "net", "broker")
+    for room in ("storage", "net", "replication", "broker")
 ]
 
 

@@ -5,8 +5,8 @@ nothing does not compile.) And what is read into a field of a struct of settings
 acts on it. check.py runs this with its other checks."""
 import re
 
-TABLES = ("broker/config/topic_keys.h", "broker/config/broker_key_table.h")
-READ_EFFECTS = ("kUsed", "kOnlyRefusesZstd")  # is_read() of broker/config/config_key.h
+TABLES = ("config/topic_keys.h", "config/broker_key_table.h")
+READ_EFFECTS = ("kUsed", "kOnlyRefusesZstd")  # is_read() of config/config_key.h
 ROW = re.compile(r'^  \{"([\w.]+)", k\w+, (?:"[^"]*"|kNoDefault), (k\w+)', re.MULTILINE)
 NAMED = re.compile(r'\b(?:get|used)<"([\w.]+)">')
 FALLBACK = re.compile(r'\.fallback = "([\w.]+)"')
@@ -19,14 +19,14 @@ STRUCTS = (
     ("broker/options.h", "BrokerListener", ("broker",), ()),
     ("broker/options.h", "BrokerOptions", ("broker",), ()),
     ("broker/groups/types.h", "GroupConfig", ("broker",), ()),
-    ("broker/metadata/topic_controller.h", "TopicRules", ("broker",), ()),
+    ("replication/metadata/topic_controller.h", "TopicRules", ("replication",), ()),
     ("net/connection.h", "ConnectionLimits", ("net",), ()),
     ("net/listener.h", "AcceptLimits", ("net",), ()),
     ("storage/engine.h", "EngineOptions", ("storage",), ()),
-    ("storage/log_types.h", "LogConfig", ("storage",), ()),
-    ("storage/producer_state.h", "ProducerLimits", ("storage",), ()),
-    ("storage/record_batch.h", "BatchRules", ("storage",), ()),
-    ("storage/retention.h", "RetentionRules", ("storage",), ()),
+    ("storage/log/log_types.h", "LogConfig", ("storage",), ()),
+    ("storage/log/producer_state.h", "ProducerLimits", ("storage",), ()),
+    ("storage/batch/record_batch.h", "BatchRules", ("storage",), ()),
+    ("storage/log/retention.h", "RetentionRules", ("storage",), ()),
 )
 
 
@@ -60,7 +60,7 @@ def fields_of(text, struct):
 
 def check_keys(root):
     named = set()
-    for path in product_sources(root, ("app", "broker")):
+    for path in product_sources(root, ("app", "broker", "config")):
         if str(path.relative_to(root)) not in TABLES:
             named |= set(NAMED.findall(without_comments(path.read_text(encoding="utf-8"))))
     rows = []

@@ -1,16 +1,16 @@
 #include "tests/differential/batch.h"
 
-#include "storage/crc32c.h"
-#include "storage/endian.h"
-#include "storage/record_batch.h"
-#include "storage/record_batch_builder.h"
+#include "storage/batch/record_batch.h"
+#include "storage/batch/record_batch_builder.h"
+#include "storage/bytes/crc32c.h"
+#include "storage/bytes/endian.h"
 
 namespace posthaste::differential {
 namespace {
 
 using storage::store_be;
 
-// Where a batch's fields lie (storage/record_batch.h).
+// Where a batch's fields lie (storage/batch/record_batch.h).
 constexpr size_t kLengthAt = 8;
 constexpr size_t kMagicAt = 16;
 constexpr size_t kChecksumAt = 17;

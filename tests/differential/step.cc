@@ -1,6 +1,6 @@
 #include "tests/differential/step.h"
 
-#include "storage/endian.h"
+#include "storage/bytes/endian.h"
 
 namespace posthaste::differential {
 

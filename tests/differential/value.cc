@@ -1,6 +1,6 @@
 #include "tests/differential/value.h"
 
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
 
 namespace posthaste::differential {
 namespace {

@@ -1,15 +1,16 @@
 // Records of the internal topics as a disk may give them back: groups, offsets, metadata, snapshots of it. An input is
 // either such bytes, or the choices by which a valid record is made and comes back.
 #include "broker/groups/records.h"
-#include "broker/metadata/records.h"
-#include "broker/metadata/snapshot_format.h"
 #include "net/kafka/testing/random_message.h"
+#include "replication/metadata/records.h"
+#include "replication/metadata/snapshot_format.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace posthaste::fuzz {
 namespace {
 
 using namespace posthaste::broker;
+using namespace posthaste::replication;
 
 void check_group_records(std::string_view text) {
   if (const auto key = decode_group_key(text)) {

@@ -1,10 +1,10 @@
 // The blocks of a journal as a disk may give them back: file header, commit header, sub-blocks, records. Some inputs
 // get hashes that fit, so that what lies behind the hashes is reached too.
-#include "storage/journal_format.h"
+#include "storage/journal/journal_format.h"
 
 #include <algorithm>
 
-#include "storage/xxh3.h"
+#include "storage/bytes/xxh3.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace posthaste::fuzz {

@@ -1,15 +1,15 @@
 // Record batches as a producer sends them and as a segment holds them: parsing, validation, records, headers, the index
 // and the producers that follow from them. Most inputs get a checksum that fits, else the checks behind it would never
 // be reached.
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
 
 #include <optional>
 
-#include "storage/crc32c.h"
-#include "storage/endian.h"
-#include "storage/producer_state.h"
-#include "storage/record_reader.h"
-#include "storage/segment_index.h"
+#include "storage/batch/record_reader.h"
+#include "storage/bytes/crc32c.h"
+#include "storage/bytes/endian.h"
+#include "storage/log/producer_state.h"
+#include "storage/log/segment_index.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace posthaste::fuzz {

@@ -6,12 +6,12 @@
 #include <functional>
 
 #include "reactor/simulated/world.h"
-#include "storage/crc32c.h"
-#include "storage/endian.h"
+#include "storage/batch/record_batch_builder.h"
+#include "storage/bytes/crc32c.h"
+#include "storage/bytes/endian.h"
+#include "storage/bytes/xxh3.h"
 #include "storage/engine.h"
-#include "storage/journal_format.h"
-#include "storage/record_batch_builder.h"
-#include "storage/xxh3.h"
+#include "storage/journal/journal_format.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace posthaste::fuzz {

@@ -1,13 +1,13 @@
 // The framed structures on disk: table of partitions, segment index, producer snapshot, leader epochs. The payload is
 // the input; most inputs get the frame and checksum that belong to it.
-#include "storage/table.h"
+#include "storage/recovery/table.h"
 
 #include <array>
 
-#include "storage/codec.h"
-#include "storage/epoch_cache.h"
-#include "storage/producer_state.h"
-#include "storage/segment_index.h"
+#include "storage/bytes/codec.h"
+#include "storage/log/epoch_cache.h"
+#include "storage/log/producer_state.h"
+#include "storage/log/segment_index.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace posthaste::fuzz {

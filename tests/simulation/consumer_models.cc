@@ -5,7 +5,7 @@
 #include "net/kafka/group_offsets.h"
 #include "net/kafka/groups.h"
 #include "net/kafka/offsets.h"
-#include "storage/record_reader.h"
+#include "storage/batch/record_reader.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
 

@@ -7,7 +7,7 @@
 
 #include "net/kafka/fetch.h"
 #include "net/kafka/produce.h"
-#include "storage/record_batch_builder.h"
+#include "storage/batch/record_batch_builder.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
 

@@ -5,7 +5,7 @@
 
 #include "net/kafka/group_offsets.h"
 #include "net/kafka/groups.h"
-#include "storage/endian.h"
+#include "storage/bytes/endian.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
 

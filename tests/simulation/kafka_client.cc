@@ -1,6 +1,6 @@
 #include "tests/simulation/kafka_client.h"
 
-#include "storage/endian.h"
+#include "storage/bytes/endian.h"
 
 namespace posthaste::simulation {
 

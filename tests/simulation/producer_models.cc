@@ -7,7 +7,7 @@
 #include "net/kafka/produce.h"
 #include "net/kafka/producer_ids.h"
 #include "net/kafka/topics.h"
-#include "storage/record_batch_builder.h"
+#include "storage/batch/record_batch_builder.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
 

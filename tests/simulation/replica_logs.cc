@@ -7,7 +7,7 @@
 
 #include "broker/broker_core.h"
 #include "reactor/scope.h"
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
 
 namespace posthaste::simulation {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "storage/journal_stream.h"
+#include "storage/journal/journal_stream.h"
 #include "tests/storage_crash/tiny_store.h"
 
 namespace posthaste::storage_crash {
@@ -33,7 +33,7 @@ uint64_t draw_capacity(const Disk& disk, uint64_t seed, const storage::EngineOpt
 
 uint64_t small_capacity(const Disk& disk, std::mt19937_64& random, const storage::EngineOptions& options,
                         CoreId cores) {
-  constexpr uint64_t kReservePerCore = uint64_t{64} << 10;  // the least that it is (storage/space_reserve.cc)
+  constexpr uint64_t kReservePerCore = uint64_t{64} << 10;  // the least that it is (storage/space/space_reserve.cc)
   const uint64_t files = options.streams * uint64_t{options.journal_files};
   const uint64_t start = files * options.journal_file_bytes + cores * kReservePerCore + kTablesRoom;
   return std::max(disk.bytes_used(), start) + below(random, kRoomMost);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <random>
 
-#include "storage/table.h"
+#include "storage/recovery/table.h"
 #include "tests/storage_crash/tiny_store.h"
 
 namespace posthaste::storage_crash {

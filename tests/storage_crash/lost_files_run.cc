@@ -8,7 +8,7 @@
 #include <random>
 
 #include "reactor/simulated/world.h"
-#include "storage/endian.h"
+#include "storage/bytes/endian.h"
 #include "tests/storage_crash/lost_files.h"
 #include "tests/storage_crash/recover_copy.h"
 #include "tests/storage_crash/tiny_store.h"

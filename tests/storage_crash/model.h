@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/log_types.h"
+#include "storage/log/log_types.h"
 
 namespace posthaste::storage_crash {
 

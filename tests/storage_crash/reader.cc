@@ -8,7 +8,7 @@
 
 #include "reactor/mail.h"
 #include "reactor/testing/job_on.h"
-#include "storage/record_batch.h"
+#include "storage/batch/record_batch.h"
 #include "tests/storage_crash/life_host.h"
 #include "tests/storage_crash/tiny_store.h"
 

@@ -10,7 +10,7 @@
 
 #include "reactor/mail.h"
 #include "reactor/testing/job_on.h"
-#include "storage/record_batch_builder.h"
+#include "storage/batch/record_batch_builder.h"
 #include "tests/storage_crash/life_host.h"
 
 namespace posthaste::storage_crash {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "storage/batch/record_batch_builder.h"
 #include "storage/planted_bugs.h"
-#include "storage/record_batch_builder.h"
 
 namespace posthaste::two_logs {
 

@@ -1,5 +1,5 @@
 // Writes storage/testdata/record_batches.inc: record batches made by Kafka's own library, with what each of them holds, for
-// storage/record_batch_test.cc. Run by hand when the set changes; it takes no part in the build.
+// storage/batch/record_batch_test.cc. Run by hand when the set changes; it takes no part in the build.
 //
 //   java 17 or newer, org.apache.kafka:kafka-clients:4.3.1 and what it depends on in LIB (mvn dependency:copy-dependencies)
 //   java -cp 'LIB/*' tests/wire/BatchVectors.java > storage/testdata/record_batches.inc

@@ -1,0 +1,48 @@
+// The configuration keys of a broker: Kafka's, all of them, and Posthaste's own (prefix `posthaste.`). One row says a
+// key's type, default, range, what it does here and in which words, whether it may change live, and which other keys
+// say the same. The rows are in broker_key_table.h and topic_keys.h; values are not here: app/config reads those.
+// Kafka's names, types and ranges: documentation of Apache Kafka 4.3; where our default differs, a comment says why.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "config/config_key.h"
+
+namespace posthaste::config {
+
+enum class KeyChange : uint8_t {
+  kAtStart,
+  kLive,  // may change while the broker runs
+};
+
+// Keys that say the same in other units, or under another name.
+struct KeyUnit {
+  int64_t ms = 0;                  // what one stands for, of a time with several keys
+  std::string_view fallback = {};  // the key that counts when this one is not given
+};
+
+struct BrokerKey {
+  std::string_view name;
+  KeyType type = KeyType::kString;
+  std::string_view default_value;  // in the text form of the type; kNoDefault when there is none
+  KeyEffect effect = KeyEffect::kUsed;
+  KeyRange range = {};                  // of numbers
+  std::string_view allowed = {};        // of strings and of each element of a list: comma-separated; empty allows any
+  std::string_view documentation = {};  // empty: it changes nothing
+  KeyChange change = KeyChange::kAtStart;
+  KeyUnit unit = {};
+  std::string_view topic_key = {};  // whose default this key holds; empty: of none
+};
+
+// All keys, sorted by name. Lives forever. Any core.
+std::span<const BrokerKey> broker_keys();
+
+// The key of that exact name, or nullptr. Any core.
+const BrokerKey* find_broker_key(std::string_view name);
+
+// The keys that count instead of this one when they are given, the one that counts most first, and this one last.
+std::vector<const BrokerKey*> keys_up_to(const BrokerKey& key);
+
+}  // namespace posthaste::config

@@ -1,0 +1,113 @@
+// The controller of a lone broker, on core 0: decides about topics (metadata/) and keeps those decisions in the
+// metadata log, a partition of this broker's own (metadata/metadata_log.h). What follows from them on this broker is
+// not its business: it tells who follows the image (image_follower.h) of each change.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/listener.h"
+#include "reactor/scope.h"
+#include "reactor/sync.h"
+#include "replication/image_follower.h"
+#include "replication/metadata/config_controller.h"
+#include "replication/metadata/metadata_log.h"
+#include "replication/metadata/partition_growth.h"
+#include "replication/metadata/refusal.h"
+#include "replication/metadata/topic_controller.h"
+#include "replication/producer_ids.h"
+#include "storage/engine.h"
+
+namespace posthaste::replication {
+
+// Who registers with the metadata, and where clients find it.
+struct Registration {
+  int32_t node_id = 0;
+  Uuid directory_id;
+  std::vector<RegisterBrokerRecord::Endpoint> endpoints;
+};
+
+struct ControllerOptions {
+  TopicRules rules;
+  config::ConfigMap given;            // broker keys as they were given, checked
+  uint32_t connections_possible = 0;  // what the process can have at all, whatever max.connections says
+};
+
+class Controller : private reactor::CoreOwned {
+ public:
+  // `engine` is core 0's. It and `follower` outlive the controller.
+  Controller(storage::Engine& engine, ImageFollower& follower, Registration self, ControllerOptions options);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  // Replays the metadata log, registers this life of the broker, and has the follower make this broker what the
+  // log says. On error `failure` says what is wrong.
+  reactor::Task<reactor::Result<void>> load(std::string& failure);
+
+  // Durable, on all cores, and usable when these return. Decided one at a time, in order of call; what follows from one
+  // holds up no other. One whose turn does not come in time is refused (REQUEST_TIMED_OUT). On a full disk nothing is
+  // made or grown (KAFKA_STORAGE_ERROR); all else goes on. The work is done by jobs of this core, so that a handler of
+  // any class may wait for it.
+  reactor::Task<CreateTopicsOutcome> create_topics(CreateTopicsRequest request);
+  reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics, std::string asked_by);
+  reactor::Task<GrowTopicsOutcome> grow_topics(GrowTopicsRequest request);
+  reactor::Task<AlterConfigsOutcome> alter_configs(AlterConfigsRequest request);
+  reactor::Task<ProducerIdAllocator::Answer> producer_id();
+  const MetadataImage& image() const { return image_; }
+  // The limits on connections as the settings stand.
+  net::AcceptLimits accept_limits() const;
+  // Told on core 0, before the change is answered, when settings of this broker have changed.
+  std::function<void()> on_broker_configs;
+  // To be awaited before it goes away, when nothing is asked of it any more.
+  reactor::Task<void> stop();
+
+ private:
+  struct ProducerIdCall {
+    std::optional<ProducerIdAllocator::Answer> answer;
+  };
+  // What was decided, and what of it could not be made here.
+  template <class Outcome>
+  struct Decided {
+    Outcome outcome;
+    ImageFollower::NotMade not_made;
+  };
+  enum class Needs : uint8_t { kNothing, kRoom };
+
+  template <class T>
+  reactor::Task<T> as_job(reactor::Task<T> work);
+  // Decides one change in its turn, commits it and waits until this broker has it. `decide()` returns an outcome with
+  // records and results; `committed(outcome)` is told while it still has the turn.
+  template <class Decide, class Committed>
+  reactor::Task<Decided<std::invoke_result_t<Decide&>>> change(Needs needs, Decide decide, Committed committed);
+
+  reactor::Task<reactor::Result<void>> register_broker();
+  reactor::Task<std::optional<Refusal>> begin_change();
+  std::optional<Refusal> refuse_on_full_disk() const;
+  void end_change();
+  reactor::Task<std::optional<Refusal>> commit(const std::vector<MetadataRecord>& records);
+  void follow_broker_configs();
+  reactor::Task<void> persist_producer_ids(ProducerIdsRecord record);
+  void take_answers(ProducerIdAllocator::Output& out);
+
+  storage::Engine& engine_;
+  reactor::Core& core_;
+  ImageFollower& follower_;
+  Registration self_;
+  config::ConfigMap given_;
+  uint32_t connections_possible_;
+  TopicRules rules_;
+  std::shared_ptr<const config::ConfigMap> topic_defaults_;  // those of the rules, for the follower
+  MetadataLog log_;
+  MetadataImage image_;
+  reactor::Semaphore turn_;
+  std::optional<ProducerIdAllocator> producer_ids_;
+  reactor::Event producer_ids_changed_;
+  uint64_t next_producer_id_call_ = 1;
+  std::map<uint64_t, ProducerIdCall*> producer_id_calls_;
+  reactor::TaskScope jobs_;
+};
+
+}  // namespace posthaste::replication

@@ -1,0 +1,58 @@
+// Changing settings while the broker runs (AlterConfigs, IncrementalAlterConfigs) as a pure function: an image and a
+// request go in, records and results per resource come out. It appends nothing itself.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config_layers.h"
+#include "net/kafka/configs.h"
+#include "net/kafka/errors.h"
+#include "replication/metadata/image.h"
+
+namespace posthaste::replication {
+
+struct ConfigChange {
+  using Operation = net::kafka::IncrementalAlterConfigsRequest::Operation;
+  std::string name;
+  Operation operation = Operation::kSet;
+  std::optional<std::string> value;
+};
+
+struct AlterConfigResource {
+  net::kafka::ConfigResourceType type = net::kafka::ConfigResourceType::kUnknown;
+  std::string name;
+  std::vector<ConfigChange> changes;
+};
+
+struct AlterConfigsRequest {
+  std::vector<AlterConfigResource> resources;
+  bool replace_all = false;  // AlterConfigs: a key that is not named goes back to its default
+  bool validate_only = false;
+  std::string asked_by{};  // for the log
+};
+
+struct AlterConfigResult {
+  net::kafka::ConfigResourceType type = net::kafka::ConfigResourceType::kUnknown;
+  std::string name;
+  net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;
+  std::optional<std::string> message;
+};
+
+struct AlterConfigsOutcome {
+  std::vector<MetadataRecord> records;     // empty with validate_only
+  std::vector<AlterConfigResult> results;  // in the order of the request, a resource that came twice once
+  std::vector<Uuid> topics;                // whose settings `records` change
+  bool brokers = false;                    // settings of brokers change
+};
+
+// Where the settings of broker `node_id` come from: the image's, over `given`.
+config::ConfigLayers config_layers(const MetadataImage& image, int32_t node_id, const config::ConfigMap& given);
+
+// Never fails as a whole: each resource has its own result and changes in full or not at all. Topics, this broker and
+// the default of all brokers can be changed; loggers, groups and client metrics are refused, for there are none.
+AlterConfigsOutcome alter_configs(const MetadataImage& image, int32_t node_id, const config::ConfigMap& given,
+                                  const AlterConfigsRequest& request);
+
+}  // namespace posthaste::replication

@@ -1,0 +1,130 @@
+// What the metadata log says, all of it applied: brokers, topics, partitions, settings, producer ids. Applying a record
+// is the only way to change an image, so every broker that has replayed the same log has the same one. It decides
+// nothing; TopicController does. A copy is a snapshot, made in one step however much there is, and a record then costs
+// what it changes: topics are copied when they are written (reactor/cow.h, which says who may do what with a copy).
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/topic_config.h"
+#include "reactor/cow_map.h"
+#include "reactor/result.h"
+#include "replication/metadata/records.h"
+
+namespace posthaste::replication {
+
+struct PartitionImage {
+  std::vector<int32_t> replicas;
+  std::vector<int32_t> isr;
+  int32_t leader = -1;
+  int32_t leader_epoch = -1;
+  int32_t partition_epoch = -1;
+  std::vector<Uuid> directories;
+  friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
+};
+
+struct TopicImage {
+  std::string name;
+  Uuid id;
+  reactor::CowVector<PartitionImage> partitions;  // by index
+  config::ConfigMap configs;                      // its own settings only
+  friend bool operator==(const TopicImage&, const TopicImage&) = default;
+};
+
+// Owned by the core that made it and its copies; concurrent reading of one image is fine, applying, copying and
+// dropping are not.
+class MetadataImage {
+ public:
+  struct TopicName {
+    using View = std::string_view;
+    using Key = std::string;
+    static std::string_view view_of(const TopicImage& topic) { return topic.name; }
+    static std::string_view view_of(const std::string& name) { return name; }
+  };
+  using Topics = reactor::CowMap<TopicImage, TopicName>;  // in the order of their names
+  using Brokers = std::map<int32_t, RegisterBrokerRecord>;
+  using Features = std::map<std::string, int16_t, std::less<>>;
+
+  // Fails without a change: kNotFound (a record about a topic that is not there), kExists (a topic twice),
+  // kOutOfOrder (a partition index that leaves a gap), kCorrupt (a record that contradicts itself). Any of them means
+  // that the log and this code disagree; whoever replays stops.
+  reactor::Result<void> apply(const MetadataRecord& record);
+  // Decodes and applies one record of the log. Also fails as decode_metadata_record does.
+  reactor::Result<void> apply_bytes(std::string_view bytes);
+
+  // Null when there is none.
+  const TopicImage* topic(std::string_view name) const;
+  const TopicImage* topic(const Uuid& id) const;
+  const PartitionImage* partition(std::string_view topic, int32_t index) const;
+  const Topics& topics() const { return by_name_; }
+
+  const Brokers& brokers() const { return settings_->brokers; }
+  // Ids of brokers that are not fenced, ascending.
+  std::vector<int32_t> active_brokers() const;
+
+  // Settings of all brokers (empty name) or of one.
+  const config::ConfigMap& broker_configs(std::string_view broker) const;
+  int64_t next_producer_id() const { return next_producer_id_; }
+  const Features& features() const { return settings_->features; }
+  size_t partition_count() const { return partition_count_; }
+  // Changes with every record applied; lets a reader see that its copy is old.
+  uint64_t version() const { return version_; }
+
+  // How far next_records() has come.
+  struct RecordsPosition {
+    bool settings_given = false;
+    std::string topic;     // the next one is this or the first behind it
+    size_t partition = 0;  // of that topic
+  };
+  // Records that rebuild this image from nothing, in a fixed order: what a snapshot of the log holds. Adds some to
+  // `records` until it has `enough`, or all have been given; then false. Not across a change of the image: take a copy.
+  bool next_records(RecordsPosition& at, size_t enough, std::vector<MetadataRecord>& records) const;
+  // All of them.
+  std::vector<MetadataRecord> to_records() const;
+
+ private:
+  reactor::Result<void> apply_one(const RegisterBrokerRecord& record);
+  reactor::Result<void> apply_one(const TopicRecord& record);
+  reactor::Result<void> apply_one(const PartitionRecord& record);
+  reactor::Result<void> apply_one(const PartitionChangeRecord& record);
+  reactor::Result<void> apply_one(const RemoveTopicRecord& record);
+  reactor::Result<void> apply_one(const ConfigRecord& record);
+  reactor::Result<void> apply_one(const FeatureLevelRecord& record);
+  reactor::Result<void> apply_one(const ProducerIdsRecord& record);
+  reactor::Result<void> apply_one(const BeginTransactionRecord& record);
+  reactor::Result<void> apply_one(const EndTransactionRecord& record);
+  void begin_epochs_of(int32_t leader);
+  TopicImage& write(const TopicImage& topic);
+  void add_settings(std::vector<MetadataRecord>& records) const;
+  const TopicImage* topic_from(std::string_view name) const;
+
+  struct TopicId {
+    using View = Uuid;
+    using Key = Uuid;
+    static const Uuid& view_of(const TopicImage& topic) { return topic.id; }
+    static const Uuid& view_of(const Uuid& id) { return id; }
+  };
+  // What is not of a topic: little, and changed seldom.
+  struct Settings {
+    Brokers brokers;
+    std::map<std::string, config::ConfigMap, std::less<>> broker_configs;
+    Features features;
+    config::ConfigMap none;  // always empty
+  };
+
+  // Two ways to the same topics: both maps hold each of them.
+  Topics by_name_;
+  reactor::CowMap<TopicImage, TopicId> by_id_;
+  reactor::Cow<Settings> settings_{Settings()};
+  bool in_transaction_ = false;
+  int32_t producer_ids_broker_ = -1;
+  int64_t producer_ids_epoch_ = -1;
+  int64_t next_producer_id_ = 0;
+  size_t partition_count_ = 0;
+  uint64_t version_ = 0;
+};
+
+}  // namespace posthaste::replication

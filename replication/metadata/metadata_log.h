@@ -1,0 +1,95 @@
+// The metadata log of a lone broker: partition __cluster_metadata-0, and how changes get into it. One change is one
+// record batch, so after a crash a change is there whole or not at all. How a log is replayed and written is in
+// record_log.h, snapshots that keep it short in metadata_snapshots.h; this decides nothing about topics, and does not
+// know who waits for a change.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reactor/task.h"
+#include "replication/metadata/image.h"
+#include "replication/metadata/metadata_snapshots.h"
+#include "replication/record_log.h"
+#include "storage/engine.h"
+
+namespace posthaste::replication {
+
+// Records of one change, encoded: above it a change is refused. Enough for 100,000 partitions, far below what a
+// partition's tail holds; Kafka's quorum has the same bound for a batch.
+inline constexpr size_t kMetadataChangeBytesMax = size_t{8} << 20;
+// A snapshot of the image is written when the log holds this much behind the one before it, and four times as much as
+// that one.
+inline constexpr uint64_t kMetadataLogBytesKept = uint64_t{1} << 20;
+
+// How long an append waits for room in the memory of logs. Clients wait for 30 s by default.
+inline constexpr reactor::Duration kMetadataRoomPatience = std::chrono::seconds(10);
+
+// Core 0. One append at a time: the caller takes turns. stop() must be awaited before it goes away.
+class MetadataLog : private RecordLogReader {
+ public:
+  explicit MetadataLog(storage::Engine& engine);
+  MetadataLog(const MetadataLog&) = delete;
+  MetadataLog& operator=(const MetadataLog&) = delete;
+
+  // Finds the partition or makes it. Once.
+  reactor::Task<reactor::Result<void>> open();
+
+  // Makes `image` what the newest whole snapshot and the log behind it say, and leads from then on. A rotten snapshot
+  // is passed over if the log reaches back to the one before it, or to its first record. On error `why` says what is
+  // wrong, for people, and names the file.
+  reactor::Task<reactor::Result<void>> replay(MetadataImage& image, std::string& why);
+
+  // Appends one change and returns when it is durable. kRecordTooLarge: above kMetadataChangeBytesMax, or above half of
+  // the engine's tail; kNoMemory: there was no room within kMetadataRoomPatience; kNoSpace: the disk is full and what
+  // is kept back for changes is used up; nothing was written. Any error after which trusted() is false: whether the
+  // change will be in the log after a restart is not known, and no later append is taken (kDamaged), for it would be
+  // decided on an image that may lack this one: a topic created twice, say, which no replay accepts.
+  reactor::Task<reactor::Result<void>> append(const std::vector<MetadataRecord>& records);
+  bool trusted() const { return trusted_; }
+
+  // Begins a snapshot in the background if the log has grown enough since the last one, and not on a full disk: it
+  // frees space in the end, but takes some first. `image` has all that was appended. The log before the older one of
+  // two snapshots is deleted when the newer one is there.
+  void keep_small(const MetadataImage& image);
+  // For tests: whether it would, and until it has ended.
+  bool wants_snapshot() const;
+  reactor::Task<void> snapshot_ended();
+  const MetadataSnapshots& snapshots() const { return snapshots_; }
+  int64_t start_offset() const { return partition_->log_start_offset(); }
+
+  int64_t end_offset() const { return partition_->end_offset(); }
+  reactor::Task<void> stop();
+
+ private:
+  int64_t begin_load(int64_t log_start) override;
+  reactor::Result<void> replay(const storage::RecordView& record) override;
+  std::string gap(int64_t log_start) const;
+  void count(uint64_t bytes) { bytes_since_snapshot_ += bytes; }
+  reactor::Task<reactor::Result<int64_t>> append_batch(storage::Bytes batch);
+  reactor::Task<void> write_snapshot(SnapshotId id, MetadataImage image);
+
+  storage::Engine& engine_;
+  MetadataSnapshots snapshots_;
+  storage::Partition* partition_ = nullptr;
+  std::optional<RecordLog> log_;
+  // While replay() runs: where to, and what the records are applied on.
+  MetadataImage* loading_ = nullptr;
+  std::optional<MetadataSnapshots::Loaded> base_;
+  bool must_begin_anew_ = false;  // the log's first record must be the beginning of a snapshot in the log
+  bool trusted_ = true;
+  uint64_t bytes_since_snapshot_ = 0;
+  uint64_t snapshot_at_bytes_ = kMetadataLogBytesKept;
+  bool snapshot_under_way_ = false;
+  bool stopping_ = false;
+  reactor::TaskScope scope_;
+};
+
+// The metadata log's topic id, as Kafka's: never that of a user's topic.
+inline constexpr Uuid kMetadataTopicId = [] {
+  Uuid id;
+  id.bytes[15] = std::byte{1};
+  return id;
+}();
+
+}  // namespace posthaste::replication

@@ -1,0 +1,468 @@
+// The metadata log on a real engine in the simulator: a change is whole or absent after a crash at any operation, an
+// append of unknown outcome ends all changes, snapshots lose nothing, keep the log small, and are found again or
+// missed.
+#include "replication/metadata/metadata_log.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "reactor/check.h"
+#include "reactor/simulated/world.h"
+
+namespace posthaste::replication {
+namespace {
+
+using namespace std::chrono_literals;
+using reactor::Core;
+using reactor::Errc;
+using reactor::Result;
+using reactor::Task;
+using reactor::simulated::HostState;
+
+Uuid id_of(uint32_t number) {
+  Uuid id;
+  id.bytes[0] = std::byte{1};
+  id.bytes[1] = static_cast<std::byte>(number >> 8U);
+  id.bytes[2] = static_cast<std::byte>(number);
+  return id;
+}
+
+std::vector<MetadataRecord> topic_of(uint32_t number, int32_t partitions) {
+  std::vector<MetadataRecord> records = {TopicRecord{fmt::format("topic-{}", number), id_of(number)}};
+  for (int32_t index = 0; index < partitions; ++index) {
+    PartitionRecord record;
+    record.partition_id = index;
+    record.topic_id = id_of(number);
+    record.replicas = {1};
+    record.isr = {1};
+    record.leader = 1;
+    record.leader_epoch = 0;
+    record.partition_epoch = 0;
+    records.emplace_back(record);
+  }
+  return records;
+}
+
+// One machine whose program opens the folder and the log, replays, runs `body`, and closes.
+class MetadataLogTest : public ::testing::Test {
+ protected:
+  using Body = std::function<Task<void>(Core&, MetadataLog&, MetadataImage&)>;
+
+  MetadataLogTest() {
+    engine_options_.data_directory = "/data";
+    engine_options_.journal_file_bytes = uint64_t{256} << 10;
+    engine_options_.commit_bytes_max = uint32_t{64} << 10;
+  }
+
+  void start(Body body) {
+    body_ = std::move(body);
+    const reactor::HostOptions options{.cores = 1, .pool_bytes_per_core = size_t{64} << 20};
+    if (host_ == nullptr) host_ = &world_.add_host(options, "10.0.0.1", {});
+    host_->set_program([this](Core& core) { return life(*this, core); });
+    host_->start();
+    ASSERT_TRUE(world_.run_until([this] { return !host_->running(); }, 600s)) << world_.log_tail();
+  }
+  void run(Body body) {
+    start(std::move(body));
+    ASSERT_EQ(host_->state(), HostState::kStopped) << world_.log_tail();
+    ASSERT_EQ(problem_, "");
+  }
+
+  static Task<void> life(MetadataLogTest& test, Core& core) {
+    test.problem_.clear();
+    storage::EngineHost engine_host(test.engine_options_, 1);
+    const auto recovered = co_await engine_host.recover(core);
+    if (!recovered) {
+      test.problem_ = "recovery: " + std::string(to_string(recovered.error()));
+      co_return;
+    }
+    const auto engine = co_await engine_host.open(core);
+    CHECK(engine, "open");
+    test.engine_ = *engine;
+    {
+      MetadataLog log(**engine);
+      MetadataImage image;
+      Result<void> done = co_await log.open();
+      if (done) done = co_await log.replay(image, test.problem_);
+      if (done) co_await test.body_(core, log, image);
+      co_await log.stop();
+    }
+    co_await (*engine)->close();
+    CHECK(co_await engine_host.close(core), "close");
+  }
+
+  // Changes one setting until a snapshot is due: much log, little image.
+  static Task<void> grow(MetadataLog& log, MetadataImage& image) {
+    for (int i = 0; i < 1000 && !log.wants_snapshot(); ++i) {
+      const ConfigRecord record{kBrokerResource, "", "key",
+                                fmt::format("{}{}", log.end_offset(), std::string(40'000, 'x'))};
+      EXPECT_TRUE((co_await log.append({record})).has_value());
+      EXPECT_TRUE(image.apply(record).has_value());
+    }
+    EXPECT_TRUE(log.wants_snapshot());
+  }
+  static Task<void> snapshot(MetadataLog& log, MetadataImage& image) {
+    co_await grow(log, image);
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+  }
+  // A folder with `snapshots` of them, and some log behind the newest; returns what is in it.
+  std::vector<MetadataRecord> make_folder(int snapshots) {
+    std::vector<MetadataRecord> expected;
+    run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+      for (const MetadataRecord& record : topic_of(1, 3000)) EXPECT_TRUE(image.apply(record).has_value());
+      EXPECT_TRUE((co_await log.append(topic_of(1, 3000))).has_value());
+      for (int i = 0; i < snapshots; ++i) co_await snapshot(log, image);
+      const ConfigRecord last{kTopicResource, "topic-1", "retention.ms", "7"};
+      EXPECT_TRUE((co_await log.append({last})).has_value());
+      EXPECT_TRUE(image.apply(last).has_value());
+      expected = image.to_records();
+    });
+    return expected;
+  }
+  void expect_image(const std::vector<MetadataRecord>& expected, const std::string& what) {
+    run([&](Core&, MetadataLog&, MetadataImage& image) -> Task<void> {
+      EXPECT_EQ(image.to_records() == expected, true) << what;
+      co_return;
+    });
+  }
+  // A start that is refused, and why.
+  std::string refusal() {
+    start([](Core&, MetadataLog&, MetadataImage&) -> Task<void> {
+      ADD_FAILURE() << "it was not refused";
+      co_return;
+    });
+    return problem_;
+  }
+  // Paths of the snapshots, ascending.
+  std::vector<std::string> snapshot_files() const {
+    std::vector<std::string> paths;
+    for (const std::string& path : host_->disk().all_files()) {
+      if (path.find("metadata-snapshots/") != std::string::npos) paths.push_back(path);
+    }
+    return paths;
+  }
+  void lose(const std::string& lost) {
+    reactor::simulated::Disk left;
+    for (const std::string& path : host_->disk().all_files()) {
+      if (path != lost) left.write_file(path, *host_->disk().read_file(path));
+    }
+    host_->disk() = std::move(left);
+  }
+
+  reactor::simulated::World world_{5};
+  storage::EngineOptions engine_options_;
+  reactor::simulated::Host* host_ = nullptr;
+  storage::Engine* engine_ = nullptr;
+  Body body_;
+  std::string problem_;
+};
+
+// A change of 600 KB is ten commits: a power cut after any operation leaves all of it or nothing.
+TEST_F(MetadataLogTest, AChangeIsWholeOrAbsentWhereverThePowerGoes) {
+  constexpr int32_t kPartitions = 10'000;
+  run([](Core&, MetadataLog&, MetadataImage&) -> Task<void> { co_return; });
+  bool absent = false;
+  bool whole = false;
+  for (uint32_t operations = 1; operations < 100 && !whole; ++operations) {
+    bool answered = false;
+    start([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+      EXPECT_EQ(image.partition_count(), 0U);
+      host_->crash_after_operations(host_->operations_submitted() + operations);
+      answered = (co_await log.append(topic_of(1, kPartitions))).has_value();
+    });
+    host_->crash_after_operations(0);
+    run([&](Core&, MetadataLog&, MetadataImage& image) -> Task<void> {
+      const size_t count = image.partition_count();
+      EXPECT_TRUE(count == 0 || count == kPartitions) << count << " after " << operations;
+      EXPECT_EQ(image.topics().size(), count == 0 ? 0U : 1U) << operations;
+      if (answered) EXPECT_EQ(count, static_cast<size_t>(kPartitions)) << operations;
+      absent |= count == 0 && operations > 5;
+      whole |= count != 0;
+      co_return;
+    });
+  }
+  EXPECT_TRUE(absent);
+  EXPECT_TRUE(whole);
+}
+
+TEST_F(MetadataLogTest, AChangeAboveTheLimitIsRefusedAndLeavesNothing) {
+  run([](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
+    const int64_t before = log.end_offset();
+    const Result<void> done = co_await log.append(topic_of(1, 200'000));
+    EXPECT_FALSE(done.has_value());
+    if (!done) EXPECT_EQ(done.error(), Errc::kTooLarge);
+    EXPECT_EQ(log.end_offset(), before);
+    EXPECT_TRUE(log.trusted());
+    EXPECT_TRUE((co_await log.append(topic_of(2, 1))).has_value());
+  });
+}
+
+// The block that the next commit must carry along is not there any more: whether the append will be in the log is open.
+TEST_F(MetadataLogTest, AfterAnUnknownOutcomeNothingIsAppended) {
+  run([](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
+    EXPECT_TRUE((co_await log.append(topic_of(1, 3))).has_value());
+  });
+  engine_options_.cache_bytes_max = 1;  // the replay must not leave the block in memory
+  start([&](Core& core, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    host_->disk().add_fault(
+        {.kind = reactor::OpKind::kRead, .path_contains = ".log", .error = reactor::Errc::kNotFound, .count = 100});
+    const Result<void> unknown = co_await log.append(topic_of(2, 1));
+    EXPECT_FALSE(unknown.has_value());
+    EXPECT_FALSE(log.trusted());
+    host_->disk().clear_faults();
+    const int64_t end = log.end_offset();
+    const Result<void> retried = co_await log.append(topic_of(2, 1));
+    EXPECT_FALSE(retried.has_value());
+    EXPECT_EQ(log.end_offset(), end) << "a second record of the same topic was written";
+    EXPECT_FALSE(log.wants_snapshot());
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+    EXPECT_TRUE(log.snapshots().kept().empty());
+    host_->kill();
+    co_await core.sleep(1s);
+  });
+  // A restart knows: it reads the log again and goes on.
+  run([](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    if (image.topic("topic-2") == nullptr) EXPECT_TRUE((co_await log.append(topic_of(2, 1))).has_value());
+    EXPECT_TRUE((co_await log.append(topic_of(3, 1))).has_value());
+  });
+  run([](Core&, MetadataLog&, MetadataImage& image) -> Task<void> {
+    EXPECT_EQ(image.topics().size(), 3U);
+    co_return;
+  });
+}
+
+// Each life begins a snapshot and loses power somewhere in it, or later in what follows: the files that it leaves, the
+// log's new start.
+TEST_F(MetadataLogTest, ASnapshotLosesNothingWhereverThePowerGoes) {
+  std::vector<MetadataRecord> expected = make_folder(0);
+  int completed = 0;
+  size_t most_files = 0;
+  for (uint64_t operations = 1; operations < 80 && completed < 4; ++operations) {
+    bool ended = false;
+    start([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+      EXPECT_EQ(image.to_records() == expected, true) << operations;
+      co_await grow(log, image);
+      expected = image.to_records();
+      host_->crash_after_operations(host_->operations_submitted() + operations);
+      log.keep_small(image);
+      co_await log.snapshot_ended();
+      ended = true;
+    });
+    host_->crash_after_operations(0);
+    if (ended) ++completed;
+    most_files = std::max(most_files, snapshot_files().size());
+    run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+      EXPECT_EQ(image.to_records() == expected, true) << operations;
+      for (const std::string& path : snapshot_files()) EXPECT_FALSE(path.ends_with(".new")) << operations;
+      if (completed >= 2) EXPECT_GT(log.start_offset(), 0);
+      co_return;
+    });
+  }
+  EXPECT_EQ(completed, 4);
+  // Two that are kept, and one of each life that died between the name of a new one and the removal of an old one: the
+  // next snapshot that is finished removes them.
+  EXPECT_LE(most_files, 6U);
+  EXPECT_GE(snapshot_files().size(), 2U);
+}
+
+TEST_F(MetadataLogTest, OfARottenSnapshotTheOlderOneAndTheLogSayTheSame) {
+  const std::vector<MetadataRecord> expected = make_folder(3);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 2U);
+  const storage::Bytes whole = *host_->disk().read_file(files[1]);
+  for (size_t at = 0; at < whole.size(); at += whole.size() / 7) {
+    ASSERT_TRUE(host_->disk().flip_bit(files[1], at, 3));
+    expect_image(expected, fmt::format("bit at {} of {}", at, whole.size()));
+    host_->disk().write_file(files[1], whole);
+  }
+  for (const size_t size : {size_t{0}, size_t{10}, whole.size() / 2, whole.size() - 1}) {
+    host_->disk().write_file(files[1], storage::ByteView(whole).first(size));
+    expect_image(expected, fmt::format("cut to {} of {}", size, whole.size()));
+    host_->disk().write_file(files[1], whole);
+  }
+  storage::Bytes longer = whole;
+  longer.push_back(std::byte{0});
+  host_->disk().write_file(files[1], longer);
+  run([&](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
+    EXPECT_EQ(log.snapshots().rotten().size(), 1U);
+    co_return;
+  });
+  expect_image(expected, "longer than it was");
+  host_->disk().write_file(files[1], whole);
+  ASSERT_TRUE(host_->disk().fail_reads(files[1], 4096, 4096));
+  expect_image(expected, "unreadable");
+  host_->disk().write_file(files[1], whole);
+  lose(files[1]);
+  expect_image(expected, "gone");
+}
+
+TEST_F(MetadataLogTest, ARottenSnapshotIsReplacedByTheNextChange) {
+  std::vector<MetadataRecord> expected = make_folder(3);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_TRUE(host_->disk().flip_bit(files[1], 100, 0));
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_TRUE(log.wants_snapshot());
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+    EXPECT_FALSE(log.wants_snapshot());
+    EXPECT_EQ(log.snapshots().kept().size(), 2U);
+  });
+  const std::vector<std::string> after = snapshot_files();
+  ASSERT_EQ(after.size(), 2U);
+  EXPECT_EQ(after[0], files[0]);
+  EXPECT_GT(after[1], files[1]);
+  expect_image(expected, "with a new one");
+}
+
+TEST_F(MetadataLogTest, WithoutAWholeSnapshotTheLogSpeaksIfItIsAllThere) {
+  const std::vector<MetadataRecord> expected = make_folder(1);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 1U);
+  ASSERT_TRUE(host_->disk().flip_bit(files[0], 100, 0));
+  expect_image(expected, "the only one is rotten");
+}
+
+TEST_F(MetadataLogTest, WithoutAWholeSnapshotALogThatBeginsLaterIsRefused) {
+  make_folder(3);
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 2U);
+  const storage::Bytes older = *host_->disk().read_file(files[0]);
+  const storage::Bytes newer = *host_->disk().read_file(files[1]);
+  for (const std::string& path : files) ASSERT_TRUE(host_->disk().flip_bit(path, 100, 0));
+  const std::string rotten = refusal();
+  for (const std::string& path : files) {
+    EXPECT_NE(rotten.find(path.substr(path.rfind('/') + 1)), std::string::npos) << rotten;
+  }
+  // Each whole, under the name of the other.
+  host_->disk().write_file(files[0], newer);
+  host_->disk().write_file(files[1], older);
+  EXPECT_NE(refusal().find("metadata-snapshots"), std::string::npos) << problem_;
+  for (const std::string& path : files) lose(path);
+  EXPECT_NE(refusal().find("metadata-snapshots"), std::string::npos) << problem_;
+}
+
+TEST_F(MetadataLogTest, ASnapshotThatDoesNotMeetTheLogIsRefused) {
+  make_folder(2);
+  const std::string old_file = snapshot_files().front();
+  const storage::Bytes old_bytes = *host_->disk().read_file(old_file);
+  run([](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    for (int i = 0; i < 2; ++i) co_await snapshot(log, image);
+  });
+  const std::vector<std::string> files = snapshot_files();
+  ASSERT_EQ(files.size(), 2U);
+  ASSERT_LT(old_file, files.front());
+  const storage::Bytes newest = *host_->disk().read_file(files[1]);
+  // One from a backup, of before the log's start.
+  for (const std::string& path : files) lose(path);
+  host_->disk().write_file(old_file, old_bytes);
+  EXPECT_NE(refusal().find(old_file.substr(old_file.rfind('/') + 1)), std::string::npos) << problem_;
+  lose(old_file);
+  // One of behind the log's end: the log has lost what came before it.
+  const SnapshotId ahead{.offset = 1'000'000, .epoch = 0};
+  SnapshotEncoder encoder(ahead);
+  storage::Bytes bytes = encoder.begin();
+  const storage::Bytes trailer = encoder.finish();
+  bytes.insert(bytes.end(), trailer.begin(), trailer.end());
+  host_->disk().write_file("/data/metadata-snapshots/" + snapshot_file(ahead), bytes);
+  host_->disk().write_file(files[1], newest);
+  EXPECT_NE(refusal().find(snapshot_file(ahead)), std::string::npos) << problem_;
+}
+
+TEST_F(MetadataLogTest, WhatWasNeverFinishedIsRemovedAndOtherNamesStay) {
+  const std::vector<MetadataRecord> expected = make_folder(2);
+  const std::string folder = "/data/metadata-snapshots/";
+  host_->disk().write_file(folder + "00000000000000099999-0000000000.snapshot.new", storage::bytes_of("half"));
+  host_->disk().write_file(folder + "notes.new", storage::bytes_of("an operator's"));
+  expect_image(expected, "beside an unfinished one");
+  const std::vector<std::string> files = snapshot_files();
+  EXPECT_EQ(files.size(), 3U);
+  EXPECT_TRUE(files.back().ends_with("notes.new")) << files.back();
+}
+
+// As programs before snapshots were files wrote them: one batch, at which the log begins.
+TEST_F(MetadataLogTest, ALogThatBeginsWithASnapshotOfItsOwnIsRead) {
+  std::vector<MetadataRecord> expected;
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_TRUE((co_await log.append(topic_of(1, 5))).has_value());
+    EXPECT_TRUE((co_await log.append({RemoveTopicRecord{id_of(1)}})).has_value());
+    const int64_t begin = log.end_offset();
+    std::vector<MetadataRecord> batch = {BeginTransactionRecord{"snapshot"}};
+    for (const MetadataRecord& record : topic_of(2, 5)) batch.push_back(record);
+    batch.emplace_back(EndTransactionRecord{});
+    EXPECT_TRUE((co_await log.append(batch)).has_value());
+    EXPECT_TRUE((co_await log.append({ProducerIdsRecord{1, 0, 5000}})).has_value());
+    for (const MetadataRecord& record : batch) EXPECT_TRUE(image.apply(record).has_value());
+    EXPECT_TRUE(image.apply(ProducerIdsRecord{1, 0, 5000}).has_value());
+    expected = image.to_records();
+    storage::Partition* partition = engine_->find(kMetadataTopicId.bytes, 0);
+    EXPECT_TRUE((co_await partition->set_log_start(begin)).has_value());
+  });
+  expect_image(expected, "as it was written");
+  // It goes on with files, and then without the batch.
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_GT(log.start_offset(), 0);
+    for (int i = 0; i < 2; ++i) co_await snapshot(log, image);
+    expected = image.to_records();
+  });
+  expect_image(expected, "with files");
+}
+
+TEST_F(MetadataLogTest, AnImageOf200000PartitionsIsInASnapshot) {
+  constexpr uint32_t kTopics = 20;
+  constexpr int32_t kPartitions = 10'000;
+  std::vector<MetadataRecord> expected;
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    for (uint32_t number = 1; number <= kTopics; ++number) {
+      const std::vector<MetadataRecord> change = topic_of(number, kPartitions);
+      EXPECT_TRUE((co_await log.append(change)).has_value());
+      for (const MetadataRecord& record : change) EXPECT_TRUE(image.apply(record).has_value());
+    }
+    EXPECT_TRUE(log.wants_snapshot());
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+    EXPECT_EQ(log.snapshots().kept().size(), 1U);
+    EXPECT_FALSE(log.wants_snapshot());
+  });
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_EQ(image.topics().size(), kTopics);
+    EXPECT_EQ(image.partition_count(), size_t{kTopics} * kPartitions);
+    EXPECT_EQ(log.snapshots().kept().back().offset, log.end_offset());
+    co_return;
+  });
+}
+
+TEST_F(MetadataLogTest, TheLogStaysSmallHoweverManyChangesThereWere) {
+  run([this](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    int snapshots = 0;
+    int64_t changes = 0;
+    while (snapshots < 4 && changes < 100'000) {
+      const ProducerIdsRecord record{1, 0, ++changes};
+      // Few large changes instead of many small ones: what matters is bytes.
+      const std::string value(20'000, 'x');
+      const std::vector<MetadataRecord> change = {record, ConfigRecord{kBrokerResource, "", "key", value}};
+      EXPECT_TRUE((co_await log.append(change)).has_value());
+      for (const MetadataRecord& one : change) EXPECT_TRUE(image.apply(one).has_value());
+      if (!log.wants_snapshot()) continue;
+      log.keep_small(image);
+      co_await log.snapshot_ended();
+      EXPECT_FALSE(log.wants_snapshot());
+      ++snapshots;
+    }
+    EXPECT_EQ(snapshots, 4);
+    EXPECT_GT(changes, 100);
+    storage::Partition* partition = engine_->find(kMetadataTopicId.bytes, 0);
+    EXPECT_LT(partition->size_bytes(), 3 * kMetadataLogBytesKept);
+  });
+  run([](Core&, MetadataLog&, MetadataImage& image) -> Task<void> {
+    EXPECT_GT(image.next_producer_id(), 100);
+    EXPECT_EQ(image.broker_configs("").at("key").size(), 20'000U);
+    co_return;
+  });
+}
+
+}  // namespace
+}  // namespace posthaste::replication

@@ -1,0 +1,40 @@
+// More partitions for topics that exist (CreatePartitions) as a pure function, like topic_controller.h: an image and a
+// request go in, records and results per topic come out. It appends nothing itself.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replication/metadata/topic_controller.h"
+
+namespace posthaste::replication {
+
+struct GrowTopic {
+  std::string name;
+  int32_t count = 0;                                             // that the topic is to have
+  std::optional<std::vector<std::vector<int32_t>>> assignments;  // replicas of the new partitions, in order
+};
+
+struct GrowTopicsRequest {
+  std::vector<GrowTopic> topics;
+  bool validate_only = false;
+  std::string asked_by{};  // for the log
+};
+
+struct GrowTopicResult {
+  std::string name;
+  net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;
+  std::optional<std::string> message;
+};
+
+struct GrowTopicsOutcome {
+  std::vector<MetadataRecord> records;   // empty with validate_only
+  std::vector<GrowTopicResult> results;  // in the order of the request, a name that came twice once
+  std::vector<Uuid> grown;               // topics that `records` change
+};
+
+// Never fails as a whole: each topic has its own result. New partitions take the replication factor of the first one.
+// Differs from Kafka in one point: __consumer_offsets cannot grow, for each group's place in it would move.
+GrowTopicsOutcome grow_topics(const MetadataImage& image, const TopicRules& rules, const GrowTopicsRequest& request);
+
+}  // namespace posthaste::replication

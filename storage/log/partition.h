@@ -1,0 +1,410 @@
+// One replica of one partition: its log, from the bytes of a produce to leased bytes for a fetch. Plain functions and
+// intrusive waiters; only what must wait for a disk is a Task. Everything here is called by the owner core only.
+//
+// Positions of the log: log start <= high watermark <= durable, and flushed <= durable <= submitted <= end, where
+//   end        what append() has taken: readable, not acked
+//   submitted  part of a journal commit that is being written
+//   durable    part of a completed commit: may be acked; never lost again
+//   flushed    also in the segment file
+// Each of the lower three exists twice: as a count of bytes, which may lie inside a batch that one commit could not
+// hold, and (but for flushed) as the last batch boundary at or before it, which is all that anyone is told.
+// It knows no leader, no ISR and no request. The high watermark is the replica's (replication/replica.h); the log only
+// keeps what it was told, on disk too, and removes nothing above it.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reactor/sync.h"
+#include "reactor/task.h"
+#include "storage/journal/journal_format.h"
+#include "storage/log/epoch_cache.h"
+#include "storage/log/header_fields.h"
+#include "storage/log/log_attachment.h"
+#include "storage/log/log_types.h"
+#include "storage/log/segment.h"
+#include "storage/recovery/table.h"
+
+namespace posthaste::storage {
+
+class Contributor;
+class Engine;
+struct CommitPlace;
+
+// On its core's lists of partitions with bytes for the journal, with bytes to write back, and queued for that.
+class Partition final : private reactor::CoreOwned,
+                        public std::enable_shared_from_this<Partition>,
+                        public reactor::ListNode<struct DirtyTag>,
+                        public reactor::ListNode<struct UnflushedTag>,
+                        public reactor::ListNode<struct WriteBackTag> {
+ public:
+  // Counts those who work with this object across a wait: it is not deleted, and not cut, under them. A task that is
+  // spawned gets its own as an argument: it counts from then on, not from when it first runs.
+  class Use {
+   public:
+    explicit Use(Partition& of) : partition_(of.shared_from_this()) { ++partition_->users_; }
+    Use(Use&& other) noexcept = default;
+    Use& operator=(Use&&) = delete;
+    ~Use() {
+      if (partition_ == nullptr) return;
+      --partition_->users_;
+      partition_->changed_.notify_all();
+    }
+    Partition& partition() const { return *partition_; }
+
+   private:
+    std::shared_ptr<Partition> partition_;
+  };
+
+  // From a table entry: fresh, or as recovery left it (everything flushed).
+  Partition(Engine& engine, const TableEntry& entry, const LogConfig& config);
+  Partition(const Partition&) = delete;
+  Partition& operator=(const Partition&) = delete;
+  ~Partition();
+
+  reactor::Core& core() const;
+  Uid uid() const { return uid_; }
+  const TopicId& topic_id() const { return topic_id_; }
+  const std::string& topic_name() const { return topic_name_; }
+  int32_t partition() const { return partition_; }
+  const LogConfig& config() const { return config_; }
+  // Live change; holds from the next append, roll or retention pass on.
+  void set_config(const LogConfig& config);
+
+  int64_t log_start_offset() const { return check_core(), log_start_; }
+  int64_t end_offset() const { return check_core(), end_.offset; }
+  int64_t durable_offset() const { return check_core(), durable_.offset; }
+  // The last high watermark that was set; after a start, the last one that a table has kept.
+  int64_t high_watermark() const { return check_core(), high_watermark_; }
+  // For what stands above the log. Never backwards (ignored), never above the durable offset (CHECK).
+  void set_high_watermark(int64_t offset);
+  // What stands above the log (log_attachment.h); null: nothing so far. One for the log's whole life.
+  LogAttachment* attachment() const { return check_core(), attachment_.get(); }
+  void attach(std::unique_ptr<LogAttachment> attachment);
+  // Why nobody is to wait for anything here any more: kNotFound: being deleted; kStopping.
+  std::optional<reactor::Errc> closed() const;
+  const Damage& damage() const { return damage_; }
+  // Bytes that have become durable, counted from some start: for differences. Retention does not lower it, a truncation
+  // does.
+  uint64_t durable_position() const { return durable_.linear; }
+  // Bytes of all segments, and how many segments there are.
+  uint64_t size_bytes() const;
+  size_t segment_count() const { return segments_.size(); }
+
+  // Takes batches at the end of the log: validates everything first, then patches base offset and leader epoch (and the
+  // timestamp of LogAppendTime topics) in `batches`, copies them to the tail in the pass that checks the CRC, and hands
+  // the range to the journal. Nothing is stored unless all is valid. Durable only when wait_durable() says so.
+  // Errors: kCorrupt (CRC, structure), kMalformed, kTimeOutOfRange, kTooLarge, kUnsupported (magic 0, 1),
+  // kOutOfOrder, kFenced, kLimit (producers), as the leaves say; kStale: options.leader_epoch is older than the
+  // log's; kNoMemory: no room in the tail or the journal just now, try again after Engine::wait_for_room(), `batches`
+  // is unchanged then; kNoSpace: the disk is full; kBusy: being truncated; kNotFound: being deleted; kDamaged,
+  // also if its producers could not be read again after a truncation; kIoError: its last block cannot be read just now.
+  reactor::Result<AppendResult> append(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  // A client's batch was refused before append() saw it, for a reason that passes: what its producer sent behind it may
+  // not be taken before it (ProducerState::refused). append() notes its own.
+  void refused(ByteView batch, reactor::WallMillis now);
+
+  // Takes batches as their leader has stored them: offsets and leader epochs are theirs, nothing is changed in them.
+  // Offsets ascend; there may be holes before, between and inside the batches, where the leader has removed records. A
+  // batch of a newer epoch starts that epoch, and those of `leader_epochs` before it, where the leader says that they
+  // began: they may have written only what is a hole now. Without that an epoch starts at the end of what stands before
+  // it, and no replica keeps by this log's word what the epoch's leader never had. Producers are remembered as of
+  // `now`, their sequences not judged: the leader has done that. All or nothing is stored, durable only when
+  // wait_durable() says so. Errors as those of append() that are not about producers and timestamps; kStale: a batch is
+  // of an older epoch than what stands before it, in the log or in `batches`; kOutOfOrder: its base offset is below the
+  // end of what stands before it; kMalformed also: no epoch, or an offset that nothing can follow.
+  reactor::Result<AppendResult> append_replicated(ByteView batches, reactor::WallMillis now,
+                                                  std::span<const EpochEntry> leader_epochs = {});
+
+  // Calls waiter.done when the durable end is >= waiter.offset. At once if it is already. No allocation. Cancel by
+  // unlinking.
+  void wait_durable(OffsetWaiter& waiter);
+
+  // Calls listener.advanced on each move of the end of the log (followers), and when it is deleted. Returns true, and
+  // does not register, if it is already above `seen_offset`: read first.
+  bool add_end_listener(OffsetListener& listener, int64_t seen_offset);
+
+  // Reads whole batches from memory; an empty optional means that a disk read is needed: use read().
+  // Errors: kOutOfRange: offset below the log start or above limit_offset; kDamaged: the bytes there are known bad;
+  // kNoMemory: no chunk for a disk read.
+  std::optional<reactor::Result<ReadResult>> try_read(const ReadRequest& request);
+  // The same, waiting for the disk. What comes from a disk is verified before it is returned (kDamaged).
+  reactor::Task<reactor::Result<ReadResult>> read(ReadRequest request);
+
+  // The first offset from the log start on with a timestamp >= `timestamp`, below `limit_offset`; offset -1 if none. Of
+  // a compressed batch with such a time it is the first offset that is not below the log start.
+  reactor::Task<reactor::Result<TimestampOffset>> find_timestamp(int64_t timestamp, int64_t limit_offset);
+  // The largest timestamp and the last offset of the batch that carries it, which may be below the log start.
+  reactor::Task<reactor::Result<TimestampOffset>> max_timestamp();
+
+  // Leader epochs: KIP-101.
+  const EpochCache& epochs() const { return epochs_; }
+  // As Kafka, never below the log start.
+  EpochEnd end_offset_for_epoch(int32_t epoch) const {
+    EpochEnd end = epochs_.end_offset_for(epoch, end_.offset);
+    if (end.end_offset != kNoEndOffset) end.end_offset = std::max(end.end_offset, log_start_);
+    return end;
+  }
+  // Starts `epoch` at the end of the log if it is newer than all known; journaled before the epoch's first batch.
+  void start_epoch(int32_t epoch);
+
+  // DeleteRecords, retention: raises the log start; durable before it returns. Whole segments below go away
+  // afterwards. kOutOfRange above the high watermark; a value at or below the present one changes nothing.
+  reactor::Task<reactor::Result<void>> set_log_start(int64_t offset);
+
+  // Cuts the log so that it ends at `offset`, or where the batch begins that `offset` lies in; durable before it
+  // returns, and what was cut can not come back. At the end or behind it no record goes, but epochs that have written
+  // nothing do, as in Kafka: another leader may go on under an older one. A damaged log, or one whose batch at `offset`
+  // cannot be found, ends with the last batch below that is whole, and is damaged no more. Appends meanwhile are
+  // refused (kBusy). kOutOfRange below the log start; kDamaged, kIoError, kNoMemory: it may have been cut, but what it
+  // knew of producers could not be read again: it takes no append until this or reset() has succeeded.
+  reactor::Task<reactor::Result<void>> truncate(int64_t offset);
+
+  // Forgets all records, epochs and producers, and all damage: the log is empty and begins at `offset`, which may lie
+  // below, in or above what it held. Durable before it returns, and nothing of before can come back. Appends meanwhile
+  // are refused (kBusy); who waits for an offset is told kStale. kOutOfRange: not an offset; kIoError: its last block
+  // cannot be read just now, or a file not be removed, and nothing is changed; kBusy, kNotFound, kStopping as append().
+  reactor::Task<reactor::Result<void>> reset(int64_t offset);
+
+  // Closes the active segment, if it holds anything.
+  void roll();
+
+  // One pass of retention.ms / retention.bytes at time `now`, and segment.ms. Durable before it returns.
+  reactor::Task<reactor::Result<void>> apply_retention(reactor::WallMillis now);
+
+  const ProducerState& producers() const { return producers_; }
+
+ private:
+  friend class Contributor;
+  friend class Engine;
+  friend class WriteBack;
+  friend class SegmentFiles;
+  friend class Checkpoint;
+
+  // A place in the log at a batch boundary. `linear` counts bytes from the start of the first segment that this object
+  // ever knew; segments follow each other without gaps in it.
+  struct Boundary {
+    uint64_t linear = 0;
+    int64_t offset = 0;
+  };
+  enum class Mode : uint8_t { kOpen, kTruncating, kDeleting, kStopping };
+  // Journal records of one file: the last byte they hold. What lies at or below `released` needs no file.
+  struct LiveRecords {
+    uint64_t file_start_lsn = 0;
+    uint64_t linear_end = 0;
+  };
+  // What one sub-block took from this partition.
+  struct Submitted {
+    bool any = false;
+    bool more = false;  // not all was taken: no room, or only the rest of a batch was its turn
+    uint32_t rolls = 0;
+    uint64_t linear_end = 0;
+    Boundary boundary;
+  };
+  // A sub-block with less room is not worth starting a record in: a whole prefix and some data must fit.
+  static constexpr size_t kRecordRoomMin = RecordWriter::data_record_bytes(kBlock + 512);
+
+  // partition.cc
+  void fail_waiters(reactor::Errc error);
+  Segment& active() const { return *segments_.back(); }
+  std::shared_ptr<Segment> segment_of(uint64_t linear) const;
+  std::shared_ptr<Segment> last_segment_up_to(const Boundary& end) const;
+  SegmentPosition position_of(uint64_t linear) const;
+  void adopt_proof(const std::optional<HeaderProof>& proof);
+  std::string directory() const;
+  std::string segment_path(const Segment& segment, std::string_view extension) const;
+
+  // partition_append.cc
+  reactor::Result<void> check_mode() const;
+  reactor::Result<void> check_open() const;
+  using BatchViews = reactor::RecycledVector<RecordBatchView>;
+  static reactor::Result<BatchViews> whole_batches(ByteView bytes);
+  reactor::Result<BatchViews> check_batches(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now,
+                                            AppendResult& duplicate) const;
+  reactor::Result<AppendResult> append_now(MutableBytes batches, const AppendOptions& options, reactor::WallMillis now);
+  reactor::Result<BatchViews> check_replicated(ByteView batches) const;
+  reactor::Result<void> make_room(uint64_t bytes, bool from_client, reactor::WallMillis now);
+  reactor::Result<void> admit(uint64_t bytes, bool from_client);
+  reactor::Result<void> reserve(uint64_t bytes);
+  bool fills_the_limit(const Chunk& last, uint64_t end) const;
+  reactor::Result<void> move_last_block(Segment& segment, Chunk& last);
+  void trim_tail();
+  bool copy_to_tail(uint64_t position, ByteView batch);
+  void publish(ByteView batches, reactor::WallMillis now, std::span<const EpochEntry> leader_epochs = {});
+  void follow_epochs(const RecordBatchView& batch, std::span<const EpochEntry> leader_epochs);
+  void start_epoch_at(int32_t epoch, int64_t offset);
+  void note_hole();
+  void count_new_producers(size_t before);
+  void tell_if_producers_were_pushed_out();
+  bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
+
+  // partition_commit.cc: between the tail and the journal
+  Submitted submit(RecordWriter& writer, std::vector<ChunkLease>& referred);
+  size_t submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted, uint64_t until);
+  size_t referable(const Segment& segment, uint64_t position, uint64_t bytes, const RecordWriter& writer) const;
+  void hand_over(const Segment& segment, uint64_t position, size_t bytes, bool aligned, RecordWriter& writer,
+                 std::vector<ChunkLease>& referred) const;
+  // The next commit goes on inside a batch that an earlier one has begun.
+  bool in_batch() const { return submitted_linear_ > submitted_.linear; }
+  Boundary batch_end_at(const Boundary& start) const;
+  void advance_submitted(uint64_t linear);
+  // Everything below `offset` is durable: tells those who wait for it.
+  void acknowledge(int64_t offset);
+  void submitted_is_durable(const Submitted& submitted, const CommitPlace& place);
+  void meta_queued() { ++metas_pending_; }
+  void meta_durable(uint64_t lsn, bool applies_later);
+  // What a durable META record says is so in memory now. Until then no table is made of the partition.
+  void meta_applied();
+  bool prefix_in_memory() const;
+  reactor::Task<void> load_prefix(Use use);
+  reactor::Task<reactor::Result<uint64_t>> read_prefix(const Use& use, Segment& segment, uint64_t block, Chunk& chunk);
+  void copy_out(const Segment& segment, uint64_t position, MutableBytes into) const;
+  uint64_t released_linear() const;
+  uint64_t oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const;
+  TableEntry table_entry();
+  void snapshot_producers();
+  SegmentPosition durable_position_of(uint64_t linear) const;
+  void flushed_to(uint64_t linear);
+  void damage_from(int64_t offset, std::string reason);
+  size_t rolls_to_submit() const;
+  reactor::Task<reactor::Result<void>> quiesce();
+
+  // partition_read.cc
+  // What a look at memory found missing.
+  struct Miss {
+    std::shared_ptr<Segment> segment;
+    bool index = false;
+    std::optional<size_t> run;  // of the index, whose hash was not compared yet
+    uint64_t position = 0;      // of the first byte missing
+    uint64_t bytes = 0;         // how much behind it is wanted
+  };
+  std::shared_ptr<Segment> segment_with(int64_t offset) const;
+  bool peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header, Miss& miss) const;
+  std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
+  std::optional<reactor::Result<ReadResult>> read_memory(const ReadRequest& request, Miss& miss);
+  void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);
+  class DiskRead;
+  reactor::Task<reactor::Result<Boundary>> load_batch_boundary(int64_t offset);
+  reactor::Task<reactor::Result<void>> fill(Miss miss, DiskRead* by);
+  reactor::Task<reactor::Result<void>> load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
+                                                  DiskRead* by);
+
+  // partition_verify.cc
+  bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
+  bool follows(int64_t next_offset, int64_t base_offset) const {
+    return OffsetOrder{log_start_, holes_from_}.follows(next_offset, base_offset);
+  }
+  int64_t offset_behind(const Segment& segment) const;
+  std::optional<bool> joins_what_follows(const std::shared_ptr<Segment>& segment, uint64_t position,
+                                         int64_t next_offset, Miss& miss) const;
+  std::optional<bool> verify(const std::shared_ptr<Segment>& of, uint64_t position, int64_t expected_offset,
+                             Miss& miss);
+  static bool crc_matches(const Segment& segment, uint64_t position, const HeaderFields& fields);
+  static void mark_verified(const Segment& segment, uint64_t position, uint64_t end);
+  reactor::Errc refuse(const Segment& segment, uint64_t position, int64_t offset, std::string_view reason);
+  reactor::Result<void> read_failed(Segment& segment, uint64_t position, reactor::Errc error);
+  reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
+  reactor::Task<reactor::Result<void>> build_index(std::shared_ptr<Segment> segment);
+  bool fits(const Segment& segment, const SegmentIndex& index) const;
+  reactor::Task<reactor::Result<void>> check_run(std::shared_ptr<Segment> segment, size_t run);
+  reactor::Task<reactor::Result<bool>> matches(std::shared_ptr<Segment> segment, IndexRange range, IndexEntry entry);
+  reactor::Task<reactor::Result<void>> walk_headers(std::shared_ptr<Segment> segment, uint64_t position, uint64_t to,
+                                                    std::function<bool(const RecordBatchView&)> visit);
+
+  // partition_control.cc
+  void doom(Segment& segment);
+  void remove_segments_below_log_start();
+  reactor::Task<void> remove_gone(Use use, std::vector<std::shared_ptr<Segment>> gone);
+  reactor::Task<reactor::Result<void>> alone(reactor::Task<reactor::Result<void>> work);
+  reactor::Task<reactor::Result<void>> cut(int64_t offset);
+  void cut_memory(const Boundary& to);
+  void go_on_from(const Boundary& at);
+  reactor::Task<reactor::Result<void>> rebuild_producers();
+
+  // partition_reset.cc
+  reactor::Task<reactor::Result<void>> remove_derived(int64_t from_base);
+  reactor::Task<reactor::Result<void>> start_over(int64_t offset);
+  void forget_all(int64_t offset);
+  reactor::Task<reactor::Result<Boundary>> last_whole_batch(int64_t offset);
+
+  Engine& engine_;
+  const Uid uid_;
+  const TopicId topic_id_;
+  const std::string topic_name_;
+  const int32_t partition_;
+  LogConfig config_;
+  uint32_t generation_;
+  int64_t log_start_;
+  EpochCache epochs_;
+  int64_t holes_from_;  // OffsetOrder; below the end
+  ProducerState producers_;
+  Damage damage_;
+  Mode mode_ = Mode::kOpen;
+  bool directory_created_;
+  bool directory_tried_;                            // there may be one, though it is not known to be durable
+  std::vector<std::shared_ptr<Segment>> segments_;  // few, and one allocation less than a deque takes
+  std::vector<std::string> doomed_;  // files of removed segments, to be unlinked before their names are used again
+
+  // flushed_linear_ <= durable_linear_ <= submitted_linear_ <= end_.linear; boundaries lie at or below their linear
+  // ends. Write-back goes by bytes, not by boundaries: a journal file must come free whatever batch is half in it.
+  uint64_t flushed_linear_;
+  uint64_t durable_linear_;
+  uint64_t submitted_linear_;
+  Boundary durable_;
+  Boundary submitted_;
+  Boundary batch_end_;  // if in_batch(): of that batch, whose header may have left memory
+  Boundary end_;
+  std::shared_ptr<Segment> submitting_;  // holds submitted_linear_, also where two segments touch
+  bool prefix_due_ = false;              // full-page rule: the next data record carries its block's earlier bytes
+  bool loading_prefix_ = false;
+  bool prefix_failing_ = false;  // it could not be read and is tried again; nothing can be journaled until then
+  bool write_back_running_ = false;
+  uint64_t write_back_goal_ = 0;
+  bool write_back_partial_ = false;
+  uint32_t tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  uint32_t metas_pending_ = 0;                // queued or in a commit under way
+  uint32_t metas_unapplied_ = 0;              // durable, memory follows in the same turn
+  bool created_ = false;                      // the CREATE record is durable
+  std::shared_ptr<Segment> durable_segment_;  // the last one whose ROLL is durable
+  // Producer state for tables: of the durable log, and of an end that is not durable yet.
+  struct ProducerSnapshot {
+    Bytes bytes;
+    Boundary at;
+    bool valid = false;
+  };
+  // What the headers before the durable end hash to; for ends that commits under way will make durable, too.
+  struct SubmittedProof {
+    uint64_t linear_end = 0;
+    HeaderProof proof;
+  };
+  std::optional<HeaderProof> durable_proof_;
+  reactor::RecycledVector<SubmittedProof> submitted_proofs_;
+  ProducerSnapshot stable_producers_;
+  ProducerSnapshot next_producers_;
+  bool producers_known_ = true;  // false while they are rebuilt
+  uint64_t pushed_out_to_tell_ = 1;
+  uint64_t last_meta_lsn_ = 0;
+  uint32_t users_ = 0;
+  std::vector<LiveRecords> live_;
+
+  int64_t high_watermark_ = 0;
+  std::unique_ptr<LogAttachment> attachment_;
+  reactor::IntrusiveList<OffsetWaiter> durable_waiters_;
+  reactor::IntrusiveList<OffsetListener> end_listeners_;
+  reactor::Event changed_;  // something that a background step may wait for
+
+  // Where readers stopped lately: the next one starts there without a look at the index.
+  struct Hint {
+    int64_t offset = -1;
+    uint64_t linear = 0;
+  };
+  std::array<Hint, 4> hints_{};
+  uint32_t next_hint_ = 0;
+};
+
+}  // namespace posthaste::storage

@@ -1,0 +1,246 @@
+// Partition: what changes the log other than by appending.
+#include <algorithm>
+
+#include "storage/engine.h"
+#include "storage/journal/contributor.h"
+#include "storage/log/partition.h"
+#include "storage/planted_bugs.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+using reactor::Task;
+
+Task<Result<void>> Partition::set_log_start(int64_t offset) {
+  check_core();
+  if (offset > high_watermark_) co_return failure(Errc::kOutOfRange);
+  if (offset <= log_start_) co_return Result<void>();
+  if (mode_ == Mode::kTruncating) co_return failure(Errc::kBusy);
+  if (mode_ == Mode::kDeleting) co_return failure(Errc::kNotFound);
+  if (mode_ == Mode::kStopping) co_return failure(Errc::kStopping);
+  const Use use(*this);
+  co_await engine_.contributor().write(
+      *this, {.type = RecordType::kLogStart, .uid = uid_, .generation = generation_, .first_offset = offset});
+  log_start_ = std::max(log_start_, offset);
+  remove_segments_below_log_start();
+  meta_applied();
+  co_return Result<void>();
+}
+
+void Partition::doom(Segment& segment) {
+  segment.removed = true;
+  segment.drop_chunks();
+  engine_.space().follow(segment);
+  for (const std::string_view extension : {"log", "index", "snapshot"}) {
+    doomed_.push_back(segment_path(segment, extension));
+  }
+}
+
+// Segments that end below the log start are not part of the log any more; their files follow in the background.
+void Partition::remove_segments_below_log_start() {
+  std::vector<std::shared_ptr<Segment>> gone;
+  while (segments_.size() > 1 && segments_[1]->base_offset() <= log_start_ && segments_.front() != durable_segment_) {
+    gone.push_back(segments_.front());
+    segments_.erase(segments_.begin());
+    doom(*gone.back());
+  }
+  if (gone.empty()) return;
+  const uint64_t first = segments_.front()->linear_start();
+  // Not at the log start: that may lie inside a batch, whose epoch is still wanted.
+  epochs_.truncate_from_start(segments_.front()->base_offset());
+  if (flushed_linear_ < first) {
+    CHECK(durable_linear_ >= first);
+    flushed_linear_ = first;
+    prefix_due_ = false;
+    std::erase_if(live_, [first](const LiveRecords& live) { return live.linear_end <= first; });
+    if (flushed_linear_ == end_.linear) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+  }
+  changed_.notify_all();
+  engine_.spawn(remove_gone(Use(*this), std::move(gone)));
+}
+
+Task<void> Partition::remove_gone(Use /*use*/, std::vector<std::shared_ptr<Segment>> gone) {
+  for (const auto& segment : gone) co_await engine_.files().close(*segment);
+  (void)co_await engine_.files().remove_doomed(*this);
+}
+
+Task<Result<void>> Partition::truncate(int64_t offset) {
+  check_core();
+  if (offset < log_start_) co_return failure(Errc::kOutOfRange);
+  if (auto possible = check_mode(); !possible) co_return possible;
+  if (prefix_failing_) co_return failure(Errc::kIoError);
+  const bool epoch_wrote_nothing =
+      !planted(kBugs["empty-epoch-kept"]) && epochs_.latest() && epochs_.latest()->start_offset >= end_.offset;
+  if (offset >= end_.offset && !epoch_wrote_nothing && producers_known_ && !damage_.damaged) {
+    // Nothing to cut; but what is there is durable when this returns, as after a cut.
+    const Use use(*this);
+    const uint64_t end = end_.linear;
+    while (durable_.linear < end && mode_ != Mode::kDeleting && !damage_.damaged) {
+      if (prefix_failing_) co_return failure(Errc::kIoError);
+      co_await changed_.wait();
+    }
+    co_return Result<void>();
+  }
+  co_return co_await alone(cut(offset));
+}
+
+// For `work` that ends a generation of the journal's records: a checkpoint of one partition. Everything is flushed, so
+// no record of the old generation is needed, nothing of the log is under way anywhere, and nothing is taken meanwhile.
+Task<Result<void>> Partition::alone(Task<Result<void>> work) {
+  mode_ = Mode::kTruncating;
+  Result<void> done;
+  {
+    const Use use(*this);
+    done = co_await quiesce();
+    while (done && users_ > 1) co_await changed_.wait();
+    if (done) done = co_await std::move(work);
+  }
+  mode_ = Mode::kOpen;
+  changed_.notify_all();
+  co_return done;
+}
+
+// Alone. After its record is durable every older one is dead.
+Task<Result<void>> Partition::cut(int64_t offset) {
+  Result<Boundary> found = failure(Errc::kDamaged);
+  if (!damage_.damaged) found = co_await load_batch_boundary(offset);
+  if (!found && found.error() == Errc::kDamaged) found = co_await last_whole_batch(offset);
+  if (!found) co_return failure(found.error());
+  // In a hole the log ends where it is told to. A log start inside the first batch that goes stays where it is: the log
+  // goes on from there.
+  const Boundary to{found->linear, std::max(std::min(found->offset, offset), log_start_)};
+  const std::shared_ptr<Segment> last = last_segment_up_to(to);
+  if (auto removed = co_await remove_derived(last->base_offset()); !removed) co_return removed;
+  co_await engine_.contributor().write(*this, {.type = RecordType::kTruncate,
+                                               .uid = uid_,
+                                               .generation = generation_ + 1,
+                                               .segment_base = last->base_offset(),
+                                               .position = to.linear - last->linear_start(),
+                                               .first_offset = to.offset});
+  cut_memory(to);
+  meta_applied();
+  if (auto indexed = co_await ensure_index(segments_.back()); !indexed) co_return indexed;
+  active().max_timestamp = active().index().max_timestamp();
+  if (active().headers_known && active().linear_end() == durable_.linear) {
+    durable_proof_ = {active().base_offset(), active().size, active().headers_hash};
+  }
+  if (producers_known_) co_return Result<void>();
+  auto rebuilt = co_await rebuild_producers();
+  producers_known_ = rebuilt.has_value();
+  co_return rebuilt;
+}
+
+void Partition::cut_memory(const Boundary& to) {
+  CHECK(to.linear <= flushed_linear_ && submitted_linear_ == durable_linear_);
+  metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
+  const std::shared_ptr<Segment> last = last_segment_up_to(to);
+  std::vector<std::shared_ptr<Segment>> gone;
+  while (segments_.back() != last) {
+    gone.push_back(segments_.back());
+    segments_.pop_back();
+    doom(*gone.back());
+  }
+  // Readers may hold leases on what is cut: the bytes stay theirs, the log goes on in new chunks.
+  last->drop_chunks();
+  last->size = to.linear - last->linear_start();
+  last->sealed = false;
+  last->tidy = false;
+  std::erase_if(last->refused, [&last](uint64_t position) { return position >= last->size; });
+  last->producer_snapshot.clear();
+  last->allocated = align_up(last->size);  // what was flushed has its place
+  engine_.space().follow(*last);
+  last->index_whole = false;
+  last->headers_known = false;
+  if (last->proof && last->proof->position > last->size) last->proof.reset();
+  go_on_from(to);
+  if (stable_producers_.at.offset > to.offset) stable_producers_ = {};
+  producers_known_ = producers_known_ && !producers_.reaches(to.offset);
+  epochs_.truncate_from_end(to.offset);
+  if (holes_from_ >= to.offset) holes_from_ = kNoHoles;
+  high_watermark_ = std::min(high_watermark_, to.offset);
+  durable_waiters_.for_each([&to](OffsetWaiter& waiter) {
+    if (waiter.offset <= to.offset) return;
+    waiter.unlink();
+    waiter.done(waiter, failure(Errc::kStale));
+  });
+  if (attachment_ != nullptr) attachment_->truncated();
+  if (!gone.empty()) engine_.spawn(remove_gone(Use(*this), std::move(gone)));
+}
+
+// The log ends at `at`, in its last segment, and goes on from there with records of a new generation. What was known of
+// bytes behind it, or is on its way for them, is void.
+void Partition::go_on_from(const Boundary& at) {
+  CHECK(active().linear_end() == at.linear, "the log ends at {}, its last segment at {}", at.linear,
+        active().linear_end());
+  ++generation_;
+  damage_ = {};
+  end_ = durable_ = submitted_ = at;
+  flushed_linear_ = durable_linear_ = submitted_linear_ = write_back_goal_ = at.linear;
+  submitting_ = durable_segment_ = segments_.back();
+  prefix_due_ = active().size % kBlock != 0;
+  durable_proof_.reset();
+  submitted_proofs_.clear();
+  next_producers_ = {};
+  live_.clear();
+  hints_.fill({});
+  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+}
+
+// The newest snapshot of a sealed segment, and the headers behind it.
+Task<Result<void>> Partition::rebuild_producers() {
+  producers_.clear();
+  const std::vector<std::shared_ptr<Segment>> segments(segments_.begin(), segments_.end());
+  size_t first = 0;
+  for (size_t i = segments.size(); i-- > 1;) {
+    Bytes snapshot_bytes = segments[i - 1]->producer_snapshot;
+    if (snapshot_bytes.empty()) {
+      auto read = co_await engine_.files().read_beside(segment_path(*segments[i - 1], "snapshot"));
+      if (read) snapshot_bytes = std::move(*read);
+    }
+    auto snapshot = ProducerState::decode(snapshot_bytes, config_.producers);
+    if (!snapshot || snapshot->offset != segments[i]->base_offset()) continue;
+    producers_ = std::move(snapshot->state);
+    first = i;
+    break;
+  }
+  // When they were appended is not known; what a client says of its records' time must not make a producer forgotten.
+  const reactor::WallMillis now = engine_.core().wall_now();
+  for (size_t i = first; i < segments.size(); ++i) {
+    auto walked = co_await walk_headers(segments[i], 0, UINT64_MAX, [this, now](const RecordBatchView& batch) {
+      producers_.append(batch, now);
+      return true;
+    });
+    if (!walked) co_return walked;
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {
+  check_core();
+  if (mode_ != Mode::kOpen || damage_.damaged) co_return Result<void>();
+  producers_.expire(now);
+  if (roll_is_due(0, now)) roll();
+  std::vector<SegmentSummary> summaries;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    const Segment& segment = *segments_[i];
+    const int64_t next = i + 1 < segments_.size() ? segments_[i + 1]->base_offset() : end_.offset;
+    summaries.push_back({segment.base_offset(), next, segment.size, segment.max_timestamp, segment.last_append});
+  }
+  const RetentionDecision decision = decide_retention(summaries, config_.retention, log_start_, high_watermark_, now);
+  if (decision.roll_active) roll();
+  if (decision.log_start_offset <= log_start_) co_return Result<void>();
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < decision.delete_count; ++i) bytes += summaries[i].size_bytes;
+  const Result<void> done = co_await set_log_start(decision.log_start_offset);
+  if (done) {
+    engine_.core().log(reactor::LogLevel::kInfo, "retention.removed",
+                       fmt::format("partition={}-{} segments={} bytes={} log_start={} reason={}", topic_name_,
+                                   partition_, decision.delete_count, bytes, log_start_, to_string(decision.reason)));
+  }
+  co_return done;
+}
+
+}  // namespace posthaste::storage

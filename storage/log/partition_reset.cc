@@ -1,0 +1,117 @@
+// Partition: a log that begins anew, and the end that is left of a damaged one. What a replica that has fallen too far
+// behind, or that has lost bytes, does before it is filled again.
+#include <algorithm>
+
+#include "storage/engine.h"
+#include "storage/journal/contributor.h"
+#include "storage/log/disk_read.h"
+#include "storage/log/partition.h"
+#include "storage/planted_bugs.h"
+
+namespace posthaste::storage {
+
+using reactor::Errc;
+using reactor::failure;
+using reactor::Result;
+using reactor::Task;
+
+// What was derived from the bytes of the segments from this one on must not outlive them.
+Task<Result<void>> Partition::remove_derived(int64_t from_base) {
+  if (!directory_created_) co_return Result<void>();
+  for (const auto& segment : segments_) {
+    if (segment->base_offset() < from_base) continue;
+    for (const std::string_view extension : {"index", "snapshot"}) {
+      auto removed = co_await reactor::file_system::unlink(engine_.core(), segment_path(*segment, extension));
+      if (!removed && removed.error() != Errc::kNotFound) co_return removed;
+    }
+  }
+  co_return co_await reactor::file_system::sync_directory(engine_.core(), directory());
+}
+
+Task<Result<void>> Partition::reset(int64_t offset) {
+  check_core();
+  if (offset < 0 || offset == INT64_MAX) co_return failure(Errc::kOutOfRange);
+  if (auto possible = check_mode(); !possible) co_return possible;
+  co_return co_await alone(start_over(offset));
+}
+
+// Alone, as a truncation: after its record every older one is dead.
+Task<Result<void>> Partition::start_over(int64_t offset) {
+  if (auto removed = co_await remove_derived(0); !removed) co_return removed;
+  const bool is_waited_for = !planted(kBugs["reset-not-waited-for"]);
+  const JournalRecord record{
+      .type = RecordType::kReset, .uid = uid_, .generation = generation_ + 1, .first_offset = offset};
+  if (is_waited_for) co_await engine_.contributor().write(*this, record);
+  if (!is_waited_for) engine_.contributor().add_detached(*this, record);
+  std::vector<std::shared_ptr<Segment>> gone(segments_.begin(), segments_.end());
+  forget_all(offset);
+  if (is_waited_for) meta_applied();
+  // Now, not beside what comes: the new segment may have the name of an old one. What cannot be removed now goes before
+  // the name is used, or stays without a meaning.
+  co_await remove_gone(Use(*this), std::move(gone));
+  co_return Result<void>();
+}
+
+void Partition::forget_all(int64_t offset) {
+  CHECK(submitted_linear_ == durable_linear_ && !write_back_running_);
+  metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
+  for (const auto& segment : segments_) doom(*segment);
+  // Bytes count on from here: who waits for a difference sees none.
+  const Boundary start{durable_.linear, offset};
+  segments_ = {std::make_shared<Segment>(engine_.core(), offset, start.linear)};
+  go_on_from(start);
+  stable_producers_ = {};
+  producers_.clear();
+  producers_known_ = true;
+  epochs_.clear();
+  holes_from_ = kNoHoles;
+  log_start_ = high_watermark_ = offset;
+  fail_waiters(Errc::kStale);
+  end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+  if (attachment_ != nullptr) attachment_->truncated();
+}
+
+// Where the whole batches end, up to `offset` and to the damage. Of the segment in which that is, every batch is read
+// and checked: what is known to be damaged may not be all that is.
+Task<Result<Partition::Boundary>> Partition::last_whole_batch(int64_t offset) {
+  const int64_t limit = damage_.damaged ? std::min(offset, damage_.from_offset) : offset;
+  const std::shared_ptr<Segment> segment = segment_with(limit);
+  const uint64_t size = std::min(segment->linear_end(), flushed_linear_) - segment->linear_start();
+  // What is not durable goes in any case, and is in the way of the block that it shares with what is.
+  for (auto at = std::ranges::find(segments_, submitting_); damage_.damaged && at != segments_.end(); ++at) {
+    (*at)->drop_chunks();
+  }
+  Boundary whole{segment->linear_start(), segment->base_offset()};
+  DiskRead disk(engine_);
+  HeaderBytes header;
+  for (;;) {
+    const uint64_t position = whole.linear - segment->linear_start();
+    if (position + header.size() > size) break;
+    Miss miss;
+    if (peek(segment, position, header, miss)) {
+      const auto fields = fields_of(header);
+      if (!fields || fields->next_offset > limit || position + fields->size > size) break;
+      if (!follows(whole.offset, fields->base_offset)) break;
+      const uint64_t missing = segment->first_missing(position, position + fields->size);
+      if (missing == position + fields->size) {
+        const int32_t epoch = epochs_.epoch_for(fields->base_offset);
+        if (!crc_matches(*segment, position, *fields)) break;
+        if (epoch != kNoLeaderEpoch && epoch != fields->leader_epoch) break;
+        whole = {whole.linear + fields->size, fields->next_offset};
+        disk.let_go();
+        continue;
+      }
+      miss = {.segment = segment, .position = missing, .bytes = position + fields->size - missing};
+    }
+    if (!disk.has_room(miss.bytes)) {
+      co_await disk.reserve(miss.bytes);
+      continue;
+    }
+    const Result<void> filled = co_await fill(miss, &disk);
+    if (!filled && filled.error() == Errc::kDamaged) break;
+    if (!filled) co_return failure(filled.error());
+  }
+  co_return whole;
+}
+
+}  // namespace posthaste::storage
