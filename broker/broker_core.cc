@@ -206,6 +206,8 @@ Task<void> BrokerCore::run_maintenance() {
       if (maintenance_over_.is_set()) break;
       storage::Partition* partition = engine_.find(uid);
       if (partition == nullptr) continue;
+      // What goes is the leader's to decide: the log start of the others follows its own.
+      if (replication::Replica::of(*partition).role() != replication::Role::kLeader) continue;
       const reactor::Result<void> done = co_await partition->apply_retention(core_.wall_now());
       if (!done) {
         core_.log(reactor::LogLevel::kWarning, "retention_failed",

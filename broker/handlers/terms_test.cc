@@ -159,6 +159,31 @@ TEST_F(TermsTest, AReaderOfAnEarlierEpochIsToldSo) {
   });
 }
 
+TEST_F(TermsTest, OnlyALeaderDecidesWhatRetentionRemoves) {
+  options_.retention_check_interval = 200ms;
+  start();
+  run([this](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1, {{"retention.ms", "3000"}, {"segment.ms", "1000"}}),
+              ErrorCode::kNone);
+    EXPECT_EQ((co_await client.produce("t", 0, make_batch({"first"}))).error, ErrorCode::kNone);
+    int64_t log_start = -1;
+    const auto look = [&log_start](Replica& replica) { log_start = replica.log().log_start_offset(); };
+    replication::Term term;
+    at_replica([&](Replica& replica) {
+      term = replica.term();
+      replica.become_follower({.leader_epoch = term.leader_epoch + 1, .broker_epoch = 99});
+    });
+    co_await client.core().sleep(10s);
+    at_replica(look);
+    EXPECT_EQ(log_start, 0);
+    at_replica([&](Replica& replica) { replica.become_leader({.leader_epoch = term.leader_epoch + 2}, {}); });
+    co_await client.core().sleep(10s);
+    at_replica(look);
+    EXPECT_EQ(log_start, 1);
+  });
+  stop();
+}
+
 // A new leader does not know yet what was safe before its time.
 TEST_F(TermsTest, TheEndIsToldWhenItIsKnown) {
   with_topic([this](Client& client) -> Task<void> {
