@@ -70,7 +70,10 @@ void GroupCoordinator::forget_all() {
   waiting_deletes_.clear();
 }
 
-void GroupCoordinator::recharge(Group& group) { memory_.change(group.charged_bytes, group.bytes()); }
+void GroupCoordinator::settle(Group& group) {
+  group.check();
+  memory_.change(group.charged_bytes, group.bytes());
+}
 
 uint64_t GroupCoordinator::bytes() const {
   uint64_t bytes = 0;
@@ -123,7 +126,7 @@ Result<void> GroupCoordinator::replay(std::string_view key, std::optional<std::s
       bare.take_offsets(*group);
       bare.charged_bytes = group->charged_bytes;
       *group = std::move(bare);
-      recharge(*group);
+      settle(*group);
     }
     return {};
   }
@@ -176,7 +179,7 @@ Result<void> GroupCoordinator::replay_group(const std::string& group_id, std::st
   loaded.take_offsets(group);
   loaded.charged_bytes = group.charged_bytes;
   group = std::move(loaded);
-  recharge(group);
+  settle(group);
   return {};
 }
 
@@ -262,7 +265,7 @@ void GroupCoordinator::tick(GroupTime now, GroupOutput& out) {
     CHECK(group != nullptr, "a timer of a group that is gone");
     expire(*group, now, out);
     rearm(*group);
-    recharge(*group);
+    settle(*group);
   }
 }
 
@@ -314,7 +317,7 @@ void GroupCoordinator::note_write(const GroupLogRecord& record, bool begins) {
     --group->offset_writes_in_flight;
     group->drop_if_unused(key->topic, key->partition);
   }
-  recharge(*group);
+  settle(*group);
 }
 
 void GroupCoordinator::apply(const GroupLogRecord& record) {
@@ -339,7 +342,7 @@ void GroupCoordinator::apply_offset(Group& group, const OffsetCommitKey& key, st
   const bool is_offset = value.has_value();
   group.set_offset(group.slot(key.topic, key.partition), std::move(value));
   if (!is_offset) group.drop_if_unused(key.topic, key.partition);
-  recharge(group);
+  settle(group);
 }
 
 void GroupCoordinator::persisted(PersistId id, GroupTime now, GroupOutput& out) {
@@ -366,7 +369,7 @@ void GroupCoordinator::reported(PersistId id, std::optional<Errc> failed, GroupT
   const PersistId waited_for = failed ? kNoPersist : id;
   if (auto* stored = std::get_if<AssignmentStored>(&done.then)) {
     assignment_stored(*stored, id, error, now, out);
-    if (Group* group = find(stored->group_id)) recharge(*group);
+    if (Group* group = find(stored->group_id)) settle(*group);
   } else if (auto* replaced = std::get_if<StaticMemberStored>(&done.then)) {
     JoinResponse response = failed ? failed_join(replaced->response, error) : std::move(replaced->response);
     out.messages.push_back({replaced->token, waited_for, std::move(response)});

@@ -139,7 +139,8 @@ class GroupCoordinator {
   Group* find(std::string_view group_id);
   const Group* find(std::string_view group_id) const;
   Group* find_or_create(const std::string& group_id);
-  void recharge(Group& group);
+  // The end of every event about a group: it holds together, and its memory is counted.
+  void settle(Group& group);
   bool admits(const Group* group, const JoinRequest& request);
   void join_unknown(Group& group, RequestToken token, JoinRequest& request, GroupTime now, GroupOutput& out);
   void join_known(Group& group, RequestToken token, JoinRequest& request, GroupTime now, GroupOutput& out);

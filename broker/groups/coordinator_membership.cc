@@ -90,7 +90,7 @@ Group* GroupCoordinator::find_or_create(const std::string& group_id) {
   if (Group* group = find(group_id)) return group;
   if (groups_.size() >= config_.max_groups) return nullptr;
   Group& group = groups_.try_emplace(group_id, group_id).first->second;
-  recharge(group);
+  settle(group);
   return &group;
 }
 
@@ -130,7 +130,7 @@ void GroupCoordinator::join(RequestToken token, JoinRequest request, GroupTime n
   if (!accepts_one_more(*group, request.member_id, static_cast<size_t>(std::max(config_.max_group_size, 1)),
                         config_.max_pending_members)) {
     group->erase_pending(request.member_id);
-    recharge(*group);
+    settle(*group);
     return refuse(ErrorCode::kGroupMaxSizeReached, "");
   }
   if (!group->supports(request.protocol_type, request.protocols)) {
@@ -141,7 +141,7 @@ void GroupCoordinator::join(RequestToken token, JoinRequest request, GroupTime n
   } else {
     join_known(*group, token, request, now, out);
   }
-  recharge(*group);
+  settle(*group);
 }
 
 void GroupCoordinator::join_unknown(Group& group, RequestToken token, JoinRequest& request, GroupTime now,
@@ -379,7 +379,7 @@ void GroupCoordinator::leave(RequestToken token, const LeaveRequest& request, Gr
   } else if (forgotten) {
     try_complete_join(*group, now, out);
   }
-  if (group != nullptr) recharge(*group);
+  if (group != nullptr) settle(*group);
   out.messages.push_back({token, kNoPersist, std::move(response)});
 }
 

@@ -218,7 +218,7 @@ void GroupCoordinator::sync(RequestToken token, const SyncRequest& request, Grou
   }
   group->pending_sync.erase(request.member_id);
   if (group->pending_sync.empty()) group->sync_deadline = Instant::never();
-  recharge(*group);
+  settle(*group);
 }
 
 void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request, GroupTime now, GroupOutput& out) {

@@ -49,6 +49,22 @@ uint64_t member_bytes(std::string_view member_id, const std::optional<std::strin
   return bytes;
 }
 
+// How a group moves; it becomes and ceases to be dead by deletion alone (coordinator_admin.cc).
+bool may_follow(GroupState before, GroupState after) {
+  switch (after) {
+    case GroupState::kPreparingRebalance:
+      return before != GroupState::kPreparingRebalance && before != GroupState::kDead;
+    case GroupState::kCompletingRebalance:
+    case GroupState::kEmpty:
+      return before == GroupState::kPreparingRebalance;
+    case GroupState::kStable:
+      return before == GroupState::kCompletingRebalance;
+    case GroupState::kDead:
+      break;
+  }
+  return false;
+}
+
 }  // namespace
 
 uint64_t bytes_of_text(std::string_view text) {
@@ -91,10 +107,27 @@ std::string_view Member::metadata_for(std::string_view protocol) const {
 }
 
 void Group::transition(GroupState to, reactor::WallMillis at) {
+  CHECK(may_follow(state, to), "group {} is {}, and {} does not follow that", id, to_string(state), to_string(to));
   previous_state = state;
   state = to;
   state_since = at;
   state_since_known = true;
+}
+
+void Group::check() const {
+  const bool is_idle = state == GroupState::kEmpty || state == GroupState::kDead;
+  CHECK(!is_idle || members.empty(), "group {} is {} and has {} members", id, to_string(state), members.size());
+  CHECK(leader.has_value() != members.empty(), "group {} has {} members and {} leader", id, members.size(),
+        leader ? "a" : "no");
+  CHECK(!leader || members.contains(*leader), "{} leads group {} and is no member", leader.value_or(""), id);
+  CHECK(std::max({static_members.size(), pending_sync.size(), joins_waiting_}) <= members.size(),
+        "group {}: of {} members {} are static, {} have not synced, {} wait", id, members.size(), static_members.size(),
+        pending_sync.size(), joins_waiting_);
+  const bool is_preparing = state == GroupState::kPreparingRebalance;
+  CHECK((join_deadline != reactor::Instant::never()) == is_preparing, "group {} is {}, for {} time", id,
+        to_string(state), is_preparing ? "no" : "some");
+  CHECK(!assignment_in_flight || state == GroupState::kCompletingRebalance, "group {} is {} and stores an assignment",
+        id, to_string(state));
 }
 
 Member* Group::find_member(std::string_view member_id) {

@@ -94,7 +94,10 @@ class Group {
   uint64_t charged_bytes = 0;                              // of bytes(), what the coordinator has counted
   reactor::Instant scheduled = reactor::Instant::never();  // its entry in the coordinator's timers
 
+  // CHECK: `to` may follow the state that is.
   void transition(GroupState to, reactor::WallMillis at);
+  // What holds between two events, whatever they were; a CHECK each.
+  void check() const;
 
   Member* find_member(std::string_view member_id);
   const Member* find_member(std::string_view member_id) const;
