@@ -199,6 +199,7 @@ void GroupCoordinator::finish_load(GroupTime now, GroupOutput& out) {
       prepare_rebalance(group, now, out);
     }
   }
+  topics_deleted(std::exchange(deleted_while_loading_, {}), now, out);
 }
 
 void GroupCoordinator::resign(GroupOutput& out) {
@@ -235,6 +236,7 @@ void GroupCoordinator::resign(GroupOutput& out) {
     out.messages.push_back({token, kNoPersist, std::move(waiting.response)});
   }
   forget_all();
+  deleted_while_loading_.clear();
   next_expiry_check_ = Instant::never();
   phase_ = Phase::kResigned;
 }

@@ -83,7 +83,8 @@ class GroupCoordinator {
   // The batch will never be in the log. Waiters get the mapped error (see error_of_append in the .cc).
   void persist_failed(PersistId id, reactor::Errc error, GroupTime now, GroupOutput& out);
 
-  // Offsets committed for these topics are dropped with tombstones, in every group of this partition.
+  // Offsets committed for these topics are dropped with tombstones, in every group of this partition; while it loads,
+  // when it has loaded.
   void topics_deleted(std::span<const std::string> topics, GroupTime now, GroupOutput& out);
 
   // --- For metrics and tests -----------------------------------------------------------------------------------------
@@ -205,6 +206,7 @@ class GroupCoordinator {
   GroupConfig config_;
   GroupMemory& memory_;
   Phase phase_ = Phase::kLoading;
+  std::vector<std::string> deleted_while_loading_;  // topics
   Groups groups_;
   // (when, group id): at most one entry per group, at Group::scheduled.
   std::set<std::pair<reactor::Instant, std::string>> timers_;

@@ -73,6 +73,21 @@ TEST(GroupLoad, AnswersWhileLoadingAndAfterResigning) {
   EXPECT_TRUE(out.persists.empty());
 }
 
+// A topic of that name that is made anew must not begin where a consumer of the old one ended.
+TEST(GroupLoad, OffsetsOfATopicThatWasDeletedMeanwhileGo) {
+  GroupTestDriver d;
+  d.commit(commit_of("g", 7));
+  d.commit(commit_of("g", 8, "u"));
+  d.resign();
+  d.coordinator.begin_load();
+  d.topics_deleted({"t"});
+  d.load();
+  EXPECT_EQ(offset_of(d, "g"), -1);
+  EXPECT_EQ(offset_of(d, "g", "u"), 8);
+  d.fail_over();
+  EXPECT_EQ(offset_of(d, "g"), -1) << "not in the log either";
+}
+
 TEST(GroupLoad, SkipsWhatItCannotRead) {
   GroupMemory memory;
   GroupCoordinator coordinator{GroupConfig{}, memory};

@@ -285,6 +285,9 @@ void GroupCoordinator::delete_offsets(RequestToken token, const OffsetDeleteRequ
 }
 
 void GroupCoordinator::topics_deleted(std::span<const std::string> topics, GroupTime /*now*/, GroupOutput& out) {
+  if (phase_ == Phase::kLoading) {
+    deleted_while_loading_.insert(deleted_while_loading_.end(), topics.begin(), topics.end());
+  }
   if (phase_ != Phase::kActive) return;
   for (auto& [group_id, group] : groups_) {
     if (group.state == GroupState::kDead) continue;  // its tombstones are on their way
