@@ -243,7 +243,8 @@ bool MetadataImage::next_records(RecordsPosition& at, size_t enough, std::vector
   for (const TopicImage* topic = topic_from(at.topic); topic != nullptr; topic = topic_from(at.topic)) {
     if (records.size() >= enough) return true;
     if (at.partition == 0) records.emplace_back(TopicRecord{topic->name, topic->id});
-    while (at.partition < topic->partitions.size() && records.size() < enough) {
+    // Its first partition goes with it, whatever is enough: else the next call would not see that the topic was given.
+    while (at.partition < topic->partitions.size() && (at.partition == 0 || records.size() < enough)) {
       records.emplace_back(record_of(topic->id, at.partition, topic->partitions[at.partition]));
       ++at.partition;
     }

@@ -80,7 +80,8 @@ class MetadataImage {
     size_t partition = 0;  // of that topic
   };
   // Records that rebuild this image from nothing, in a fixed order: what a snapshot of the log holds. Adds some to
-  // `records` until it has `enough`, or all have been given; then false. Not across a change of the image: take a copy.
+  // `records` until it has `enough` (or one more), or all have been given; then false. Not across a change of the
+  // image: take a copy.
   bool next_records(RecordsPosition& at, size_t enough, std::vector<MetadataRecord>& records) const;
   // All of them.
   std::vector<MetadataRecord> to_records() const;

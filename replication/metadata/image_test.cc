@@ -259,6 +259,27 @@ TEST(MetadataImage, ANewIncarnationBeginsNewEpochsOfWhatItLeads) {
   EXPECT_EQ(rebuilt.to_records(), image.to_records());
 }
 
+// However the records are cut: a piece may end behind any of them.
+TEST(MetadataImage, PiecesOfASnapshotMakeTheSameImage) {
+  MetadataImage image = some_image();
+  for (uint8_t topic = 2; topic < 6; ++topic) {
+    ASSERT_TRUE(image.apply(TopicRecord{std::string(topic, 't'), id_of(topic)}).has_value());
+    ASSERT_TRUE(image.apply(partition(0, id_of(topic))).has_value());
+  }
+  for (size_t enough = 1; enough < 12; ++enough) {
+    MetadataImage rebuilt;
+    MetadataImage::RecordsPosition at;
+    for (bool more = true; more;) {
+      std::vector<MetadataRecord> piece;
+      more = image.next_records(at, enough, piece);
+      for (const MetadataRecord& record : piece) {
+        ASSERT_TRUE(rebuilt.apply(record).has_value()) << "pieces of " << enough;
+      }
+    }
+    EXPECT_EQ(rebuilt.to_records(), image.to_records()) << "pieces of " << enough;
+  }
+}
+
 TEST(MetadataImage, TransactionsDoNotNest) {
   MetadataImage image;
   EXPECT_EQ(refused(image, EndTransactionRecord{}), Errc::kCorrupt);
