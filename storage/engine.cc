@@ -165,7 +165,7 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   }
   by_key_.erase({partition.topic_id(), partition.partition()});
   changed_.notify_all();
-  partition.end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+  partition.waiters_.end_moved();
   if (partition.attachment_ != nullptr) partition.attachment_->removed();
   co_await contributor_->write(partition, {.type = RecordType::kDelete, .uid = partition.uid()});
   static_cast<reactor::ListNode<DirtyTag>&>(partition).unlink();
@@ -173,7 +173,7 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   static_cast<reactor::ListNode<WriteBackTag>&>(partition).unlink();
   partition.write_back_goal_ = 0;
   partition.fail_waiters(Errc::kNotFound);
-  partition.end_listeners_.clear();
+  partition.waiters_.forget_listeners();
   partition.meta_applied();
   TableEntry tombstone = partition.table_entry();
   tombstone.deleted = true;

@@ -146,22 +146,19 @@ void Partition::wait_durable(OffsetWaiter& waiter) {
   } else if (const std::optional<Errc> why = closed()) {
     waiter.done(waiter, failure(*why));
   } else {
-    durable_waiters_.push_back(waiter);
+    waiters_.wait(waiter);
   }
 }
 
 void Partition::fail_waiters(Errc error) {
-  while (!durable_waiters_.empty()) {
-    OffsetWaiter& waiter = durable_waiters_.pop_front();
-    waiter.done(waiter, failure(error));
-  }
+  waiters_.fail_all(error);
   if (attachment_ != nullptr) attachment_->failed(error);
 }
 
 bool Partition::add_end_listener(OffsetListener& listener, int64_t seen_offset) {
   check_core();
   if (end_.offset > seen_offset) return true;
-  end_listeners_.push_back(listener);
+  waiters_.listen(listener);
   return false;
 }
 

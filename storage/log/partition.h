@@ -27,6 +27,7 @@
 #include "storage/log/header_fields.h"
 #include "storage/log/log_attachment.h"
 #include "storage/log/log_types.h"
+#include "storage/log/offset_waiters.h"
 #include "storage/log/segment.h"
 #include "storage/recovery/table.h"
 
@@ -394,8 +395,7 @@ class Partition final : private reactor::CoreOwned,
 
   int64_t high_watermark_ = 0;
   std::unique_ptr<LogAttachment> attachment_;
-  reactor::IntrusiveList<OffsetWaiter> durable_waiters_;
-  reactor::IntrusiveList<OffsetListener> end_listeners_;
+  OffsetWaiters waiters_;  // for durable offsets, and for the end
   reactor::Event changed_;  // something that a background step may wait for
 
   // Where readers stopped lately: the next one starts there without a look at the index.

@@ -345,7 +345,7 @@ void Partition::publish(ByteView batches, reactor::WallMillis now, std::span<con
   engine_.space().follow(segment);
   count_new_producers(producers_before);
   engine_.contributor().mark_dirty(*this);
-  end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+  waiters_.end_moved();
 }
 
 void Partition::count_new_producers(size_t before) {

@@ -253,11 +253,7 @@ void Partition::meta_applied() {
 }
 
 void Partition::acknowledge(int64_t offset) {
-  durable_waiters_.for_each([offset](OffsetWaiter& waiter) {
-    if (waiter.offset > offset) return;
-    waiter.unlink();
-    waiter.done(waiter, {});
-  });
+  waiters_.advanced_to(offset);
   if (attachment_ != nullptr) attachment_->durable_advanced();
 }
 

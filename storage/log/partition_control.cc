@@ -160,11 +160,7 @@ void Partition::cut_memory(const Boundary& to) {
   epochs_.truncate_from_end(to.offset);
   if (holes_from_ >= to.offset) holes_from_ = kNoHoles;
   high_watermark_ = std::min(high_watermark_, to.offset);
-  durable_waiters_.for_each([&to](OffsetWaiter& waiter) {
-    if (waiter.offset <= to.offset) return;
-    waiter.unlink();
-    waiter.done(waiter, failure(Errc::kStale));
-  });
+  waiters_.cut_to(to.offset);
   if (attachment_ != nullptr) attachment_->truncated();
   if (!gone.empty()) engine_.spawn(remove_gone(Use(*this), std::move(gone)));
 }

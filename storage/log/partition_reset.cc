@@ -67,7 +67,7 @@ void Partition::forget_all(int64_t offset) {
   holes_from_ = kNoHoles;
   log_start_ = high_watermark_ = offset;
   fail_waiters(Errc::kStale);
-  end_listeners_.for_each([](OffsetListener& listener) { listener.advanced(listener); });
+  waiters_.end_moved();
   if (attachment_ != nullptr) attachment_->truncated();
 }
 
