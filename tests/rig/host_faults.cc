@@ -41,6 +41,10 @@ std::string describe(const FaultCounts& counts) {
   return text;
 }
 
+void add(FaultCounts& total, const FaultCounts& counts) {
+  for (size_t i = 0; i < kFaults; ++i) total[i] += counts[i];
+}
+
 HostFaults::HostFaults(reactor::simulated::World& world, Hosts hosts, std::function<void(size_t)> start,
                        std::function<void(size_t)> lost)
     : world_(world),

@@ -35,6 +35,7 @@ enum class Fault : uint8_t {
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);
 using FaultCounts = std::array<uint64_t, kFaults>;
 std::string describe(const FaultCounts& counts);  // "kill 3, clog 1"
+void add(FaultCounts& total, const FaultCounts& counts);
 
 class HostFaults {
  public:

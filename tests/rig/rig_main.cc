@@ -10,15 +10,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 
 #include "reactor/simulated/world.h"
 #include "tests/rig/host_faults.h"
 #include "tests/rig/toy_cluster.h"
 #include "tests/rig/toy_replica.h"
-#include "tests/tools/bug_hunt.h"
-#include "tests/tools/seed_arguments.h"
+#include "tests/tools/seed_runs.h"
 
 namespace posthaste::rig {
 namespace {
@@ -41,23 +39,14 @@ constexpr Duration kFaultEveryMax = 1500ms;
 constexpr Duration kLookEvery = 20ms;
 constexpr Duration kFinishPatience = 30s;  // a healed world needs a few seconds
 
-struct Settings {
-  bool twice = false;
-  bool quiet = false;
-  bool verbose = false;
-  bool hashes = false;
-  bool list_bugs = false;
-  std::string hosts_text;
+struct Settings : tests::SeedSettings {
   uint32_t hosts = 0;  // drawn
-  std::string bug_name;
-  ToyBug bug = ToyBug::kNone;
+  ToyBug toy_bug = ToyBug::kNone;
 };
 
-struct Outcome {
-  std::optional<std::string> failure;
-  uint64_t trace_hash = 0;
+struct Outcome : tests::SeedOutcome {
   uint64_t acknowledged = 0;
-  int32_t terms = 0;
+  uint64_t terms = 0;
   FaultCounts faults{};
 };
 
@@ -66,7 +55,7 @@ class Run {
   Run(uint64_t seed, const Settings& settings)
       : world_(seed, options_for(seed, settings)),
         random_(world_.random()),
-        cluster_(replicas(settings), settings.bug) {
+        cluster_(replicas(settings), settings.toy_bug) {
     for (uint32_t i = 0; i < cluster_.size(); ++i) {
       hosts_.push_back(&world_.add_host(kSmall, toy_ip(i),
                                         [this, i](reactor::Core& core) { return run_toy_replica(core, cluster_, i); }));
@@ -93,7 +82,7 @@ class Run {
     if (outcome.failure) *outcome.failure += "\n" + world_.log_tail();
     outcome.trace_hash = world_.trace_hash();
     outcome.acknowledged = cluster_.acknowledged;
-    outcome.terms = cluster_.assignment().term + 1;
+    outcome.terms = static_cast<uint64_t>(cluster_.assignment().term) + 1;
     return outcome;
   }
 
@@ -193,84 +182,43 @@ class Run {
   uint64_t election_every_ = 1;
 };
 
-class Total {
+class Program {
  public:
-  void add(const Outcome& outcome) {
-    acknowledged_ += outcome.acknowledged;
-    terms_ += static_cast<uint64_t>(outcome.terms);
-    for (size_t i = 0; i < kFaults; ++i) faults_[i] += outcome.faults[i];
+  explicit Program(const Settings& settings) : settings_(settings) {}
+  Outcome run(uint64_t seed) const { return Run(seed, settings_).run(); }
+  std::string describe(const Outcome& outcome) const {
+    return fmt::format("{} acknowledged, {} terms; {}; trace {:016x}", outcome.acknowledged, outcome.terms,
+                       rig::describe(outcome.faults), outcome.trace_hash);
   }
-  void print(uint64_t seeds) const {
-    fmt::print("{} seeds: {} records acknowledged, {} terms; {}\n", seeds, acknowledged_, terms_, describe(faults_));
+  void add(const Outcome& outcome) {
+    total_.acknowledged += outcome.acknowledged;
+    total_.terms += outcome.terms;
+    rig::add(total_.faults, outcome.faults);
+  }
+  std::string totals() const {
+    return fmt::format("{} records acknowledged, {} terms; {}", total_.acknowledged, total_.terms,
+                       rig::describe(total_.faults));
   }
 
  private:
-  uint64_t acknowledged_ = 0;
-  uint64_t terms_ = 0;
-  FaultCounts faults_{};
+  const Settings& settings_;
+  Outcome total_;
 };
 
-Outcome run_seed(const Settings& settings, uint64_t seed) {
-  Outcome outcome = Run(seed, settings).run();
-  if (!settings.twice || outcome.failure) return outcome;
-  const Outcome again = Run(seed, settings).run();
-  if (again.trace_hash != outcome.trace_hash) {
-    outcome.failure =
-        fmt::format("two runs, two trace hashes: {:016x} and {:016x}", outcome.trace_hash, again.trace_hash);
-  }
-  return outcome;
+void list_bugs() {
+  for (const NamedToyBug& bug : kToyBugs) fmt::print("{} {}\n", bug.name, bug.what);
 }
 
-void print(const Settings& settings, uint64_t seed, const Outcome& outcome) {
-  if (outcome.failure) {
-    fmt::print("seed {}: {}\n", seed, *outcome.failure);
-  } else if (settings.hashes) {
-    fmt::print("seed {} trace {:016x}\n", seed, outcome.trace_hash);
-  } else if (!settings.quiet) {
-    fmt::print("seed {}: {} acknowledged, {} terms; {}; trace {:016x}\n", seed, outcome.acknowledged, outcome.terms,
-               describe(outcome.faults), outcome.trace_hash);
-  }
-  std::fflush(stdout);
-}
-
-int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
-  Total total;
-  uint64_t failed = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    tests::BugHunt::at_seed(seed);
-    const Outcome outcome = run_seed(settings, seed);
-    if (outcome.failure && settings.bug != ToyBug::kNone) return tests::BugHunt::found(*outcome.failure);
-    failed += outcome.failure ? 1 : 0;
-    if (settings.bug == ToyBug::kNone || outcome.failure) print(settings, seed, outcome);
-    total.add(outcome);
-  }
-  if (settings.bug != ToyBug::kNone) return tests::BugHunt::missed(count);
-  if (!settings.hashes) {
-    total.print(count);
-    fmt::print("{} passed, {} failed\n", count - failed, failed);
-  }
-  return failed == 0 ? 0 : 1;
-}
-
-bool read_hosts(Settings& settings) {
-  const std::string& text = settings.hosts_text;
-  if (text.empty()) return true;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), settings.hosts);
-  if (error == std::errc() && end == text.data() + text.size() && settings.hosts >= 1 && settings.hosts <= kHostsMax) {
-    return true;
-  }
-  fmt::print(stderr, "--hosts takes a number from 1 to {}, not {}\n", kHostsMax, text);
-  return false;
-}
-
+// False, and said on stderr, if the toy has no such bug. Of a hunt only the last line is printed.
 bool plant(Settings& settings) {
-  const auto* const known = std::ranges::find(kToyBugs, settings.bug_name, &NamedToyBug::name);
+  const auto* const known = std::ranges::find(kToyBugs, settings.bug, &NamedToyBug::name);
   if (known == kToyBugs.end()) {
-    fmt::print(stderr, "no bug of the toy is called {}\n", settings.bug_name);
+    fmt::print(stderr, "no bug of the toy is called {}\n", settings.bug);
     return false;
   }
-  settings.bug = known->bug;
-  tests::BugHunt::hunt(settings.bug_name);
+  settings.toy_bug = known->bug;
+  settings.quiet = true;
+  tests::BugHunt::hunt(settings.bug);
   return true;
 }
 
@@ -278,25 +226,27 @@ bool plant(Settings& settings) {
 }  // namespace posthaste::rig
 
 int main(int argc, char** argv) {
-  using namespace posthaste::rig;
-  Settings settings;
-  const auto seeds = posthaste::tests::parse_seed_arguments(argc, argv,
-                                                            {{"--twice", &settings.twice},
-                                                             {"--quiet", &settings.quiet},
-                                                             {"--verbose", &settings.verbose},
-                                                             {"--hashes", &settings.hashes},
-                                                             {"--bugs", &settings.list_bugs},
-                                                             {.name = "--hosts", .text = &settings.hosts_text},
-                                                             {.name = "--bug", .text = &settings.bug_name}});
-  if (!seeds || !read_hosts(settings)) return 2;
+  using namespace posthaste;
+  rig::Settings settings;
+  const auto seeds =
+      tests::parse_seed_arguments(argc, argv,
+                                  {{"--twice", &settings.twice},
+                                   {"--quiet", &settings.quiet},
+                                   {"--verbose", &settings.verbose},
+                                   {"--hashes", &settings.hashes},
+                                   {"--bugs", &settings.list_bugs},
+                                   {.name = "--hosts", .number = &settings.hosts, .number_max = rig::kHostsMax},
+                                   {.name = "--bug", .text = &settings.bug}});
+  if (!seeds) return 2;
   if (settings.list_bugs) {
-    for (const NamedToyBug& bug : kToyBugs) fmt::print("{} {}\n", bug.name, bug.what);
+    rig::list_bugs();
     return 0;
   }
-  if (settings.bug_name.empty()) {
-    posthaste::tests::BugHunt::watch();
-  } else if (!plant(settings)) {
+  if (settings.bug.empty()) {
+    tests::BugHunt::watch();
+  } else if (!rig::plant(settings)) {
     return 2;
   }
-  return run_seeds(settings, seeds->first, seeds->count);
+  rig::Program program(settings);
+  return tests::run_seeds(program, settings, *seeds);
 }

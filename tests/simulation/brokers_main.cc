@@ -9,15 +9,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <vector>
 
 #include "tests/rig/host_faults.h"
 #include "tests/simulation/replica_logs.h"
-#include "tests/tools/bug_hunt.h"
-#include "tests/tools/seed_arguments.h"
+#include "tests/tools/seed_runs.h"
 
 namespace posthaste::simulation {
 namespace {
@@ -30,7 +28,6 @@ using reactor::simulated::World;
 using reactor::simulated::WorldOptions;
 using rig::FaultCounts;
 using rig::HostFaults;
-using rig::kFaults;
 using namespace std::chrono_literals;
 
 constexpr uint32_t kBrokersMin = 2;
@@ -42,18 +39,11 @@ constexpr Duration kWallJumpMax = 60s;      // clients' timestamps stay within w
 constexpr Duration kFinishPatience = 300s;  // rebalances and retries of a healed world take far less
 constexpr Duration kStopPatience = 60s;
 
-struct Settings {
-  bool twice = false;
-  bool quiet = false;
-  bool verbose = false;
-  bool hashes = false;
-  std::string brokers_text;
+struct Settings : tests::SeedSettings {
   uint32_t brokers = 0;  // drawn
 };
 
-struct Outcome {
-  std::optional<std::string> failure;
-  uint64_t trace_hash = 0;
+struct Outcome : tests::SeedOutcome {
   uint64_t acked = 0;
   uint64_t looked_at = 0;
   FaultCounts faults{};
@@ -175,74 +165,44 @@ class Run {
   std::vector<LogJudge> judges_;
 };
 
-Outcome run_seed(const Settings& settings, uint64_t seed) {
-  Outcome outcome = Run(seed, settings).run();
-  if (!settings.twice || outcome.failure) return outcome;
-  const Outcome again = Run(seed, settings).run();
-  if (again.trace_hash != outcome.trace_hash) {
-    outcome.failure =
-        fmt::format("two runs, two trace hashes: {:016x} and {:016x}", outcome.trace_hash, again.trace_hash);
+class Program {
+ public:
+  explicit Program(const Settings& settings) : settings_(settings) {}
+  Outcome run(uint64_t seed) const { return Run(seed, settings_).run(); }
+  std::string describe(const Outcome& outcome) const {
+    return fmt::format("{} acked, {} batches looked at; {}; trace {:016x}", outcome.acked, outcome.looked_at,
+                       rig::describe(outcome.faults), outcome.trace_hash);
   }
-  return outcome;
-}
+  void add(const Outcome& outcome) {
+    total_.acked += outcome.acked;
+    total_.looked_at += outcome.looked_at;
+    rig::add(total_.faults, outcome.faults);
+  }
+  std::string totals() const {
+    return fmt::format("{} records acked, {} batches looked at; {}", total_.acked, total_.looked_at,
+                       rig::describe(total_.faults));
+  }
 
-void print(const Settings& settings, uint64_t seed, const Outcome& outcome) {
-  if (outcome.failure) {
-    fmt::print("seed {}: {}\n", seed, *outcome.failure);
-  } else if (settings.hashes) {
-    fmt::print("seed {} trace {:016x}\n", seed, outcome.trace_hash);
-  } else if (!settings.quiet) {
-    fmt::print("seed {}: {} acked, {} batches looked at; {}; trace {:016x}\n", seed, outcome.acked, outcome.looked_at,
-               rig::describe(outcome.faults), outcome.trace_hash);
-  }
-  std::fflush(stdout);
-}
-
-int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
-  Outcome total;
-  uint64_t failed = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    tests::BugHunt::at_seed(seed);
-    const Outcome outcome = run_seed(settings, seed);
-    failed += outcome.failure ? 1 : 0;
-    print(settings, seed, outcome);
-    total.acked += outcome.acked;
-    total.looked_at += outcome.looked_at;
-    for (size_t i = 0; i < kFaults; ++i) total.faults[i] += outcome.faults[i];
-  }
-  if (!settings.hashes) {
-    fmt::print("{} seeds: {} records acked, {} batches looked at; {}\n", count, total.acked, total.looked_at,
-               rig::describe(total.faults));
-    fmt::print("{} passed, {} failed\n", count - failed, failed);
-  }
-  return failed == 0 ? 0 : 1;
-}
-
-bool read_brokers(Settings& settings) {
-  const std::string& text = settings.brokers_text;
-  if (text.empty()) return true;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), settings.brokers);
-  if (error == std::errc() && end == text.data() + text.size() && settings.brokers >= 1 &&
-      settings.brokers <= kBrokersMax) {
-    return true;
-  }
-  fmt::print(stderr, "--brokers takes a number from 1 to {}, not {}\n", kBrokersMax, text);
-  return false;
-}
+ private:
+  const Settings& settings_;
+  Outcome total_;
+};
 
 }  // namespace
 }  // namespace posthaste::simulation
 
 int main(int argc, char** argv) {
-  using namespace posthaste::simulation;
-  Settings settings;
-  const auto seeds = posthaste::tests::parse_seed_arguments(argc, argv,
-                                                            {{"--twice", &settings.twice},
-                                                             {"--quiet", &settings.quiet},
-                                                             {"--verbose", &settings.verbose},
-                                                             {"--hashes", &settings.hashes},
-                                                             {.name = "--brokers", .text = &settings.brokers_text}});
-  if (!seeds || !read_brokers(settings)) return 2;
-  posthaste::tests::BugHunt::watch();
-  return run_seeds(settings, seeds->first, seeds->count);
+  using namespace posthaste;
+  simulation::Settings settings;
+  const auto seeds = tests::parse_seed_arguments(
+      argc, argv,
+      {{"--twice", &settings.twice},
+       {"--quiet", &settings.quiet},
+       {"--verbose", &settings.verbose},
+       {"--hashes", &settings.hashes},
+       {.name = "--brokers", .number = &settings.brokers, .number_max = simulation::kBrokersMax}});
+  if (!seeds) return 2;
+  tests::BugHunt::watch();
+  simulation::Program program(settings);
+  return tests::run_seeds(program, settings, *seeds);
 }

@@ -14,8 +14,7 @@
 
 #include "reactor/simulated/world.h"
 #include "tests/simulation/broker_with_clients.h"
-#include "tests/tools/bug_hunt.h"
-#include "tests/tools/seed_arguments.h"
+#include "tests/tools/seed_runs.h"
 
 namespace posthaste::simulation {
 namespace {
@@ -32,18 +31,9 @@ constexpr reactor::Duration kLoad = 20s;
 constexpr reactor::Duration kFinishPatience = 300s;  // rebalances and retries of a healed world take far less
 constexpr reactor::Duration kStopPatience = 60s;
 
-struct Settings {
-  bool twice = false;
-  bool quiet = false;
-  bool verbose = false;
-  bool hashes = false;
-  bool list_bugs = false;
-  std::string bug;
-};
+using tests::SeedSettings;
 
-struct Outcome {
-  std::optional<std::string> failure;
-  uint64_t trace_hash = 0;
+struct Outcome : tests::SeedOutcome {
   uint64_t acked = 0;
   uint64_t seen = 0;
   uint64_t commits = 0;
@@ -54,7 +44,7 @@ struct Outcome {
 
 class Run {
  public:
-  Run(uint64_t seed, const Settings& settings)
+  Run(uint64_t seed, const SeedSettings& settings)
       : world_(seed, options_for(seed, settings)),
         random_(world_.random()),
         with_clients_(world_, 0),
@@ -76,7 +66,7 @@ class Run {
   }
 
  private:
-  static WorldOptions options_for(uint64_t seed, const Settings& settings) {
+  static WorldOptions options_for(uint64_t seed, const SeedSettings& settings) {
     WorldOptions options = WorldOptions::swarm(seed);
     options.log_to_stdout = settings.verbose;
     return options;
@@ -170,71 +160,49 @@ class Run {
   uint64_t deaths_ = 0;
 };
 
-int run_seeds(const Settings& settings, uint64_t first, uint64_t count) {
-  Outcome total;
-  uint64_t failed = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    tests::BugHunt::at_seed(seed);
-    Outcome outcome = Run(seed, settings).run();
-    if (outcome.failure && !settings.bug.empty()) return tests::BugHunt::found(*outcome.failure);
-    if (settings.twice && !outcome.failure) {
-      const Outcome again = Run(seed, settings).run();
-      if (again.trace_hash != outcome.trace_hash) {
-        outcome.failure =
-            fmt::format("two runs, two trace hashes: {:016x} and {:016x}", outcome.trace_hash, again.trace_hash);
-      }
-    }
-    if (outcome.failure) {
-      ++failed;
-      fmt::print("seed {}: {}\n", seed, *outcome.failure);
-    } else if (settings.hashes) {
-      fmt::print("seed {} trace {:016x}\n", seed, outcome.trace_hash);
-    } else if (!settings.quiet) {
-      fmt::print(
-          "seed {}: {} acked, {} seen, {} commits, {} generations joined, {} retries, {} deaths, trace {:016x}\n", seed,
-          outcome.acked, outcome.seen, outcome.commits, outcome.rebalances, outcome.retries, outcome.deaths,
-          outcome.trace_hash);
-    }
-    std::fflush(stdout);
-    total.acked += outcome.acked;
-    total.seen += outcome.seen;
-    total.commits += outcome.commits;
-    total.rebalances += outcome.rebalances;
-    total.retries += outcome.retries;
-    total.deaths += outcome.deaths;
+class Program {
+ public:
+  explicit Program(const SeedSettings& settings) : settings_(settings) {}
+  Outcome run(uint64_t seed) const { return Run(seed, settings_).run(); }
+  std::string describe(const Outcome& outcome) const {
+    return fmt::format("{} acked, {} seen, {} commits, {} generations joined, {} retries, {} deaths, trace {:016x}",
+                       outcome.acked, outcome.seen, outcome.commits, outcome.rebalances, outcome.retries,
+                       outcome.deaths, outcome.trace_hash);
   }
-  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
-  if (!settings.hashes) {
-    fmt::print(
-        "{} seeds: {} records acked, {} seen, {} commits, {} generations joined, {} retries, {} deaths of the broker\n",
-        count, total.acked, total.seen, total.commits, total.rebalances, total.retries, total.deaths);
-    fmt::print("{} passed, {} failed\n", count - failed, failed);
+  void add(const Outcome& outcome) {
+    total_.acked += outcome.acked;
+    total_.seen += outcome.seen;
+    total_.commits += outcome.commits;
+    total_.rebalances += outcome.rebalances;
+    total_.retries += outcome.retries;
+    total_.deaths += outcome.deaths;
   }
-  return failed == 0 ? 0 : 1;
-}
+  std::string totals() const {
+    return fmt::format(
+        "{} records acked, {} seen, {} commits, {} generations joined, {} retries, {} deaths of the broker",
+        total_.acked, total_.seen, total_.commits, total_.rebalances, total_.retries, total_.deaths);
+  }
+
+ private:
+  const SeedSettings& settings_;
+  Outcome total_;
+};
 
 }  // namespace
 }  // namespace posthaste::simulation
 
 int main(int argc, char** argv) {
-  using namespace posthaste::simulation;
-  Settings settings;
-  const auto seeds = posthaste::tests::parse_seed_arguments(argc, argv,
-                                                            {{"--twice", &settings.twice},
-                                                             {"--quiet", &settings.quiet},
-                                                             {"--verbose", &settings.verbose},
-                                                             {"--hashes", &settings.hashes},
-                                                             {"--bugs", &settings.list_bugs},
-                                                             {.name = "--bug", .text = &settings.bug}});
+  using namespace posthaste;
+  tests::SeedSettings settings;
+  const auto seeds = tests::parse_seed_arguments(argc, argv,
+                                                 {{"--twice", &settings.twice},
+                                                  {"--quiet", &settings.quiet},
+                                                  {"--verbose", &settings.verbose},
+                                                  {"--hashes", &settings.hashes},
+                                                  {"--bugs", &settings.list_bugs},
+                                                  {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
-  if (settings.list_bugs) {
-    posthaste::tests::BugHunt::list(posthaste::reactor::kSimulation);
-    return 0;
-  }
-  if (settings.bug.empty()) {
-    posthaste::tests::BugHunt::watch();
-  } else if (!posthaste::tests::BugHunt::begin(settings.bug)) {
-    return 2;
-  }
-  return run_seeds(settings, seeds->first, seeds->count);
+  if (const auto end = tests::BugHunt::start(reactor::kSimulation, settings.list_bugs, settings.bug)) return *end;
+  simulation::Program program(settings);
+  return tests::run_seeds(program, settings, *seeds);
 }

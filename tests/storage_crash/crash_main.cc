@@ -32,8 +32,7 @@
 #include "tests/storage_crash/run.h"
 #include "tests/storage_crash/tiny_store.h"
 #include "tests/storage_crash/workload.h"
-#include "tests/tools/bug_hunt.h"
-#include "tests/tools/seed_arguments.h"
+#include "tests/tools/seed_runs.h"
 
 namespace posthaste::storage_crash {
 namespace {
@@ -49,6 +48,7 @@ constexpr uint64_t kImagesPerLife = 2;  // without --every-operation
 constexpr uint64_t kOperationsPerLifeMax = 500;
 constexpr uint64_t kOperationsOfStart = 150;  // of a tiny store: tables, journals, and what makes the journal grow
 constexpr uint64_t kTornRewritesMax = 6;      // images of a life
+constexpr uint64_t kSeedsOfProgressLine = 1000;
 
 // What a life is to be about. Lives of the kinds behind the first come besides those, from generators of their own:
 // seeds keep their meaning.
@@ -207,65 +207,56 @@ std::optional<std::string> run_seed(uint64_t seed, const Settings& settings, Cou
   return run_lives(random(), lives, settings, counts);
 }
 
-int run(const Settings& settings, uint64_t first, uint64_t count) {
-  Counts counts;
-  uint64_t failed = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    tests::BugHunt::at_seed(seed);
-    auto wrong = settings.rot ? run_rot(seed, settings, counts) : run_seed(seed, settings, counts);
-    if (settings.rot && !wrong) wrong = run_lost(seed, settings, counts);
-    if (wrong && !settings.bug.empty()) return tests::BugHunt::found(*wrong);
-    if (wrong) {
-      ++failed;
-      fmt::print("seed {}: {}\n", seed, *wrong);
-      std::fflush(stdout);
-    }
-    if ((seed - first + 1) % 1000 == 0) {
-      fmt::print("{} seeds, {} crashes recovered\n", seed - first + 1, counts.crashes);
-      std::fflush(stdout);
-    }
+class Program {
+ public:
+  explicit Program(const Settings& settings) : settings_(settings) {}
+
+  tests::SeedOutcome run(uint64_t seed) {
+    auto wrong = settings_.rot ? run_rot(seed, settings_, counts_) : run_seed(seed, settings_, counts_);
+    if (settings_.rot && !wrong) wrong = run_lost(seed, settings_, counts_);
+    return {.failure = std::move(wrong)};
   }
-  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
-  if (settings.rot) {
-    fmt::print(
-        "{} seeds: {} bits flipped, {} files emptied, cut or exchanged, {} files lost: {} unaffected, {} repaired, {} "
-        "partitions damaged and said so, {} stores refused\n",
-        counts.seeds, counts.flips, counts.misplaced, counts.losses, counts.unaffected, counts.repaired, counts.damaged,
-        counts.refused);
-  } else {
-    fmt::print(
-        "{} seeds: {} lives, {} appends, {} truncations, {} refused on a full disk, {} crashes recovered, {} deaths "
-        "inside "
-        "recovery\n",
-        counts.seeds, counts.lives, counts.appends, counts.truncations, counts.refused_on_full_disk, counts.crashes,
-        counts.recrashes);
+  // A run adds to `counts_` itself. A long one says how far it is.
+  void add(const tests::SeedOutcome& /*outcome*/) const {
+    if (counts_.seeds % kSeedsOfProgressLine != 0) return;
+    fmt::print("{} seeds, {} crashes recovered\n", counts_.seeds, counts_.crashes);
+    std::fflush(stdout);
   }
-  fmt::print("{} passed, {} failed\n", counts.seeds - failed, failed);
-  return failed == 0 ? 0 : 1;
-}
+  std::string totals() const {
+    if (settings_.rot) {
+      return fmt::format(
+          "{} bits flipped, {} files emptied, cut or exchanged, {} files lost: {} unaffected, {} repaired, {} "
+          "partitions damaged and said so, {} stores refused",
+          counts_.flips, counts_.misplaced, counts_.losses, counts_.unaffected, counts_.repaired, counts_.damaged,
+          counts_.refused);
+    }
+    return fmt::format(
+        "{} lives, {} appends, {} truncations, {} refused on a full disk, {} crashes recovered, {} deaths inside "
+        "recovery",
+        counts_.lives, counts_.appends, counts_.truncations, counts_.refused_on_full_disk, counts_.crashes,
+        counts_.recrashes);
+  }
+
+ private:
+  const Settings& settings_;
+  Counts counts_;
+};
 
 }  // namespace
 }  // namespace posthaste::storage_crash
 
 int main(int argc, char** argv) {
-  using namespace posthaste::storage_crash;
-  Settings settings;
-  const auto seeds = posthaste::tests::parse_seed_arguments(argc, argv,
-                                                            {{"--every-operation", &settings.every_operation},
-                                                             {"--rot", &settings.rot},
-                                                             {"--verbose", &settings.verbose},
-                                                             {"--bugs", &settings.list_bugs},
-                                                             {.name = "--bug", .text = &settings.bug}});
+  using namespace posthaste;
+  storage_crash::Settings settings;
+  const auto seeds = tests::parse_seed_arguments(argc, argv,
+                                                 {{"--every-operation", &settings.every_operation},
+                                                  {"--rot", &settings.rot},
+                                                  {"--verbose", &settings.verbose},
+                                                  {"--bugs", &settings.list_bugs},
+                                                  {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
-  if (settings.list_bugs) {
-    using namespace posthaste::reactor;
-    posthaste::tests::BugHunt::list(settings.rot ? kStorageRot : kStorageCrash);
-    return 0;
-  }
-  if (settings.bug.empty()) {
-    posthaste::tests::BugHunt::watch();
-  } else if (!posthaste::tests::BugHunt::begin(settings.bug)) {
-    return 2;
-  }
-  return run(settings, seeds->first, seeds->count);
+  const auto bugs_for = settings.rot ? reactor::kStorageRot : reactor::kStorageCrash;
+  if (const auto end = tests::BugHunt::start(bugs_for, settings.list_bugs, settings.bug)) return *end;
+  storage_crash::Program program(settings);
+  return tests::run_seeds(program, settings, *seeds);
 }

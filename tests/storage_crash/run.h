@@ -3,9 +3,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
 #include "reactor/program.h"
+#include "tests/tools/seed_arguments.h"
 
 namespace posthaste::storage_crash {
 
@@ -16,12 +16,9 @@ inline constexpr reactor::Duration kSettle = std::chrono::seconds(2);
 inline constexpr reactor::Duration kPatience = std::chrono::hours(1);
 
 // The command line, without the seeds.
-struct Settings {
+struct Settings : tests::SeedSettings {
   bool every_operation = false;
   bool rot = false;
-  bool verbose = false;
-  bool list_bugs = false;
-  std::string bug;
 };
 
 // What the last lines of the program tell.

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,21 +28,19 @@ namespace posthaste::tests {
 // "found NAME SEED HOW", or "missed NAME COUNT": the last line that a hunt prints.
 class BugHunt {
  public:
-  // False, and said on stderr, if there is no such bug here.
-  static bool begin(std::string_view name) {
-    const reactor::PlantedBug* const known = find(name);
-    if (!reactor::kHasPlantedBugs || known == nullptr) {
-      fmt::print(stderr,
-                 reactor::kHasPlantedBugs ? "no bug is called {}\n"
-                                          : "this build holds no bugs; {} is in the preset `planted`\n",
-                 name);
-      return false;
+  // How a program begins whose bugs are those of the rooms: lists the ones that are for `program`, or plants `bug`, or,
+  // when it is empty, only watches. The exit code, if the program is to end with that.
+  static std::optional<int> start(std::string_view program, bool list_bugs, std::string_view bug) {
+    if (list_bugs) {
+      list(program);
+      return 0;
     }
-#ifdef POSTHASTE_PLANTED_BUGS
-    reactor::planted_bug = known;
-#endif
-    hunt(name);
-    return true;
+    if (bug.empty()) {
+      watch();
+    } else if (!begin(bug)) {
+      return 2;
+    }
+    return std::nullopt;
   }
   // The program has planted a bug of its own.
   static void hunt(std::string_view name) {
@@ -66,14 +65,30 @@ class BugHunt {
     fmt::print("missed {} {}\n", bug_name(), seeds);
     return 1;
   }
+
+ private:
+  // False, and said on stderr, if there is no such bug here.
+  static bool begin(std::string_view name) {
+    const reactor::PlantedBug* const known = find(name);
+    if (!reactor::kHasPlantedBugs || known == nullptr) {
+      fmt::print(stderr,
+                 reactor::kHasPlantedBugs ? "no bug is called {}\n"
+                                          : "this build holds no bugs; {} is in the preset `planted`\n",
+                 name);
+      return false;
+    }
+#ifdef POSTHASTE_PLANTED_BUGS
+    reactor::planted_bug = known;
+#endif
+    hunt(name);
+    return true;
+  }
   // One line for each bug that `program` is to find: name and what it is.
   static void list(std::string_view program) {
     for_each([program](const reactor::PlantedBug& bug) {
       if (bug.program == program) fmt::print("{} {}\n", bug.name, bug.what);
     });
   }
-
- private:
   // The bugs of all rooms.
   template <class Visit>
   static void for_each(Visit visit) {

@@ -13,8 +13,7 @@
 #include <cstdio>
 
 #include "reactor/simulated/world.h"
-#include "tests/tools/bug_hunt.h"
-#include "tests/tools/seed_arguments.h"
+#include "tests/tools/seed_runs.h"
 #include "tests/two_logs/driver.h"
 
 namespace posthaste::two_logs {
@@ -74,57 +73,43 @@ std::optional<std::string> run_seed(uint64_t seed, bool verbose, Pair& pair) {
   return std::nullopt;
 }
 
-struct Settings {
-  bool verbose = false;
-  bool list_bugs = false;
-  std::string bug;
-};
+class Program {
+ public:
+  explicit Program(const tests::SeedSettings& settings) : settings_(settings) {}
 
-int run(const Settings& settings, uint64_t first, uint64_t count) {
-  uint64_t failed = 0;
-  uint64_t appends = 0;
-  uint64_t cuts = 0;
-  uint64_t resets = 0;
-  uint64_t holes = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    tests::BugHunt::at_seed(seed);
+  tests::SeedOutcome run(uint64_t seed) {
     Pair pair(seed);
-    const auto wrong = run_seed(seed, settings.verbose, pair);
-    if (wrong && !settings.bug.empty()) return tests::BugHunt::found(*wrong);
-    if (wrong) {
-      ++failed;
-      fmt::print("seed {}: {}\n", seed, *wrong);
-      std::fflush(stdout);
-    }
-    appends += pair.appends;
-    cuts += pair.cuts;
-    resets += pair.resets;
-    holes += pair.holes;
+    auto wrong = run_seed(seed, settings_.verbose, pair);
+    appends_ += pair.appends;
+    cuts_ += pair.cuts;
+    resets_ += pair.resets;
+    holes_ += pair.holes;
+    return {.failure = std::move(wrong)};
   }
-  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
-  fmt::print("{} seeds: {} appends, {} cuts, {} resets, {} holes\n", count, appends, cuts, resets, holes);
-  fmt::print("{} passed, {} failed\n", count - failed, failed);
-  return failed == 0 ? 0 : 1;
-}
+  void add(const tests::SeedOutcome& /*outcome*/) const {}  // a run adds to the totals itself
+  std::string totals() const {
+    return fmt::format("{} appends, {} cuts, {} resets, {} holes", appends_, cuts_, resets_, holes_);
+  }
+
+ private:
+  const tests::SeedSettings& settings_;
+  uint64_t appends_ = 0;
+  uint64_t cuts_ = 0;
+  uint64_t resets_ = 0;
+  uint64_t holes_ = 0;
+};
 
 }  // namespace
 }  // namespace posthaste::two_logs
 
 int main(int argc, char** argv) {
   using namespace posthaste;
-  two_logs::Settings settings;
+  tests::SeedSettings settings;
   const auto seeds = tests::parse_seed_arguments(
       argc, argv,
       {{"--verbose", &settings.verbose}, {"--bugs", &settings.list_bugs}, {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
-  if (settings.list_bugs) {
-    tests::BugHunt::list(reactor::kTwoLogs);
-    return 0;
-  }
-  if (settings.bug.empty()) {
-    tests::BugHunt::watch();
-  } else if (!tests::BugHunt::begin(settings.bug)) {
-    return 2;
-  }
-  return two_logs::run(settings, seeds->first, seeds->count);
+  if (const auto end = tests::BugHunt::start(reactor::kTwoLogs, settings.list_bugs, settings.bug)) return *end;
+  two_logs::Program program(settings);
+  return tests::run_seeds(program, settings, *seeds);
 }
