@@ -1,0 +1,33 @@
+#include "replication/stream/rules.h"
+
+#include <algorithm>
+
+namespace posthaste::replication::stream {
+
+using storage::EpochEnd;
+using storage::kNoLeaderEpoch;
+
+JoinAnswer join_answer(const storage::EpochCache& epochs, int64_t first_offset, int64_t end, LogTail follower) {
+  const int32_t newest = epochs.latest().value_or(storage::EpochEntry{}).epoch;
+  if (follower.last_epoch > newest) return {Joins::kAhead, {}};
+  if (follower.end < first_offset) return {Joins::kTooOld, {}};
+  if (follower.last_epoch == kNoLeaderEpoch) {
+    return follower.end <= end ? JoinAnswer{} : JoinAnswer{Joins::kTooOld, {}};
+  }
+  EpochEnd known = epochs.end_offset_for(follower.last_epoch, end);
+  known.end_offset = std::max(known.end_offset, first_offset);
+  if (known.epoch == follower.last_epoch && known.end_offset >= follower.end) return {};
+  return {Joins::kDiverges, known};
+}
+
+bool may_cut_to(int64_t offset, int64_t high_watermark, bool is_empty, bool is_recovering) {
+  return offset >= high_watermark || is_empty || is_recovering;
+}
+
+Verdict judge(const Data& data, const Term& subscribed, Role role, const Term& term, LogTail own) {
+  if (role != Role::kFollower || term != subscribed || data.leader_epoch != term.leader_epoch) return Verdict::kLate;
+  const bool follows = data.prev_next_offset == own.end && data.prev_epoch == own.last_epoch;
+  return follows ? Verdict::kApply : Verdict::kGap;
+}
+
+}  // namespace posthaste::replication::stream
