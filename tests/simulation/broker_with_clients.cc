@@ -105,9 +105,7 @@ Task<void> BrokerWithClients::run_consumers(reactor::Core& core) {
   std::mt19937_64 random = detail::seeded(core);
   reactor::TaskScope scope(core);
   for (uint32_t i = 0; i < consumer_count_; ++i) {
-    const Topic& topic = models_.topics[detail::below(random, models_.topics.size())];
-    const auto partition = static_cast<int32_t>(detail::below(random, static_cast<uint64_t>(topic.partitions)));
-    scope.spawn(consumer(core, models_, {topic.name, partition}, i));
+    scope.spawn(consumer(core, models_, detail::any_partition(models_, random), i));
   }
   for (uint32_t i = 0; i < member_count_; ++i) scope.spawn(group_member(core, models_, i));
   scope.spawn(offset_keeper(core, models_));

@@ -6,10 +6,9 @@
 #include <algorithm>
 
 #include "net/kafka/fetch.h"
-#include "net/kafka/produce.h"
-#include "storage/batch/record_batch_builder.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
+#include "tests/simulation/produce.h"
 
 namespace posthaste::simulation {
 
@@ -20,7 +19,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int16_t kProduceVersion = 9;
 constexpr int16_t kFetchVersion = 12;
 constexpr reactor::Duration kPatience = 5s;
 
@@ -156,25 +154,19 @@ class WaitingCrowd {
   Task<void> produce(uint32_t number) {
     const PartitionName partition{models_.topics[1].name, 0};
     const std::string payload = fmt::format("crowd.{}", number) + std::string(kPayloadBytes, '.');
-    storage::RecordBatchBuilder builder({});
-    builder.add({.timestamp = core_.wall_now().value, .key = {}, .value = storage::bytes_of(payload)});
-    const storage::Bytes batch = builder.finish();
-    net::kafka::ProduceRequest request{.acks = -1, .timeout_ms = 3000};
-    request.topic_data.push_back({.name = partition.topic});
-    net::kafka::ProduceRequest::Topic::Partition entry{.index = partition.index};
-    entry.records.whole = batch;
-    request.topic_data.back().partition_data.push_back(entry);
+    const storage::Bytes batch = detail::batch_of_one(core_, payload);
+    const auto request = detail::produce_request(partition, batch, detail::kAcksAll);
     KafkaClient client(core_, models_.broker_address, "crowd-producer", models_.oracle);
     const reactor::Instant asked = core_.now();
-    const auto answer = co_await client.call(request, kProduceVersion, kReadersPatience);
+    const auto answer = co_await client.call(request, detail::kProduceVersion, kReadersPatience);
     if (core_.now() - asked > kDelayMax) {
       models_.oracle.violation(
           fmt::format("a produce beside readers that wait took {} ms", (core_.now() - asked).count() / 1'000'000));
     }
     // Else a reset that was on its way when the world healed: whether it is there is not known.
-    if (answer && answer->body.responses.size() == 1 && answer->body.responses[0].partition_responses.size() == 1 &&
-        answer->body.responses[0].partition_responses[0].error_code == ErrorCode::kNone) {
-      models_.oracle.acked(partition, answer->body.responses[0].partition_responses[0].base_offset, payload);
+    const auto written = answer ? detail::only_partition(answer->body, partition) : std::nullopt;
+    if (written && written->error_code == ErrorCode::kNone) {
+      models_.oracle.acked(partition, written->base_offset, payload);
     }
     co_await client.close();
   }

@@ -4,29 +4,27 @@
 #include <fmt/format.h>
 
 #include "net/kafka/fetch.h"
-#include "net/kafka/produce.h"
-#include "storage/batch/record_batch_builder.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
+#include "tests/simulation/produce.h"
 
 namespace posthaste::simulation {
 
-using detail::below;
+using detail::kAcksAll;
+using detail::kAcksLeader;
 using net::kafka::ErrorCode;
 using reactor::Task;
 using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int16_t kProduceVersion = 9;
 constexpr int16_t kFetchVersion = 12;
 constexpr int kRounds = 3;
 constexpr reactor::Duration kWait = 20s;
 constexpr reactor::Duration kPatience = 40s;
+constexpr reactor::Duration kProduceTimeout = 30s;
 constexpr reactor::Duration kUntilAllWait = 500ms;
 constexpr reactor::Duration kDelayMax = 3s;  // far more than a healthy broker needs, far less than the wait
-constexpr int16_t kAcksLeader = 1;
-constexpr int16_t kAcksAll = -1;
 
 class HeldReplica {
  public:
@@ -40,8 +38,7 @@ class HeldReplica {
 
   Task<void> run() {
     for (int round = 0; round < kRounds && !models_.oracle.violated(); ++round) {
-      const Topic& topic = models_.topics[below(random_, models_.topics.size())];
-      partition_ = {topic.name, static_cast<int32_t>(below(random_, static_cast<uint64_t>(topic.partitions)))};
+      partition_ = detail::any_partition(models_, random_);
       co_await shown_when_safe(fmt::format("held.{}", round));
       co_await told_when_the_role_ends(fmt::format("ended.{}", round));
     }
@@ -64,18 +61,13 @@ class HeldReplica {
   }
 
   Task<void> write(KafkaClient& client, std::string payload, int16_t acks, Outcome& outcome) {
-    storage::RecordBatchBuilder builder({});
-    builder.add({.timestamp = core_.wall_now().value, .key = {}, .value = storage::bytes_of(payload)});
-    const storage::Bytes batch = builder.finish();
-    net::kafka::ProduceRequest request{.acks = acks, .timeout_ms = 30'000};
-    request.topic_data.push_back({.name = partition_.topic});
-    net::kafka::ProduceRequest::Topic::Partition entry{.index = partition_.index};
-    entry.records.whole = batch;
-    request.topic_data.back().partition_data.push_back(entry);
-    auto answer = co_await client.call(request, kProduceVersion, kPatience);
-    if (!answer || answer->body.responses.size() != 1) co_return;
-    const auto& result = answer->body.responses[0].partition_responses.at(0);
-    outcome = {.is_answered = true, .error = result.error_code, .offset = result.base_offset, .at = core_.now()};
+    const storage::Bytes batch = detail::batch_of_one(core_, payload);
+    const auto request = detail::produce_request(partition_, batch, acks, kProduceTimeout);
+    const auto answer = co_await client.call(request, detail::kProduceVersion, kPatience);
+    if (!answer) co_return;
+    const auto result = detail::only_partition(answer->body, partition_);
+    if (!result) co_return;
+    outcome = {.is_answered = true, .error = result->error_code, .offset = result->base_offset, .at = core_.now()};
   }
 
   Task<void> read(int64_t offset, Outcome& outcome) {

@@ -4,10 +4,9 @@
 
 #include "net/kafka/fetch.h"
 #include "net/kafka/offsets.h"
-#include "net/kafka/produce.h"
-#include "storage/batch/record_batch_builder.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
+#include "tests/simulation/produce.h"
 
 namespace posthaste::simulation {
 
@@ -18,7 +17,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int16_t kProduceVersion = 9;
 constexpr int16_t kFetchVersion = 12;
 constexpr int16_t kListOffsetsVersion = 7;
 constexpr int kRounds = 8;
@@ -78,26 +76,16 @@ class LongPoll {
 
   Task<void> write(int round) {
     co_await core_.sleep(reactor::Duration(std::chrono::microseconds(below(random_, kRaceMicroseconds))));
-    const Topic& topic = models_.topics[below(random_, models_.topics.size())];
-    const PartitionName partition{topic.name,
-                                  static_cast<int32_t>(below(random_, static_cast<uint64_t>(topic.partitions)))};
+    const PartitionName partition = detail::any_partition(models_, random_);
     const std::string payload = fmt::format("long-poll.{}", round);
-    storage::RecordBatchBuilder builder({});
-    builder.add({.timestamp = core_.wall_now().value, .key = {}, .value = storage::bytes_of(payload)});
-    const storage::Bytes batch = builder.finish();
-    net::kafka::ProduceRequest request{.acks = -1, .timeout_ms = 3000};
-    request.topic_data.push_back({.name = partition.topic});
-    net::kafka::ProduceRequest::Topic::Partition entry{.index = partition.index};
-    entry.records.whole = batch;
-    request.topic_data.back().partition_data.push_back(entry);
-    auto answer = co_await writer_.call(request, kProduceVersion, kPatience);
-    if (!answer || answer->body.responses.size() != 1 || answer->body.responses[0].partition_responses.size() != 1 ||
-        answer->body.responses[0].partition_responses[0].error_code != ErrorCode::kNone) {
-      co_return;
-    }
-    const int64_t offset = answer->body.responses[0].partition_responses[0].base_offset;
-    models_.oracle.acked(partition, offset, payload);
-    ends_[partition] = offset + 1;
+    const storage::Bytes batch = detail::batch_of_one(core_, payload);
+    const auto request = detail::produce_request(partition, batch, detail::kAcksAll);
+    const auto answer = co_await writer_.call(request, detail::kProduceVersion, kPatience);
+    if (!answer) co_return;
+    const auto written = detail::only_partition(answer->body, partition);
+    if (!written || written->error_code != ErrorCode::kNone) co_return;
+    models_.oracle.acked(partition, written->base_offset, payload);
+    ends_[partition] = written->base_offset + 1;
     written_ = core_.now();
   }
 

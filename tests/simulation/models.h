@@ -82,6 +82,11 @@ namespace detail {
 // A model's own randomness, drawn from its core once so that the order of models does not matter to it.
 inline std::mt19937_64 seeded(reactor::Core& core) { return std::mt19937_64(core.random()); }
 inline uint64_t below(std::mt19937_64& random, uint64_t limit) { return random() % limit; }
+// Any partition of any topic.
+inline PartitionName any_partition(const Models& models, std::mt19937_64& random) {
+  const Topic& topic = models.topics[below(random, models.topics.size())];
+  return {topic.name, static_cast<int32_t>(below(random, static_cast<uint64_t>(topic.partitions)))};
+}
 // A backoff as clients have it, with jitter.
 inline reactor::Duration backoff(std::mt19937_64& random) {
   return reactor::Duration(std::chrono::milliseconds(20 + below(random, 200)));

@@ -4,24 +4,27 @@
 #include <deque>
 #include <set>
 
-#include "net/kafka/produce.h"
 #include "net/kafka/producer_ids.h"
 #include "net/kafka/topics.h"
 #include "storage/batch/record_batch_builder.h"
 #include "tests/simulation/kafka_client.h"
 #include "tests/simulation/models.h"
+#include "tests/simulation/produce.h"
 
 namespace posthaste::simulation {
 
+using detail::any_partition;
 using detail::backoff;
 using detail::below;
+using detail::kAcksAll;
+using detail::kAcksLeader;
+using detail::kProduceVersion;
 using net::kafka::ErrorCode;
 using reactor::Task;
 using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int16_t kProduceVersion = 9;
 constexpr int16_t kInitProducerIdVersion = 4;
 constexpr int16_t kCreateTopicsVersion = 7;
 constexpr uint64_t kInFlightMax = 5;  // what a broker remembers per producer and partition
@@ -74,31 +77,19 @@ Batch make_batch(reactor::Core& core, std::mt19937_64& random, const PartitionNa
 }
 
 net::kafka::ProduceRequest make_request(const Batch& batch, int16_t acks) {
-  net::kafka::ProduceRequest request{.acks = acks, .timeout_ms = 3000};
-  request.topic_data.push_back({.name = batch.partition.topic});
-  net::kafka::ProduceRequest::Topic::Partition entry{.index = batch.partition.index};
-  entry.records.whole = batch.bytes;
-  request.topic_data.back().partition_data.push_back(entry);
-  return request;
-}
-
-PartitionName any_partition(const Models& models, std::mt19937_64& random) {
-  const Topic& topic = models.topics[below(random, models.topics.size())];
-  return {topic.name, static_cast<int32_t>(below(random, static_cast<uint64_t>(topic.partitions)))};
+  return detail::produce_request(batch.partition, batch.bytes, acks);
 }
 
 // The one partition of a one-partition answer; reports an answer of another shape.
 std::optional<net::kafka::ProduceResponse::Topic::Partition> only_partition(Models& models,
                                                                             const net::kafka::ProduceResponse& body,
                                                                             const PartitionName& partition) {
-  if (body.responses.size() == 1 && body.responses[0].name == partition.topic &&
-      body.responses[0].partition_responses.size() == 1 &&
-      body.responses[0].partition_responses[0].index == partition.index) {
-    return body.responses[0].partition_responses[0];
+  auto found = detail::only_partition(body, partition);
+  if (!found) {
+    models.oracle.violation(
+        fmt::format("a produce answer does not match its request for {}-{}", partition.topic, partition.index));
   }
-  models.oracle.violation(
-      fmt::format("a produce answer does not match its request for {}-{}", partition.topic, partition.index));
-  return std::nullopt;
+  return found;
 }
 
 void report_ack(Models& models, const Batch& batch, int64_t base_offset) {
@@ -167,7 +158,7 @@ class Producer {
     while (!pending_.empty() && !models_.oracle.violated()) {
       std::vector<net::kafka::ProduceRequest> requests;
       requests.reserve(pending_.size());
-      for (const Batch& batch : pending_) requests.push_back(make_request(batch, -1));
+      for (const Batch& batch : pending_) requests.push_back(make_request(batch, kAcksAll));
       // Now and then it does not wait long: what it repeats is still on its way to the disk.
       const reactor::Duration patience = below(random_, 4) == 0 ? kImpatience : kPatience;
       auto answers = co_await client_.call_all(std::move(requests), kProduceVersion, patience);
@@ -187,7 +178,7 @@ class Producer {
                                        .producer_epoch = epoch_,
                                        .base_sequence = storage::sequence_after(known->second, gap)};
     const Batch batch = make_batch(core_, random_, partition, header, fmt::format("gap{}.{}", id_, next_payload_++));
-    const auto answer = co_await client_.call(make_request(batch, -1), kProduceVersion, kPatience);
+    const auto answer = co_await client_.call(make_request(batch, kAcksAll), kProduceVersion, kPatience);
     if (!answer) co_return;
     const auto answered = only_partition(models_, answer->body, partition);
     if (!answered || answered->error_code == ErrorCode::kOutOfOrderSequenceNumber) co_return;
@@ -273,7 +264,7 @@ Task<void> plain_producer(reactor::Core& core, Models& models, uint32_t id) {
     Batch batch = make_batch(core, random, any_partition(models, random), {}, fmt::format("p{}.{}", id, n));
     const bool is_spoiled = below(random, 8) == 0;
     if (is_spoiled) batch.bytes.back() ^= std::byte{0x20};  // its checksum covers that
-    const auto acks = static_cast<int16_t>(below(random, 2) == 0 ? 1 : -1);
+    const auto acks = static_cast<int16_t>(below(random, 2) == 0 ? kAcksLeader : kAcksAll);
     auto answer = co_await client.call(make_request(batch, acks), kProduceVersion, kPatience);
     if (answer) {
       const auto partition = only_partition(models, answer->body, batch.partition);
