@@ -5,10 +5,8 @@ program=bin/posthaste-storage-crash
 must_build release posthaste-storage-crash
 seeds=10000
 [ "$POSTHASTE_TEST_MODE" = quick ] && seeds=500
-fresh=$(fresh_seed)
-echo "fresh seeds of this commit: from $fresh on"
-seeds_on_all_cores 1 $((seeds / 5)) build/release/$program
-seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/$program
+find_fresh_seed
+known_and_fresh $seeds build/release/$program
 seeds_on_all_cores "$fresh" $((seeds / 1000)) build/release/$program --every-operation
 seeds_on_all_cores "$fresh" $((seeds / 250)) build/release/$program --rot
 # Seeds beyond those above that found a bug once (docs/reliability.md).

@@ -4,10 +4,8 @@
 must_build release posthaste-sim
 seeds=1000
 [ "$POSTHASTE_TEST_MODE" = quick ] && seeds=50
-fresh=$(fresh_seed)
-echo "fresh seeds of this commit: from $fresh on"
-seeds_on_all_cores 1 $((seeds / 5)) build/release/bin/posthaste-sim --quiet
-seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/bin/posthaste-sim --quiet
+find_fresh_seed
+known_and_fresh $seeds build/release/bin/posthaste-sim --quiet
 seeds_on_all_cores "$fresh" $((seeds / 50)) build/release/bin/posthaste-sim --quiet --twice
 # Seeds beyond those above that found a bug once, or a mistake of the simulator (docs/reliability.md).
 for seed in 3549 4640 5731 5733 7218 7456 8735 9345 12720 13074 13132 13864 14691 15756 20652 21420 21892 22724 31695 \

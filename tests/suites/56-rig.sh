@@ -6,10 +6,8 @@ run_gtest build/release/bin/rig_test
 run_gtest build/release/bin/simulation_test
 seeds=2000
 [ "$POSTHASTE_TEST_MODE" = quick ] && seeds=100
-fresh=$(fresh_seed)
-echo "fresh seeds of this commit: from $fresh on"
-seeds_on_all_cores 1 $((seeds / 5)) build/release/bin/posthaste-rig --quiet
-seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/bin/posthaste-rig --quiet
+find_fresh_seed
+known_and_fresh $seeds build/release/bin/posthaste-rig --quiet
 seeds_on_all_cores "$fresh" $((seeds / 20)) build/release/bin/posthaste-rig --quiet --twice --hosts 5
 seeds_on_all_cores "$fresh" $((seeds / 10)) build/release/bin/posthaste-sim-brokers --quiet
 seeds_on_all_cores "$fresh" $((seeds / 100)) build/release/bin/posthaste-sim-brokers --quiet --twice --brokers 5

@@ -73,12 +73,13 @@ unit_tests() {
   for room in "${programs[@]}"; do run_gtest "build/$preset/bin/$room"; done
 }
 
-# fresh_seed: the first of the seeds that this commit alone runs: each commit sees new ones, and runs its own again. Say
-# another one with POSTHASTE_FRESH_SEED. A single seed that failed: PROGRAM SEED.
-fresh_seed() {
+# find_fresh_seed: the first of the seeds that this commit alone runs: each commit sees new ones, and runs its own again. Say
+# another one with POSTHASTE_FRESH_SEED. A single seed that failed: PROGRAM SEED. Sets $fresh and prints it.
+find_fresh_seed() {
   local commit
   commit=$(git rev-parse HEAD 2>/dev/null) || commit=$(sha1sum CMakeLists.txt)
-  echo "${POSTHASTE_FRESH_SEED:-$((0x${commit:0:11}))}"
+  fresh=${POSTHASTE_FRESH_SEED:-$((0x${commit:0:11}))}
+  echo "fresh seeds of this commit: from $fresh on"
 }
 
 # seeds_on_all_cores FIRST COUNT COMMAND...: splits the seeds over the machine's cores; each part is `counted`.
@@ -97,6 +98,14 @@ seeds_on_all_cores() {
     counted cat "$log"
     rm -f "$log"
   done
+}
+
+# known_and_fresh COUNT COMMAND...: a fifth of the seeds from 1 on, which every commit runs, and four fifths from $fresh on.
+known_and_fresh() {
+  local count=$1
+  shift
+  seeds_on_all_cores 1 $((count / 5)) "$@"
+  seeds_on_all_cores "$fresh" $((count * 4 / 5)) "$@"
 }
 
 # trace_hashes PRESET FIRST COUNT PROGRAM [OPTION...]: of these seeds, one line each, in order.
