@@ -160,7 +160,7 @@ Task<Result<void>> Engine::delete_partition(Partition& partition) {
   ++leaving_[partition.directory()];
   // What is on its way to the journal arrives there first; then nothing refers to the partition any more.
   while (!partition.damage_.damaged && !partition.prefix_failing_ &&
-         (partition.durable_.linear < partition.end_.linear || partition.metas_pending_ > 0)) {
+         (partition.durable_.linear < partition.bytes().end().linear || partition.metas_pending_ > 0)) {
     co_await partition.changed_.wait();
   }
   by_key_.erase({partition.topic_id(), partition.partition()});
@@ -197,7 +197,7 @@ Task<void> Engine::sweep(Engine& engine) {
 
 Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> partition) {
   while (partition->users_ > 0 || partition->write_back_running_) co_await partition->changed_.wait();
-  for (const auto& segment : partition->segments_) {
+  for (const auto& segment : partition->bytes().segments()) {
     segment->removed = true;
     segment->drop_chunks();
     engine.space_.follow(*segment);
@@ -335,7 +335,7 @@ Task<void> Engine::abandon() {
   while (background_ > 0) co_await changed_.wait();
   if (stream_ != nullptr) co_await stream_->close();
   for (const auto& [uid, partition] : by_uid_) {
-    for (const auto& segment : partition->segments_) co_await files_.close(*segment);
+    for (const auto& segment : partition->bytes().segments()) co_await files_.close(*segment);
   }
 }
 
@@ -378,7 +378,7 @@ Task<void> Engine::close() {
     part.closed_stream.low_water_lsn = stream_->closed_lsn();
   }
   for (const auto& [uid, partition] : by_uid_) {
-    for (const auto& segment : partition->segments_) co_await files_.close(*segment);
+    for (const auto& segment : partition->bytes().segments()) co_await files_.close(*segment);
   }
   co_await reactor::on_core(core_, 0, [host = &host_, core = core_.id(), &part](Core&) {
     return host->checkpoint_->core_closed(core, std::move(part));

@@ -113,14 +113,14 @@ std::string Engine::describe_room() const {
   text += fmt::format("; tail: {} of {} bytes", cache_->dirty_bytes(), cache_->dirty_bytes_max());
   for (const auto& [uid, partition] : by_uid_) {
     const Partition& one = *partition;
-    if (one.flushed_linear_ == one.end_.linear && one.metas_pending_ == 0) continue;
-    text +=
-        fmt::format("; {}-{}: flushed {} durable {} submitted {} end {}, {} metas, journal from {}{}{}{}{}",
-                    one.topic_name(), one.partition(), one.flushed_linear_, one.durable_linear_, one.submitted_linear_,
-                    one.end_.linear, one.metas_pending_, one.live_.empty() ? 0 : one.live_.front().file_start_lsn,
-                    one.write_back_running_ ? ", write-back runs" : "",
-                    one.loading_prefix_ ? ", waits for its prefix" : "", one.prefix_due_ ? ", prefix due" : "",
-                    one.mode_ == Partition::Mode::kOpen ? "" : ", being cut, deleted or stopped");
+    if (one.flushed_linear_ == one.bytes().end().linear && one.metas_pending_ == 0) continue;
+    text += fmt::format("; {}-{}: flushed {} durable {} submitted {} end {}, {} metas, journal from {}{}{}{}{}",
+                        one.topic_name(), one.partition(), one.flushed_linear_, one.durable_linear_,
+                        one.submitted_linear_, one.bytes().end().linear, one.metas_pending_,
+                        one.live_.empty() ? 0 : one.live_.front().file_start_lsn,
+                        one.write_back_running_ ? ", write-back runs" : "",
+                        one.loading_prefix_ ? ", waits for its prefix" : "", one.prefix_due_ ? ", prefix due" : "",
+                        one.mode_ == Partition::Mode::kOpen ? "" : ", being cut, deleted or stopped");
   }
   return text;
 }

@@ -12,6 +12,12 @@ using reactor::Errc;
 using reactor::failure;
 using reactor::Result;
 
+namespace {
+int64_t end_to_go_on_from(const TableEntry& entry) {
+  return entry.end_offset - (planted(kBugs["offset-reused"]) && entry.end_offset > entry.log_start ? 1 : 0);
+}
+}  // namespace
+
 Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& config)
     : CoreOwned(engine.core()),
       engine_(engine),
@@ -28,36 +34,23 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       damage_(entry.damage),
       directory_created_(entry.directory_created),
       directory_tried_(entry.directory_created),
+      bytes_(engine.core(), entry.segments, end_to_go_on_from(entry)),
       last_meta_lsn_(entry.last_meta_lsn),
       changed_(engine.core()) {
-  uint64_t linear = 0;
-  for (const SegmentEntry& known : entry.segments) {
-    auto segment = std::make_shared<Segment>(engine.core(), known.base_offset, linear);
-    segment->size = known.size_bytes;
-    segment->max_timestamp = known.max_timestamp;
-    segment->first_append = segment->last_append = known.last_append;
-    segment->sealed = segments_.size() + 1 < entry.segments.size();
-    segment->index_whole = known.size_bytes == 0;
-    segment->created = known.size_bytes > 0;
-    segment->allocated = align_up(known.size_bytes);
-    linear += known.size_bytes;
-    segments_.push_back(std::move(segment));
-  }
-  flushed_linear_ = durable_linear_ = submitted_linear_ = linear;
-  end_ = durable_ = submitted_ = {linear, entry.end_offset};
-  if (planted(kBugs["offset-reused"]) && end_.offset > log_start_) --end_.offset;
-  submitting_ = durable_segment_ = segments_.back();
-  adopt_proof(proof_behind(entry.producers));
-  prefix_due_ = active().size % kBlock != 0;
+  flushed_linear_ = durable_linear_ = submitted_linear_ = bytes_.end().linear;
+  durable_ = submitted_ = {bytes_.end().linear, entry.end_offset};
+  submitting_ = durable_segment_ = bytes_.segments().back();
+  if (const auto proof = proof_behind(entry.producers); proof && bytes_.adopt_proof(*proof)) durable_proof_ = proof;
+  prefix_due_ = bytes_.active().size % kBlock != 0;
   high_watermark_ = entry.high_watermark;
   producers_known_ = !damage_.damaged;
   if (!entry.producers.empty()) {
     // Rotten producer state is not the log's end: recovery has built it anew, so this only fails on a bug.
     if (auto snapshot = ProducerState::decode(entry.producers, config.producers)) {
       producers_ = std::move(snapshot->state);
-      const auto of =
-          std::ranges::find(segments_, entry.producers_at.base_offset, [](const auto& s) { return s->base_offset(); });
-      if (of != segments_.end()) {
+      const auto of = std::ranges::find(bytes_.segments(), entry.producers_at.base_offset,
+                                        [](const auto& s) { return s->base_offset(); });
+      if (of != bytes_.segments().end()) {
         const Boundary at{(*of)->linear_start() + entry.producers_at.position, entry.producers_offset};
         const ByteView alone = without_proof(entry.producers);
         stable_producers_ = {Bytes(alone.begin(), alone.end()), at, true};
@@ -70,46 +63,10 @@ Partition::~Partition() = default;
 
 reactor::Core& Partition::core() const { return engine_.core(); }
 
-void Partition::adopt_proof(const std::optional<HeaderProof>& proof) {
-  if (active().size > 0) active().headers_known = false;
-  if (!proof) return;
-  const auto of = std::ranges::find(segments_, proof->segment_base, [](const auto& s) { return s->base_offset(); });
-  if (of == segments_.end() || proof->position > (*of)->size) return;
-  (*of)->proof = durable_proof_ = proof;
-  if (*of != segments_.back() || proof->position < active().size) return;
-  active().headers_hash = proof->hash;
-  active().headers_known = true;
-}
-
 void Partition::set_config(const LogConfig& config) {
   check_core();
   config_ = config;
   producers_.set_limits(config.producers);
-}
-
-uint64_t Partition::size_bytes() const { return end_.linear - segments_.front()->linear_start(); }
-
-std::shared_ptr<Segment> Partition::segment_of(uint64_t linear) const {
-  for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
-    if ((*at)->linear_start() <= linear) return *at;
-  }
-  return segments_.front();
-}
-
-// The segment that would be the last of a log that ends there. Where two touch it is the earlier one if the end lies in
-// a hole before the other one's name.
-std::shared_ptr<Segment> Partition::last_segment_up_to(const Boundary& end) const {
-  const auto found = std::ranges::find_if(segments_.rbegin(), segments_.rend(), [&end](const auto& segment) {
-    return segment->linear_start() <= end.linear && segment->base_offset() <= end.offset;
-  });
-  CHECK(found != segments_.rend(), "the log does not reach down to offset {}", end.offset);
-  return *found;
-}
-
-SegmentPosition Partition::position_of(uint64_t linear) const {
-  const auto segment = segment_of(linear);
-  // A place that retention has overtaken counts as the start of what is left.
-  return {segment->base_offset(), std::max(linear, segment->linear_start()) - segment->linear_start()};
 }
 
 std::string Partition::directory() const {
@@ -157,7 +114,7 @@ void Partition::fail_waiters(Errc error) {
 
 bool Partition::add_end_listener(OffsetListener& listener, int64_t seen_offset) {
   check_core();
-  if (end_.offset > seen_offset) return true;
+  if (bytes_.end().offset > seen_offset) return true;
   waiters_.listen(listener);
   return false;
 }

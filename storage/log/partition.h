@@ -26,6 +26,7 @@
 #include "storage/log/epoch_cache.h"
 #include "storage/log/header_fields.h"
 #include "storage/log/log_attachment.h"
+#include "storage/log/log_bytes.h"
 #include "storage/log/log_types.h"
 #include "storage/log/offset_waiters.h"
 #include "storage/log/segment.h"
@@ -78,7 +79,7 @@ class Partition final : private reactor::CoreOwned,
   void set_config(const LogConfig& config);
 
   int64_t log_start_offset() const { return check_core(), log_start_; }
-  int64_t end_offset() const { return check_core(), end_.offset; }
+  int64_t end_offset() const { return check_core(), bytes_.end().offset; }
   int64_t durable_offset() const { return check_core(), durable_.offset; }
   // The last high watermark that was set; after a start, the last one that a table has kept.
   int64_t high_watermark() const { return check_core(), high_watermark_; }
@@ -94,8 +95,8 @@ class Partition final : private reactor::CoreOwned,
   // does.
   uint64_t durable_position() const { return durable_.linear; }
   // Bytes of all segments, and how many segments there are.
-  uint64_t size_bytes() const;
-  size_t segment_count() const { return segments_.size(); }
+  uint64_t size_bytes() const { return bytes_.size_bytes(); }
+  size_t segment_count() const { return bytes_.segments().size(); }
 
   // Takes batches at the end of the log: validates everything first, then patches base offset and leader epoch (and the
   // timestamp of LogAppendTime topics) in `batches`, copies them to the tail in the pass that checks the CRC, and hands
@@ -147,7 +148,7 @@ class Partition final : private reactor::CoreOwned,
   const EpochCache& epochs() const { return epochs_; }
   // As Kafka, never below the log start.
   EpochEnd end_offset_for_epoch(int32_t epoch) const {
-    EpochEnd end = epochs_.end_offset_for(epoch, end_.offset);
+    EpochEnd end = epochs_.end_offset_for(epoch, bytes_.end().offset);
     if (end.end_offset != kNoEndOffset) end.end_offset = std::max(end.end_offset, log_start_);
     return end;
   }
@@ -180,6 +181,9 @@ class Partition final : private reactor::CoreOwned,
 
   const ProducerState& producers() const { return producers_; }
 
+  // For the parts of the engine.
+  const LogBytes& bytes() const { return bytes_; }
+
  private:
   friend class Contributor;
   friend class Engine;
@@ -187,12 +191,6 @@ class Partition final : private reactor::CoreOwned,
   friend class SegmentFiles;
   friend class Checkpoint;
 
-  // A place in the log at a batch boundary. `linear` counts bytes from the start of the first segment that this object
-  // ever knew; segments follow each other without gaps in it.
-  struct Boundary {
-    uint64_t linear = 0;
-    int64_t offset = 0;
-  };
   enum class Mode : uint8_t { kOpen, kTruncating, kDeleting, kStopping };
   // Journal records of one file: the last byte they hold. What lies at or below `released` needs no file.
   struct LiveRecords {
@@ -212,11 +210,6 @@ class Partition final : private reactor::CoreOwned,
 
   // partition.cc
   void fail_waiters(reactor::Errc error);
-  Segment& active() const { return *segments_.back(); }
-  std::shared_ptr<Segment> segment_of(uint64_t linear) const;
-  std::shared_ptr<Segment> last_segment_up_to(const Boundary& end) const;
-  SegmentPosition position_of(uint64_t linear) const;
-  void adopt_proof(const std::optional<HeaderProof>& proof);
   std::string directory() const;
   std::string segment_path(const Segment& segment, std::string_view extension) const;
 
@@ -232,10 +225,6 @@ class Partition final : private reactor::CoreOwned,
   reactor::Result<void> make_room(uint64_t bytes, bool from_client, reactor::WallMillis now);
   reactor::Result<void> admit(uint64_t bytes, bool from_client);
   reactor::Result<void> reserve(uint64_t bytes);
-  bool fills_the_limit(const Chunk& last, uint64_t end) const;
-  reactor::Result<void> move_last_block(Segment& segment, Chunk& last);
-  void trim_tail();
-  bool copy_to_tail(uint64_t position, ByteView batch);
   void publish(ByteView batches, reactor::WallMillis now, std::span<const EpochEntry> leader_epochs = {});
   void follow_epochs(const RecordBatchView& batch, std::span<const EpochEntry> leader_epochs);
   void start_epoch_at(int32_t epoch, int64_t offset);
@@ -252,7 +241,6 @@ class Partition final : private reactor::CoreOwned,
                  std::vector<ChunkLease>& referred) const;
   // The next commit goes on inside a batch that an earlier one has begun.
   bool in_batch() const { return submitted_linear_ > submitted_.linear; }
-  Boundary batch_end_at(const Boundary& start) const;
   void advance_submitted(uint64_t linear);
   // Everything below `offset` is durable: tells those who wait for it.
   void acknowledge(int64_t offset);
@@ -264,7 +252,6 @@ class Partition final : private reactor::CoreOwned,
   bool prefix_in_memory() const;
   reactor::Task<void> load_prefix(Use use);
   reactor::Task<reactor::Result<uint64_t>> read_prefix(const Use& use, Segment& segment, uint64_t block, Chunk& chunk);
-  void copy_out(const Segment& segment, uint64_t position, MutableBytes into) const;
   uint64_t released_linear() const;
   uint64_t oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const;
   TableEntry table_entry();
@@ -284,7 +271,6 @@ class Partition final : private reactor::CoreOwned,
     uint64_t position = 0;      // of the first byte missing
     uint64_t bytes = 0;         // how much behind it is wanted
   };
-  std::shared_ptr<Segment> segment_with(int64_t offset) const;
   bool peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header, Miss& miss) const;
   std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
   std::optional<reactor::Result<ReadResult>> read_memory(const ReadRequest& request, Miss& miss);
@@ -300,7 +286,6 @@ class Partition final : private reactor::CoreOwned,
   bool follows(int64_t next_offset, int64_t base_offset) const {
     return OffsetOrder{log_start_, holes_from_}.follows(next_offset, base_offset);
   }
-  int64_t offset_behind(const Segment& segment) const;
   std::optional<bool> joins_what_follows(const std::shared_ptr<Segment>& segment, uint64_t position,
                                          int64_t next_offset, Miss& miss) const;
   std::optional<bool> verify(const std::shared_ptr<Segment>& of, uint64_t position, int64_t expected_offset,
@@ -318,9 +303,9 @@ class Partition final : private reactor::CoreOwned,
                                                     std::function<bool(const RecordBatchView&)> visit);
 
   // partition_control.cc
-  void doom(Segment& segment);
+  void doom(const LogBytes::Segments& gone);
   void remove_segments_below_log_start();
-  reactor::Task<void> remove_gone(Use use, std::vector<std::shared_ptr<Segment>> gone);
+  reactor::Task<void> remove_gone(Use use, LogBytes::Segments gone);
   reactor::Task<reactor::Result<void>> alone(reactor::Task<reactor::Result<void>> work);
   reactor::Task<reactor::Result<void>> cut(int64_t offset);
   void cut_memory(const Boundary& to);
@@ -330,7 +315,7 @@ class Partition final : private reactor::CoreOwned,
   // partition_reset.cc
   reactor::Task<reactor::Result<void>> remove_derived(int64_t from_base);
   reactor::Task<reactor::Result<void>> start_over(int64_t offset);
-  void forget_all(int64_t offset);
+  LogBytes::Segments forget_all(int64_t offset);
   reactor::Task<reactor::Result<Boundary>> last_whole_batch(int64_t offset);
 
   Engine& engine_;
@@ -347,19 +332,19 @@ class Partition final : private reactor::CoreOwned,
   Damage damage_;
   Mode mode_ = Mode::kOpen;
   bool directory_created_;
-  bool directory_tried_;                            // there may be one, though it is not known to be durable
-  std::vector<std::shared_ptr<Segment>> segments_;  // few, and one allocation less than a deque takes
+  bool directory_tried_;  // there may be one, though it is not known to be durable
+  LogBytes bytes_;
   std::vector<std::string> doomed_;  // files of removed segments, to be unlinked before their names are used again
 
-  // flushed_linear_ <= durable_linear_ <= submitted_linear_ <= end_.linear; boundaries lie at or below their linear
-  // ends. Write-back goes by bytes, not by boundaries: a journal file must come free whatever batch is half in it.
+  // flushed_linear_ <= durable_linear_ <= submitted_linear_ <= bytes_.end().linear; boundaries lie at or below their
+  // linear ends. Write-back goes by bytes, not by boundaries: a journal file must come free whatever batch is half in
+  // it.
   uint64_t flushed_linear_;
   uint64_t durable_linear_;
   uint64_t submitted_linear_;
   Boundary durable_;
   Boundary submitted_;
-  Boundary batch_end_;  // if in_batch(): of that batch, whose header may have left memory
-  Boundary end_;
+  Boundary batch_end_;                   // if in_batch(): of that batch, whose header may have left memory
   std::shared_ptr<Segment> submitting_;  // holds submitted_linear_, also where two segments touch
   bool prefix_due_ = false;              // full-page rule: the next data record carries its block's earlier bytes
   bool loading_prefix_ = false;
@@ -367,7 +352,6 @@ class Partition final : private reactor::CoreOwned,
   bool write_back_running_ = false;
   uint64_t write_back_goal_ = 0;
   bool write_back_partial_ = false;
-  uint32_t tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
   uint32_t metas_pending_ = 0;                // queued or in a commit under way
   uint32_t metas_unapplied_ = 0;              // durable, memory follows in the same turn
   bool created_ = false;                      // the CREATE record is durable
@@ -395,7 +379,7 @@ class Partition final : private reactor::CoreOwned,
 
   int64_t high_watermark_ = 0;
   std::unique_ptr<LogAttachment> attachment_;
-  OffsetWaiters waiters_;  // for durable offsets, and for the end
+  OffsetWaiters waiters_;   // for durable offsets, and for the end
   reactor::Event changed_;  // something that a background step may wait for
 
   // Where readers stopped lately: the next one starts there without a look at the index.

@@ -2,9 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 
-#include "storage/bytes/crc32c.h"
 #include "storage/engine.h"
 #include "storage/journal/contributor.h"
 #include "storage/log/partition.h"
@@ -70,7 +68,7 @@ Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, con
 }
 
 bool Partition::roll_is_due(uint64_t bytes, reactor::WallMillis now) const {
-  const Segment& segment = active();
+  const Segment& segment = bytes_.active();
   if (segment.size == 0) return false;
   if (segment.size + bytes > config_.segment_bytes) return true;
   const int64_t age_ms = roll_age_ms(config_, uid_, segment.base_offset());
@@ -112,16 +110,16 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
   TRY(make_room(batches.size(), options.from_client, now));
 
   const bool stamp = config_.batch.timestamp_type == TimestampType::kLogAppendTime && options.from_client;
-  result = {.base_offset = end_.offset, .last_offset = end_.offset - 1, .log_start_offset = log_start_};
+  result = {.base_offset = bytes_.end().offset, .last_offset = bytes_.end().offset - 1, .log_start_offset = log_start_};
   if (stamp) result.log_append_time = now.value;
-  uint64_t at = active().size;
+  uint64_t at = bytes_.active().size;
   size_t from = 0;
   for (const RecordBatchView& view : views) {
     const MutableBytes batch = batches.subspan(from, view.size_bytes());
     if (stamp) patch_log_append_time(batch, now);
     patch_offset_and_epoch(batch, result.last_offset + 1, options.leader_epoch);
-    if (!copy_to_tail(at, batch)) {
-      trim_tail();
+    if (!bytes_.copy_to_tail(at, batch)) {
+      bytes_.trim_tail(flushed_linear_);
       return failure(Errc::kCorrupt);
     }
     result.last_offset = view.last_offset();  // the view reads what was just patched
@@ -129,14 +127,14 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
     from += batch.size();
   }
   publish(batches, now);
-  CHECK(end_.offset == result.last_offset + 1);
+  CHECK(bytes_.end().offset == result.last_offset + 1);
   return result;
 }
 
 // All that can be refused of a leader's batches before a byte is stored, but the CRC.
 Result<Partition::BatchViews> Partition::check_replicated(ByteView batches) const {
   BatchViews views = TRY(whole_batches(batches));
-  int64_t next = end_.offset;
+  int64_t next = bytes_.end().offset;
   int32_t epoch = std::max(epochs_.latest().value_or(EpochEntry{}).epoch, 0);
   for (const RecordBatchView& batch : views) {
     if (batch.leader_epoch() < 0 || batch.next_offset() <= batch.base_offset()) return failure(Errc::kMalformed);
@@ -154,16 +152,17 @@ Result<AppendResult> Partition::append_replicated(ByteView batches, reactor::Wal
   TRY(check_open());
   const BatchViews views = TRY(check_replicated(batches));
   TRY(make_room(batches.size(), true, now));
-  uint64_t at = active().size;
+  uint64_t at = bytes_.active().size;
   for (const RecordBatchView& batch : views) {
-    if (!copy_to_tail(at, batch.bytes())) {
-      trim_tail();
+    if (!bytes_.copy_to_tail(at, batch.bytes())) {
+      bytes_.trim_tail(flushed_linear_);
       return failure(Errc::kCorrupt);
     }
     at += batch.size_bytes();
   }
   publish(batches, now, leader_epochs);
-  CHECK(end_.offset == views.back().next_offset() && (holes_from_ == kNoHoles || holes_from_ < end_.offset));
+  CHECK(bytes_.end().offset == views.back().next_offset() &&
+        (holes_from_ == kNoHoles || holes_from_ < bytes_.end().offset));
   CHECK(epochs_.latest()->epoch == views.back().leader_epoch());
   return AppendResult{.base_offset = views.front().base_offset(),
                       .last_offset = views.back().last_offset(),
@@ -182,167 +181,40 @@ Result<void> Partition::make_room(uint64_t bytes, bool from_client, reactor::Wal
 
 // Whether `bytes` more will have a place on disk, however full it gets. Changes no log state.
 Result<void> Partition::admit(uint64_t bytes, bool from_client) {
-  const Segment& segment = active();
+  const Segment& segment = bytes_.active();
   const SpaceAccount& space = engine_.space();
   const uint64_t wanted = SpaceAccount::place_wanted(segment, segment.size + bytes) - segment.owed;
   const Result<void> admitted = space.admit(wanted, from_client);
   if (admitted || admitted.error() != Errc::kNoMemory) return admitted;
   if (wanted > space.limit(from_client) / 2) {
-    engine_.grow_ahead(*this, segments_.back(), segment.size + bytes);
+    engine_.grow_ahead(*this, bytes_.segments().back(), segment.size + bytes);
   } else {
     engine_.memory_wanted();
   }
   return admitted;
 }
 
-// Makes sure that the tail has room for `bytes` behind the end. Changes no log state; kNoMemory leaves it as it was.
+// A place for `bytes` in the tail. Changes no log state.
 Result<void> Partition::reserve(uint64_t bytes) {
-  Segment& segment = active();
-  ChunkCache& cache = engine_.cache();
-  const uint64_t end = segment.size + bytes;
-  Chunk* last = segment.chunk_at(segment.size);
-  if (last != nullptr && last->segment_end() != segment.size) {
-    // What a reader fetched of the last block, while the tail was elsewhere: the tail begins anew.
-    CHECK(!last->dirty);
-    segment.remove(*last);
-    last = nullptr;
-  }
-  uint64_t covered = align_down(segment.size);
-  if (last != nullptr && fills_the_limit(*last, end)) {
-    TRY(move_last_block(segment, *last));
-    last = segment.chunk_at(segment.size);
-  }
-  if (last != nullptr) {
-    if (auto room = cache.make_dirty(*last); !room) {
-      engine_.memory_wanted();
-      return room;
-    }
-    covered = uint64_t{last->position} + last->capacity();
-  }
-  while (covered < end) {
-    const auto wanted = static_cast<uint32_t>(std::bit_ceil(std::min<uint64_t>(
-        std::max<uint64_t>(align_up(end - covered), tail_chunk_bytes_), ChunkCache::kChunkBytesMax)));
-    Result<ChunkLease> chunk = cache.allocate(wanted, static_cast<uint32_t>(covered), true, segment);
-    if (!chunk && wanted > ChunkCache::kChunkBytesMin) {
-      chunk = cache.allocate(ChunkCache::kChunkBytesMin, static_cast<uint32_t>(covered), true, segment);
-    }
-    if (!chunk) {
-      trim_tail();
-      engine_.memory_wanted();
-      return failure(Errc::kNoMemory);
-    }
-    Chunk& added = **chunk;
-    if (covered < segment.size) {
-      added.begin = added.end = added.verified_begin = added.verified_end =
-          static_cast<uint32_t>(segment.size - covered);
-    }
-    covered += added.capacity();
-    tail_chunk_bytes_ = std::min(tail_chunk_bytes_ * 4, ChunkCache::kChunkBytesMax);
-    segment.insert(std::move(*chunk));
-  }
-  return {};
-}
-
-// Whether the last chunk, whose bytes are all in the file, would leave no room under the limit for the rest of what
-// goes up to `end`. That would never change: nobody is to write anything back.
-bool Partition::fills_the_limit(const Chunk& last, uint64_t end) const {
-  const uint64_t last_end = uint64_t{last.position} + last.capacity();
-  if (last.dirty || end <= last_end) return false;
-  return last.capacity() + align_up(end - last_end) > engine_.cache().dirty_bytes_max();
-}
-
-// The tail goes on in a small chunk with a copy of the last block; kNoMemory: nothing is changed.
-Result<void> Partition::move_last_block(Segment& segment, Chunk& last) {
-  const ChunkLease kept(&last);
-  const auto block = static_cast<uint32_t>(align_down(segment.size));
-  const auto bytes = static_cast<uint32_t>(segment.size - block);
-  if (bytes == 0) {
-    segment.remove(last);
-    return {};
-  }
-  const uint32_t offset = block - last.position;
-  auto chunk = engine_.cache().allocate(ChunkCache::kChunkBytesMin, block, true, segment);
-  if (!chunk) {
-    engine_.memory_wanted();
-    return failure(chunk.error());
-  }
-  Chunk& moved = **chunk;
-  moved.begin = last.begin > offset ? last.begin - offset : 0;
-  moved.end = bytes;
-  std::copy_n(last.buffer.data() + offset + moved.begin, bytes - moved.begin, moved.buffer.data() + moved.begin);
-  const bool verified = last.verified_end == last.end;
-  moved.verified_begin = !verified ? bytes : last.verified_begin > offset ? last.verified_begin - offset : 0;
-  moved.verified_end = bytes;
-  segment.remove(last);
-  segment.insert(std::move(*chunk));
-  return {};
-}
-
-// Gives back what reserve() took and nobody filled.
-void Partition::trim_tail() {
-  Segment& segment = active();
-  while (!segment.chunks().empty()) {
-    Chunk& last = *segment.chunks().rbegin()->second;
-    if (last.end > last.begin || !last.dirty) break;
-    segment.remove(last);
-  }
-  if (segment.chunks().empty() || segment.linear_start() + segment.size > flushed_linear_) return;
-  ChunkLease last = segment.chunks().rbegin()->second;
-  if (last->dirty) engine_.cache().make_clean(*last);
-}
-
-// Copies one batch behind the end, in the pass that computes its CRC; false if the CRC is not the batch's.
-bool Partition::copy_to_tail(uint64_t position, ByteView batch) {
-  Segment& segment = active();
-  uint32_t crc = 0;
-  size_t done = 0;
-  while (done < batch.size()) {
-    Chunk& chunk = *segment.chunk_at(position + done);
-    const auto into = static_cast<size_t>(position + done - chunk.position);
-    size_t bytes = std::min(batch.size() - done, chunk.capacity() - into);
-    if (done < kBatchCrcCoverageStart) {
-      bytes = std::min(bytes, kBatchCrcCoverageStart - done);
-      std::copy_n(batch.data() + done, bytes, chunk.buffer.data() + into);
-    } else {
-      crc = copy_and_crc32c(crc, {chunk.buffer.data() + into, bytes}, batch.subspan(done, bytes));
-    }
-    done += bytes;
-  }
-  return crc == load_be<uint32_t>(batch.data() + 17) || planted(kBugs["crc-skipped"]);
+  const Result<void> reserved = bytes_.reserve(engine_.cache(), bytes, flushed_linear_);
+  if (!reserved) engine_.memory_wanted();
+  return reserved;
 }
 
 // The bytes behind the end become the log's.
 void Partition::publish(ByteView batches, reactor::WallMillis now, std::span<const EpochEntry> leader_epochs) {
-  Segment& segment = active();
-  const uint64_t new_size = segment.size + batches.size();
-  for (uint64_t at = segment.size; at < new_size;) {
-    Chunk& chunk = *segment.chunk_at(at);
-    const uint64_t chunk_end = uint64_t{chunk.position} + chunk.capacity();
-    // Bytes that came from memory need no check when read.
-    if (chunk.verified_end == chunk.end)
-      chunk.verified_end = static_cast<uint32_t>(std::min(new_size, chunk_end) - chunk.position);
-    chunk.end = static_cast<uint32_t>(std::min(new_size, chunk_end) - chunk.position);
-    at = chunk_end;
-  }
   const size_t producers_before = producers_.size();
   BatchCursor cursor(batches);
   while (auto batch = cursor.next()) {
-    if (batch->base_offset() > end_.offset) note_hole();
+    if (batch->base_offset() > bytes_.end().offset) note_hole();
     const bool is_late = planted(kBugs["epoch-behind-its-batch"]);
     if (!is_late) follow_epochs(*batch, leader_epochs);
     producers_.append(*batch, now);
-    if (segment.headers_known) segment.headers_hash = chain_header_hash(segment.headers_hash, *batch);
-    if (segment.index_whole) CHECK(segment.index_builder().add_batch(*batch).has_value());
-    segment.max_timestamp = std::max(segment.max_timestamp, batch->max_timestamp());
-    end_.offset = batch->next_offset();
-    if (is_late) start_epoch_at(batch->leader_epoch(), end_.offset);
+    bytes_.append(*batch, now);
+    if (is_late) start_epoch_at(batch->leader_epoch(), bytes_.end().offset);
   }
   tell_if_producers_were_pushed_out();
-  if (segment.size == 0) segment.first_append = now;
-  segment.last_append = now;
-  segment.size = new_size;
-  end_.linear += batches.size();
-  engine_.space().follow(segment);
+  engine_.space().follow(bytes_.active());
   count_new_producers(producers_before);
   engine_.contributor().mark_dirty(*this);
   waiters_.end_moved();
@@ -366,25 +238,25 @@ void Partition::tell_if_producers_were_pushed_out() {
 // The batch that comes next leaves a hole behind the end. The first one is journaled, before that batch.
 void Partition::note_hole() {
   if (holes_from_ != kNoHoles) return;
-  holes_from_ = end_.offset;
+  holes_from_ = bytes_.end().offset;
   if (planted(kBugs["hole-not-journaled"])) return;
   engine_.contributor().add_detached(
-      *this, {.type = RecordType::kHoles, .uid = uid_, .generation = generation_, .first_offset = end_.offset});
+      *this, {.type = RecordType::kHoles, .uid = uid_, .generation = generation_, .first_offset = bytes_.end().offset});
 }
 
 void Partition::start_epoch(int32_t epoch) {
   check_core();
   CHECK(mode_ != Mode::kTruncating, "an epoch starts at an end that is about to move");
-  start_epoch_at(epoch, end_.offset);
+  start_epoch_at(epoch, bytes_.end().offset);
 }
 
 // What begins with this batch, or in the hole before it.
 void Partition::follow_epochs(const RecordBatchView& batch, std::span<const EpochEntry> leader_epochs) {
   for (const EpochEntry& entry : leader_epochs) {
     if (entry.epoch > batch.leader_epoch()) break;
-    start_epoch_at(entry.epoch, std::clamp(entry.start_offset, end_.offset, batch.base_offset()));
+    start_epoch_at(entry.epoch, std::clamp(entry.start_offset, bytes_.end().offset, batch.base_offset()));
   }
-  start_epoch_at(batch.leader_epoch(), end_.offset);
+  start_epoch_at(batch.leader_epoch(), bytes_.end().offset);
 }
 
 void Partition::start_epoch_at(int32_t epoch, int64_t offset) {
@@ -399,16 +271,14 @@ void Partition::start_epoch_at(int32_t epoch, int64_t offset) {
 
 void Partition::roll() {
   check_core();
-  Segment& old = active();
+  Segment& old = bytes_.active();
   if (old.size == 0 || mode_ != Mode::kOpen) return;
-  trim_tail();
-  old.sealed = true;
-  if (producers_known_ && producers_.size() > 0) old.producer_snapshot = producers_.encode(end_.offset);
-  segments_.push_back(std::make_shared<Segment>(engine_.core(), end_.offset, end_.linear));
-  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
+  bytes_.trim_tail(flushed_linear_);
+  if (producers_known_ && producers_.size() > 0) old.producer_snapshot = producers_.encode(bytes_.end().offset);
+  bytes_.roll(engine_.core());
   engine_.table_grows(SpaceAccount::kSegmentBytes);
   // Else write-back, which ends with that, has nothing to do here any more.
-  if (flushed_linear_ >= old.linear_end()) engine_.tidy(*this, segments_[segments_.size() - 2]);
+  if (flushed_linear_ >= old.linear_end()) engine_.tidy(*this, bytes_.keep(old));
   meta_queued();  // the ROLL record follows the old segment's last bytes: submit()
   engine_.contributor().mark_dirty(*this);
 }

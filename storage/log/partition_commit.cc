@@ -23,18 +23,6 @@ constexpr reactor::Duration kPrefixRetryMin = std::chrono::milliseconds(10);
 constexpr reactor::Duration kPrefixRetryMax = std::chrono::seconds(1);
 }  // namespace
 
-void Partition::copy_out(const Segment& segment, uint64_t position, MutableBytes into) const {
-  for (size_t done = 0; done < into.size();) {
-    const Chunk* chunk = segment.chunk_at(position + done);
-    const uint64_t at = position + done;
-    CHECK(chunk != nullptr && at >= uint64_t{chunk->position} + chunk->begin && at < chunk->segment_end(),
-          "bytes at {} of segment {} are not in memory", at, segment.base_offset());
-    const size_t bytes = std::min<size_t>(into.size() - done, chunk->segment_end() - at);
-    std::copy_n(chunk->buffer.data() + (at - chunk->position), bytes, into.data() + done);
-    done += bytes;
-  }
-}
-
 bool Partition::prefix_in_memory() const {
   const uint64_t position = submitted_linear_ - submitting_->linear_start();
   const Chunk* chunk = submitting_->chunk_at(position);
@@ -49,12 +37,12 @@ Partition::Submitted Partition::submit(RecordWriter& writer, std::vector<ChunkLe
   const uint64_t until = in_batch() ? batch_end_.linear : UINT64_MAX;
   for (;;) {
     if (submitted_linear_ == until) {
-      submitted.more = submitted_linear_ < end_.linear || submitting_ != segments_.back();
+      submitted.more = submitted_linear_ < bytes_.end().linear || submitting_ != bytes_.segments().back();
       break;
     }
     if (submitted_linear_ == submitting_->linear_end()) {
-      if (submitting_ == segments_.back()) break;
-      const auto next = std::ranges::find(segments_, submitting_) + 1;
+      if (submitting_ == bytes_.segments().back()) break;
+      const auto next = std::ranges::find(bytes_.segments(), submitting_) + 1;
       const Bytes record = encode_meta_record({.type = RecordType::kRoll,
                                                .uid = uid_,
                                                .generation = generation_,
@@ -142,7 +130,7 @@ size_t Partition::referable(const Segment& segment, uint64_t position, uint64_t 
 // the submitted end does not change any more.
 void Partition::hand_over(const Segment& segment, uint64_t position, size_t bytes, bool aligned, RecordWriter& writer,
                           std::vector<ChunkLease>& referred) const {
-  if (!aligned) return copy_out(segment, position, writer.space_for(bytes));
+  if (!aligned) return LogBytes::copy_out(segment, position, writer.space_for(bytes));
   for (size_t done = 0; done < bytes;) {
     const uint64_t at = position + done;
     Chunk* chunk = segment.chunk_at(at);
@@ -154,19 +142,10 @@ void Partition::hand_over(const Segment& segment, uint64_t position, size_t byte
       done += whole;
     } else {
       const size_t piece = std::min<uint64_t>(bytes - done, kBlock - at % kBlock);
-      copy_out(segment, at, writer.space_for(piece));
+      LogBytes::copy_out(segment, at, writer.space_for(piece));
       done += piece;
     }
   }
-}
-
-// Where the batch ends that starts at `start`; its header is in memory.
-Partition::Boundary Partition::batch_end_at(const Boundary& start) const {
-  const auto segment = segment_of(start.linear);
-  std::array<std::byte, kBatchHeaderBytes> header;
-  copy_out(*segment, start.linear - segment->linear_start(), header);
-  const auto size = static_cast<uint64_t>(load_be<int32_t>(header.data() + 8)) + kBatchLengthFieldEnd;
-  return {start.linear + size, load_be<int64_t>(header.data()) + load_be<int32_t>(header.data() + 23) + 1};
 }
 
 // The record that is built now ends at `linear`. Looks at headers of batches that begin in what was not submitted
@@ -175,19 +154,19 @@ void Partition::advance_submitted(uint64_t linear) {
   const bool was_in_batch = in_batch();
   submitted_linear_ = linear;
   const Segment& segment = *submitting_;
-  if (linear == end_.linear && segment.headers_known) {
+  if (linear == bytes_.end().linear && segment.headers_known) {
     submitted_proofs_.push_back({linear, {segment.base_offset(), segment.size, segment.headers_hash}});
   }
-  if (linear == end_.linear || planted(kBugs["gap-acked"])) {
-    submitted_ = end_;
+  if (linear == bytes_.end().linear || planted(kBugs["gap-acked"])) {
+    submitted_ = bytes_.end();
   } else if (linear == submitting_->linear_end()) {
-    const auto next = std::ranges::find(segments_, submitting_) + 1;
+    const auto next = std::ranges::find(bytes_.segments(), submitting_) + 1;
     submitted_ = {linear, (*next)->base_offset()};
   } else {
-    if (!was_in_batch) batch_end_ = batch_end_at(submitted_);
+    if (!was_in_batch) batch_end_ = bytes_.batch_end_at(submitted_);
     while (in_batch() && batch_end_.linear <= linear) {
       submitted_ = batch_end_;
-      if (in_batch()) batch_end_ = batch_end_at(submitted_);
+      if (in_batch()) batch_end_ = bytes_.batch_end_at(submitted_);
     }
   }
 }
@@ -270,7 +249,7 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
     engine_.note_unflushed(*this);
   }
   for (uint32_t i = 0; i < submitted.rolls; ++i) {
-    durable_segment_ = *(std::ranges::find(segments_, durable_segment_) + 1);
+    durable_segment_ = *(std::ranges::find(bytes_.segments(), durable_segment_) + 1);
     meta_durable(place.lsn, false);
   }
   changed_.notify_all();
@@ -280,10 +259,10 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
         submitted_proofs_, [this](const SubmittedProof& known) { return known.linear_end > durable_.linear; });
     if (later != submitted_proofs_.begin()) durable_proof_ = std::prev(later)->proof;
     submitted_proofs_.erase(submitted_proofs_.begin(), later);
-    CHECK(durable_.offset <= end_.offset);
+    CHECK(durable_.offset <= bytes_.end().offset);
     acknowledge(durable_.offset);
   }
-  const bool segment_ended = segment_of(flushed_linear_)->sealed && durable_linear_ > flushed_linear_;
+  const bool segment_ended = bytes_.segment_of(flushed_linear_)->sealed && durable_linear_ > flushed_linear_;
   if (segment_ended || durable_linear_ - flushed_linear_ >= kWriteBackBytes) {
     engine_.write_back().request(*this, durable_linear_, false);
   }
@@ -292,7 +271,7 @@ void Partition::submitted_is_durable(const Submitted& submitted, const CommitPla
 // Journal records that end at or before this are not needed any more. If the flushed end lies inside a block, a record
 // that was built already shares the block and has no prefix: then the block's older records stay.
 uint64_t Partition::released_linear() const {
-  const auto segment = segment_of(flushed_linear_);
+  const auto segment = bytes_.segment_of(flushed_linear_);
   const uint64_t position = std::max(flushed_linear_, segment->linear_start()) - segment->linear_start();
   if (position % kBlock == 0 || prefix_due_) return flushed_linear_;
   return segment->linear_start() + align_down(position);
@@ -310,30 +289,12 @@ void Partition::flushed_to(uint64_t linear) {
   const uint64_t before = flushed_linear_;
   CHECK(linear > before && linear <= durable_linear_);
   flushed_linear_ = linear;
-  const SegmentPosition end = position_of(linear);
+  const SegmentPosition end = bytes_.position_of(linear);
   if (end.position % kBlock != 0 && linear == submitted_linear_) prefix_due_ = true;
   const uint64_t released = released_linear();
   std::erase_if(live_, [released](const LiveRecords& live) { return live.linear_end <= released; });
-  // What is in the file may leave memory: full chunks, and the tail's too while nothing is added to it. From the newest
-  // segment on: what was just written lies near the end.
-  reactor::RecycledVector<ChunkLease> clean;
-  for (auto at = segments_.rbegin(); at != segments_.rend() && (*at)->linear_end() >= before; ++at) {
-    const Segment& segment = **at;
-    const bool is_last = *at == segments_.back();
-    const uint64_t from = std::max(before, segment.linear_start()) - segment.linear_start();
-    for (auto chunk = segment.chunks_from(from); chunk != segment.chunks().end(); ++chunk) {
-      if (segment.linear_start() + chunk->first >= linear) break;
-      const ChunkLease& lease = chunk->second;
-      const uint64_t chunk_end = segment.linear_start() + lease->segment_end();
-      const bool grows = is_last && lease->end < lease->capacity() && linear < end_.linear;
-      if (lease->dirty && chunk_end <= linear && !grows) clean.push_back(lease);
-    }
-  }
-  for (const ChunkLease& chunk : clean) engine_.cache().make_clean(*chunk);
-  if (flushed_linear_ == end_.linear) {
-    tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
-    static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
-  }
+  bytes_.clean(before, linear);
+  if (flushed_linear_ == bytes_.end().linear) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   changed_.notify_all();
   engine_.room_made();
 }
@@ -342,7 +303,7 @@ void Partition::flushed_to(uint64_t linear) {
 SegmentPosition Partition::durable_position_of(uint64_t linear) const {
   const Segment& last = *durable_segment_;
   if (linear >= last.linear_start()) return {last.base_offset(), linear - last.linear_start()};
-  return position_of(linear);
+  return bytes_.position_of(linear);
 }
 
 // Keeps a copy of the producers' state for the next table, as soon as all that it covers is durable. Taken at the end
@@ -353,9 +314,9 @@ void Partition::snapshot_producers() {
     next_producers_ = {};
   }
   if (next_producers_.valid || !producers_known_) return;
-  if (stable_producers_.valid && stable_producers_.at.linear == end_.linear) return;
-  ProducerSnapshot taken{producers_.encode(end_.offset), end_, true};
-  (durable_.linear == end_.linear ? stable_producers_ : next_producers_) = std::move(taken);
+  if (stable_producers_.valid && stable_producers_.at.linear == bytes_.end().linear) return;
+  ProducerSnapshot taken{producers_.encode(bytes_.end().offset), bytes_.end(), true};
+  (durable_.linear == bytes_.end().linear ? stable_producers_ : next_producers_) = std::move(taken);
 }
 
 // What a table says of this partition: the durable log and nothing else, so that a table can be made while the journal
@@ -382,8 +343,8 @@ TableEntry Partition::table_entry() {
                    .holes_from = holes_from_,
                    .damage = damage_};
   if (planted(kBugs["table-of-wrong-moment"])) {
-    entry.end = durable_position_of(end_.linear);
-    entry.end_offset = end_.offset;
+    entry.end = durable_position_of(bytes_.end().linear);
+    entry.end_offset = bytes_.end().offset;
   }
   if (stable_producers_.valid) {
     entry.producers = stable_producers_.bytes;
@@ -394,7 +355,7 @@ TableEntry Partition::table_entry() {
     entry.producers_at = durable_position_of(stable_producers_.at.linear);
     entry.producers_offset = stable_producers_.at.offset;
   }
-  for (const auto& segment : segments_) {
+  for (const auto& segment : bytes_.segments()) {
     entry.segments.push_back({segment->base_offset(), segment->size, segment->max_timestamp, segment->last_append});
     if (segment == durable_segment_) break;
   }
@@ -403,7 +364,7 @@ TableEntry Partition::table_entry() {
 }
 
 size_t Partition::rolls_to_submit() const {
-  return static_cast<size_t>(segments_.end() - std::ranges::find(segments_, submitting_)) - 1;
+  return static_cast<size_t>(bytes_.segments().end() - std::ranges::find(bytes_.segments(), submitting_)) - 1;
 }
 
 // Waits until all that was appended is durable and flushed, no META record is under way and no write-back runs. Of a
@@ -411,8 +372,9 @@ size_t Partition::rolls_to_submit() const {
 Task<Result<void>> Partition::quiesce() {
   for (;;) {
     if (prefix_failing_) co_return failure(Errc::kIoError);
-    const bool is_durable = damage_.damaged ? durable_linear_ == submitted_linear_ && !loading_prefix_
-                                            : durable_.linear == end_.linear && submitting_ == segments_.back();
+    const bool is_durable = damage_.damaged
+                                ? durable_linear_ == submitted_linear_ && !loading_prefix_
+                                : durable_.linear == bytes_.end().linear && submitting_ == bytes_.segments().back();
     const bool settled =
         is_durable && metas_pending_ == rolls_to_submit() && metas_unapplied_ == 0 && !write_back_running_;
     if (settled && (flushed_linear_ == durable_linear_ || planted(kBugs["no-flush-before-truncate"]))) {

@@ -29,39 +29,37 @@ Task<Result<void>> Partition::set_log_start(int64_t offset) {
   co_return Result<void>();
 }
 
-void Partition::doom(Segment& segment) {
-  segment.removed = true;
-  segment.drop_chunks();
-  engine_.space().follow(segment);
-  for (const std::string_view extension : {"log", "index", "snapshot"}) {
-    doomed_.push_back(segment_path(segment, extension));
+// Their files go before their names are used again.
+void Partition::doom(const LogBytes::Segments& gone) {
+  for (const auto& segment : gone) {
+    CHECK(segment->removed);
+    engine_.space().follow(*segment);
+    for (const std::string_view extension : {"log", "index", "snapshot"}) {
+      doomed_.push_back(segment_path(*segment, extension));
+    }
   }
 }
 
 // Segments that end below the log start are not part of the log any more; their files follow in the background.
 void Partition::remove_segments_below_log_start() {
-  std::vector<std::shared_ptr<Segment>> gone;
-  while (segments_.size() > 1 && segments_[1]->base_offset() <= log_start_ && segments_.front() != durable_segment_) {
-    gone.push_back(segments_.front());
-    segments_.erase(segments_.begin());
-    doom(*gone.back());
-  }
+  LogBytes::Segments gone = bytes_.drop_below(log_start_, *durable_segment_);
   if (gone.empty()) return;
-  const uint64_t first = segments_.front()->linear_start();
+  doom(gone);
+  const uint64_t first = bytes_.segments().front()->linear_start();
   // Not at the log start: that may lie inside a batch, whose epoch is still wanted.
-  epochs_.truncate_from_start(segments_.front()->base_offset());
+  epochs_.truncate_from_start(bytes_.segments().front()->base_offset());
   if (flushed_linear_ < first) {
     CHECK(durable_linear_ >= first);
     flushed_linear_ = first;
     prefix_due_ = false;
     std::erase_if(live_, [first](const LiveRecords& live) { return live.linear_end <= first; });
-    if (flushed_linear_ == end_.linear) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+    if (flushed_linear_ == bytes_.end().linear) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   }
   changed_.notify_all();
   engine_.spawn(remove_gone(Use(*this), std::move(gone)));
 }
 
-Task<void> Partition::remove_gone(Use /*use*/, std::vector<std::shared_ptr<Segment>> gone) {
+Task<void> Partition::remove_gone(Use /*use*/, LogBytes::Segments gone) {
   for (const auto& segment : gone) co_await engine_.files().close(*segment);
   (void)co_await engine_.files().remove_doomed(*this);
 }
@@ -72,11 +70,11 @@ Task<Result<void>> Partition::truncate(int64_t offset) {
   if (auto possible = check_mode(); !possible) co_return possible;
   if (prefix_failing_) co_return failure(Errc::kIoError);
   const bool epoch_wrote_nothing =
-      !planted(kBugs["empty-epoch-kept"]) && epochs_.latest() && epochs_.latest()->start_offset >= end_.offset;
-  if (offset >= end_.offset && !epoch_wrote_nothing && producers_known_ && !damage_.damaged) {
+      !planted(kBugs["empty-epoch-kept"]) && epochs_.latest() && epochs_.latest()->start_offset >= bytes_.end().offset;
+  if (offset >= bytes_.end().offset && !epoch_wrote_nothing && producers_known_ && !damage_.damaged) {
     // Nothing to cut; but what is there is durable when this returns, as after a cut.
     const Use use(*this);
-    const uint64_t end = end_.linear;
+    const uint64_t end = bytes_.end().linear;
     while (durable_.linear < end && mode_ != Mode::kDeleting && !damage_.damaged) {
       if (prefix_failing_) co_return failure(Errc::kIoError);
       co_await changed_.wait();
@@ -111,7 +109,7 @@ Task<Result<void>> Partition::cut(int64_t offset) {
   // In a hole the log ends where it is told to. A log start inside the first batch that goes stays where it is: the log
   // goes on from there.
   const Boundary to{found->linear, std::max(std::min(found->offset, offset), log_start_)};
-  const std::shared_ptr<Segment> last = last_segment_up_to(to);
+  const std::shared_ptr<Segment> last = bytes_.last_segment_up_to(to);
   if (auto removed = co_await remove_derived(last->base_offset()); !removed) co_return removed;
   co_await engine_.contributor().write(*this, {.type = RecordType::kTruncate,
                                                .uid = uid_,
@@ -121,10 +119,10 @@ Task<Result<void>> Partition::cut(int64_t offset) {
                                                .first_offset = to.offset});
   cut_memory(to);
   meta_applied();
-  if (auto indexed = co_await ensure_index(segments_.back()); !indexed) co_return indexed;
-  active().max_timestamp = active().index().max_timestamp();
-  if (active().headers_known && active().linear_end() == durable_.linear) {
-    durable_proof_ = {active().base_offset(), active().size, active().headers_hash};
+  if (auto indexed = co_await ensure_index(bytes_.segments().back()); !indexed) co_return indexed;
+  bytes_.active().max_timestamp = bytes_.active().index().max_timestamp();
+  if (bytes_.active().headers_known && bytes_.active().linear_end() == durable_.linear) {
+    durable_proof_ = {bytes_.active().base_offset(), bytes_.active().size, bytes_.active().headers_hash};
   }
   if (producers_known_) co_return Result<void>();
   auto rebuilt = co_await rebuild_producers();
@@ -135,25 +133,9 @@ Task<Result<void>> Partition::cut(int64_t offset) {
 void Partition::cut_memory(const Boundary& to) {
   CHECK(to.linear <= flushed_linear_ && submitted_linear_ == durable_linear_);
   metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
-  const std::shared_ptr<Segment> last = last_segment_up_to(to);
-  std::vector<std::shared_ptr<Segment>> gone;
-  while (segments_.back() != last) {
-    gone.push_back(segments_.back());
-    segments_.pop_back();
-    doom(*gone.back());
-  }
-  // Readers may hold leases on what is cut: the bytes stay theirs, the log goes on in new chunks.
-  last->drop_chunks();
-  last->size = to.linear - last->linear_start();
-  last->sealed = false;
-  last->tidy = false;
-  std::erase_if(last->refused, [&last](uint64_t position) { return position >= last->size; });
-  last->producer_snapshot.clear();
-  last->allocated = align_up(last->size);  // what was flushed has its place
-  engine_.space().follow(*last);
-  last->index_whole = false;
-  last->headers_known = false;
-  if (last->proof && last->proof->position > last->size) last->proof.reset();
+  LogBytes::Segments gone = bytes_.cut_to(to);
+  doom(gone);
+  engine_.space().follow(bytes_.active());
   go_on_from(to);
   if (stable_producers_.at.offset > to.offset) stable_producers_ = {};
   producers_known_ = producers_known_ && !producers_.reaches(to.offset);
@@ -168,27 +150,25 @@ void Partition::cut_memory(const Boundary& to) {
 // The log ends at `at`, in its last segment, and goes on from there with records of a new generation. What was known of
 // bytes behind it, or is on its way for them, is void.
 void Partition::go_on_from(const Boundary& at) {
-  CHECK(active().linear_end() == at.linear, "the log ends at {}, its last segment at {}", at.linear,
-        active().linear_end());
+  CHECK(bytes_.end().linear == at.linear);
   ++generation_;
   damage_ = {};
-  end_ = durable_ = submitted_ = at;
+  durable_ = submitted_ = at;
   flushed_linear_ = durable_linear_ = submitted_linear_ = write_back_goal_ = at.linear;
-  submitting_ = durable_segment_ = segments_.back();
-  prefix_due_ = active().size % kBlock != 0;
+  submitting_ = durable_segment_ = bytes_.segments().back();
+  prefix_due_ = bytes_.active().size % kBlock != 0;
   durable_proof_.reset();
   submitted_proofs_.clear();
   next_producers_ = {};
   live_.clear();
   hints_.fill({});
-  tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
   static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
 }
 
 // The newest snapshot of a sealed segment, and the headers behind it.
 Task<Result<void>> Partition::rebuild_producers() {
   producers_.clear();
-  const std::vector<std::shared_ptr<Segment>> segments(segments_.begin(), segments_.end());
+  const std::vector<std::shared_ptr<Segment>> segments(bytes_.segments().begin(), bytes_.segments().end());
   size_t first = 0;
   for (size_t i = segments.size(); i-- > 1;) {
     Bytes snapshot_bytes = segments[i - 1]->producer_snapshot;
@@ -219,12 +199,7 @@ Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {
   if (mode_ != Mode::kOpen || damage_.damaged) co_return Result<void>();
   producers_.expire(now);
   if (roll_is_due(0, now)) roll();
-  std::vector<SegmentSummary> summaries;
-  for (size_t i = 0; i < segments_.size(); ++i) {
-    const Segment& segment = *segments_[i];
-    const int64_t next = i + 1 < segments_.size() ? segments_[i + 1]->base_offset() : end_.offset;
-    summaries.push_back({segment.base_offset(), next, segment.size, segment.max_timestamp, segment.last_append});
-  }
+  const std::vector<SegmentSummary> summaries = bytes_.summaries();
   const RetentionDecision decision = decide_retention(summaries, config_.retention, log_start_, high_watermark_, now);
   if (decision.roll_active) roll();
   if (decision.log_start_offset <= log_start_) co_return Result<void>();

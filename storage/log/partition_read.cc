@@ -16,13 +16,6 @@ using reactor::failure;
 using reactor::Result;
 using reactor::Task;
 
-std::shared_ptr<Segment> Partition::segment_with(int64_t offset) const {
-  for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
-    if ((*at)->base_offset() <= offset) return *at;
-  }
-  return segments_.front();
-}
-
 // Copies a batch header out of memory; false: not there, `miss` says what.
 bool Partition::peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header,
                      Miss& miss) const {
@@ -31,18 +24,19 @@ bool Partition::peek(const std::shared_ptr<Segment>& segment, uint64_t position,
     miss = {.segment = segment, .position = missing};
     return false;
   }
-  copy_out(*segment, position, header);
+  LogBytes::copy_out(*segment, position, header);
   return true;
 }
 
 // The place of the batch that holds `offset`, or of the first one behind it. `expected` gets the base offset that the
 // batch at the start of the search must have, if that is known.
-std::optional<Result<Partition::Boundary>> Partition::find_batch(int64_t offset, Miss& miss) {
-  if (offset >= end_.offset) return end_;
+std::optional<Result<Boundary>> Partition::find_batch(int64_t offset, Miss& miss) {
+  if (offset >= bytes_.end().offset) return bytes_.end();
   for (const Hint& hint : hints_) {
-    if (hint.offset == offset && hint.linear >= segments_.front()->linear_start()) return Boundary{hint.linear, offset};
+    if (hint.offset == offset && hint.linear >= bytes_.segments().front()->linear_start())
+      return Boundary{hint.linear, offset};
   }
-  const std::shared_ptr<Segment> segment = segment_with(offset);
+  const std::shared_ptr<Segment> segment = bytes_.segment_with(offset);
   if (offset <= segment->base_offset()) return Boundary{segment->linear_start(), segment->base_offset()};
   if (!segment->index_whole) {
     miss = {.segment = segment, .index = true};
@@ -62,7 +56,7 @@ std::optional<Result<Partition::Boundary>> Partition::find_batch(int64_t offset,
   HeaderBytes header;
   for (;;) {
     if (position >= segment->size) {
-      const int64_t behind = offset_behind(*segment);
+      const int64_t behind = bytes_.offset_behind(*segment);
       if (position == segment->size && follows(expected, behind)) return Boundary{segment->linear_end(), behind};
       return failure(refuse(*segment, position, expected, "the batches there do not reach to the next segment"));
     }
@@ -97,7 +91,7 @@ void Partition::lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& 
 }
 
 std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& request, Miss& miss) {
-  int64_t limit = std::min(request.limit_offset, end_.offset);
+  int64_t limit = std::min(request.limit_offset, bytes_.end().offset);
   if (request.offset < log_start_ || request.offset > limit) return failure(Errc::kOutOfRange);
   if (damage_.damaged) {
     limit = std::min(limit, damage_.from_offset);
@@ -110,8 +104,8 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
   if (!*found) return failure(found->error());
   Boundary at = **found;
   HeaderBytes header;
-  while (at.linear < end_.linear) {
-    const std::shared_ptr<Segment> segment = segment_of(at.linear);
+  while (at.linear < bytes_.end().linear) {
+    const std::shared_ptr<Segment> segment = bytes_.segment_of(at.linear);
     const uint64_t position = at.linear - segment->linear_start();
     Miss missing;
     if (!peek(segment, position, header, missing)) {
@@ -158,7 +152,7 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
     result.next_offset = at.offset;
   }
   if (result.pieces.empty() && miss.segment != nullptr) return std::nullopt;
-  if (result.pieces.empty() && at.linear == end_.linear) result.next_offset = limit;
+  if (result.pieces.empty() && at.linear == bytes_.end().linear) result.next_offset = limit;
   if (!result.pieces.empty()) hints_[next_hint_++ % hints_.size()] = {at.offset, at.linear};
   return result;
 }
@@ -169,7 +163,7 @@ std::optional<Result<ReadResult>> Partition::try_read(const ReadRequest& request
   return read_memory(request, miss);
 }
 
-Task<Result<Partition::Boundary>> Partition::load_batch_boundary(int64_t offset) {
+Task<Result<Boundary>> Partition::load_batch_boundary(int64_t offset) {
   DiskRead disk(engine_);
   for (;;) {
     Miss miss;
@@ -284,7 +278,7 @@ Bytes joined(const ReadResult& read) {
 Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64_t limit_offset) {
   check_core();
   const Use use(*this);
-  const std::vector<std::shared_ptr<Segment>> segments(segments_.begin(), segments_.end());
+  const std::vector<std::shared_ptr<Segment>> segments(bytes_.segments().begin(), bytes_.segments().end());
   int64_t from = log_start_;
   for (const auto& segment : segments) {
     if (segment->max_timestamp < timestamp || segment->removed) continue;
@@ -324,7 +318,7 @@ Task<Result<TimestampOffset>> Partition::max_timestamp() {
   check_core();
   const Use use(*this);
   std::shared_ptr<Segment> best;
-  for (const auto& segment : segments_) {
+  for (const auto& segment : bytes_.segments()) {
     if (segment->size > 0 && (best == nullptr || segment->max_timestamp > best->max_timestamp)) best = segment;
   }
   if (best == nullptr || best->max_timestamp == kNoTimestamp) co_return TimestampOffset{};

@@ -18,7 +18,7 @@ using reactor::Task;
 // What was derived from the bytes of the segments from this one on must not outlive them.
 Task<Result<void>> Partition::remove_derived(int64_t from_base) {
   if (!directory_created_) co_return Result<void>();
-  for (const auto& segment : segments_) {
+  for (const auto& segment : bytes_.segments()) {
     if (segment->base_offset() < from_base) continue;
     for (const std::string_view extension : {"index", "snapshot"}) {
       auto removed = co_await reactor::file_system::unlink(engine_.core(), segment_path(*segment, extension));
@@ -43,8 +43,7 @@ Task<Result<void>> Partition::start_over(int64_t offset) {
       .type = RecordType::kReset, .uid = uid_, .generation = generation_ + 1, .first_offset = offset};
   if (is_waited_for) co_await engine_.contributor().write(*this, record);
   if (!is_waited_for) engine_.contributor().add_detached(*this, record);
-  std::vector<std::shared_ptr<Segment>> gone(segments_.begin(), segments_.end());
-  forget_all(offset);
+  LogBytes::Segments gone = forget_all(offset);
   if (is_waited_for) meta_applied();
   // Now, not beside what comes: the new segment may have the name of an old one. What cannot be removed now goes before
   // the name is used, or stays without a meaning.
@@ -52,13 +51,13 @@ Task<Result<void>> Partition::start_over(int64_t offset) {
   co_return Result<void>();
 }
 
-void Partition::forget_all(int64_t offset) {
+LogBytes::Segments Partition::forget_all(int64_t offset) {
   CHECK(submitted_linear_ == durable_linear_ && !write_back_running_);
   metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
-  for (const auto& segment : segments_) doom(*segment);
   // Bytes count on from here: who waits for a difference sees none.
   const Boundary start{durable_.linear, offset};
-  segments_ = {std::make_shared<Segment>(engine_.core(), offset, start.linear)};
+  LogBytes::Segments gone = bytes_.begin_anew(engine_.core(), start);
+  doom(gone);
   go_on_from(start);
   stable_producers_ = {};
   producers_.clear();
@@ -69,16 +68,18 @@ void Partition::forget_all(int64_t offset) {
   fail_waiters(Errc::kStale);
   waiters_.end_moved();
   if (attachment_ != nullptr) attachment_->truncated();
+  return gone;
 }
 
 // Where the whole batches end, up to `offset` and to the damage. Of the segment in which that is, every batch is read
 // and checked: what is known to be damaged may not be all that is.
-Task<Result<Partition::Boundary>> Partition::last_whole_batch(int64_t offset) {
+Task<Result<Boundary>> Partition::last_whole_batch(int64_t offset) {
   const int64_t limit = damage_.damaged ? std::min(offset, damage_.from_offset) : offset;
-  const std::shared_ptr<Segment> segment = segment_with(limit);
+  const std::shared_ptr<Segment> segment = bytes_.segment_with(limit);
   const uint64_t size = std::min(segment->linear_end(), flushed_linear_) - segment->linear_start();
   // What is not durable goes in any case, and is in the way of the block that it shares with what is.
-  for (auto at = std::ranges::find(segments_, submitting_); damage_.damaged && at != segments_.end(); ++at) {
+  for (auto at = std::ranges::find(bytes_.segments(), submitting_); damage_.damaged && at != bytes_.segments().end();
+       ++at) {
     (*at)->drop_chunks();
   }
   Boundary whole{segment->linear_start(), segment->base_offset()};

@@ -28,17 +28,11 @@ bool Partition::is_verified(const Segment& segment, uint64_t from, uint64_t to) 
   return true;
 }
 
-// Where the segment behind this one begins, or the log ends.
-int64_t Partition::offset_behind(const Segment& segment) const {
-  const auto at = std::ranges::find_if(segments_, [&](const auto& known) { return known.get() == &segment; });
-  return at == segments_.end() || at + 1 == segments_.end() ? end_.offset : (*(at + 1))->base_offset();
-}
-
 // Whether the batch that ends at `position` of the segment, with this next offset, is followed by what the log says or
 // holds. Nothing: that is not in memory, `miss` says what.
 std::optional<bool> Partition::joins_what_follows(const std::shared_ptr<Segment>& segment, uint64_t position,
                                                   int64_t next_offset, Miss& miss) const {
-  if (position == segment->size) return follows(next_offset, offset_behind(*segment));
+  if (position == segment->size) return follows(next_offset, bytes_.offset_behind(*segment));
   HeaderBytes header;
   if (!peek(segment, position, header, miss)) return std::nullopt;
   return follows(next_offset, load_be<int64_t>(header.data()));
@@ -51,7 +45,7 @@ std::optional<bool> Partition::verify(const std::shared_ptr<Segment>& of, uint64
                                       Miss& miss) {
   const Segment& segment = *of;
   HeaderBytes header;
-  copy_out(segment, position, header);
+  LogBytes::copy_out(segment, position, header);
   const auto fields = fields_of(header);
   const auto rotten = [&](std::string_view reason) {
     (void)refuse(segment, position, expected_offset, reason);
@@ -126,8 +120,9 @@ Errc Partition::refuse(const Segment& segment, uint64_t position, int64_t offset
       fmt::format("partition={}-{} file={} position={} offset={} segment_offsets={}..{} reason=\"{}\"{} "
                   "remedy=\"restore the file from a backup while the broker is stopped, or read on behind the range\"",
                   topic_name_, partition_, segment_path(segment, "log"), position,
-                  offset < 0 ? "unknown" : std::to_string(offset), segment.base_offset(), offset_behind(segment) - 1,
-                  reason, named.size() == kPlacesNamed ? " more=\"further places of this file are not named\"" : ""));
+                  offset < 0 ? "unknown" : std::to_string(offset), segment.base_offset(),
+                  bytes_.offset_behind(segment) - 1, reason,
+                  named.size() == kPlacesNamed ? " more=\"further places of this file are not named\"" : ""));
   return Errc::kDamaged;
 }
 
@@ -199,7 +194,7 @@ Task<Result<void>> Partition::build_index(std::shared_ptr<Segment> segment) {
 bool Partition::fits(const Segment& segment, const SegmentIndex& index) const {
   if (index.base_offset() != segment.base_offset() || index.size_bytes() == 0) return false;
   if (!follows(index.base_offset(), index.entries().front().base_offset)) return false;
-  return index.size_bytes() == segment.size && follows(index.next_offset(), offset_behind(segment));
+  return index.size_bytes() == segment.size && follows(index.next_offset(), bytes_.offset_behind(segment));
 }
 
 // Compares a run with the hash that the index has of it, once.

@@ -64,7 +64,7 @@ Task<Result<void>> SegmentFiles::open(Partition& partition, Segment& segment, ui
                                     static_cast<uint16_t>(flags | reactor::kOpenWrite | reactor::kOpenDirect));
   if (!opened) co_return failure(opened.error());
   segment.file = *opened;
-  for (const auto& known : partition.segments_) {
+  for (const auto& known : partition.bytes().segments()) {
     if (known.get() == &segment) open_.push_back(known);
   }
   co_return Result<void>();
@@ -182,12 +182,12 @@ Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition) {
 }
 
 Task<void> SegmentFiles::sweep(Partition& partition) {
-  if (!partition.directory_created_ || partition.segments_.front()->base_offset() == 0) co_return;
+  if (!partition.directory_created_ || partition.bytes().segments().front()->base_offset() == 0) co_return;
   auto listed = co_await file_system::list_directory(engine_.core(), partition.directory());
   if (!listed) co_return;
   for (const auto& entry : *listed) {
     const auto base = segment_file_base(entry.name);
-    if (!base || *base >= partition.segments_.front()->base_offset()) continue;
+    if (!base || *base >= partition.bytes().segments().front()->base_offset()) continue;
     (void)co_await file_system::unlink(engine_.core(), fmt::format("{}/{}", partition.directory(), entry.name));
   }
 }
@@ -196,7 +196,7 @@ Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
   reactor::Core& core = engine_.core();
   const std::string& root = engine_.host().options().data_directory;
   std::string aside = fmt::format("{}/{}", root, deleted_folder(partition.uid()));
-  for (const auto& segment : partition.segments_) co_await close(*segment);
+  for (const auto& segment : partition.bytes().segments()) co_await close(*segment);
   auto moved = co_await file_system::rename(core, partition.directory(), aside);
   const bool no_room = !moved && moved.error() == Errc::kNoSpace;
   // No room for another name: it is emptied where it stands, and its name stays taken until it has gone.

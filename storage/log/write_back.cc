@@ -99,7 +99,7 @@ Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce)
 
 // One write of adjoining blocks of one segment.
 Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes bounce) {
-  const std::shared_ptr<Segment> segment = partition.segment_of(partition.flushed_linear_);
+  const std::shared_ptr<Segment> segment = partition.bytes().segment_of(partition.flushed_linear_);
   const uint64_t start = segment->linear_start();
   const auto durable_now = [&] {
     return planted(kBugs["split-batch-goes-back"]) ? partition.durable_.linear : partition.durable_linear_;
