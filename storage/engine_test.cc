@@ -9,6 +9,7 @@
 #include "storage/batch/record_batch_builder.h"
 #include "storage/batch/record_reader.h"
 #include "storage/journal/journal_stream.h"
+#include "storage/testing/one_life.h"
 
 namespace posthaste::storage {
 namespace {
@@ -20,35 +21,16 @@ using reactor::Task;
 using reactor::simulated::Host;
 using reactor::simulated::HostState;
 using reactor::simulated::World;
+using testing::kNow;
 
-constexpr reactor::WallMillis kNow{1'700'000'000'000};
 constexpr std::string_view kJournal = "/data/journal/s00";
 
-class EngineTest : public testing::Test {
+class EngineTest : public ::testing::Test {
  protected:
   // One life of a store on one core, from recovery to an orderly close, or to the death that `work` brings about.
-  void life(const std::function<Task<void>(Core&, Engine&)>& work, HostState end = HostState::kStopped) {
-    host_.set_program([this, work](Core& core) { return program(*this, core, work); });
-    host_.start();
-    ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 60s)) << world_.log_tail();
-    ASSERT_EQ(host_.state(), end) << world_.log_tail();
-  }
-
-  static Task<void> program(EngineTest& self, Core& core, std::function<Task<void>(Core&, Engine&)> work) {
-    EngineHost store(self.options_, 1);
-    auto recovered = co_await store.recover(core);
-    if (!recovered) {
-      ADD_FAILURE() << to_string(recovered.error()) << " " << store.error_text();
-      co_return;
-    }
-    auto engine = co_await store.open(core);
-    if (!engine) {
-      ADD_FAILURE() << to_string(engine.error());
-    } else {
-      co_await work(core, **engine);
-      co_await (*engine)->close();
-    }
-    EXPECT_TRUE((co_await store.close(core)).has_value());
+  void life(const testing::EngineWork& work, HostState end = HostState::kStopped) {
+    testing::run_until_down(
+        world_, host_, [this, work](Core& core) { return testing::one_life(core, options_, work); }, end);
   }
 
   size_t journal_files() const {

@@ -13,7 +13,6 @@ using reactor::Core;
 using reactor::Errc;
 using reactor::Task;
 using testing::batch_at;
-using testing::joined;
 using testing::kNow;
 
 class HolesTest : public testing::StoreTest {

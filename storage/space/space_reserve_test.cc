@@ -7,6 +7,7 @@
 #include "reactor/simulated/world.h"
 #include "storage/batch/record_batch_builder.h"
 #include "storage/engine.h"
+#include "storage/testing/one_life.h"
 
 namespace posthaste::storage {
 namespace {
@@ -19,8 +20,8 @@ using reactor::Task;
 using reactor::simulated::Host;
 using reactor::simulated::HostState;
 using reactor::simulated::World;
+using testing::kNow;
 
-constexpr reactor::WallMillis kNow{1'700'000'000'000};
 constexpr uint64_t kDiskBytes = uint64_t{24} << 20;
 constexpr size_t kBatchBytes = 50'000;
 
@@ -47,36 +48,25 @@ TEST(SpaceAccount, NothingIsAcceptedBeyondTheCredit) {
   EXPECT_EQ(account.admit(kBlock + 1, false).error(), Errc::kNoSpace);
 }
 
-class FullDiskTest : public testing::Test {
+class FullDiskTest : public ::testing::Test {
  protected:
   FullDiskTest() { host_.disk().options().capacity_bytes = kDiskBytes; }
 
   // One life of a store on one core. If `work` kills the host that is its end, else an orderly close, which must not
   // take long.
-  void life(const std::function<Task<void>(Core&, Engine&)>& work, HostState ends_as = HostState::kStopped) {
-    host_.set_program([this, work](Core& core) { return program(*this, core, work); });
-    host_.start();
-    ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, 120s)) << world_.log_tail();
-    ASSERT_EQ(host_.state(), ends_as) << world_.log_tail();
+  void life(const testing::EngineWork& work, HostState ends_as = HostState::kStopped) {
+    testing::run_until_down(
+        world_, host_, [this, work](Core& core) { return program(core, options_, work); }, ends_as, 120s);
   }
 
-  static Task<void> program(FullDiskTest& self, Core& core, std::function<Task<void>(Core&, Engine&)> work) {
-    EngineHost store(self.options_, 1);
-    auto recovered = co_await store.recover(core);
-    if (!recovered) {
-      ADD_FAILURE() << to_string(recovered.error()) << " " << store.error_text();
-      co_return;
-    }
-    auto engine = co_await store.open(core);
-    if (!engine) {
-      ADD_FAILURE() << to_string(engine.error());
-      co_return;
-    }
-    co_await work(core, **engine);
-    const reactor::Instant begin = core.now();
-    co_await (*engine)->close();
-    EXPECT_TRUE((co_await store.close(core)).has_value());
-    EXPECT_LT(core.now() - begin, 2s) << "a stop on a full disk";
+  static Task<void> program(Core& core, EngineOptions options, testing::EngineWork work) {
+    reactor::Instant stop_begins{};
+    const auto timed = [&](Core& on, Engine& engine) -> Task<void> {
+      co_await work(on, engine);
+      stop_begins = on.now();
+    };
+    co_await testing::one_life(core, std::move(options), timed);
+    EXPECT_LT(core.now() - stop_begins, 2s) << "a stop on a full disk";
   }
 
   static TopicId topic(int number) {
@@ -183,7 +173,7 @@ TEST_F(FullDiskTest, ADeathAtAnyTimeLosesNothingAndAStartServes) {
   for (int round = 0; round < 20; ++round) {
     int64_t durable = 0;
     host_.set_program([&, round](Core& core) {
-      return program(*this, core, [&, round](Core& on, Engine& engine) -> Task<void> {
+      return program(core, options_, [&, round](Core& on, Engine& engine) -> Task<void> {
         Partition* partition = engine.find(topic(1), 0);
         if (partition == nullptr) partition = co_await make(engine, 1);
         co_await expect_whole(*partition, partition->end_offset());

@@ -27,7 +27,7 @@ class DamageTest : public ::testing::Test {
   static constexpr int kRecords = 5;  // of one batch
   static constexpr int kOffsets = kBatches * kRecords;
 
-  void life(const std::function<reactor::Task<void>(reactor::Core&, Engine&)>& work, bool killed = false) {
+  void life(const EngineWork& work, bool killed = false) {
     host_.set_program([this, work](reactor::Core& core) { return program(*this, core, work); });
     host_.start();
     if (killed) {
@@ -39,25 +39,13 @@ class DamageTest : public ::testing::Test {
         << world_.log_tail();
     worked_ = false;
   }
-  static reactor::Task<void> program(DamageTest& self, reactor::Core& core,
-                                     std::function<reactor::Task<void>(reactor::Core&, Engine&)> work) {
-    EngineHost store(self.options_, 1);
-    auto recovered = co_await store.recover(core);
-    if (!recovered) {
-      ADD_FAILURE() << to_string(recovered.error()) << " " << store.error_text();
-      co_return;
-    }
-    self.report_ = *recovered;
-    auto engine = co_await store.open(core);
-    if (!engine) {
-      ADD_FAILURE() << to_string(engine.error());
-      co_return;
-    }
-    co_await work(core, **engine);
-    self.worked_ = true;
-    co_await core.sleep(std::chrono::seconds(1));  // a kill comes here
-    co_await (*engine)->close();
-    EXPECT_TRUE((co_await store.close(core)).has_value());
+  static reactor::Task<void> program(DamageTest& self, reactor::Core& core, EngineWork work) {
+    const auto with_pause = [&](reactor::Core& on, Engine& engine) -> reactor::Task<void> {
+      co_await work(on, engine);
+      self.worked_ = true;
+      co_await on.sleep(std::chrono::seconds(1));  // a kill comes here
+    };
+    co_await one_life(core, self.options_, with_pause, &self.report_);
   }
 
   static reactor::Task<void> refused_start(reactor::Core& core, EngineOptions options, std::string& why) {

@@ -9,10 +9,9 @@
 #include "reactor/simulated/world.h"
 #include "storage/batch/record_batch_builder.h"
 #include "storage/engine.h"
+#include "storage/testing/one_life.h"
 
 namespace posthaste::storage::testing {
-
-inline constexpr reactor::WallMillis kNow{1'700'000'000'000};
 
 // One record of this value at this offset under this epoch, as a leader has stored it. Its time is long ago.
 inline Bytes batch_at(int64_t offset, int32_t epoch, std::string_view value, BatchToWrite header = {}) {
@@ -69,38 +68,25 @@ class StoreTest : public ::testing::Test {
 
  private:
   void run(const Work& work, reactor::simulated::HostState end) {
-    host_.set_program([this, work, end](reactor::Core& core) { return program(*this, core, work, end); });
-    host_.start();
-    ASSERT_TRUE(world_.run_until([&] { return !host_.running(); }, std::chrono::seconds(60))) << world_.log_tail();
-    ASSERT_EQ(host_.state(), end) << world_.log_tail();
+    run_until_down(
+        world_, host_, [this, work, end](reactor::Core& core) { return program(*this, core, work, end); }, end);
   }
 
   static reactor::Task<void> program(StoreTest& self, reactor::Core& core, Work work,
                                      reactor::simulated::HostState end) {
-    EngineHost store(self.options_, 1);
-    auto recovered = co_await store.recover(core);
-    if (!recovered) {
-      ADD_FAILURE() << to_string(recovered.error()) << " " << store.error_text();
-      co_return;
-    }
-    auto engine = co_await store.open(core);
-    if (!engine) {
-      ADD_FAILURE() << to_string(engine.error());
-      co_return;
-    }
-    Partition* partition = (*engine)->find(topic(), 0);
-    if (partition == nullptr) {
-      auto created = co_await (*engine)->create_partition({.topic_id = topic(), .topic_name = "t"});
-      EXPECT_TRUE(created.has_value());
-      if (created) partition = *created;
-    }
-    if (partition != nullptr) co_await work(core, **engine, *partition);
-    if (end == reactor::simulated::HostState::kOff) {
+    const auto with_partition = [&](reactor::Core& on, Engine& engine) -> reactor::Task<void> {
+      Partition* partition = engine.find(topic(), 0);
+      if (partition == nullptr) {
+        auto created = co_await engine.create_partition({.topic_id = topic(), .topic_name = "t"});
+        EXPECT_TRUE(created.has_value());
+        if (created) partition = *created;
+      }
+      if (partition != nullptr) co_await work(on, engine, *partition);
+      if (end != reactor::simulated::HostState::kOff) co_return;
       self.host_.power_off();
-      co_await core.sleep(std::chrono::seconds(1));
-    }
-    co_await (*engine)->close();
-    EXPECT_TRUE((co_await store.close(core)).has_value());
+      co_await on.sleep(std::chrono::seconds(1));
+    };
+    co_await one_life(core, self.options_, with_partition);
   }
 };
 
