@@ -69,7 +69,7 @@ Task<Result<void>> Engine::open(const TableSnapshot& recovered) {
   for (const TableEntry& entry : recovered.entries) {
     if (entry.core != core_.id() || entry.deleted) continue;
     auto partition = std::make_shared<Partition>(*this, entry, LogConfig{});
-    partition->created_ = true;
+    partition->set_created();
     by_key_[{entry.topic_id, entry.partition}] = partition.get();
     by_uid_[entry.uid] = std::move(partition);
   }
@@ -145,39 +145,23 @@ Task<Result<Partition*>> Engine::create_partition(PartitionSpec spec) {
                                            .topic_name = spec.topic_name,
                                            .partition = spec.partition,
                                            .core = core_.id()});
-  partition.created_ = true;
+  partition.set_created();
   partition.meta_applied();
   co_return &partition;
 }
 
 Task<Result<void>> Engine::delete_partition(Partition& partition) {
   check_core();
-  if (partition.mode_ == Partition::Mode::kStopping) co_return failure(Errc::kStopping);
-  if (partition.mode_ != Partition::Mode::kOpen) co_return failure(Errc::kBusy);
-  partition.mode_ = Partition::Mode::kDeleting;
-  partition.changed_.notify_all();
+  if (auto begun = partition.begin_deletion(); !begun) co_return begun;
   const std::shared_ptr<Partition> kept = by_uid_.at(partition.uid());
   ++leaving_[partition.directory()];
   // What is on its way to the journal arrives there first; then nothing refers to the partition any more.
-  while (!partition.damage_.damaged && !partition.prefix_failing_ &&
-         (partition.durable_.linear < partition.bytes().end().linear || partition.metas_pending_ > 0)) {
-    co_await partition.changed_.wait();
-  }
+  while (!partition.is_settled_for_deletion()) co_await partition.changed().wait();
   by_key_.erase({partition.topic_id(), partition.partition()});
   changed_.notify_all();
-  partition.waiters_.end_moved();
-  if (partition.attachment_ != nullptr) partition.attachment_->removed();
+  partition.announce_deletion();
   co_await contributor_->write(partition, {.type = RecordType::kDelete, .uid = partition.uid()});
-  static_cast<reactor::ListNode<DirtyTag>&>(partition).unlink();
-  static_cast<reactor::ListNode<UnflushedTag>&>(partition).unlink();
-  static_cast<reactor::ListNode<WriteBackTag>&>(partition).unlink();
-  partition.write_back_goal_ = 0;
-  partition.fail_waiters(Errc::kNotFound);
-  partition.waiters_.forget_listeners();
-  partition.meta_applied();
-  TableEntry tombstone = partition.table_entry();
-  tombstone.deleted = true;
-  tombstones_[partition.uid()] = std::move(tombstone);
+  tombstones_[partition.uid()] = partition.end_deletion();
   by_uid_.erase(partition.uid());
   spawn(remove_files(*this, kept));
   co_return Result<void>();
@@ -189,14 +173,14 @@ Task<void> Engine::sweep(Engine& engine) {
     const std::shared_ptr<Partition> partition = at->second;
     {
       const Partition::Use use(*partition);
-      if (partition->mode_ == Partition::Mode::kOpen) co_await engine.files_.sweep(*partition);
+      if (partition->mode() == Partition::Mode::kOpen) co_await engine.files_.sweep(*partition);
     }
     at = engine.by_uid_.upper_bound(partition->uid());
   }
 }
 
 Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> partition) {
-  while (partition->users_ > 0 || partition->write_back_running_) co_await partition->changed_.wait();
+  while (partition->is_in_use()) co_await partition->changed().wait();
   for (const auto& segment : partition->bytes().segments()) {
     segment->removed = true;
     segment->drop_chunks();
@@ -204,7 +188,7 @@ Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> parti
   }
   engine.room_made();
   Result<void> removed;
-  if (partition->directory_tried_) removed = co_await engine.files_.remove_directory(*partition);
+  if (partition->folder().was_tried) removed = co_await engine.files_.remove_directory(*partition);
   if (removed) {
     engine.tombstones_.erase(partition->uid());
   } else {
@@ -220,11 +204,11 @@ Task<void> Engine::wait_for_name(Partition& partition) {
   if (planted(kBugs["folder-name-not-waited-for"])) co_return;
   const std::string folder = partition.directory();
   // Its own removal waits for those who work with it, such as the caller.
-  while (leaving_.contains(folder) && partition.mode_ != Partition::Mode::kDeleting) co_await changed_.wait();
+  while (leaving_.contains(folder) && partition.mode() != Partition::Mode::kDeleting) co_await changed_.wait();
   if (planted(kBugs["other-cores-name-not-waited-for"])) co_return;
   // The one that had the name before may belong to another core.
   for (CoreId other = 0; other < host_.cores(); ++other) {
-    if (other == core_.id() || partition.mode_ == Partition::Mode::kDeleting) continue;
+    if (other == core_.id() || partition.mode() == Partition::Mode::kDeleting) continue;
     auto work = [host = &host_, &folder](Core& there) { return wait_until_left(*host, there, folder); };
     co_await reactor::on_core(core_, other, std::move(work), reactor::MessageClass::kPush);
   }
@@ -278,18 +262,19 @@ Task<void> Engine::write_back_below(uint64_t lsn) {
   };
   std::vector<Wanted> wanted;
   for (const auto& [uid, partition] : by_uid_) {
-    if (partition->live_.empty() || partition->live_.front().file_start_lsn >= lsn) continue;
-    if (partition->mode_ == Partition::Mode::kDeleting) continue;
-    wanted.push_back({partition, partition->durable_linear_, partition->generation_});
-    write_back_.request(*partition, partition->durable_linear_, true);
+    const std::optional<uint64_t> oldest = partition->commit().oldest_live_lsn();
+    if (!oldest || *oldest >= lsn) continue;
+    if (partition->mode() == Partition::Mode::kDeleting) continue;
+    wanted.push_back({partition, partition->commit().durable_linear(), partition->generation()});
+    write_back_.request(*partition, partition->commit().durable_linear(), true);
   }
   for (const Wanted& wait : wanted) {
     Partition& partition = *wait.partition;
     const Partition::Use use(partition);
     // A truncation meanwhile has flushed all of the old generation, and nobody was asked to write the new one back.
-    while (partition.generation_ == wait.generation && partition.flushed_linear_ < wait.goal &&
-           partition.mode_ != Partition::Mode::kDeleting) {
-      co_await partition.changed_.wait();
+    while (partition.generation() == wait.generation && partition.commit().flushed_linear() < wait.goal &&
+           partition.mode() != Partition::Mode::kDeleting) {
+      co_await partition.changed().wait();
     }
   }
 }
@@ -302,17 +287,16 @@ Task<Engine::TablePart> Engine::table_part(uint64_t bound_lsn) {
     const std::shared_ptr<Partition> partition = at->second;
     {
       const Partition::Use use(*partition);
-      while (partition->metas_unapplied_ > 0) co_await partition->changed_.wait();
-      if (by_uid_.contains(uid) && partition->created_) {
+      while (partition->commit().metas_unapplied() > 0) co_await partition->changed().wait();
+      if (by_uid_.contains(uid) && partition->is_created()) {
         // One that is being deleted is gone as far as the table is concerned, before its record of that is in the
         // journal: its bytes must not keep the room that this record waits for.
         TableEntry entry = partition->table_entry();
-        entry.deleted = partition->mode_ == Partition::Mode::kDeleting;
+        entry.deleted = partition->mode() == Partition::Mode::kDeleting;
         encode_table_entry(entry, part.entries);
         ++part.count;
         if (!entry.deleted) {
-          const uint64_t oldest = partition->oldest_needed_lsn(partition->released_linear(), bound_lsn);
-          part.low_water_lsn = std::min(part.low_water_lsn, oldest);
+          part.low_water_lsn = std::min(part.low_water_lsn, partition->commit().oldest_needed_lsn(bound_lsn));
         }
       }
     }
@@ -345,8 +329,8 @@ Task<void> Engine::close() {
   if (stream_ != nullptr) stream_->stop_growing();
   // All of it side by side; below, each is waited for.
   for (const auto& [uid, partition] : by_uid_) {
-    if (partition->flushed_linear_ < partition->durable_linear_) {
-      write_back_.request(*partition, partition->durable_linear_, true);
+    if (partition->commit().flushed_linear() < partition->commit().durable_linear()) {
+      write_back_.request(*partition, partition->commit().durable_linear(), true);
     }
   }
   // Deletions and truncations under way end first.
@@ -355,11 +339,10 @@ Task<void> Engine::close() {
     const std::shared_ptr<Partition> partition = at->second;
     {
       const Partition::Use use(*partition);
-      while (partition->mode_ == Partition::Mode::kTruncating) co_await partition->changed_.wait();
-      if (partition->mode_ == Partition::Mode::kOpen) {
+      while (partition->mode() == Partition::Mode::kTruncating) co_await partition->changed().wait();
+      if (partition->mode() == Partition::Mode::kOpen) {
         (void)co_await partition->quiesce();
-        partition->mode_ = Partition::Mode::kStopping;
-        partition->fail_waiters(Errc::kStopping);
+        partition->stop();
       }
     }
     at = by_uid_.upper_bound(uid);

@@ -30,7 +30,7 @@ void Engine::memory_wanted() {
   for (uint32_t i = 0; i < 2 * WriteBack::kRunners && !unflushed_.empty(); ++i) {
     Partition& partition = unflushed_.pop_front();
     unflushed_.push_back(partition);
-    write_back_.request(partition, partition.durable_linear_, true);
+    write_back_.request(partition, partition.commit().durable_linear(), true);
   }
 }
 
@@ -112,15 +112,15 @@ std::string Engine::describe_room() const {
   std::string text = stream_ == nullptr ? std::string("journal on another core") : stream_->describe_room();
   text += fmt::format("; tail: {} of {} bytes", cache_->dirty_bytes(), cache_->dirty_bytes_max());
   for (const auto& [uid, partition] : by_uid_) {
-    const Partition& one = *partition;
-    if (one.flushed_linear_ == one.bytes().end().linear && one.metas_pending_ == 0) continue;
-    text += fmt::format("; {}-{}: flushed {} durable {} submitted {} end {}, {} metas, journal from {}{}{}{}{}",
-                        one.topic_name(), one.partition(), one.flushed_linear_, one.durable_linear_,
-                        one.submitted_linear_, one.bytes().end().linear, one.metas_pending_,
-                        one.live_.empty() ? 0 : one.live_.front().file_start_lsn,
-                        one.write_back_running_ ? ", write-back runs" : "",
-                        one.loading_prefix_ ? ", waits for its prefix" : "", one.prefix_due_ ? ", prefix due" : "",
-                        one.mode_ == Partition::Mode::kOpen ? "" : ", being cut, deleted or stopped");
+    Partition& one = *partition;
+    if (one.commit().flushed_linear() == one.bytes().end().linear && one.commit().metas_pending() == 0) continue;
+    text += fmt::format(
+        "; {}-{}: flushed {} durable {} submitted {} end {}, {} metas, journal from {}{}{}{}{}", one.topic_name(),
+        one.partition(), one.commit().flushed_linear(), one.commit().durable_linear(), one.commit().submitted_linear(),
+        one.bytes().end().linear, one.commit().metas_pending(), one.commit().oldest_live_lsn().value_or(0),
+        one.write_back_goal().running ? ", write-back runs" : "",
+        one.is_loading_prefix() ? ", waits for its prefix" : "", one.commit().is_prefix_due() ? ", prefix due" : "",
+        one.mode() == Partition::Mode::kOpen ? "" : ", being cut, deleted or stopped");
   }
   return text;
 }

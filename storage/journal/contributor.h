@@ -20,12 +20,6 @@ class EngineHost;
 class JournalStream;
 struct EngineOptions;
 
-// Where a commit lies, for those whose records it holds.
-struct CommitPlace {
-  uint64_t lsn = 0;
-  uint64_t file_start_lsn = 0;
-};
-
 // What became of a sub-block that another core had sent.
 struct RemoteCommit {
   CommitPlace place;
@@ -78,7 +72,7 @@ class Contributor {
  private:
   struct Included {
     Partition* partition = nullptr;
-    Partition::Submitted submitted;
+    CommitState::Submitted submitted;
   };
   struct SendSubBlock {
     EngineHost* host = nullptr;

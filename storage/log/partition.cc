@@ -16,6 +16,11 @@ namespace {
 int64_t end_to_go_on_from(const TableEntry& entry) {
   return entry.end_offset - (planted(kBugs["offset-reused"]) && entry.end_offset > entry.log_start ? 1 : 0);
 }
+
+std::optional<HeaderProof> proof_of(LogBytes& bytes, const TableEntry& entry) {
+  const std::optional<HeaderProof> proof = proof_behind(entry.producers);
+  return proof && bytes.adopt_proof(*proof) ? proof : std::nullopt;
+}
 }  // namespace
 
 Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& config)
@@ -32,16 +37,10 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       holes_from_(entry.holes_from),
       producers_(config.producers, engine.producer_count()),
       damage_(entry.damage),
-      directory_created_(entry.directory_created),
-      directory_tried_(entry.directory_created),
+      folder_{.is_created = entry.directory_created, .was_tried = entry.directory_created},
       bytes_(engine.core(), entry.segments, end_to_go_on_from(entry)),
-      last_meta_lsn_(entry.last_meta_lsn),
+      commit_(bytes_, {bytes_.end().linear, entry.end_offset}, entry.last_meta_lsn, proof_of(bytes_, entry)),
       changed_(engine.core()) {
-  flushed_linear_ = durable_linear_ = submitted_linear_ = bytes_.end().linear;
-  durable_ = submitted_ = {bytes_.end().linear, entry.end_offset};
-  submitting_ = durable_segment_ = bytes_.segments().back();
-  if (const auto proof = proof_behind(entry.producers); proof && bytes_.adopt_proof(*proof)) durable_proof_ = proof;
-  prefix_due_ = bytes_.active().size % kBlock != 0;
   high_watermark_ = entry.high_watermark;
   producers_known_ = !damage_.damaged;
   if (!entry.producers.empty()) {
@@ -79,7 +78,7 @@ std::string Partition::segment_path(const Segment& segment, std::string_view ext
 
 void Partition::set_high_watermark(int64_t offset) {
   check_core();
-  CHECK(offset <= durable_.offset, "high watermark {} above durable {}", offset, durable_.offset);
+  CHECK(offset <= commit_.durable().offset, "high watermark {} above durable {}", offset, commit_.durable().offset);
   high_watermark_ = std::max(high_watermark_, offset);
 }
 
@@ -87,6 +86,45 @@ void Partition::attach(std::unique_ptr<LogAttachment> attachment) {
   check_core();
   CHECK(attachment_ == nullptr && attachment != nullptr);
   attachment_ = std::move(attachment);
+}
+
+Result<void> Partition::begin_deletion() {
+  check_core();
+  if (mode_ == Mode::kStopping) return failure(Errc::kStopping);
+  if (mode_ != Mode::kOpen) return failure(Errc::kBusy);
+  mode_ = Mode::kDeleting;
+  changed_.notify_all();
+  return {};
+}
+
+bool Partition::is_settled_for_deletion() const {
+  if (damage_.damaged || prefix_failing_) return true;
+  return commit_.durable().linear >= bytes_.end().linear && commit_.metas_pending() == 0;
+}
+
+void Partition::announce_deletion() {
+  waiters_.end_moved();
+  if (attachment_ != nullptr) attachment_->removed();
+}
+
+TableEntry Partition::end_deletion() {
+  CHECK(mode_ == Mode::kDeleting);
+  static_cast<reactor::ListNode<DirtyTag>&>(*this).unlink();
+  static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+  static_cast<reactor::ListNode<WriteBackTag>&>(*this).unlink();
+  write_back_goal_.linear = 0;
+  fail_waiters(Errc::kNotFound);
+  waiters_.forget_listeners();
+  meta_applied();
+  TableEntry tombstone = table_entry();
+  tombstone.deleted = true;
+  return tombstone;
+}
+
+void Partition::stop() {
+  CHECK(mode_ == Mode::kOpen);
+  mode_ = Mode::kStopping;
+  fail_waiters(Errc::kStopping);
 }
 
 std::optional<Errc> Partition::closed() const {
@@ -98,7 +136,7 @@ std::optional<Errc> Partition::closed() const {
 
 void Partition::wait_durable(OffsetWaiter& waiter) {
   check_core();
-  if (waiter.offset <= durable_.offset) {
+  if (waiter.offset <= commit_.durable().offset) {
     waiter.done(waiter, {});
   } else if (const std::optional<Errc> why = closed()) {
     waiter.done(waiter, failure(*why));

@@ -6,8 +6,8 @@
 //   submitted  part of a journal commit that is being written
 //   durable    part of a completed commit: may be acked; never lost again
 //   flushed    also in the segment file
-// Each of the lower three exists twice: as a count of bytes, which may lie inside a batch that one commit could not
-// hold, and (but for flushed) as the last batch boundary at or before it, which is all that anyone is told.
+// It is made of parts: LogBytes (segments and tail), CommitState (the last three positions), OffsetWaiters; this class
+// lets them work together, and is all that anyone outside storage/ sees of them.
 // It knows no leader, no ISR and no request. The high watermark is the replica's (replication/replica.h); the log only
 // keeps what it was told, on disk too, and removes nothing above it.
 #pragma once
@@ -23,6 +23,7 @@
 #include "reactor/sync.h"
 #include "reactor/task.h"
 #include "storage/journal/journal_format.h"
+#include "storage/log/commit_state.h"
 #include "storage/log/epoch_cache.h"
 #include "storage/log/header_fields.h"
 #include "storage/log/log_attachment.h"
@@ -34,9 +35,21 @@
 
 namespace posthaste::storage {
 
-class Contributor;
 class Engine;
-struct CommitPlace;
+
+// What of a partition is in the file system beside the bytes of its log: for SegmentFiles, which makes and removes it.
+struct PartitionFolder {
+  bool is_created = false;
+  bool was_tried = false;           // there may be one, though it is not known to be durable
+  std::vector<std::string> doomed;  // files of removed segments, to be unlinked before their names are used again
+};
+
+// How far WriteBack is to write a partition, and whether it is at it.
+struct WriteBackGoal {
+  uint64_t linear = 0;
+  bool partial = false;  // also the block that it ends in
+  bool running = false;
+};
 
 // On its core's lists of partitions with bytes for the journal, with bytes to write back, and queued for that.
 class Partition final : private reactor::CoreOwned,
@@ -80,7 +93,7 @@ class Partition final : private reactor::CoreOwned,
 
   int64_t log_start_offset() const { return check_core(), log_start_; }
   int64_t end_offset() const { return check_core(), bytes_.end().offset; }
-  int64_t durable_offset() const { return check_core(), durable_.offset; }
+  int64_t durable_offset() const { return check_core(), commit_.durable().offset; }
   // The last high watermark that was set; after a start, the last one that a table has kept.
   int64_t high_watermark() const { return check_core(), high_watermark_; }
   // For what stands above the log. Never backwards (ignored), never above the durable offset (CHECK).
@@ -93,7 +106,7 @@ class Partition final : private reactor::CoreOwned,
   const Damage& damage() const { return damage_; }
   // Bytes that have become durable, counted from some start: for differences. Retention does not lower it, a truncation
   // does.
-  uint64_t durable_position() const { return durable_.linear; }
+  uint64_t durable_position() const { return commit_.durable().linear; }
   // Bytes of all segments, and how many segments there are.
   uint64_t size_bytes() const { return bytes_.size_bytes(); }
   size_t segment_count() const { return bytes_.segments().size(); }
@@ -181,37 +194,57 @@ class Partition final : private reactor::CoreOwned,
 
   const ProducerState& producers() const { return producers_; }
 
-  // For the parts of the engine.
-  const LogBytes& bytes() const { return bytes_; }
-
- private:
-  friend class Contributor;
-  friend class Engine;
-  friend class WriteBack;
-  friend class SegmentFiles;
-  friend class Checkpoint;
-
+  // From here on: for the parts of the engine.
   enum class Mode : uint8_t { kOpen, kTruncating, kDeleting, kStopping };
-  // Journal records of one file: the last byte they hold. What lies at or below `released` needs no file.
-  struct LiveRecords {
-    uint64_t file_start_lsn = 0;
-    uint64_t linear_end = 0;
-  };
-  // What one sub-block took from this partition.
-  struct Submitted {
-    bool any = false;
-    bool more = false;  // not all was taken: no room, or only the rest of a batch was its turn
-    uint32_t rolls = 0;
-    uint64_t linear_end = 0;
-    Boundary boundary;
-  };
-  // A sub-block with less room is not worth starting a record in: a whole prefix and some data must fit.
-  static constexpr size_t kRecordRoomMin = RecordWriter::data_record_bytes(kBlock + 512);
-
-  // partition.cc
-  void fail_waiters(reactor::Errc error);
+  Mode mode() const { return mode_; }
+  const LogBytes& bytes() const { return bytes_; }
+  const CommitState& commit() const { return commit_; }
+  // What journal records belong to: those of an earlier one are dead.
+  uint32_t generation() const { return generation_; }
   std::string directory() const;
   std::string segment_path(const Segment& segment, std::string_view extension) const;
+  PartitionFolder& folder() { return folder_; }
+  WriteBackGoal& write_back_goal() { return write_back_goal_; }
+  // Notified when something has moved that a background step may wait for.
+  reactor::Event& changed() { return changed_; }
+  // The last block's beginning is being read, for the journal.
+  bool is_loading_prefix() const { return loading_prefix_; }
+
+  // The journal's: as CommitState says. What has become durable is told to those who wait for it.
+  CommitState::Submitted submit(RecordWriter& writer, std::vector<ChunkLease>& referred);
+  void submitted_is_durable(const CommitState::Submitted& submitted, const CommitPlace& place);
+  void meta_queued() { commit_.meta_queued(); }
+  void meta_durable(uint64_t lsn, bool applies_later);
+  // What a durable META record says is so in memory now. Until then no table is made of the partition.
+  void meta_applied();
+  // Write-back's: the segment files hold everything below `linear`.
+  void flushed_to(uint64_t linear);
+  // The segment's index, read or built.
+  reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
+
+  // Tables: what one says of this partition, once its CREATE record is durable.
+  bool is_created() const { return created_; }
+  void set_created() { created_ = true; }
+  TableEntry table_entry();
+
+  // A deletion, in this order. kStopping, kBusy: it is being cut or deleted already.
+  reactor::Result<void> begin_deletion();
+  // What is on its way to the journal has arrived there, or never will; changed() is notified.
+  bool is_settled_for_deletion() const;
+  void announce_deletion();
+  // After its record is durable: nobody waits any more. What tables say until its files are gone.
+  TableEntry end_deletion();
+  bool is_in_use() const { return users_ > 0 || write_back_goal_.running; }
+
+  // Waits until all that was appended is durable and flushed, no META record is under way and no write-back runs. Of a
+  // damaged log what is durable: the rest can not become so any more.
+  reactor::Task<reactor::Result<void>> quiesce();
+  // No appends, no waiters any more: the engine stops.
+  void stop();
+
+ private:
+  // partition.cc
+  void fail_waiters(reactor::Errc error);
 
   // partition_append.cc
   reactor::Result<void> check_mode() const;
@@ -234,33 +267,12 @@ class Partition final : private reactor::CoreOwned,
   bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
 
   // partition_commit.cc: between the tail and the journal
-  Submitted submit(RecordWriter& writer, std::vector<ChunkLease>& referred);
-  size_t submit_range(RecordWriter& writer, std::vector<ChunkLease>& referred, Submitted& submitted, uint64_t until);
-  size_t referable(const Segment& segment, uint64_t position, uint64_t bytes, const RecordWriter& writer) const;
-  void hand_over(const Segment& segment, uint64_t position, size_t bytes, bool aligned, RecordWriter& writer,
-                 std::vector<ChunkLease>& referred) const;
-  // The next commit goes on inside a batch that an earlier one has begun.
-  bool in_batch() const { return submitted_linear_ > submitted_.linear; }
-  void advance_submitted(uint64_t linear);
   // Everything below `offset` is durable: tells those who wait for it.
   void acknowledge(int64_t offset);
-  void submitted_is_durable(const Submitted& submitted, const CommitPlace& place);
-  void meta_queued() { ++metas_pending_; }
-  void meta_durable(uint64_t lsn, bool applies_later);
-  // What a durable META record says is so in memory now. Until then no table is made of the partition.
-  void meta_applied();
-  bool prefix_in_memory() const;
   reactor::Task<void> load_prefix(Use use);
   reactor::Task<reactor::Result<uint64_t>> read_prefix(const Use& use, Segment& segment, uint64_t block, Chunk& chunk);
-  uint64_t released_linear() const;
-  uint64_t oldest_needed_lsn(uint64_t released, uint64_t bound_lsn) const;
-  TableEntry table_entry();
   void snapshot_producers();
-  SegmentPosition durable_position_of(uint64_t linear) const;
-  void flushed_to(uint64_t linear);
   void damage_from(int64_t offset, std::string reason);
-  size_t rolls_to_submit() const;
-  reactor::Task<reactor::Result<void>> quiesce();
 
   // partition_read.cc
   // What a look at memory found missing.
@@ -294,7 +306,6 @@ class Partition final : private reactor::CoreOwned,
   static void mark_verified(const Segment& segment, uint64_t position, uint64_t end);
   reactor::Errc refuse(const Segment& segment, uint64_t position, int64_t offset, std::string_view reason);
   reactor::Result<void> read_failed(Segment& segment, uint64_t position, reactor::Errc error);
-  reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
   reactor::Task<reactor::Result<void>> build_index(std::shared_ptr<Segment> segment);
   bool fits(const Segment& segment, const SegmentIndex& index) const;
   reactor::Task<reactor::Result<void>> check_run(std::shared_ptr<Segment> segment, size_t run);
@@ -331,52 +342,24 @@ class Partition final : private reactor::CoreOwned,
   ProducerState producers_;
   Damage damage_;
   Mode mode_ = Mode::kOpen;
-  bool directory_created_;
-  bool directory_tried_;  // there may be one, though it is not known to be durable
+  PartitionFolder folder_;
   LogBytes bytes_;
-  std::vector<std::string> doomed_;  // files of removed segments, to be unlinked before their names are used again
-
-  // flushed_linear_ <= durable_linear_ <= submitted_linear_ <= bytes_.end().linear; boundaries lie at or below their
-  // linear ends. Write-back goes by bytes, not by boundaries: a journal file must come free whatever batch is half in
-  // it.
-  uint64_t flushed_linear_;
-  uint64_t durable_linear_;
-  uint64_t submitted_linear_;
-  Boundary durable_;
-  Boundary submitted_;
-  Boundary batch_end_;                   // if in_batch(): of that batch, whose header may have left memory
-  std::shared_ptr<Segment> submitting_;  // holds submitted_linear_, also where two segments touch
-  bool prefix_due_ = false;              // full-page rule: the next data record carries its block's earlier bytes
+  CommitState commit_;
   bool loading_prefix_ = false;
   bool prefix_failing_ = false;  // it could not be read and is tried again; nothing can be journaled until then
-  bool write_back_running_ = false;
-  uint64_t write_back_goal_ = 0;
-  bool write_back_partial_ = false;
-  uint32_t metas_pending_ = 0;                // queued or in a commit under way
-  uint32_t metas_unapplied_ = 0;              // durable, memory follows in the same turn
-  bool created_ = false;                      // the CREATE record is durable
-  std::shared_ptr<Segment> durable_segment_;  // the last one whose ROLL is durable
+  bool created_ = false;         // the CREATE record is durable
+  bool producers_known_ = true;  // false while they are rebuilt
+  WriteBackGoal write_back_goal_;
   // Producer state for tables: of the durable log, and of an end that is not durable yet.
   struct ProducerSnapshot {
     Bytes bytes;
     Boundary at;
     bool valid = false;
   };
-  // What the headers before the durable end hash to; for ends that commits under way will make durable, too.
-  struct SubmittedProof {
-    uint64_t linear_end = 0;
-    HeaderProof proof;
-  };
-  std::optional<HeaderProof> durable_proof_;
-  reactor::RecycledVector<SubmittedProof> submitted_proofs_;
   ProducerSnapshot stable_producers_;
   ProducerSnapshot next_producers_;
-  bool producers_known_ = true;  // false while they are rebuilt
   uint64_t pushed_out_to_tell_ = 1;
-  uint64_t last_meta_lsn_ = 0;
   uint32_t users_ = 0;
-  std::vector<LiveRecords> live_;
-
   int64_t high_watermark_ = 0;
   std::unique_ptr<LogAttachment> attachment_;
   OffsetWaiters waiters_;   // for durable offsets, and for the end

@@ -119,7 +119,7 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
     if (stamp) patch_log_append_time(batch, now);
     patch_offset_and_epoch(batch, result.last_offset + 1, options.leader_epoch);
     if (!bytes_.copy_to_tail(at, batch)) {
-      bytes_.trim_tail(flushed_linear_);
+      bytes_.trim_tail(commit_.flushed_linear());
       return failure(Errc::kCorrupt);
     }
     result.last_offset = view.last_offset();  // the view reads what was just patched
@@ -155,7 +155,7 @@ Result<AppendResult> Partition::append_replicated(ByteView batches, reactor::Wal
   uint64_t at = bytes_.active().size;
   for (const RecordBatchView& batch : views) {
     if (!bytes_.copy_to_tail(at, batch.bytes())) {
-      bytes_.trim_tail(flushed_linear_);
+      bytes_.trim_tail(commit_.flushed_linear());
       return failure(Errc::kCorrupt);
     }
     at += batch.size_bytes();
@@ -196,7 +196,7 @@ Result<void> Partition::admit(uint64_t bytes, bool from_client) {
 
 // A place for `bytes` in the tail. Changes no log state.
 Result<void> Partition::reserve(uint64_t bytes) {
-  const Result<void> reserved = bytes_.reserve(engine_.cache(), bytes, flushed_linear_);
+  const Result<void> reserved = bytes_.reserve(engine_.cache(), bytes, commit_.flushed_linear());
   if (!reserved) engine_.memory_wanted();
   return reserved;
 }
@@ -273,12 +273,12 @@ void Partition::roll() {
   check_core();
   Segment& old = bytes_.active();
   if (old.size == 0 || mode_ != Mode::kOpen) return;
-  bytes_.trim_tail(flushed_linear_);
+  bytes_.trim_tail(commit_.flushed_linear());
   if (producers_known_ && producers_.size() > 0) old.producer_snapshot = producers_.encode(bytes_.end().offset);
   bytes_.roll(engine_.core());
   engine_.table_grows(SpaceAccount::kSegmentBytes);
   // Else write-back, which ends with that, has nothing to do here any more.
-  if (flushed_linear_ >= old.linear_end()) engine_.tidy(*this, bytes_.keep(old));
+  if (commit_.flushed_linear() >= old.linear_end()) engine_.tidy(*this, bytes_.keep(old));
   meta_queued();  // the ROLL record follows the old segment's last bytes: submit()
   engine_.contributor().mark_dirty(*this);
 }

@@ -35,25 +35,22 @@ void Partition::doom(const LogBytes::Segments& gone) {
     CHECK(segment->removed);
     engine_.space().follow(*segment);
     for (const std::string_view extension : {"log", "index", "snapshot"}) {
-      doomed_.push_back(segment_path(*segment, extension));
+      folder_.doomed.push_back(segment_path(*segment, extension));
     }
   }
 }
 
 // Segments that end below the log start are not part of the log any more; their files follow in the background.
 void Partition::remove_segments_below_log_start() {
-  LogBytes::Segments gone = bytes_.drop_below(log_start_, *durable_segment_);
+  LogBytes::Segments gone = bytes_.drop_below(log_start_, commit_.durable_segment());
   if (gone.empty()) return;
   doom(gone);
   const uint64_t first = bytes_.segments().front()->linear_start();
   // Not at the log start: that may lie inside a batch, whose epoch is still wanted.
   epochs_.truncate_from_start(bytes_.segments().front()->base_offset());
-  if (flushed_linear_ < first) {
-    CHECK(durable_linear_ >= first);
-    flushed_linear_ = first;
-    prefix_due_ = false;
-    std::erase_if(live_, [first](const LiveRecords& live) { return live.linear_end <= first; });
-    if (flushed_linear_ == bytes_.end().linear) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
+  if (commit_.flushed_linear() < first) {
+    commit_.dropped_below(first);
+    if (commit_.is_all_flushed()) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
   }
   changed_.notify_all();
   engine_.spawn(remove_gone(Use(*this), std::move(gone)));
@@ -75,7 +72,7 @@ Task<Result<void>> Partition::truncate(int64_t offset) {
     // Nothing to cut; but what is there is durable when this returns, as after a cut.
     const Use use(*this);
     const uint64_t end = bytes_.end().linear;
-    while (durable_.linear < end && mode_ != Mode::kDeleting && !damage_.damaged) {
+    while (commit_.durable().linear < end && mode_ != Mode::kDeleting && !damage_.damaged) {
       if (prefix_failing_) co_return failure(Errc::kIoError);
       co_await changed_.wait();
     }
@@ -121,8 +118,8 @@ Task<Result<void>> Partition::cut(int64_t offset) {
   meta_applied();
   if (auto indexed = co_await ensure_index(bytes_.segments().back()); !indexed) co_return indexed;
   bytes_.active().max_timestamp = bytes_.active().index().max_timestamp();
-  if (bytes_.active().headers_known && bytes_.active().linear_end() == durable_.linear) {
-    durable_proof_ = {bytes_.active().base_offset(), bytes_.active().size, bytes_.active().headers_hash};
+  if (bytes_.active().headers_known && bytes_.active().linear_end() == commit_.durable().linear) {
+    commit_.know_proof_of_end();
   }
   if (producers_known_) co_return Result<void>();
   auto rebuilt = co_await rebuild_producers();
@@ -131,8 +128,8 @@ Task<Result<void>> Partition::cut(int64_t offset) {
 }
 
 void Partition::cut_memory(const Boundary& to) {
-  CHECK(to.linear <= flushed_linear_ && submitted_linear_ == durable_linear_);
-  metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
+  CHECK(to.linear <= commit_.flushed_linear());
+  commit_.before_cut();
   LogBytes::Segments gone = bytes_.cut_to(to);
   doom(gone);
   engine_.space().follow(bytes_.active());
@@ -150,17 +147,11 @@ void Partition::cut_memory(const Boundary& to) {
 // The log ends at `at`, in its last segment, and goes on from there with records of a new generation. What was known of
 // bytes behind it, or is on its way for them, is void.
 void Partition::go_on_from(const Boundary& at) {
-  CHECK(bytes_.end().linear == at.linear);
   ++generation_;
   damage_ = {};
-  durable_ = submitted_ = at;
-  flushed_linear_ = durable_linear_ = submitted_linear_ = write_back_goal_ = at.linear;
-  submitting_ = durable_segment_ = bytes_.segments().back();
-  prefix_due_ = bytes_.active().size % kBlock != 0;
-  durable_proof_.reset();
-  submitted_proofs_.clear();
+  commit_.go_on_from(at);
+  write_back_goal_.linear = at.linear;
   next_producers_ = {};
-  live_.clear();
   hints_.fill({});
   static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
 }

@@ -220,7 +220,7 @@ Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint6
     segment->remove(*chunk);
   }
   const uint64_t flushed =
-      std::min(std::max(flushed_linear_, segment->linear_start()) - segment->linear_start(), segment->size);
+      std::min(std::max(commit_.flushed_linear(), segment->linear_start()) - segment->linear_start(), segment->size);
   if (position >= flushed) co_return failure(refuse(*segment, position, -1, "neither memory nor the file holds it"));
   const uint64_t ahead = std::max<uint64_t>(wanted, engine_.host().options().read_ahead_bytes);
   uint64_t to = std::min({flushed, segment->next_chunk_position(from), from + ChunkCache::kChunkBytesMax,

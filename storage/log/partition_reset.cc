@@ -17,7 +17,7 @@ using reactor::Task;
 
 // What was derived from the bytes of the segments from this one on must not outlive them.
 Task<Result<void>> Partition::remove_derived(int64_t from_base) {
-  if (!directory_created_) co_return Result<void>();
+  if (!folder_.is_created) co_return Result<void>();
   for (const auto& segment : bytes_.segments()) {
     if (segment->base_offset() < from_base) continue;
     for (const std::string_view extension : {"index", "snapshot"}) {
@@ -52,10 +52,10 @@ Task<Result<void>> Partition::start_over(int64_t offset) {
 }
 
 LogBytes::Segments Partition::forget_all(int64_t offset) {
-  CHECK(submitted_linear_ == durable_linear_ && !write_back_running_);
-  metas_pending_ -= static_cast<uint32_t>(rolls_to_submit());
+  CHECK(!write_back_goal_.running);
+  commit_.before_cut();
   // Bytes count on from here: who waits for a difference sees none.
-  const Boundary start{durable_.linear, offset};
+  const Boundary start{commit_.durable().linear, offset};
   LogBytes::Segments gone = bytes_.begin_anew(engine_.core(), start);
   doom(gone);
   go_on_from(start);
@@ -76,10 +76,10 @@ LogBytes::Segments Partition::forget_all(int64_t offset) {
 Task<Result<Boundary>> Partition::last_whole_batch(int64_t offset) {
   const int64_t limit = damage_.damaged ? std::min(offset, damage_.from_offset) : offset;
   const std::shared_ptr<Segment> segment = bytes_.segment_with(limit);
-  const uint64_t size = std::min(segment->linear_end(), flushed_linear_) - segment->linear_start();
+  const uint64_t size = std::min(segment->linear_end(), commit_.flushed_linear()) - segment->linear_start();
   // What is not durable goes in any case, and is in the way of the block that it shares with what is.
-  for (auto at = std::ranges::find(bytes_.segments(), submitting_); damage_.damaged && at != bytes_.segments().end();
-       ++at) {
+  for (auto at = std::ranges::find(bytes_.segments(), bytes_.keep(commit_.submitting()));
+       damage_.damaged && at != bytes_.segments().end(); ++at) {
     (*at)->drop_chunks();
   }
   Boundary whole{segment->linear_start(), segment->base_offset()};

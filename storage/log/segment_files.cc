@@ -47,13 +47,13 @@ SegmentFiles::Pin::~Pin() {
 Task<Result<void>> SegmentFiles::create_directory(Partition& partition) {
   reactor::Core& core = engine_.core();
   const std::string path = partition.directory();
-  if (partition.mode_ == Partition::Mode::kDeleting) co_return failure(Errc::kNotFound);
-  partition.directory_tried_ = true;
+  if (partition.mode() == Partition::Mode::kDeleting) co_return failure(Errc::kNotFound);
+  partition.folder().was_tried = true;
   auto made = co_await file_system::make_directory(core, path);
   if (!made && made.error() != Errc::kExists) co_return made;
   auto synced = co_await file_system::sync_directory(core, engine_.host().options().data_directory);
   if (!synced) co_return synced;
-  partition.directory_created_ = true;
+  partition.folder().is_created = true;
   co_return Result<void>();
 }
 
@@ -94,7 +94,7 @@ Task<Result<SegmentFiles::Pin>> SegmentFiles::for_write(Partition& partition, st
   const GateHold hold(segment->gate);
   for (uint32_t tries = 1;; ++tries) {
     // An earlier incarnation's directory has the same name until it is moved away.
-    if (!partition.directory_created_) co_await engine_.wait_for_name(partition);
+    if (!partition.folder().is_created) co_await engine_.wait_for_name(partition);
     const uint64_t wanted = SpaceAccount::place_wanted(*segment, bytes);
     const bool is_owed = wanted <= segment->owed;
     uint64_t given = 0;
@@ -119,7 +119,7 @@ Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, S
   const bool full = engine_.disk_full();
   std::optional<FreeSpace::Use> use;
   if (!full) use.emplace(engine_.free_space());
-  if (!partition.directory_created_) {
+  if (!partition.folder().is_created) {
     if (auto made = co_await create_directory(partition); !made) co_return failure(made.error());
   }
   if (!segment.created) {
@@ -172,17 +172,17 @@ Task<Result<uint64_t>> SegmentFiles::read(Partition& partition, Segment& segment
 Task<Result<Bytes>> SegmentFiles::read_beside(std::string path) { return read_file(engine_.core(), std::move(path)); }
 
 Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition) {
-  while (!partition.doomed_.empty()) {
-    const std::string path = partition.doomed_.back();
+  while (!partition.folder().doomed.empty()) {
+    const std::string path = partition.folder().doomed.back();
     auto removed = co_await file_system::unlink(engine_.core(), path);
     if (!removed && removed.error() != Errc::kNotFound) co_return removed;
-    std::erase(partition.doomed_, path);
+    std::erase(partition.folder().doomed, path);
   }
   co_return Result<void>();
 }
 
 Task<void> SegmentFiles::sweep(Partition& partition) {
-  if (!partition.directory_created_ || partition.bytes().segments().front()->base_offset() == 0) co_return;
+  if (!partition.folder().is_created || partition.bytes().segments().front()->base_offset() == 0) co_return;
   auto listed = co_await file_system::list_directory(engine_.core(), partition.directory());
   if (!listed) co_return;
   for (const auto& entry : *listed) {
@@ -267,7 +267,7 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
     co_return written || written.error() != Errc::kNoSpace;
   };
   // Without one each life to come would walk over all headers again, and nothing would vouch for them.
-  if (!segment->index_whole && partition.mode_ == Partition::Mode::kOpen)
+  if (!segment->index_whole && partition.mode() == Partition::Mode::kOpen)
     (void)co_await partition.ensure_index(segment);
   // Nobody keeps space back for these: they wait until there is some.
   if (engine_.disk_full()) co_return engine_.tidy_later(partition, segment);

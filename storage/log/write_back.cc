@@ -45,9 +45,9 @@ Result<void> WriteBack::open() {
 }
 
 void WriteBack::request(Partition& partition, uint64_t goal, bool partial) {
-  partition.write_back_goal_ = std::max(partition.write_back_goal_, goal);
-  partition.write_back_partial_ |= partial;
-  if (partition.write_back_running_) return;  // it looks at the goal again before it ends
+  partition.write_back_goal().linear = std::max(partition.write_back_goal().linear, goal);
+  partition.write_back_goal().partial |= partial;
+  if (partition.write_back_goal().running) return;  // it looks at the goal again before it ends
   auto& node = static_cast<reactor::ListNode<WriteBackTag>&>(partition);
   if (!node.is_linked()) queue_.push_back(partition);
   for (uint32_t i = 0; i < kRunners; ++i) {
@@ -62,10 +62,10 @@ Task<void> WriteBack::run(uint32_t runner) {
   while (!queue_.empty()) {
     Partition& partition = queue_.pop_front();
     const Partition::Use use(partition);
-    partition.write_back_running_ = true;
+    partition.write_back_goal().running = true;
     co_await write_partition(partition, bounce_[runner].bytes());
-    partition.write_back_running_ = false;
-    partition.changed_.notify_all();
+    partition.write_back_goal().running = false;
+    partition.changed().notify_all();
   }
   running_[runner] = false;
   idle_.notify_all();
@@ -80,7 +80,7 @@ Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce)
   for (uint32_t tries_at_stop = 0;;) {
     const Step step = co_await write_once(partition, bounce);
     if (step.progress) continue;
-    if (step.error == Errc{} || partition.mode_ == Partition::Mode::kDeleting) break;
+    if (step.error == Errc{} || partition.mode() == Partition::Mode::kDeleting) break;
     if (std::exchange(told, step.error) != step.error) {
       engine_.core().log(reactor::LogLevel::kError, "storage.write_back_waits",
                          fmt::format("partition={}-{} folder={} error={} consequence=\"what was acknowledged stays in "
@@ -94,24 +94,25 @@ Task<void> WriteBack::write_partition(Partition& partition, MutableBytes bounce)
     }
     co_await engine_.core().sleep(kRetryDelay);
   }
-  partition.write_back_partial_ = false;
+  partition.write_back_goal().partial = false;
 }
 
 // One write of adjoining blocks of one segment.
 Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes bounce) {
-  const std::shared_ptr<Segment> segment = partition.bytes().segment_of(partition.flushed_linear_);
+  const std::shared_ptr<Segment> segment = partition.bytes().segment_of(partition.commit().flushed_linear());
   const uint64_t start = segment->linear_start();
   const auto durable_now = [&] {
-    return planted(kBugs["split-batch-goes-back"]) ? partition.durable_.linear : partition.durable_linear_;
+    return planted(kBugs["split-batch-goes-back"]) ? partition.commit().durable().linear
+                                                   : partition.commit().durable_linear();
   };
   const auto limit_now = [&] {
-    return std::min({partition.write_back_goal_, durable_now(), segment->linear_end()}) - start;
+    return std::min({partition.write_back_goal().linear, durable_now(), segment->linear_end()}) - start;
   };
-  if (partition.write_back_goal_ <= start || durable_now() <= start) co_return Step{};
-  const uint64_t flushed = std::max(partition.flushed_linear_, start) - start;
+  if (partition.write_back_goal().linear <= start || durable_now() <= start) co_return Step{};
+  const uint64_t flushed = std::max(partition.commit().flushed_linear(), start) - start;
   uint64_t limit = limit_now();
   const bool closes = segment->sealed && limit == segment->size;
-  if (!partition.write_back_partial_ && !closes) limit = align_down(limit);
+  if (!partition.write_back_goal().partial && !closes) limit = align_down(limit);
   if (limit <= flushed) co_return Step{};
   limit = std::min(limit, align_down(flushed) + kWriteBytesMax);
 

@@ -167,7 +167,7 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
       if (planted(kBugs["low-water-from-memory"])) {
         low = stream.bound_lsn();
         for (const auto& [uid, partition] : host->engines_[owner]->by_uid_) {
-          low = partition->oldest_needed_lsn(partition->released_linear(), low);
+          low = partition->commit().oldest_needed_lsn(low);
         }
       }
       stream.table_durable(number, low);
