@@ -126,16 +126,6 @@ class EngineHost {
 
   // Core 0, once: partitions and their cores as recovered; the start of the creator's Placement.
   Placement take_placement() { return std::move(placement_); }
-  // What was recovered: name, number, id and core of every partition. For a broker that checks its metadata against it.
-  struct Known {
-    TopicId topic_id{};
-    std::string topic_name;
-    int32_t partition = 0;
-    Uid uid = 0;
-    reactor::CoreId core = 0;
-    bool damaged = false;
-  };
-  const std::vector<Known>& known() const { return known_; }
   // Folders that recovery found under names of partitions and that are not the engine's.
   const std::set<std::string>& foreign_folders() const { return foreign_folders_; }
 
@@ -164,12 +154,12 @@ class EngineHost {
   reactor::CoreId cores_;
   std::string error_text_;
   Placement placement_;
-  std::vector<Known> known_;
   std::set<std::string> foreign_folders_;
   std::vector<std::unique_ptr<Engine>> engines_;
   std::vector<std::unique_ptr<reactor::Event>> opened_;  // by core, made and used by that core; null: nobody waited
-  // As recovered and written; each open() takes its core's part.
+  // As recovered and written; each open() takes its core's part, the last one lets go of the entries.
   TableSnapshot recovered_;
+  reactor::CoreId open_engines_ = 0;  // core 0's
   size_t newest_slot_ = 0;
   reactor::File lock_;
   std::unique_ptr<SpaceReserve> reserve_;

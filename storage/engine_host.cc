@@ -113,7 +113,12 @@ Task<Result<Engine*>> EngineHost::open(Core& core) {
   engines_[core.id()] = std::move(engine);
   if (opened_[core.id()] != nullptr) opened_[core.id()]->set();
   const auto credit = co_await reactor::on_core(
-      core, 0, [host = this, id = core.id()](Core&) { return host->reserve_->credit(id); },
+      core, 0,
+      [host = this, id = core.id()](Core&) {
+        // Every core has its own partitions: what was recovered of all of them has served.
+        if (++host->open_engines_ == host->cores_) host->recovered_.entries = std::vector<TableEntry>();
+        return host->reserve_->credit(id);
+      },
       reactor::MessageClass::kPush);
   engines_[core.id()]->take_credit(credit);
   engines_[core.id()]->grow_journal();

@@ -136,8 +136,6 @@ void Recovery::make_table() {
     entry.last_meta_lsn = 0;
     encode_table_entry(entry, entries_);
     report_.damaged_partitions += entry.damage.damaged ? 1 : 0;
-    host_.known_.push_back(
-        {entry.topic_id, entry.topic_name, entry.partition, entry.uid, entry.core, entry.damage.damaged});
     next.entries.push_back(entry);
   }
 }

@@ -32,10 +32,15 @@ uint16_t port_in(const std::string& listener) {
 
 }  // namespace
 
-BrokerUnderCount::BrokerUnderCount(reactor::CoreId cores) : shared_(std::make_shared<broker::BrokerHost>()) {
+BrokerUnderCount::BrokerUnderCount(reactor::CoreId cores) : cores_(cores) {
   // Beside the program, since the usual place for such folders may be one without direct I/O.
   folder_ = std::filesystem::canonical("/proc/self/exe").parent_path() / "allocations-XXXXXX";
   CHECK(::mkdtemp(folder_.data()) != nullptr, "mkdtemp {}", folder_);
+  start();
+}
+
+void BrokerUnderCount::start() {
+  shared_ = std::make_shared<broker::BrokerHost>();
   std::promise<uint16_t> ready;
   shared_->on_ready = [&ready](const broker::ReadyReport& report) { ready.set_value(port_in(report.listeners.at(0))); };
   broker::BrokerOptions options;
@@ -47,7 +52,7 @@ BrokerUnderCount::BrokerUnderCount(reactor::CoreId cores) : shared_(std::make_sh
   // So small that a short warm-up fills it: from then on a new chunk takes the place of an old one.
   options.engine.cache_bytes_max = uint64_t{2} << 20;
   auto broker = broker::make_broker_program(options, shared_);
-  auto started = reactor::uring::Host::start({.cores = cores}, {}, [broker](reactor::Core& core) {
+  auto started = reactor::uring::Host::start({.cores = cores_}, {}, [broker](reactor::Core& core) {
     allocation_count::count_this_thread();
     return broker(core);
   });
@@ -58,9 +63,19 @@ BrokerUnderCount::BrokerUnderCount(reactor::CoreId cores) : shared_(std::make_sh
   port_ = port.get();
 }
 
-BrokerUnderCount::~BrokerUnderCount() {
+void BrokerUnderCount::stop() {
   host_->request_stop();
   host_->wait();
+  host_.reset();
+}
+
+void BrokerUnderCount::restart() {
+  stop();
+  start();
+}
+
+BrokerUnderCount::~BrokerUnderCount() {
+  stop();
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
 }

@@ -22,9 +22,15 @@ class BrokerUnderCount {
   BrokerUnderCount(const BrokerUnderCount&) = delete;
   BrokerUnderCount& operator=(const BrokerUnderCount&) = delete;
   ~BrokerUnderCount();
+  // Stops it and starts another one on the same folder. Clients of before are cut off.
+  void restart();
   uint16_t port() const { return port_; }
 
  private:
+  void start();
+  void stop();
+
+  const reactor::CoreId cores_;
   std::string folder_;
   std::shared_ptr<broker::BrokerHost> shared_;
   std::unique_ptr<reactor::uring::Host> host_;

@@ -415,7 +415,7 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
   work.recovered = true;
   // From here on what was recovered is promised, also what had not been acknowledged before a SIGKILL.
   std::set<TopicId> there;
-  for (const auto& known : host->known()) there.insert(known.topic_id);
+  host->take_placement().for_each([&there](const storage::Placement::Key& key, CoreId) { there.insert(key.topic_id); });
   std::erase_if(work.model, [&](const auto& entry) {
     if (!there.contains(entry.first) && entry.second.life == Life::kAlive)
       work.fail(fmt::format("{}: acked creation, and it is gone", entry.second.topic_name));
