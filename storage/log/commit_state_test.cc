@@ -219,7 +219,7 @@ TEST_F(CommitStateTest, AFileOfTheJournalIsNeededUntilWhatItHoldsIsInItsPlace) {
 TEST_F(CommitStateTest, ARollIsJournaledBehindTheSegmentsLastBytes) {
   begin();
   append(batch_of(0, 200));
-  bytes_->roll(core_);
+  bytes_->roll();
   commit_->meta_queued();
   append(batch_of(1, 100));
   EXPECT_EQ(commit_->rolls_to_submit(), 1U);
@@ -248,7 +248,7 @@ TEST_F(CommitStateTest, ARollIsJournaledBehindTheSegmentsLastBytes) {
 TEST_F(CommitStateTest, AnEndBetweenTwoSegmentsIsOfTheOneThatIsDurable) {
   begin();
   append_durable(batch_of(0, 200));
-  bytes_->roll(core_);
+  bytes_->roll();
   commit_->meta_queued();
   EXPECT_EQ(commit_->durable_position_of(200), (SegmentPosition{0, 200}));
   EXPECT_FALSE(commit_->is_all_durable()) << "a roll is not";
@@ -272,7 +272,7 @@ TEST_F(CommitStateTest, ALogThatGoesOnAfterACutOwesNothing) {
   append_durable(batch_of(0, 5000));
   append_durable(batch_of(1, 1000));
   flush(6000);
-  bytes_->roll(core_);
+  bytes_->roll();
   commit_->meta_queued();
   commit_->before_cut();
   EXPECT_EQ(commit_->metas_pending(), 0U) << "its roll is never journaled";
@@ -296,7 +296,7 @@ TEST_F(CommitStateTest, ACutWhileACommitIsUnderWayIsABug) {
 TEST_F(CommitStateTest, WhatRetentionDropsNeedsNoJournal) {
   begin();
   append_durable(batch_of(0, 5000), 4096);
-  bytes_->roll(core_);
+  bytes_->roll();
   commit_->meta_queued();
   append_durable(batch_of(1, 100), 8192);
   ASSERT_EQ(bytes_->drop_below(1, commit_->durable_segment()).size(), 1U);

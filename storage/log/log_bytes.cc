@@ -8,11 +8,11 @@
 
 namespace posthaste::storage {
 
-LogBytes::LogBytes(reactor::Core& core, std::span<const SegmentEntry> segments, int64_t end_offset) {
+LogBytes::LogBytes(std::span<const SegmentEntry> segments, int64_t end_offset) {
   CHECK(!segments.empty());
   uint64_t linear = 0;
   for (const SegmentEntry& known : segments) {
-    auto segment = std::make_shared<Segment>(core, known.base_offset, linear);
+    auto segment = std::make_shared<Segment>(known.base_offset, linear);
     segment->size = known.size_bytes;
     segment->max_timestamp = known.max_timestamp;
     segment->first_append = segment->last_append = known.last_append;
@@ -30,7 +30,7 @@ LogBytes::LogBytes(reactor::Core& core, std::span<const SegmentEntry> segments, 
 bool LogBytes::adopt_proof(const HeaderProof& proof) {
   const auto of = std::ranges::find(segments_, proof.segment_base, [](const auto& s) { return s->base_offset(); });
   if (of == segments_.end() || proof.position > (*of)->size) return false;
-  (*of)->proof = proof;
+  (*of)->make_extras().proof = proof;
   if (*of != segments_.back() || proof.position < active().size) return true;
   active().headers_hash = proof.hash;
   active().headers_known = true;
@@ -114,10 +114,10 @@ Boundary LogBytes::batch_end_at(const Boundary& start) const {
   return {start.linear + size, load_be<int64_t>(header.data()) + load_be<int32_t>(header.data() + 23) + 1};
 }
 
-void LogBytes::roll(reactor::Core& core) {
+void LogBytes::roll() {
   CHECK(active().size > 0 && active().linear_end() == end_.linear, "an empty segment is not sealed");
   active().sealed = true;
-  segments_.push_back(std::make_shared<Segment>(core, end_.offset, end_.linear));
+  segments_.push_back(std::make_shared<Segment>(end_.offset, end_.linear));
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
 }
 
@@ -150,12 +150,10 @@ LogBytes::Segments LogBytes::cut_to(const Boundary& to) {
   last->size = to.linear - last->linear_start();
   last->sealed = false;
   last->tidy = false;
-  std::erase_if(last->refused, [&last](uint64_t position) { return position >= last->size; });
-  last->producer_snapshot.clear();
+  last->cut_extras();
   last->allocated = align_up(last->size);  // what was flushed has its place
   last->index_whole = false;
   last->headers_known = false;
-  if (last->proof && last->proof->position > last->size) last->proof.reset();
   end_ = to;
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;
   CHECK(active().linear_end() == end_.linear, "the log ends at {}, its last segment at {}", end_.linear,
@@ -163,9 +161,9 @@ LogBytes::Segments LogBytes::cut_to(const Boundary& to) {
   return gone;
 }
 
-LogBytes::Segments LogBytes::begin_anew(reactor::Core& core, const Boundary& start) {
+LogBytes::Segments LogBytes::begin_anew(const Boundary& start) {
   CHECK(start.linear <= end_.linear);
-  Segments gone = std::exchange(segments_, {std::make_shared<Segment>(core, start.offset, start.linear)});
+  Segments gone = std::exchange(segments_, {std::make_shared<Segment>(start.offset, start.linear)});
   for (const auto& segment : gone) let_go(*segment);
   end_ = start;
   tail_chunk_bytes_ = ChunkCache::kChunkBytesMin;

@@ -26,7 +26,7 @@ class LogBytes {
   using Segments = std::vector<std::shared_ptr<Segment>>;  // few, and one allocation less than a deque takes
 
   // As a table names them, all in their files, in a log that ends at `end_offset`.
-  LogBytes(reactor::Core& core, std::span<const SegmentEntry> segments, int64_t end_offset);
+  LogBytes(std::span<const SegmentEntry> segments, int64_t end_offset);
 
   // Oldest first, never none; the last one is the active segment.
   const Segments& segments() const { return segments_; }
@@ -69,7 +69,7 @@ class LogBytes {
   // The next batch of what was copied becomes the log's.
   void append(const RecordBatchView& batch, reactor::WallMillis now);
   // Seals the active segment, which holds something, and opens the next one.
-  void roll(reactor::Core& core);
+  void roll();
 
   // What lies in [from, to) is in its file and may leave memory: full chunks, and the tail's too while nothing is added
   // to it.
@@ -81,7 +81,7 @@ class LogBytes {
   // The log ends at `to`. CHECK: it reaches there. The last segment's index must be built again.
   Segments cut_to(const Boundary& to);
   // The log is empty and begins at `start`, where the bytes that it held end.
-  Segments begin_anew(reactor::Core& core, const Boundary& start);
+  Segments begin_anew(const Boundary& start);
 
   // What the headers before an end hashed to, from a table: what vouches for the bytes of that segment until it has an
   // index. False: it is not of this log.

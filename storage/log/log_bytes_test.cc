@@ -19,7 +19,7 @@ class LogBytesTest : public testing::LogPartsTest {
     make();
     for (int64_t offset = 0; offset < 5; ++offset) {
       append(batch_of(offset, 100));
-      if (offset % 2 == 1) bytes_->roll(core_);
+      if (offset % 2 == 1) bytes_->roll();
     }
   }
   std::vector<int64_t> bases() const {
@@ -147,14 +147,14 @@ TEST_F(LogBytesTest, ARollSealsAndTheNextSegmentBeginsWhereItEnds) {
   make();
   append(batch_of(0, 500, 7));
   append(batch_of(9, 500, 6));
-  bytes_->roll(core_);
+  bytes_->roll();
   const Segment& old = *bytes_->segments().front();
   EXPECT_TRUE(old.sealed);
   EXPECT_EQ(old.max_timestamp, 7);
   EXPECT_EQ(bytes_->active().base_offset(), 10);
   EXPECT_EQ(bytes_->active().linear_start(), 1000U);
   EXPECT_FALSE(bytes_->active().sealed);
-  EXPECT_DEATH(bytes_->roll(core_), "an empty segment is not sealed");
+  EXPECT_DEATH(bytes_->roll(), "an empty segment is not sealed");
   const auto summaries = bytes_->summaries();
   ASSERT_EQ(summaries.size(), 2U);
   EXPECT_EQ(summaries[0].next_offset, 10);
@@ -165,8 +165,9 @@ TEST_F(LogBytesTest, ARollSealsAndTheNextSegmentBeginsWhereItEnds) {
 TEST_F(LogBytesTest, ACutAtABoundaryKeepsWhatIsBeforeAndOpensTheSegmentAgain) {
   make_three_segments();
   const std::shared_ptr<Segment> last = bytes_->segments().back();
-  bytes_->segments()[1]->refused = {50, 100, 150};
-  bytes_->segments()[1]->producer_snapshot = Bytes(5);
+  Segment::Extras& extras = bytes_->segments()[1]->make_extras();
+  extras.refused = {50, 100, 150};
+  extras.producer_snapshot = Bytes(5);
   const auto gone = bytes_->cut_to({300, 3});
   EXPECT_EQ(bases(), (std::vector<int64_t>{0, 2}));
   ASSERT_EQ(gone.size(), 1U);
@@ -174,8 +175,8 @@ TEST_F(LogBytesTest, ACutAtABoundaryKeepsWhatIsBeforeAndOpensTheSegmentAgain) {
   const Segment& active = bytes_->active();
   EXPECT_EQ(active.size, 100U);
   EXPECT_FALSE(active.sealed || active.index_whole || active.headers_known);
-  EXPECT_EQ(active.refused, (std::vector<uint64_t>{50}));
-  EXPECT_TRUE(active.producer_snapshot.empty());
+  EXPECT_EQ(active.extras()->refused, (std::vector<uint64_t>{50}));
+  EXPECT_TRUE(active.extras()->producer_snapshot.empty());
   EXPECT_EQ(bytes_->end().offset, 3);
   EXPECT_EQ(bytes_->size_bytes(), 300U);
 }
@@ -219,7 +220,7 @@ TEST_F(LogBytesTest, SegmentsBelowTheLogStartGoButNotTheLastThatIsKept) {
 
 TEST_F(LogBytesTest, ALogThatBeginsAnewIsEmptyAndCountsOn) {
   make_three_segments();
-  const auto gone = bytes_->begin_anew(core_, {400, 77});
+  const auto gone = bytes_->begin_anew({400, 77});
   EXPECT_EQ(gone.size(), 3U);
   EXPECT_EQ(cache_->dirty_bytes(), 0U);
   EXPECT_EQ(bases(), (std::vector<int64_t>{77}));

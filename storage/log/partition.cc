@@ -38,7 +38,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       producers_(config.producers, engine.producer_count()),
       damage_(entry.damage),
       folder_{.is_created = entry.directory_created, .was_tried = entry.directory_created},
-      bytes_(engine.core(), entry.segments, end_to_go_on_from(entry)),
+      bytes_(entry.segments, end_to_go_on_from(entry)),
       commit_(bytes_, {bytes_.end().linear, entry.end_offset}, entry.last_meta_lsn, proof_of(bytes_, entry)),
       changed_(engine.core()) {
   high_watermark_ = entry.high_watermark;

@@ -274,8 +274,10 @@ void Partition::roll() {
   Segment& old = bytes_.active();
   if (old.size == 0 || mode_ != Mode::kOpen) return;
   bytes_.trim_tail(commit_.flushed_linear());
-  if (producers_known_ && producers_.size() > 0) old.producer_snapshot = producers_.encode(bytes_.end().offset);
-  bytes_.roll(engine_.core());
+  if (producers_known_ && producers_.size() > 0) {
+    old.make_extras().producer_snapshot = producers_.encode(bytes_.end().offset);
+  }
+  bytes_.roll();
   engine_.table_grows(SpaceAccount::kSegmentBytes);
   // Else write-back, which ends with that, has nothing to do here any more.
   if (commit_.flushed_linear() >= old.linear_end()) engine_.tidy(*this, bytes_.keep(old));

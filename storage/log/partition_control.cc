@@ -162,7 +162,8 @@ Task<Result<void>> Partition::rebuild_producers() {
   const std::vector<std::shared_ptr<Segment>> segments(bytes_.segments().begin(), bytes_.segments().end());
   size_t first = 0;
   for (size_t i = segments.size(); i-- > 1;) {
-    Bytes snapshot_bytes = segments[i - 1]->producer_snapshot;
+    const Segment::Extras* const extras = segments[i - 1]->extras();
+    Bytes snapshot_bytes = extras == nullptr ? Bytes() : extras->producer_snapshot;
     if (snapshot_bytes.empty()) {
       auto read = co_await engine_.files().read_beside(segment_path(*segments[i - 1], "snapshot"));
       if (read) snapshot_bytes = std::move(*read);

@@ -202,9 +202,10 @@ Task<Result<void>> Partition::fill(Miss miss, DiskRead* by) {
 Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
                                          DiskRead* by) {
   const uint64_t from = align_down(position);
-  for (const Segment::Load& load : segment->loads) {
+  Segment::Access& access = segment->make_access(core());
+  for (const Segment::Access::Load& load : access.loads) {
     if (from < load.to && load.from <= from) {
-      co_await segment->loaded.wait();
+      co_await access.loaded.wait();
       co_return Result<void>();
     }
   }
@@ -232,12 +233,12 @@ Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint6
     chunk = engine_.cache().allocate(ChunkCache::kChunkBytesMin, static_cast<uint32_t>(from), false, *segment);
   }
   if (!chunk) co_return failure(Errc::kNoMemory);
-  segment->loads.push_back({from, to});
+  access.loads.push_back({from, to});
   const uint32_t generation = generation_;
   auto got = co_await engine_.files().read(*this, *segment, from, (*chunk)->buffer.bytes().first(align_up(to - from)),
                                            reactor::IoClass::kLiveRead);
-  std::erase_if(segment->loads, [from](const Segment::Load& load) { return load.from == from; });
-  segment->loaded.notify_all();
+  std::erase_if(access.loads, [from](const Segment::Access::Load& load) { return load.from == from; });
+  access.loaded.notify_all();
   if (!got) co_return read_failed(*segment, position, got.error());
   segment->read_failing = false;
   // What is there of a file that was cut is served.

@@ -56,7 +56,7 @@ LogBytes::Segments Partition::forget_all(int64_t offset) {
   commit_.before_cut();
   // Bytes count on from here: who waits for a difference sees none.
   const Boundary start{commit_.durable().linear, offset};
-  LogBytes::Segments gone = bytes_.begin_anew(engine_.core(), start);
+  LogBytes::Segments gone = bytes_.begin_anew(start);
   doom(gone);
   go_on_from(start);
   stable_producers_ = {};

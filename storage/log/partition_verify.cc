@@ -111,7 +111,7 @@ void Partition::mark_verified(const Segment& segment, uint64_t position, uint64_
 // Says once per place, of so many places of a segment, that bytes of the log are not served, and why. kDamaged.
 Errc Partition::refuse(const Segment& segment, uint64_t position, int64_t offset, std::string_view reason) {
   constexpr size_t kPlacesNamed = 16;
-  std::vector<uint64_t>& named = segment.refused;
+  std::vector<uint64_t>& named = segment.make_extras().refused;
   if (named.size() >= kPlacesNamed || std::ranges::find(named, position) != named.end()) return Errc::kDamaged;
   named.push_back(position);
   engine_.count_refused_range();
@@ -166,7 +166,7 @@ Task<Result<void>> Partition::build_index(std::shared_ptr<Segment> segment) {
     }
   }
   SegmentIndexBuilder builder(segment->base_offset());
-  const std::optional<HeaderProof> proof = segment->proof;
+  const std::optional<HeaderProof> proof = segment->extras() == nullptr ? std::nullopt : segment->extras()->proof;
   uint64_t hash = 0;
   bool proven = !proof || (proof->position == 0 && proof->hash == 0);
   const uint32_t generation = generation_;

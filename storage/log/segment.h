@@ -18,13 +18,12 @@ class Segment final : public ChunkOwner {
  public:
   using Chunks = reactor::RecycledMap<uint32_t, ChunkLease>;  // by position
 
-  Segment(reactor::Core& core, int64_t base_offset, uint64_t linear_start)
-      : base_offset_(base_offset), linear_start_(linear_start), index_(base_offset), gate(core, 1), loaded(core) {}
+  Segment(int64_t base_offset, uint64_t linear_start) : linear_start_(linear_start), index_(base_offset) {}
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
   ~Segment() { drop_chunks(); }
 
-  int64_t base_offset() const { return base_offset_; }
+  int64_t base_offset() const { return index().base_offset(); }
   uint64_t linear_start() const { return linear_start_; }
   uint64_t linear_end() const { return linear_start_ + size; }
 
@@ -42,7 +41,7 @@ class Segment final : public ChunkOwner {
 
   const SegmentIndex& index() const { return index_.index(); }
   SegmentIndexBuilder& index_builder() { return index_; }
-  // `vouches`: it was made when the batches were appended, not from what stands in the file.
+  // `vouches`: it was made when the batches were appended, not from what stands in the file. CHECK: of this segment.
   void set_index(SegmentIndexBuilder index, bool vouches);
 
   // Whether a run's header hash was compared with what the file holds. A run that the index does not vouch for counts
@@ -55,45 +54,64 @@ class Segment final : public ChunkOwner {
   // Position of the first byte in [from, to) that is not in memory; `to` if all are.
   uint64_t first_missing(uint64_t from, uint64_t to) const;
 
+  // What few segments have, apart so that it costs the others nothing.
+  struct Extras {
+    std::vector<RunState> run_states;
+    std::optional<HeaderProof> proof;  // what it began with before a restart
+    std::vector<uint64_t> refused;     // positions that were refused, and that was said
+    Bytes producer_snapshot;           // of the state at its end, until it is on disk
+  };
+  const Extras* extras() const { return extras_.get(); }  // null: none of these
+  Extras& make_extras() const;
+  // It ends at `size` now: what the extras say of more is gone.
+  void cut_extras();
+
+  // The file, and who waits for it; opened when needed, closed again when too many are open. Apart as well: most
+  // segments have no file open.
+  struct Access {
+    explicit Access(reactor::Core& core) : gate(core, 1), loaded(core) {}
+    reactor::Semaphore gate;  // one opener or sizer at a time
+    reactor::File file;
+    reactor::Event loaded;  // a disk read into a chunk has ended
+    struct Load {
+      uint64_t from = 0;
+      uint64_t to = 0;
+    };
+    std::vector<Load> loads;  // under way
+  };
+  const Access* access() const { return access_.get(); }  // null: the file is closed, and nobody waits
+  Access& make_access(reactor::Core& core);
+  // Lets go of it, unless the file is open or somebody uses it or waits.
+  void drop_access();
+
  private:
-  int64_t base_offset_;
   uint64_t linear_start_;
   Chunks chunks_;
   SegmentIndexBuilder index_;
-  bool index_vouches_ = true;  // one that grows with appends does
-  std::vector<RunState> run_states_;
+  mutable std::unique_ptr<Extras> extras_;
+  std::unique_ptr<Access> access_;
 
  public:
   uint64_t size = 0;                     // bytes, as appended
   int64_t max_timestamp = kNoTimestamp;  // ms
   reactor::WallMillis first_append;      // 0: nothing yet
   reactor::WallMillis last_append;
-  bool sealed = false;
-  bool removed = false;                   // no longer part of the log
-  uint64_t headers_hash = 0;              // of all batches, as appended (chain_header_hash)
-  bool headers_known = true;              // false: of what was there before a restart that is not known
-  std::optional<HeaderProof> proof;       // what it began with before a restart
-  bool index_whole = true;                // false: the index lacks what was there before a restart
-  bool indexing = false;                  // somebody builds the index, or compares a run with it
-  bool read_failing = false;              // the last read of the file failed, and that was said
-  mutable std::vector<uint64_t> refused;  // positions that were refused, and that was said
-  Bytes producer_snapshot;                // of the state at its end, until it is on disk
-  bool tidy = false;                      // sealed, and file truncated, index and producer snapshot written
-
-  // The file; opened when needed, closed again when too many are open.
-  reactor::Semaphore gate;  // one opener or sizer at a time
-  reactor::File file;
-  bool created = false;    // the file and its directory entry are durable
-  uint64_t allocated = 0;  // bytes reserved in the file
-  uint64_t owed = 0;       // SpaceAccount
-  bool growing = false;    // Engine::grow_ahead
+  uint64_t headers_hash = 0;  // of all batches, as appended (chain_header_hash)
+  uint64_t allocated = 0;     // bytes reserved in the file
+  uint64_t owed = 0;          // SpaceAccount
   uint32_t file_users = 0;
-  reactor::Event loaded;  // a disk read into a chunk has ended
-  struct Load {
-    uint64_t from = 0;
-    uint64_t to = 0;
-  };
-  std::vector<Load> loads;  // under way
+  bool sealed = false;
+  bool removed = false;       // no longer part of the log
+  bool headers_known = true;  // false: of what was there before a restart that is not known
+  bool index_whole = true;    // false: the index lacks what was there before a restart
+  bool indexing = false;      // somebody builds the index, or compares a run with it
+  bool read_failing = false;  // the last read of the file failed, and that was said
+  bool tidy = false;          // sealed, and file truncated, index and producer snapshot written
+  bool created = false;       // the file and its directory entry are durable
+  bool growing = false;       // Engine::grow_ahead
+
+ private:
+  bool index_vouches_ = true;  // one that grows with appends does
 };
 
 }  // namespace posthaste::storage

@@ -33,6 +33,8 @@ struct GateHold {
   ~GateHold() { gate_.release(1); }
   reactor::Semaphore& gate_;
 };
+
+bool is_open(const Segment& segment) { return segment.access() != nullptr && segment.access()->file.valid(); }
 }  // namespace
 
 SegmentFiles::Pin::Pin(Segment& segment) : segment_(&segment) { ++segment.file_users; }
@@ -58,12 +60,13 @@ Task<Result<void>> SegmentFiles::create_directory(Partition& partition) {
 }
 
 Task<Result<void>> SegmentFiles::open(Partition& partition, Segment& segment, uint16_t flags) {
-  if (segment.file.valid()) co_return Result<void>();
+  Segment::Access& access = segment.make_access(engine_.core());
+  if (access.file.valid()) co_return Result<void>();
   co_await shrink();
   auto opened = co_await File::open(engine_.core(), partition.segment_path(segment, "log"),
                                     static_cast<uint16_t>(flags | reactor::kOpenWrite | reactor::kOpenDirect));
   if (!opened) co_return failure(opened.error());
-  segment.file = *opened;
+  access.file = *opened;
   for (const auto& known : partition.bytes().segments()) {
     if (known.get() == &segment) open_.push_back(known);
   }
@@ -90,8 +93,9 @@ Task<Result<void>> SegmentFiles::open_or_replace(Partition& partition, Segment& 
 // reserve first, and what it does not owe it does not get.
 Task<Result<SegmentFiles::Pin>> SegmentFiles::for_write(Partition& partition, std::shared_ptr<Segment> segment,
                                                         uint64_t bytes) {
-  co_await segment->gate.acquire(1);
-  const GateHold hold(segment->gate);
+  Segment::Access& access = segment->make_access(engine_.core());
+  co_await access.gate.acquire(1);
+  const GateHold hold(access.gate);
   for (uint32_t tries = 1;; ++tries) {
     // An earlier incarnation's directory has the same name until it is moved away.
     if (!partition.folder().is_created) co_await engine_.wait_for_name(partition);
@@ -128,27 +132,29 @@ Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, S
       co_return failure(opened.error());
     }
     // Whatever an earlier life left under this name is not ours.
-    if (auto emptied = co_await segment.file.truncate(0); !emptied) co_return failure(emptied.error());
+    if (auto emptied = co_await segment.make_access(engine_.core()).file.truncate(0); !emptied)
+      co_return failure(emptied.error());
     segment.allocated = 0;
   } else if (auto opened = co_await open_or_replace(partition, segment); !opened) {
     co_return failure(opened.error());
   }
   bytes = align_up(bytes);
   if (segment.allocated < bytes) {
+    File& file = segment.make_access(engine_.core()).file;
     const uint64_t step = std::clamp(segment.allocated, kGrowBytesMin, kGrowBytesMax);
     const uint64_t whole = std::max(bytes, align_up(partition.config().segment_bytes));
     uint64_t target = segment.sealed || full ? bytes : std::min(std::max(bytes, segment.allocated + step), whole);
-    auto allocated = co_await segment.file.allocate(0, target);
+    auto allocated = co_await file.allocate(0, target);
     if (!allocated && allocated.error() == Errc::kNoSpace) {
       // A part of it may have been given; a file that is larger than it needs to be would keep it from others.
-      (void)co_await segment.file.truncate(segment.allocated);
+      (void)co_await file.truncate(segment.allocated);
       if (target > bytes) {
         target = bytes;
-        allocated = co_await segment.file.allocate(0, target);
+        allocated = co_await file.allocate(0, target);
       }
     }
     if (!allocated) co_return failure(allocated.error());
-    if (auto synced = co_await segment.file.sync(); !synced) co_return failure(synced.error());
+    if (auto synced = co_await file.sync(); !synced) co_return failure(synced.error());
     segment.allocated = target;
   }
   if (!segment.created) {
@@ -162,11 +168,12 @@ Task<Result<SegmentFiles::Pin>> SegmentFiles::make_place(Partition& partition, S
 Task<Result<uint64_t>> SegmentFiles::read(Partition& partition, Segment& segment, uint64_t position, MutableBytes into,
                                           IoClass io_class) {
   Pin pin(segment);
-  co_await segment.gate.acquire(1);
+  Segment::Access& access = segment.make_access(engine_.core());
+  co_await access.gate.acquire(1);
   Result<void> opened = co_await open(partition, segment, 0);
-  segment.gate.release(1);
+  access.gate.release(1);
   if (!opened) co_return failure(opened.error());
-  co_return co_await segment.file.read(position, into, io_class);
+  co_return co_await access.file.read(position, into, io_class);
 }
 
 Task<Result<Bytes>> SegmentFiles::read_beside(std::string path) { return read_file(engine_.core(), std::move(path)); }
@@ -223,25 +230,28 @@ Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
 }
 
 Task<void> SegmentFiles::close(Segment& segment) {
-  co_await segment.gate.acquire(1);
-  if (segment.file.valid() && segment.file_users == 0) {
-    reactor::File file = std::exchange(segment.file, File());
+  if (segment.access() == nullptr) co_return;
+  Segment::Access& access = segment.make_access(engine_.core());
+  co_await access.gate.acquire(1);
+  if (access.file.valid() && segment.file_users == 0) {
+    File file = std::exchange(access.file, File());
     (void)co_await file.close();
   }
-  segment.gate.release(1);
+  access.gate.release(1);
+  segment.drop_access();
 }
 
 Task<void> SegmentFiles::shrink() {
   open_.remove_if([](const std::weak_ptr<Segment>& known) {
     const auto segment = known.lock();
-    return segment == nullptr || !segment->file.valid();
+    return segment == nullptr || !is_open(*segment);
   });
   for (size_t tries = open_.size(); open_.size() >= open_max_ && tries > 0; --tries) {
     const std::shared_ptr<Segment> oldest = open_.front().lock();
     open_.pop_front();
-    if (oldest == nullptr || !oldest->file.valid()) continue;
+    if (oldest == nullptr || !is_open(*oldest)) continue;
     // Somebody waits for its gate or uses the file: it stays open.
-    if (oldest->file_users > 0 || oldest->gate.available() == 0) {
+    if (oldest->file_users > 0 || oldest->access()->gate.available() == 0) {
       open_.push_back(oldest);
     } else {
       co_await close(*oldest);
@@ -255,7 +265,8 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
   reactor::Core& core = engine_.core();
   auto pin = co_await for_write(partition, segment, segment->size);
   if (!pin || segment->removed) co_return;
-  if ((co_await segment->file.truncate(segment->size)).has_value()) segment->allocated = align_up(segment->size);
+  if ((co_await segment->make_access(core).file.truncate(segment->size)).has_value())
+    segment->allocated = align_up(segment->size);
   // False: the disk is full, nothing is better than a part.
   const auto write_beside = [&core](std::string path, const Bytes& content) -> Task<bool> {
     auto file = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
@@ -275,9 +286,10 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
   bool whole = true;
   const bool keep_index = segment->index_whole && !segment->has_bad_run() && !segment->removed;
   if (keep_index) whole = co_await write_beside(partition.segment_path(*segment, "index"), segment->index().encode());
-  if (!segment->producer_snapshot.empty()) {
-    whole &= co_await write_beside(partition.segment_path(*segment, "snapshot"), segment->producer_snapshot);
-    if (whole) segment->producer_snapshot.clear();
+  if (segment->extras() != nullptr && !segment->extras()->producer_snapshot.empty()) {
+    Bytes& snapshot = segment->make_extras().producer_snapshot;
+    whole &= co_await write_beside(partition.segment_path(*segment, "snapshot"), snapshot);
+    if (whole) snapshot.clear();
   }
   if (!whole) engine_.tidy_later(partition, segment);
 }

@@ -143,7 +143,7 @@ Task<WriteBack::Step> WriteBack::write_once(Partition& partition, MutableBytes b
       at = limit;
     }
   }
-  op.file = segment->file.id();
+  op.file = segment->access()->file.id();
   op.offset = from;
   op.flags = reactor::kWriteDurable;
   op.slices = op.pieces.data();

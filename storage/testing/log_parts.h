@@ -37,7 +37,7 @@ class LogPartsTest : public ::testing::Test {
 
   // A log of empty segments with these names; the table that tells of it says that all is in their files.
   void make(std::vector<SegmentEntry> segments = {SegmentEntry{}}, int64_t end_offset = 0) {
-    bytes_ = std::make_unique<LogBytes>(core_, segments, end_offset);
+    bytes_ = std::make_unique<LogBytes>(segments, end_offset);
   }
   reactor::Result<void> reserve(uint64_t bytes) { return bytes_->reserve(*cache_, bytes, flushed_); }
   // As a partition takes a batch.
