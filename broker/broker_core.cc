@@ -6,7 +6,6 @@
 #include "broker/handlers/handler.h"
 #include "broker/partitions/partition_place.h"
 #include "broker/planted_bugs.h"
-#include "reactor/pace.h"
 #include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
@@ -110,45 +109,56 @@ Task<void> BrokerCore::adopt_view(reactor::Loan<ClusterView> loan) {
   const std::vector<Uuid> changed = loan.snapshot->changed;
   reactor::Pace pace(kFollowedAtOnce);
   for (const Uuid& id : changed) {
-    const TopicImage* topic = view()->image.topic(id);
-    if (topic == nullptr) continue;
-    follow_topic(*topic);
-    if (pace.is_due(topic->partitions.size())) co_await core_.yield();
+    // After each step the newest snapshot may be another one, in which there is no such topic.
+    int32_t next = 0;
+    while (const TopicImage* topic = view()->image.topic(id)) {
+      next = follow_topic(*topic, next, pace);
+      if (next == kAllFollowed) break;
+      co_await core_.yield();
+    }
   }
 }
 
 Task<void> BrokerCore::follow_all_topics() {
   reactor::Pace pace(kFollowedAtOnce);
-  std::string next;
+  std::string at;
+  int32_t next = 0;
   for (bool more = true; more;) {
     more = false;
-    view()->image.topics().visit_from(next, [&](const TopicImage& topic) {
-      follow_topic(topic);
-      more = pace.is_due(topic.partitions.size());
-      if (more) next = topic.name + '\0';  // behind it in the order of names
+    view()->image.topics().visit_from(at, [&](const TopicImage& topic) {
+      if (topic.name != at) next = 0;
+      next = follow_topic(topic, next, pace);
+      more = next != kAllFollowed;
+      if (more) at = topic.name;
       return !more;
     });
     if (more) co_await core_.yield();
   }
 }
 
-void BrokerCore::follow_topic(const TopicImage& topic) {
+int32_t BrokerCore::follow_topic(const TopicImage& topic, int32_t from, reactor::Pace& pace) {
   const storage::LogConfig config =
       log_config(TopicSettings(topic.configs, *view()->topic_defaults), options_.producers);
-  for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
-    if (view()->owner(topic.id, index) != core_.id()) continue;
-    storage::Partition* partition = engine_.find(topic.id.bytes, index);
-    if (partition == nullptr) continue;
-    partition->set_config(config);
-    ReplicaRole role = role_of(view()->image, topic, index, view()->node_id);
-    const int32_t epoch = role.term.leader_epoch;
-    const bool leads = take_role(std::move(role), replication::Replica::of(*partition));
-    if (topic.name != kConsumerOffsetsTopic) continue;
-    if (leads) {
-      groups_.lead(index, engine_, *partition, epoch);
-    } else if (GroupPartition* const group = groups_.find(index)) {
-      group->resign();
-    }
+  for (int32_t index = from; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
+    if (pace.is_due(1)) return index;
+    follow_partition(topic, index, config);
+  }
+  return kAllFollowed;
+}
+
+void BrokerCore::follow_partition(const TopicImage& topic, int32_t index, const storage::LogConfig& config) {
+  if (view()->owner(topic.id, index) != core_.id()) return;
+  storage::Partition* partition = engine_.find(topic.id.bytes, index);
+  if (partition == nullptr) return;
+  partition->set_config(config);
+  ReplicaRole role = role_of(view()->image, topic, index, view()->node_id);
+  const int32_t epoch = role.term.leader_epoch;
+  const bool leads = take_role(std::move(role), replication::Replica::of(*partition));
+  if (topic.name != kConsumerOffsetsTopic) return;
+  if (leads) {
+    groups_.lead(index, engine_, *partition, epoch);
+  } else if (GroupPartition* const group = groups_.find(index)) {
+    group->resign();
   }
 }
 

@@ -14,6 +14,7 @@
 #include "broker/options.h"
 #include "broker/partitions/cluster_view.h"
 #include "net/request.h"
+#include "reactor/pace.h"
 #include "replication/replica.h"
 #include "storage/engine.h"
 
@@ -87,7 +88,10 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   static reactor::Task<void> mail_view_back(BrokerCore& from, uint64_t number);
   void give_back_view(uint64_t number);
   reactor::Task<void> follow_all_topics();
-  void follow_topic(const replication::TopicImage& topic);
+  // Partitions of the topic, of the newest snapshot, from index `from` on until a pause is due. Returns where to go on.
+  int32_t follow_topic(const replication::TopicImage& topic, int32_t from, reactor::Pace& pace);
+  static constexpr int32_t kAllFollowed = -1;
+  void follow_partition(const replication::TopicImage& topic, int32_t index, const storage::LogConfig& config);
   void send_group_answer(RequestToken token, GroupResponse response);
   void take_group_answer(RequestToken token, GroupResponse response);
   static reactor::Task<void> mail_group_answer(BrokerCore& from, reactor::CoreId to, RequestToken token,

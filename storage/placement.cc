@@ -5,17 +5,22 @@ namespace posthaste::storage {
 using reactor::CoreId;
 using reactor::Cow;
 
-CoreId Placement::choose_core(const TopicId& topic_id) const {
-  std::vector<uint32_t> of_topic(load_.size());
-  if (const Topic* topic = topics_.find(topic_id)) {
-    for (const Place place : topic->cores) {
-      if (place != kNone) ++of_topic[core_of(place)];
-    }
+Placement::Chooser::Chooser(const Placement& placement, const TopicId& topic_id)
+    : placement_(placement), of_topic_(placement.load_.size()) {
+  const Topic* topic = placement.topics_.find(topic_id);
+  if (topic == nullptr) return;
+  for (const Place place : topic->cores) {
+    if (place != kNone) ++of_topic_[core_of(place)];
   }
+}
+
+CoreId Placement::Chooser::next() {
+  const std::vector<uint32_t>& load = placement_.load_;
   size_t best = 0;
-  for (size_t core = 1; core < load_.size(); ++core) {
-    if (std::pair(of_topic[core], load_[core]) < std::pair(of_topic[best], load_[best])) best = core;
+  for (size_t core = 1; core < load.size(); ++core) {
+    if (std::pair(of_topic_[core], load[core]) < std::pair(of_topic_[best], load[best])) best = core;
   }
+  ++of_topic_[best];
   return static_cast<CoreId>(best);
 }
 

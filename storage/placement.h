@@ -24,7 +24,19 @@ class Placement {
 
   // The core for a new partition: the one with the fewest partitions of that topic, then the fewest of all, then the
   // lowest number.
-  reactor::CoreId choose_core(const TopicId& topic_id) const;
+  reactor::CoreId choose_core(const TopicId& topic_id) const { return Chooser(*this, topic_id).next(); }
+  // The same for many new partitions of one topic, which are counted once. Nobody else adds to or removes from the
+  // topic meanwhile; the placement outlives it.
+  class Chooser {
+   public:
+    Chooser(const Placement& placement, const TopicId& topic_id);
+    // The core for the next one, which is reserved or added there before it is asked again.
+    reactor::CoreId next();
+
+   private:
+    const Placement& placement_;
+    std::vector<uint32_t> of_topic_;  // by core
+  };
 
   // A partition that is about to be made: it counts for choose_core(), and find() does not know it before add(). Of one
   // that has a core already: no change.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "reactor/pace.h"
 #include "replication/metadata/metadata_log.h"
 
 namespace posthaste::broker {
@@ -40,6 +39,15 @@ struct Applier::Following final : ImageFollower::Change {
   reactor::Event done;
 };
 
+// How far the partitions of a topic are planned.
+struct Applier::TopicPlan {
+  TopicPlan(const TopicImage& of, const Placement& placement) : topic(of), chooser(placement, of.id.bytes) {}
+  const TopicImage& topic;
+  Placement::Chooser chooser;
+  std::optional<storage::LogConfig> config;  // once it is needed
+  int32_t next = 0;
+};
+
 Applier::Applier(BrokerCore& core, storage::EngineHost& engine_host, const NodeIdentity& identity,
                  std::vector<Endpoint> endpoints)
     : CoreOwned(core.core()),
@@ -71,9 +79,12 @@ Task<void> Applier::start(const MetadataImage& image, std::shared_ptr<const Conf
     if (!is_replica_here(image_.topic(Uuid{key.topic_id}), key.partition)) unknown.push_back(key);
   });
   for (const Placement::Key& key : unknown) remove_from_plan(key, work);
-  image_.topics().for_each([&](const TopicImage& topic) { plan_changed(topic, work); });
+  image_.topics().for_each([&](const TopicImage& topic) {
+    TopicPlan plan(topic, placement_);
+    while (plan_next(plan, work)) continue;
+  });
   co_await spread_partition_work(broker_, work);
-  take_outcome(image_, work);
+  (void)co_await take_outcome(image_, work);
   co_await publish({}, true);
 }
 
@@ -121,21 +132,11 @@ Task<void> Applier::apply(Applier& self, FollowingPointer change) {
 
 Task<void> Applier::apply_alone(Following& change) {
   Work work(cores_);
-  reactor::Pace pace(kPlannedAtOnce);
-  for (const ImageDelta::Removed& topic : change.delta.removed) {
-    plan_removed(topic, work);
-    if (pace.is_due(topic.partitions + 1)) co_await core_.yield();
-  }
-  for (const Uuid& id : change.delta.changed) {
-    const TopicImage* topic = change.image.topic(id);
-    CHECK(topic != nullptr, "topic {} has changed and is not there", to_string(id));
-    plan_changed(*topic, work);
-    if (pace.is_due(topic->partitions.size() + 1)) co_await core_.yield();
-  }
+  co_await plan(change, work);
   // Nobody is routed any more to what goes.
   if (!change.delta.removed.empty() || has_removals(work)) co_await publish({}, false);
   co_await spread_partition_work(broker_, work);
-  change.not_made = take_outcome(change.image, work);
+  change.not_made = co_await take_outcome(change.image, work);
   if (!change.delta.removed.empty()) {
     std::vector<std::string> names;
     names.reserve(change.delta.removed.size());
@@ -147,10 +148,24 @@ Task<void> Applier::apply_alone(Following& change) {
   }
 }
 
-void Applier::plan_removed(const ImageDelta::Removed& topic, Work& work) {
+Task<void> Applier::plan(const Following& change, Work& work) {
+  reactor::Pace pace(kPlannedAtOnce);
+  for (const ImageDelta::Removed& topic : change.delta.removed) co_await plan_removed(topic, work, pace);
+  for (const Uuid& id : change.delta.changed) {
+    const TopicImage* topic = change.image.topic(id);
+    CHECK(topic != nullptr, "topic {} has changed and is not there", to_string(id));
+    TopicPlan plan(*topic, placement_);
+    while (plan_next(plan, work)) {
+      if (pace.is_due(1)) co_await core_.yield();
+    }
+  }
+}
+
+Task<void> Applier::plan_removed(const ImageDelta::Removed& topic, Work& work, reactor::Pace& pace) {
   incomplete_.erase(topic.id);
   for (size_t index = 0; index < topic.partitions; ++index) {
     remove_from_plan({topic.id.bytes, static_cast<int32_t>(index)}, work);
+    if (pace.is_due(1)) co_await core_.yield();
   }
 }
 
@@ -162,29 +177,33 @@ void Applier::remove_from_plan(const Placement::Key& key, Work& work) {
   work[*core].remove.push_back(key);
 }
 
-void Applier::plan_changed(const TopicImage& topic, Work& work) {
-  std::optional<storage::LogConfig> config;
-  for (int32_t index = 0; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
-    const Placement::Key key{topic.id.bytes, index};
-    if (!is_replica_here(&topic, index)) {
-      remove_from_plan(key, work);
-      continue;
-    }
-    if (placement_.find(key)) continue;
-    // One that could not be made before stays on its core, for some of it may be there.
-    const std::optional<CoreId> before = placement_.find_reserved(key);
-    const CoreId core = before ? *before : placement_.choose_core(key.topic_id);
-    placement_.reserve(key, core);
-    if (!config) config = log_config(TopicSettings(topic.configs, *topic_defaults_), broker_.options().producers);
-    work[core].create.push_back(
-        {.spec = {.topic_id = key.topic_id, .topic_name = topic.name, .partition = index, .config = *config},
-         .role = role_of(image_, topic, index, node_id_)});
+// The topic's next partition. False: there is none left.
+bool Applier::plan_next(TopicPlan& plan, Work& work) {
+  const TopicImage& topic = plan.topic;
+  const int32_t index = plan.next++;
+  if (static_cast<size_t>(index) >= topic.partitions.size()) return false;
+  const Placement::Key key{topic.id.bytes, index};
+  if (!is_replica_here(&topic, index)) {
+    remove_from_plan(key, work);
+    return true;
   }
+  if (placement_.find(key)) return true;
+  // One that could not be made before stays on its core, for some of it may be there.
+  const std::optional<CoreId> before = placement_.find_reserved(key);
+  const CoreId core = before ? *before : plan.chooser.next();
+  placement_.reserve(key, core);
+  if (!plan.config) {
+    plan.config = log_config(TopicSettings(topic.configs, *topic_defaults_), broker_.options().producers);
+  }
+  work[core].create.push_back(
+      {.spec = {.topic_id = key.topic_id, .topic_name = topic.name, .partition = index, .config = *plan.config},
+       .role = role_of(image_, topic, index, node_id_)});
+  return true;
 }
 
 // What was made is placed from now on. What was not stays reserved: Metadata says LEADER_NOT_AVAILABLE of it until
 // another attempt succeeds.
-Applier::NotMade Applier::take_outcome(const MetadataImage& image, Work& work) {
+Task<Applier::NotMade> Applier::take_outcome(const MetadataImage& image, Work& work) {
   NotMade not_made;
   std::set<Placement::Key> failed;
   size_t not_removed = 0;
@@ -200,24 +219,31 @@ Applier::NotMade Applier::take_outcome(const MetadataImage& image, Work& work) {
       not_made.emplace(Uuid{one.key.topic_id}, one.error);
     }
   }
+  reactor::Pace pace(kPlannedAtOnce);
   for (size_t core = 0; core < work.size(); ++core) {
     for (const PartitionToMake& asked : work[core].create) {
       const Placement::Key key{asked.spec.topic_id, asked.spec.partition};
       if (!failed.contains(key)) placement_.add(key, static_cast<CoreId>(core));
+      if (pace.is_due(1)) co_await core_.yield();
     }
   }
+  report(image, not_made);
+  if (removal_error) {
+    core_.log(reactor::LogLevel::kWarning, "partition_not_removed",
+              fmt::format("partitions={} error={} consequence=\"the next start removes them\"", not_removed,
+                          to_string(*removal_error)));
+  }
+  co_return not_made;
+}
+
+// Topics with partitions that the next change tries to make again.
+void Applier::report(const MetadataImage& image, const NotMade& not_made) {
   for (const auto& [id, error] : not_made) {
     incomplete_.insert(id);
     core_.log(reactor::LogLevel::kError, "partitions_not_made",
               fmt::format("topic={} error={} consequence=\"LEADER_NOT_AVAILABLE until they can be made\"",
                           image.topic(id)->name, to_string(error)));
   }
-  if (removal_error) {
-    core_.log(reactor::LogLevel::kWarning, "partition_not_removed",
-              fmt::format("partitions={} error={} consequence=\"the next start removes them\"", not_removed,
-                          to_string(*removal_error)));
-  }
-  return not_made;
 }
 
 Task<Applier::NotMade> Applier::applied(ChangePointer change) {

@@ -15,6 +15,7 @@
 #include "broker/broker_core.h"
 #include "broker/node_identity.h"
 #include "broker/partitions/partition_work.h"
+#include "reactor/pace.h"
 #include "reactor/scope.h"
 #include "reactor/sync.h"
 #include "replication/image_follower.h"
@@ -48,11 +49,14 @@ class Applier final : public replication::ImageFollower, private reactor::CoreOw
   reactor::Task<void> apply_alone(Following& change);
   void queue_behind_same_names(const FollowingPointer& change);
   void forget_names(const Following& change);
-  void plan_removed(const replication::ImageDelta::Removed& topic, Work& work);
-  void plan_changed(const replication::TopicImage& topic, Work& work);
+  struct TopicPlan;
+  reactor::Task<void> plan(const Following& change, Work& work);
+  reactor::Task<void> plan_removed(const replication::ImageDelta::Removed& topic, Work& work, reactor::Pace& pace);
+  bool plan_next(TopicPlan& plan, Work& work);
   void remove_from_plan(const storage::Placement::Key& key, Work& work);
   bool is_replica_here(const replication::TopicImage* topic, int32_t partition) const;
-  NotMade take_outcome(const replication::MetadataImage& image, Work& work);
+  reactor::Task<NotMade> take_outcome(const replication::MetadataImage& image, Work& work);
+  void report(const replication::MetadataImage& image, const NotMade& not_made);
   reactor::Task<void> publish(std::vector<net::kafka::Uuid> changed, bool all_changed);
 
   BrokerCore& broker_;

@@ -1,8 +1,11 @@
 // The applier against a whole broker: a large change holds up no other, changes of one name keep their order, and what
 // is here at the end is what the image says.
+#include <algorithm>
 #include <map>
 #include <random>
 
+#include "broker/broker_core.h"
+#include "broker/broker_host.h"
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/log_admin.h"
 #include "net/kafka/partitions.h"
@@ -25,6 +28,10 @@ class ApplierTest : public BrokerTest {
     kafka::CreatePartitionsRequest request;
     request.topics.push_back({.name = topic, .count = partitions, .assignments = std::nullopt});
     co_return (co_await client.call(request, 3)).message.results.at(0).error_code;
+  }
+  // Of what the reserve has answered for the second one after it says nothing any more.
+  static Task<void> write_tables(storage::Engine& engine) {
+    for (int table = 0; table < 4; ++table) co_await engine.checkpoint();
   }
   using Partitions = std::map<std::string, int32_t>;  // how many by topic
   // What Metadata shows; each of them has a leader.
@@ -107,6 +114,40 @@ TEST_F(ApplierTest, ANameThatComesAgainIsMadeWhenTheOldOneIsGone) {
     co_await scope.join();
     EXPECT_EQ(co_await held(client), (Partitions{{"t", 1}}));
     co_await other.close();
+  });
+  stop();
+}
+
+// Here no table can be written, and without one the reserve of the disk answers for so many new partitions only.
+TEST_F(ApplierTest, WhatCannotBeMadeIsMadeByALaterChange) {
+  static constexpr int32_t kWide = 200;
+  options_.engine.reserve_bytes_max = uint64_t{64} << 10;
+  start();
+  for (const reactor::OpKind kind : {reactor::OpKind::kWrite, reactor::OpKind::kAllocate}) {
+    broker_->disk().add_fault(
+        {.kind = kind, .path_contains = "table", .error = reactor::Errc::kNoSpace, .count = UINT32_MAX});
+  }
+  run([this](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("wide", kWide), ErrorCode::kKafkaStorageError);
+    kafka::MetadataRequest request;
+    const auto led = [&]() -> Task<ptrdiff_t> {
+      const auto answer = co_await client.call(request, 9);
+      co_return std::ranges::count_if(answer.message.topics.at(0).partitions,
+                                      [](const auto& partition) { return partition.leader_id >= 0; });
+    };
+    const ptrdiff_t before = co_await led();
+    EXPECT_GT(before, 0) << "what can be made is there";
+    EXPECT_LT(before, kWide);
+    broker_->disk().clear_faults();
+    {
+      const reactor::RunningAs as(broker_->core(0));
+      shared_->on(0).scope().spawn_job(write_tables(shared_->on(0).engine()));
+    }
+    co_await client.core().sleep(10s);
+    EXPECT_EQ(co_await led(), before) << "nothing tries again by itself";
+    EXPECT_EQ(co_await client.create_topic("later", 1), ErrorCode::kNone);
+    EXPECT_EQ(co_await shown(client), (Partitions{{"wide", kWide}, {"later", 1}}));
+    co_await expect_whole(client);
   });
   stop();
 }

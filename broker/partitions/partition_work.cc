@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/broker_host.h"
+#include "reactor/pace.h"
 
 namespace posthaste::broker {
 namespace {
@@ -29,6 +30,8 @@ Task<void> create_one(storage::Engine& engine, const PartitionToMake& to_make, P
 // Partitions that are made or removed side by side, so that their journal records share commits: some 10 ms of a core,
 // in which others have their turns too.
 constexpr size_t kChangedAtOnce = 128;
+// Of these, begun in one step: a few hundred microseconds.
+constexpr size_t kBegunAtOnce = 16;
 
 Task<void> remove_one(storage::Engine& engine, Placement::Key key, PartitionWork& work) {
   storage::Partition* partition = engine.find(key.topic_id, key.partition);
@@ -37,19 +40,28 @@ Task<void> remove_one(storage::Engine& engine, Placement::Key key, PartitionWork
   if (!removed) work.failed.push_back({.key = key, .error = removed.error(), .is_removal = true});
 }
 
+// Runs `begin(item)` for all of them.
+template <class Item, class Begin>
+Task<void> in_steps(Core& core, const std::vector<Item>& items, Begin begin) {
+  reactor::TaskScope scope(core);
+  reactor::Pace pace(kBegunAtOnce);
+  for (size_t next = 0; next < items.size();) {
+    const size_t end = std::min(next + kChangedAtOnce, items.size());
+    for (; next < end; ++next) {
+      scope.spawn(begin(items[next]));
+      if (pace.is_due(1)) co_await core.yield();
+    }
+    co_await scope.join();
+  }
+}
+
 // Runs on the owning core.
 Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
-  reactor::TaskScope scope(there.core());
-  for (size_t next = 0; next < work.create.size();) {
-    const size_t end = std::min(next + kChangedAtOnce, work.create.size());
-    for (; next < end; ++next) scope.spawn(create_one(there.engine(), work.create[next], work));
-    co_await scope.join();
-  }
-  for (size_t next = 0; next < work.remove.size();) {
-    const size_t end = std::min(next + kChangedAtOnce, work.remove.size());
-    for (; next < end; ++next) scope.spawn(remove_one(there.engine(), work.remove[next], work));
-    co_await scope.join();
-  }
+  storage::Engine& engine = there.engine();
+  co_await in_steps(there.core(), work.create,
+                    [&](const PartitionToMake& to_make) { return create_one(engine, to_make, work); });
+  co_await in_steps(there.core(), work.remove,
+                    [&](const Placement::Key& key) { return remove_one(engine, key, work); });
 }
 
 Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work) {
