@@ -9,14 +9,14 @@
 namespace posthaste::broker {
 
 // From any core; what the controller's function of that name says (replication/controller.h).
-reactor::Task<replication::CreateTopicsOutcome> create_topics_on_controller(BrokerCore& from,
-                                                                            replication::CreateTopicsRequest request);
-reactor::Task<replication::DeleteTopicsOutcome> delete_topics_on_controller(
+reactor::Task<std::vector<replication::CreateTopicResult>> create_topics_on_controller(
+    BrokerCore& from, replication::CreateTopicsRequest request);
+reactor::Task<std::vector<replication::DeleteTopicResult>> delete_topics_on_controller(
     BrokerCore& from, std::vector<replication::DeleteTopic> topics, std::string asked_by);
-reactor::Task<replication::GrowTopicsOutcome> grow_topics_on_controller(BrokerCore& from,
-                                                                        replication::GrowTopicsRequest request);
-reactor::Task<replication::AlterConfigsOutcome> alter_configs_on_controller(BrokerCore& from,
-                                                                            replication::AlterConfigsRequest request);
+reactor::Task<std::vector<replication::GrowTopicResult>> grow_topics_on_controller(
+    BrokerCore& from, replication::GrowTopicsRequest request);
+reactor::Task<std::vector<replication::AlterConfigResult>> alter_configs_on_controller(
+    BrokerCore& from, replication::AlterConfigsRequest request);
 reactor::Task<replication::ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from);
 
 }  // namespace posthaste::broker

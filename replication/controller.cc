@@ -1,8 +1,10 @@
 #include "replication/controller.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "config/connection_limits.h"
+#include "reactor/pace.h"
 #include "replication/change_log.h"
 #include "replication/metadata/topic_name.h"
 
@@ -23,6 +25,16 @@ constexpr size_t kProducerIdWaitersMax = 10'000;
 
 // How long a change waits for those before it. Clients wait for 30 s by default.
 constexpr reactor::Duration kTurnPatience = std::chrono::seconds(15);
+
+// What one change of a large request is about, so that another request waits for some milliseconds of it and for one
+// commit: so many topics or resources, or as many as have so many records. A topic is never divided, however wide.
+constexpr size_t kResultsInPiece = 256;
+constexpr size_t kRecordsInPiece = 2'000;
+
+// What core 0 does in one step: a few hundred microseconds each. The settings of a topic are what takes long to decide.
+constexpr size_t kNotedAtOnce = 512;
+constexpr size_t kDecidedAtOnce = 16;
+constexpr size_t kRecordsAppliedAtOnce = 512;
 
 // What the rules let pass and the log did not.
 template <class Results>
@@ -98,12 +110,9 @@ Task<Result<void>> Controller::register_broker() {
 }
 
 // Only one change is decided at a time, and on an image that has all before it. Refused: its turn did not come.
-Task<std::optional<Refusal>> Controller::begin_change() {
-  if (!co_await turn_.acquire_until(1, core_.now() + kTurnPatience)) {
-    co_return Refusal{ErrorCode::kRequestTimedOut, "changes before this one take too long: nothing was changed"};
-  }
-  co_await follower_.retry();
-  co_return std::nullopt;
+Task<std::optional<Refusal>> Controller::take_turn() {
+  if (co_await turn_.acquire_until(1, core_.now() + kTurnPatience)) co_return std::nullopt;
+  co_return Refusal{ErrorCode::kRequestTimedOut, "changes before this one take too long: nothing was changed"};
 }
 
 std::optional<Refusal> Controller::refuse_on_full_disk() const {
@@ -112,7 +121,7 @@ std::optional<Refusal> Controller::refuse_on_full_disk() const {
                  "the disk is full: delete topics, shorten their retention or make room on it"};
 }
 
-void Controller::end_change() {
+void Controller::end_turn() {
   log_.keep_small(image_);
   turn_.release(1);
 }
@@ -137,98 +146,132 @@ Task<std::optional<Refusal>> Controller::commit(const std::vector<MetadataRecord
                       fmt::format("the metadata log cannot be written ({}){}", to_string(appended.error()),
                                   log_.trusted() ? "" : "; no change is taken until the broker is started again")};
   }
-  for (const MetadataRecord& record : records) {
-    Result<void> applied = image_.apply(record);
-    CHECK(applied, "a metadata record of our own does not apply: {}", to_string(applied.error()));
-  }
+  co_await apply(records);
   co_return std::nullopt;
 }
 
-// Beside the handler that waits for it, whose class does not bind it.
-template <class T>
-Task<T> Controller::as_job(Task<T> work) {
-  struct Job {
-    Task<T> work;
-    std::optional<T> result;
-    reactor::Event done;
-  };
-  Job job{.work = std::move(work), .result = std::nullopt, .done = reactor::Event(core_)};
-  auto run = [](Job& started) -> Task<void> {
-    started.result.emplace(co_await started.work);
-    started.done.set();
-  };
-  jobs_.spawn_job(run(job));
-  co_await job.done.wait();
-  co_return std::move(*job.result);
+// Nobody sees a part of a change: the image is replaced when it has all of it.
+Task<void> Controller::apply(const std::vector<MetadataRecord>& records) {
+  MetadataImage next = image_;
+  reactor::Pace pace(kRecordsAppliedAtOnce);
+  for (const MetadataRecord& record : records) {
+    const Result<void> applied = next.apply(record);
+    CHECK(applied, "a metadata record of our own does not apply: {}", to_string(applied.error()));
+    if (pace.is_due(1)) co_await core_.yield();
+  }
+  image_ = std::move(next);
 }
 
-template <class Decide, class Committed>
-auto Controller::change(Needs needs, Decide decide, Committed committed)
-    -> Task<Decided<std::invoke_result_t<Decide&>>> {
-  std::optional<Refusal> refusal = co_await begin_change();
-  const bool has_turn = !refusal;
-  Decided<std::invoke_result_t<Decide&>> decided{.outcome = decide(), .not_made = {}};
-  auto& outcome = decided.outcome;
+template <class Decisions>
+Task<void> Controller::note_all(Decisions& decisions) {
+  const MetadataImage image = image_;
+  reactor::Pace pace(kNotedAtOnce);
+  while (!decisions.all_noted()) {
+    decisions.note_next(image);
+    if (pace.is_due(1)) co_await core_.yield();
+  }
+}
+
+// With the turn, or when it did not come: then nobody else's change comes between, for all of it is refused.
+template <class Decisions>
+Task<typename Decisions::Outcome> Controller::decide_piece(Decisions& decisions) {
+  typename Decisions::Outcome outcome;
+  reactor::Pace pace(kDecidedAtOnce);
+  decisions.begin_piece();
+  while (!decisions.all_decided() && outcome.results.size() < kResultsInPiece &&
+         outcome.records.size() < kRecordsInPiece) {
+    decisions.decide_next(image_, rules_, outcome);
+    if (pace.is_due(1)) co_await core_.yield();
+  }
+  co_return outcome;
+}
+
+template <class Decisions, class Committed>
+Task<ImageFollower::ChangePointer> Controller::change_piece(Needs needs, Decisions& decisions, Committed& committed,
+                                                            ResultsOf<Decisions>& results,
+                                                            std::optional<Refusal>& given_up) {
+  const bool has_turn = !given_up && !(given_up = co_await take_turn());
+  auto outcome = co_await decide_piece(decisions);
   ImageFollower::ChangePointer applying;
   if (!outcome.records.empty()) {
+    std::optional<Refusal> refusal = given_up;
     if (!refusal && needs == Needs::kRoom) refusal = refuse_on_full_disk();
-    ImageDelta delta = delta_of(image_, outcome.records);
-    if (!refusal) refusal = co_await commit(outcome.records);
+    ImageDelta delta;
+    if (!refusal) {
+      delta = delta_of(image_, outcome.records);
+      refusal = co_await commit(outcome.records);
+    }
     if (refusal) {
       refuse_all(outcome.results, *refusal);
+      // The next piece would wait as long for the same.
+      if (refusal->error == ErrorCode::kRequestTimedOut) given_up = refusal;
     } else {
       committed(outcome);
       applying = follower_.follow(image_, std::move(delta), topic_defaults_);
     }
   }
-  if (has_turn) end_change();
-  decided.not_made = co_await follower_.applied(std::move(applying));
+  if (has_turn) end_turn();
+  std::ranges::move(outcome.results, std::back_inserter(results));
+  co_return applying;
+}
+
+// While one piece is decided the one before it is applied, and no more than that: what others ask for is applied beside
+// two of them, not behind hundreds.
+template <class Decisions, class Committed>
+auto Controller::change(Needs needs, Decisions decisions, Committed committed) -> Task<Decided<ResultsOf<Decisions>>> {
+  Decided<ResultsOf<Decisions>> decided;
+  co_await follower_.retry();
+  co_await note_all(decisions);
+  std::optional<Refusal> given_up;
+  ImageFollower::ChangePointer before;
+  while (!decisions.all_decided()) {
+    auto applying = co_await change_piece(needs, decisions, committed, decided.results, given_up);
+    decided.not_made.merge(co_await follower_.applied(std::exchange(before, std::move(applying))));
+    co_await core_.yield();
+  }
+  decided.not_made.merge(co_await follower_.applied(std::move(before)));
   co_return decided;
 }
 
-Task<CreateTopicsOutcome> Controller::create_topics(CreateTopicsRequest request) {
+Task<std::vector<CreateTopicResult>> Controller::create_topics(CreateTopicsRequest request) {
   check_core();
-  auto decided = co_await as_job(change(
-      Needs::kRoom, [&] { return replication::create_topics(image_, rules_, request); },
-      [&](const CreateTopicsOutcome& outcome) { log_created(core_, outcome, request.asked_by); }));
-  for (CreateTopicResult& result : decided.outcome.results) refuse_if(decided.not_made, result.topic_id, result);
-  co_return std::move(decided.outcome);
+  auto decided = co_await change(Needs::kRoom, TopicCreation(request), [&](const CreateTopicsOutcome& outcome) {
+    log_created(core_, outcome, request.asked_by);
+  });
+  for (CreateTopicResult& result : decided.results) refuse_if(decided.not_made, result.topic_id, result);
+  co_return std::move(decided.results);
 }
 
-Task<DeleteTopicsOutcome> Controller::delete_topics(std::vector<DeleteTopic> topics, std::string asked_by) {
+Task<std::vector<DeleteTopicResult>> Controller::delete_topics(std::vector<DeleteTopic> topics, std::string asked_by) {
   check_core();
-  auto decided = co_await as_job(change(
-      Needs::kNothing, [&] { return replication::delete_topics(image_, rules_, topics); },
-      [&](const DeleteTopicsOutcome& outcome) { log_deleted(core_, outcome, asked_by); }));
-  co_return std::move(decided.outcome);
+  auto decided = co_await change(Needs::kNothing, TopicDeletion(topics),
+                                 [&](const DeleteTopicsOutcome& outcome) { log_deleted(core_, outcome, asked_by); });
+  co_return std::move(decided.results);
 }
 
-Task<GrowTopicsOutcome> Controller::grow_topics(GrowTopicsRequest request) {
+Task<std::vector<GrowTopicResult>> Controller::grow_topics(GrowTopicsRequest request) {
   check_core();
   std::map<std::string, Uuid> ids;
-  auto decided = co_await as_job(change(
-      Needs::kRoom, [&] { return replication::grow_topics(image_, rules_, request); },
-      [&](const GrowTopicsOutcome& outcome) {
-        log_grown(core_, image_, outcome, request.asked_by);
-        for (const Uuid& id : outcome.grown) ids.emplace(image_.topic(id)->name, id);
-      }));
-  for (GrowTopicResult& result : decided.outcome.results) {
+  auto decided = co_await change(Needs::kRoom, PartitionGrowth(request), [&](const GrowTopicsOutcome& outcome) {
+    log_grown(core_, image_, outcome, request.asked_by);
+    for (const Uuid& id : outcome.grown) ids.emplace(image_.topic(id)->name, id);
+  });
+  for (GrowTopicResult& result : decided.results) {
     if (const auto id = ids.find(result.name); id != ids.end()) refuse_if(decided.not_made, id->second, result);
   }
-  co_return std::move(decided.outcome);
+  co_return std::move(decided.results);
 }
 
-Task<AlterConfigsOutcome> Controller::alter_configs(AlterConfigsRequest request) {
+Task<std::vector<AlterConfigResult>> Controller::alter_configs(AlterConfigsRequest request) {
   check_core();
-  auto decided = co_await as_job(change(
-      Needs::kNothing, [&] { return replication::alter_configs(image_, self_.node_id, given_, request); },
-      [&](const AlterConfigsOutcome& outcome) {
-        log_configured(core_, outcome, request.asked_by);
-        if (!outcome.brokers) return;
-        follow_broker_configs();
-        if (on_broker_configs) on_broker_configs();
-      }));
-  co_return std::move(decided.outcome);
+  auto decided = co_await change(Needs::kNothing, ConfigChanges(self_.node_id, given_, request),
+                                 [&](const AlterConfigsOutcome& outcome) {
+                                   log_configured(core_, outcome, request.asked_by);
+                                   if (!outcome.brokers) return;
+                                   follow_broker_configs();
+                                   if (on_broker_configs) on_broker_configs();
+                                 });
+  co_return std::move(decided.results);
 }
 
 Task<void> Controller::stop() {
@@ -271,11 +314,11 @@ void Controller::take_answers(ProducerIdAllocator::Output& out) {
 }
 
 Task<void> Controller::persist_producer_ids(ProducerIdsRecord record) {
-  std::optional<Refusal> refusal = co_await begin_change();
+  std::optional<Refusal> refusal = co_await take_turn();
   if (!refusal) {
     refusal = co_await commit({record});
     if (!refusal) follower_.follow(image_, {}, topic_defaults_);
-    end_change();
+    end_turn();
   }
   ProducerIdAllocator::Output out;
   refusal ? producer_ids_->persist_failed(out) : producer_ids_->persisted(out);

@@ -47,14 +47,16 @@ class Controller : private reactor::CoreOwned {
   // log says. On error `failure` says what is wrong.
   reactor::Task<reactor::Result<void>> load(std::string& failure);
 
-  // Durable, on all cores, and usable when these return. Decided one at a time, in order of call; what follows from one
-  // holds up no other. One whose turn does not come in time is refused (REQUEST_TIMED_OUT). On a full disk nothing is
-  // made or grown (KAFKA_STORAGE_ERROR); all else goes on. The work is done by jobs of this core, so that a handler of
-  // any class may wait for it.
-  reactor::Task<CreateTopicsOutcome> create_topics(CreateTopicsRequest request);
-  reactor::Task<DeleteTopicsOutcome> delete_topics(std::vector<DeleteTopic> topics, std::string asked_by);
-  reactor::Task<GrowTopicsOutcome> grow_topics(GrowTopicsRequest request);
-  reactor::Task<AlterConfigsOutcome> alter_configs(AlterConfigsRequest request);
+  // Durable, on all cores, and usable when these return. Changes are decided one at a time, in order of call; what
+  // follows from one holds up no other. A request about many topics is several changes (kResultsInPiece), between which
+  // those of others have their turns: each topic is changed in full or not at all, the request as a whole is not, and
+  // each result says what became of its topic. One whose turn does not come in time is refused (REQUEST_TIMED_OUT), and
+  // so is what comes behind it in its request. On a full disk nothing is made or grown (KAFKA_STORAGE_ERROR); all else
+  // goes on. To be awaited in a job of this core (broker/ask_controller.cc): they make calls of all classes.
+  reactor::Task<std::vector<CreateTopicResult>> create_topics(CreateTopicsRequest request);
+  reactor::Task<std::vector<DeleteTopicResult>> delete_topics(std::vector<DeleteTopic> topics, std::string asked_by);
+  reactor::Task<std::vector<GrowTopicResult>> grow_topics(GrowTopicsRequest request);
+  reactor::Task<std::vector<AlterConfigResult>> alter_configs(AlterConfigsRequest request);
   reactor::Task<ProducerIdAllocator::Answer> producer_id();
   const MetadataImage& image() const { return image_; }
   // The limits on connections as the settings stand.
@@ -68,26 +70,36 @@ class Controller : private reactor::CoreOwned {
   struct ProducerIdCall {
     std::optional<ProducerIdAllocator::Answer> answer;
   };
-  // What was decided, and what of it could not be made here.
-  template <class Outcome>
+  // What was decided of all topics or resources of a request, and what of it could not be made here.
+  template <class Results>
   struct Decided {
-    Outcome outcome;
+    Results results;
     ImageFollower::NotMade not_made;
   };
+  template <class Decisions>
+  using ResultsOf = decltype(Decisions::Outcome::results);
   enum class Needs : uint8_t { kNothing, kRoom };
 
-  template <class T>
-  reactor::Task<T> as_job(reactor::Task<T> work);
-  // Decides one change in its turn, commits it and waits until this broker has it. `decide()` returns an outcome with
-  // records and results; `committed(outcome)` is told while it still has the turn.
-  template <class Decide, class Committed>
-  reactor::Task<Decided<std::invoke_result_t<Decide&>>> change(Needs needs, Decide decide, Committed committed);
+  // Decides a request piece by piece, commits each and waits until this broker has them all. `decisions` are of the
+  // kind of TopicCreation; `committed(outcome)` is told of each piece while that still has the turn.
+  template <class Decisions, class Committed>
+  reactor::Task<Decided<ResultsOf<Decisions>>> change(Needs needs, Decisions decisions, Committed committed);
+  // One piece, in a turn of its own; with a `given_up` it is refused. Returns what is being applied.
+  template <class Decisions, class Committed>
+  reactor::Task<ImageFollower::ChangePointer> change_piece(Needs needs, Decisions& decisions, Committed& committed,
+                                                           ResultsOf<Decisions>& results,
+                                                           std::optional<Refusal>& given_up);
+  template <class Decisions>
+  reactor::Task<void> note_all(Decisions& decisions);
+  template <class Decisions>
+  reactor::Task<typename Decisions::Outcome> decide_piece(Decisions& decisions);
 
   reactor::Task<reactor::Result<void>> register_broker();
-  reactor::Task<std::optional<Refusal>> begin_change();
+  reactor::Task<std::optional<Refusal>> take_turn();
   std::optional<Refusal> refuse_on_full_disk() const;
-  void end_change();
+  void end_turn();
   reactor::Task<std::optional<Refusal>> commit(const std::vector<MetadataRecord>& records);
+  reactor::Task<void> apply(const std::vector<MetadataRecord>& records);
   void follow_broker_configs();
   reactor::Task<void> persist_producer_ids(ProducerIdsRecord record);
   void take_answers(ProducerIdAllocator::Output& out);

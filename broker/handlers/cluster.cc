@@ -29,7 +29,6 @@ using net::kafka::ResourceType;
 using net::kafka::Uuid;
 using replication::consumer_offsets_topic;
 using replication::CreateTopicResult;
-using replication::CreateTopicsOutcome;
 using replication::CreateTopicsRequest;
 using replication::is_internal_topic;
 using replication::kConsumerOffsetsTopic;
@@ -158,8 +157,9 @@ reactor::Task<CreateErrors> create_topics(BrokerCore& core, std::vector<std::str
     create.topics.push_back({.name = std::move(name), .random_id = core.core().random_bytes()});
   }
   create.asked_by = "by=auto-creation";
-  const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
-  for (const CreateTopicResult& result : outcome.results) {
+  create.with_configs = false;
+  const std::vector<CreateTopicResult> results = co_await create_topics_on_controller(core, std::move(create));
+  for (const CreateTopicResult& result : results) {
     if (result.error != ErrorCode::kNone) errors.emplace(result.name, result.error);
   }
   co_return errors;

@@ -27,7 +27,6 @@ using net::kafka::DescribeConfigsRequest;
 using net::kafka::DescribeConfigsResponse;
 using replication::AlterConfigResource;
 using replication::AlterConfigResult;
-using replication::AlterConfigsOutcome;
 using replication::AlterConfigsRequest;
 using replication::asked_by;
 using replication::Refusal;
@@ -150,9 +149,9 @@ HandlerTask handle_alter(BrokerCore& core, const ConnectionContext& context, Req
   AlterConfigsRequest alter = to_alter(*body);
   alter.asked_by = asked_by(context, request);
   request.release();
-  const AlterConfigsOutcome outcome = co_await alter_configs_on_controller(core, std::move(alter));
+  const std::vector<AlterConfigResult> results = co_await alter_configs_on_controller(core, std::move(alter));
   typename WireRequest::Response response;
-  for (const AlterConfigResult& result : outcome.results) {
+  for (const AlterConfigResult& result : results) {
     response.responses.push_back({.error_code = result.error,
                                   .error_message = view_of(result.message),
                                   .resource_type = result.type,

@@ -20,7 +20,7 @@ using net::Response;
 using net::kafka::FindCoordinatorRequest;
 using net::kafka::FindCoordinatorResponse;
 using replication::consumer_offsets_topic;
-using replication::CreateTopicsOutcome;
+using replication::CreateTopicResult;
 using replication::CreateTopicsRequest;
 using replication::kConsumerOffsetsTopic;
 namespace wire = net::kafka;
@@ -35,9 +35,10 @@ reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core, const Request& req
                                                  core.options().offsets_topic_segment_bytes,
                                                  core.core().random_bytes()));
   create.asked_by = "by=auto-creation";
-  const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
+  create.with_configs = false;
+  const std::vector<CreateTopicResult> results = co_await create_topics_on_controller(core, std::move(create));
   --core.auto_creations();
-  const ErrorCode error = outcome.results.front().error;
+  const ErrorCode error = results.front().error;
   co_return error == ErrorCode::kNone || error == ErrorCode::kTopicAlreadyExists
       ? ErrorCode::kNone
       : ErrorCode::kCoordinatorNotAvailable;  // retriable, unlike most of what creating may say

@@ -22,7 +22,6 @@ using net::kafka::ResourceType;
 using replication::asked_by;
 using replication::GrowTopic;
 using replication::GrowTopicResult;
-using replication::GrowTopicsOutcome;
 using replication::GrowTopicsRequest;
 using replication::is_internal_topic;
 using replication::PartitionImage;
@@ -138,9 +137,9 @@ HandlerTask handle(Api<ApiKey::kCreatePartitions>, BrokerCore& core, ConnectionC
   GrowTopicsRequest grow = to_grow(*body);
   grow.asked_by = asked_by(context, request);
   request.release();
-  const GrowTopicsOutcome outcome = co_await grow_topics_on_controller(core, std::move(grow));
+  const std::vector<GrowTopicResult> results = co_await grow_topics_on_controller(core, std::move(grow));
   CreatePartitionsResponse response;
-  for (const GrowTopicResult& result : outcome.results) {
+  for (const GrowTopicResult& result : results) {
     response.results.push_back(
         {.name = result.name, .error_code = result.error, .error_message = view_of(result.message)});
   }

@@ -6,6 +6,7 @@
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
 #include "broker/node_identity.h"
+#include "reactor/pace.h"
 #include "replication/change_log.h"
 
 namespace posthaste::broker {
@@ -17,15 +18,18 @@ using net::Request;
 using replication::asked_by;
 using replication::CreateTopic;
 using replication::CreateTopicResult;
-using replication::CreateTopicsOutcome;
 using replication::CreateTopicsRequest;
 using replication::DeleteTopic;
 using replication::DeleteTopicResult;
-using replication::DeleteTopicsOutcome;
 using WireCreateRequest = net::kafka::CreateTopicsRequest;
 using WireCreateResponse = net::kafka::CreateTopicsResponse;
 using WireDeleteRequest = net::kafka::DeleteTopicsRequest;
 using WireDeleteResponse = net::kafka::DeleteTopicsResponse;
+
+constexpr int16_t kFirstWithConfigs = 5;  // KIP-525
+
+// Topics and settings of an answer that are made in one step of the core: a few hundred microseconds.
+constexpr size_t kAnsweredAtOnce = 4'096;
 
 CreateTopicsRequest to_create(BrokerCore& core, const WireCreateRequest& body) {
   CreateTopicsRequest create;
@@ -46,27 +50,35 @@ CreateTopicsRequest to_create(BrokerCore& core, const WireCreateRequest& body) {
   return create;
 }
 
-WireCreateResponse to_wire(const CreateTopicsOutcome& outcome) {
-  WireCreateResponse response;
-  for (const CreateTopicResult& result : outcome.results) {
-    WireCreateResponse::Topic& topic = response.topics.emplace_back();
-    topic.name = result.name;
-    topic.topic_id = result.topic_id;
-    topic.error_code = result.error;
-    topic.error_message = view_of(result.message);
-    auto& configs = topic.configs.emplace();
-    if (result.error != ErrorCode::kNone) continue;
-    topic.num_partitions = result.num_partitions;
-    topic.replication_factor = result.replication_factor;
-    for (const DescribedConfig& entry : result.configs) {
-      configs.push_back({.name = entry.name,
-                         .value = view_of(entry.value),
-                         .read_only = false,
-                         .config_source = static_cast<int8_t>(entry.source()),
-                         .is_sensitive = false});
-    }
+WireCreateResponse::Topic to_wire(const CreateTopicResult& result) {
+  WireCreateResponse::Topic topic;
+  topic.name = result.name;
+  topic.topic_id = result.topic_id;
+  topic.error_code = result.error;
+  topic.error_message = view_of(result.message);
+  auto& configs = topic.configs.emplace();
+  if (result.error != ErrorCode::kNone) return topic;
+  topic.num_partitions = result.num_partitions;
+  topic.replication_factor = result.replication_factor;
+  configs.reserve(result.configs.size());
+  for (const DescribedConfig& entry : result.configs) {
+    configs.push_back({.name = entry.name,
+                       .value = view_of(entry.value),
+                       .read_only = false,
+                       .config_source = static_cast<int8_t>(entry.source()),
+                       .is_sensitive = false});
   }
-  return response;
+  return topic;
+}
+
+reactor::Task<WireCreateResponse> to_wire(BrokerCore& core, const std::vector<CreateTopicResult>& results) {
+  WireCreateResponse response;
+  reactor::Pace pace(kAnsweredAtOnce);
+  for (const CreateTopicResult& result : results) {
+    response.topics.push_back(to_wire(result));
+    if (pace.is_due(1 + result.configs.size())) co_await core.core().yield();
+  }
+  co_return response;
 }
 
 }  // namespace
@@ -76,9 +88,11 @@ HandlerTask handle(Api<ApiKey::kCreateTopics>, BrokerCore& core, ConnectionConte
   if (!body) co_return body_corrupt();
   CreateTopicsRequest create = to_create(core, *body);
   create.asked_by = asked_by(context, request);
+  create.with_configs = request.header.version >= kFirstWithConfigs;
   request.release();
-  const CreateTopicsOutcome outcome = co_await create_topics_on_controller(core, std::move(create));
-  co_return respond(request, to_wire(outcome));
+  const std::vector<CreateTopicResult> results = co_await create_topics_on_controller(core, std::move(create));
+  const WireCreateResponse response = co_await to_wire(core, results);
+  co_return respond(request, response);
 }
 
 HandlerTask handle(Api<ApiKey::kDeleteTopics>, BrokerCore& core, ConnectionContext& context, Request& request) {
@@ -91,9 +105,10 @@ HandlerTask handle(Api<ApiKey::kDeleteTopics>, BrokerCore& core, ConnectionConte
   }
   std::string who = asked_by(context, request);
   request.release();
-  const DeleteTopicsOutcome outcome = co_await delete_topics_on_controller(core, std::move(topics), std::move(who));
+  const std::vector<DeleteTopicResult> results =
+      co_await delete_topics_on_controller(core, std::move(topics), std::move(who));
   WireDeleteResponse response;
-  for (const DeleteTopicResult& result : outcome.results) {
+  for (const DeleteTopicResult& result : results) {
     WireDeleteResponse::Topic& topic = response.responses.emplace_back();
     topic.name = view_of(result.name);
     topic.topic_id = result.topic_id;

@@ -227,25 +227,25 @@ ConfigLayers config_layers(const MetadataImage& image, int32_t node_id, const Co
           .given = given};
 }
 
-AlterConfigsOutcome alter_configs(const MetadataImage& image, int32_t node_id, const ConfigMap& given,
-                                  const AlterConfigsRequest& request) {
-  std::map<std::pair<ConfigResourceType, std::string_view>, size_t> times;
-  for (const AlterConfigResource& resource : request.resources) ++times[{resource.type, resource.name}];
-  AlterConfigsOutcome outcome;
-  for (const AlterConfigResource& resource : request.resources) {
-    const size_t count = times[{resource.type, resource.name}];
-    std::optional<Refusal> refusal;
-    if (count > 1) {  // each of them is answered
-      refusal = refuse(ErrorCode::kInvalidRequest, "Resource '{}' is in this request {} times", resource.name, count);
-    } else {
-      refusal = alter_one(image, node_id, given, request, resource, outcome);
-    }
-    AlterConfigResult& result = outcome.results.emplace_back(AlterConfigResult{resource.type, resource.name});
-    if (!refusal) continue;
-    result.error = refusal->error;
-    result.message = std::move(refusal->message);
+void ConfigChanges::note_next(const MetadataImage& /*image*/) {
+  const AlterConfigResource& resource = request_.resources.at(noted_++);
+  ++times_[{resource.type, resource.name}];
+}
+
+void ConfigChanges::decide_next(const MetadataImage& image, const TopicRules& /*rules*/, AlterConfigsOutcome& outcome) {
+  CHECK(all_noted() && !all_decided(), "{} of {} resources are decided about", decided_, noted_);
+  const AlterConfigResource& resource = request_.resources[decided_++];
+  const size_t count = times_[{resource.type, resource.name}];
+  std::optional<Refusal> refusal;
+  if (count > 1) {  // each of them is answered
+    refusal = refuse(ErrorCode::kInvalidRequest, "Resource '{}' is in this request {} times", resource.name, count);
+  } else {
+    refusal = alter_one(image, node_id_, given_, request_, resource, outcome);
   }
-  return outcome;
+  AlterConfigResult& result = outcome.results.emplace_back(AlterConfigResult{resource.type, resource.name});
+  if (!refusal) return;
+  result.error = refusal->error;
+  result.message = std::move(refusal->message);
 }
 
 }  // namespace posthaste::replication

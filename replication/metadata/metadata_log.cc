@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "reactor/pace.h"
 #include "replication/metadata/topic_name.h"
 #include "storage/batch/record_batch_builder.h"
 
@@ -26,15 +27,21 @@ storage::LogConfig metadata_log_config() {
   return config;
 }
 
+// Records that are encoded in one step of the core: a few hundred microseconds.
+constexpr size_t kEncodedAtOnce = 512;
+
 // One batch, so that the records are durable together.
-Result<storage::Bytes> batch_of(const std::vector<MetadataRecord>& records, reactor::WallMillis now) {
+Task<Result<storage::Bytes>> batch_of(Core& core, const std::vector<MetadataRecord>& records) {
   storage::RecordBatchBuilder builder(storage::BatchToWrite{.leader_epoch = kLeaderEpoch});
+  const reactor::WallMillis now = core.wall_now();
+  reactor::Pace pace(kEncodedAtOnce);
   for (const MetadataRecord& record : records) {
     const std::string value = encode(record);
     builder.add({.timestamp = now.value, .value = storage::bytes_of(value)});
-    if (builder.size_bytes() > kMetadataChangeBytesMax) return failure(Errc::kTooLarge);
+    if (builder.size_bytes() > kMetadataChangeBytesMax) co_return failure(Errc::kTooLarge);
+    if (pace.is_due(1)) co_await core.yield();
   }
-  return builder.finish();
+  co_return builder.finish();
 }
 
 // As earlier programs wrote snapshots: one batch of the log, which stands for everything before it.
@@ -129,7 +136,7 @@ Result<void> MetadataLog::replay(const storage::RecordView& record) {
 
 Task<Result<void>> MetadataLog::append(const std::vector<MetadataRecord>& records) {
   if (!trusted_) co_return failure(Errc::kDamaged);
-  storage::Bytes batch = CO_TRY(batch_of(records, engine_.core().wall_now()));
+  storage::Bytes batch = CO_TRY(co_await batch_of(engine_.core(), records));
   const Result<int64_t> appended = co_await append_batch(std::move(batch));
   if (!appended) co_return failure(appended.error());
   co_return Result<void>{};

@@ -18,7 +18,8 @@ struct Growing {
   const MetadataImage& image;
   const TopicRules& rules;
   const std::vector<int32_t> brokers;  // unfenced
-  int64_t partitions = 0;              // added by this request
+  int64_t& partitions;                 // added by this request
+  int64_t& partitions_ahead;           // of these, what the image does not have
 };
 
 std::optional<Refusal> check_count(const Growing& growing, const TopicImage& topic, const GrowTopic& asked) {
@@ -42,7 +43,8 @@ std::optional<Refusal> check_count(const Growing& growing, const TopicImage& top
     return refuse(ErrorCode::kPolicyViolation, "{} new partitions: at most {} in one request", in_request,
                   growing.rules.max_partitions_per_request);
   }
-  if (growing.image.partition_count() + static_cast<size_t>(in_request) > growing.rules.max_partitions) {
+  const int64_t ahead = growing.partitions_ahead + asked.count - now;
+  if (growing.image.partition_count() + static_cast<size_t>(ahead) > growing.rules.max_partitions) {
     return refuse(ErrorCode::kPolicyViolation, "No room for {} more partitions: {} of at most {} exist",
                   asked.count - now, growing.image.partition_count(), growing.rules.max_partitions);
   }
@@ -125,6 +127,7 @@ std::optional<Refusal> grow_one(Growing& growing, const GrowTopic& asked, bool v
                                    : place_in_turn(growing, *topic, asked, placement);
   if (refusal) return refusal;
   growing.partitions += static_cast<int64_t>(placement.size());
+  growing.partitions_ahead += static_cast<int64_t>(placement.size());
   if (validate_only) return std::nullopt;
   append_records(growing, *topic, placement, outcome.records);
   outcome.grown.push_back(topic->id);
@@ -133,26 +136,36 @@ std::optional<Refusal> grow_one(Growing& growing, const GrowTopic& asked, bool v
 
 }  // namespace
 
-GrowTopicsOutcome grow_topics(const MetadataImage& image, const TopicRules& rules, const GrowTopicsRequest& request) {
-  Growing growing{image, rules, image.active_brokers()};
-  std::map<std::string_view, size_t> times;
-  for (const GrowTopic& topic : request.topics) ++times[topic.name];
-  GrowTopicsOutcome outcome;
-  for (const GrowTopic& topic : request.topics) {
-    size_t& count = times[topic.name];
-    if (count == 0) continue;  // the second of two: answered already
-    std::optional<Refusal> refusal;
-    if (count > 1) {
-      refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
-      count = 0;
-    } else {
-      refusal = grow_one(growing, topic, request.validate_only, outcome);
-    }
-    GrowTopicResult& result = outcome.results.emplace_back(GrowTopicResult{.name = topic.name});
-    if (!refusal) continue;
-    result.error = refusal->error;
-    result.message = std::move(refusal->message);
+void PartitionGrowth::note_next(const MetadataImage& /*image*/) { ++times_[request_.topics.at(noted_++).name]; }
+
+void PartitionGrowth::begin_piece() {
+  if (!request_.validate_only) partitions_ahead_ = 0;
+}
+
+void PartitionGrowth::decide_next(const MetadataImage& image, const TopicRules& rules, GrowTopicsOutcome& outcome) {
+  CHECK(all_noted() && !all_decided(), "{} of {} topics are decided about", decided_, noted_);
+  const GrowTopic& topic = request_.topics[decided_++];
+  size_t& count = times_[topic.name];
+  if (count == 0) return;  // the second of two: answered already
+  std::optional<Refusal> refusal;
+  if (count > 1) {
+    refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
+    count = 0;
+  } else {
+    Growing growing{image, rules, image.active_brokers(), partitions_, partitions_ahead_};
+    refusal = grow_one(growing, topic, request_.validate_only, outcome);
   }
+  GrowTopicResult& result = outcome.results.emplace_back(GrowTopicResult{.name = topic.name});
+  if (!refusal) return;
+  result.error = refusal->error;
+  result.message = std::move(refusal->message);
+}
+
+GrowTopicsOutcome grow_topics(const MetadataImage& image, const TopicRules& rules, const GrowTopicsRequest& request) {
+  PartitionGrowth growth(request);
+  GrowTopicsOutcome outcome;
+  while (!growth.all_noted()) growth.note_next(image);
+  while (!growth.all_decided()) growth.decide_next(image, rules, outcome);
   return outcome;
 }
 

@@ -21,15 +21,12 @@ using net::kafka::ErrorCode;
 
 using Placement = std::vector<std::vector<int32_t>>;  // replicas by partition
 
-// What one request has decided so far, on top of the image.
+// What a topic is decided on.
 struct Deciding {
   const MetadataImage& image;
   const TopicRules& rules;
-  const std::vector<int32_t> brokers;         // unfenced
-  std::set<std::string, std::less<>> names;   // created by this request
-  std::map<std::string, std::string> by_key;  // collision key -> name, of those
-  std::set<Uuid> ids;
-  int64_t partitions = 0;  // created by this request
+  const std::vector<int32_t> brokers;  // unfenced
+  TopicCreation::SoFar& so_far;
 };
 
 // Whether the name of some topic begins like this.
@@ -73,9 +70,9 @@ std::optional<Refusal> check_name(const Deciding& deciding, const std::string& n
   if (deciding.image.topic(name) != nullptr) {
     return refuse(ErrorCode::kTopicAlreadyExists, "Topic '{}' already exists", name);
   }
-  const auto in_request = deciding.by_key.find(collision_key(name));
+  const auto in_request = deciding.so_far.by_key.find(collision_key(name));
   const TopicImage* topic = colliding_topic(deciding.image, name);
-  if (topic == nullptr && in_request == deciding.by_key.end()) return std::nullopt;
+  if (topic == nullptr && in_request == deciding.so_far.by_key.end()) return std::nullopt;
   return refuse(ErrorCode::kInvalidTopicException,
                 "Topic '{}' collides with topic '{}': they differ only in '.' and '_'", name,
                 topic != nullptr ? topic->name : in_request->second);
@@ -163,7 +160,7 @@ std::optional<Refusal> place_in_turn(const Deciding& deciding, const CreateTopic
                   deciding.rules.max_partitions_per_request);
   }
   // Each topic starts one broker further, so that many small topics spread too.
-  const size_t start = deciding.image.topics().size() + deciding.names.size();
+  const size_t start = deciding.image.topics().size() + deciding.so_far.topics_ahead;
   for (int32_t p = 0; p < partitions; ++p) {
     std::vector<int32_t>& replicas = placement.emplace_back();
     for (int16_t r = 0; r < factor; ++r) {
@@ -175,21 +172,22 @@ std::optional<Refusal> place_in_turn(const Deciding& deciding, const CreateTopic
 }
 
 std::optional<Refusal> check_room(const Deciding& deciding, size_t partitions) {
-  const int64_t in_request = deciding.partitions + static_cast<int64_t>(partitions);
+  const int64_t in_request = deciding.so_far.partitions + static_cast<int64_t>(partitions);
   if (in_request > deciding.rules.max_partitions_per_request) {
     return refuse(ErrorCode::kPolicyViolation, "{} partitions: at most {} in one request", in_request,
                   deciding.rules.max_partitions_per_request);
   }
-  if (deciding.image.partition_count() + static_cast<size_t>(in_request) > deciding.rules.max_partitions) {
+  const size_t there = deciding.image.partition_count();
+  if (there + static_cast<size_t>(deciding.so_far.partitions_ahead) + partitions > deciding.rules.max_partitions) {
     return refuse(ErrorCode::kPolicyViolation, "No room for {} more partitions: {} of at most {} exist", partitions,
-                  deciding.image.partition_count(), deciding.rules.max_partitions);
+                  there, deciding.rules.max_partitions);
   }
   return std::nullopt;
 }
 
 Uuid fresh_id(const Deciding& deciding, std::array<uint8_t, 16> random) {
   Uuid id = make_topic_id(random);
-  while (deciding.image.topic(id) != nullptr || deciding.ids.contains(id)) {
+  while (deciding.image.topic(id) != nullptr || deciding.so_far.ids.contains(id)) {
     ++random[15];
     if (random[15] == 0) ++random[14];
     id = make_topic_id(random);
@@ -215,7 +213,15 @@ void append_records(std::vector<MetadataRecord>& records, const Deciding& decidi
   for (const auto& [key, value] : configs) records.emplace_back(ConfigRecord{kTopicResource, name, key, value});
 }
 
-std::optional<Refusal> create_one(Deciding& deciding, const CreateTopic& topic, bool validate_only,
+void count_in(TopicCreation::SoFar& so_far, const std::string& name, size_t partitions) {
+  so_far.names.insert(name);
+  so_far.by_key.emplace(collision_key(name), name);
+  ++so_far.topics_ahead;
+  so_far.partitions += static_cast<int64_t>(partitions);
+  so_far.partitions_ahead += static_cast<int64_t>(partitions);
+}
+
+std::optional<Refusal> create_one(Deciding& deciding, const CreateTopicsRequest& request, const CreateTopic& topic,
                                   CreateTopicResult& result, std::vector<MetadataRecord>& records) {
   if (auto refusal = check_name(deciding, topic.name)) return refusal;
   ConfigMap configs;
@@ -228,13 +234,13 @@ std::optional<Refusal> create_one(Deciding& deciding, const CreateTopic& topic, 
   if (refusal) return refusal;
   result.num_partitions = static_cast<int32_t>(placement.size());
   result.replication_factor = static_cast<int16_t>(placement.front().size());
-  result.configs = describe_topic_configs(configs, deciding.rules.layers, result.replication_factor);
-  deciding.names.insert(topic.name);
-  deciding.by_key.emplace(collision_key(topic.name), topic.name);
-  deciding.partitions += static_cast<int64_t>(placement.size());
-  if (validate_only) return std::nullopt;
+  if (request.with_configs) {
+    result.configs = describe_topic_configs(configs, deciding.rules.layers, result.replication_factor);
+  }
+  count_in(deciding.so_far, topic.name, placement.size());
+  if (request.validate_only) return std::nullopt;
   result.topic_id = fresh_id(deciding, topic.random_id);
-  deciding.ids.insert(result.topic_id);
+  deciding.so_far.ids.insert(result.topic_id);
   append_records(records, deciding, topic.name, result.topic_id, placement, configs);
   return std::nullopt;
 }
@@ -260,79 +266,105 @@ std::optional<Refusal> delete_one(const TopicRules& rules, const TopicImage* top
   return std::nullopt;
 }
 
+// By name or by id; null: there is none.
+const TopicImage* find(const MetadataImage& image, const DeleteTopic& asked) {
+  return asked.name ? image.topic(*asked.name) : image.topic(asked.topic_id);
+}
+
+template <class Result>
+void refuse_if(std::optional<Refusal>& refusal, Result& result) {
+  if (!refusal) return;
+  result.error = refusal->error;
+  result.message = std::move(refusal->message);
+}
+
 }  // namespace
+
+void TopicCreation::note_next(const MetadataImage& /*image*/) { ++times_[request_.topics.at(noted_++).name]; }
+
+void TopicCreation::begin_piece() {
+  if (request_.validate_only) return;
+  so_far_.topics_ahead = 0;
+  so_far_.partitions_ahead = 0;
+}
+
+void TopicCreation::decide_next(const MetadataImage& image, const TopicRules& rules, CreateTopicsOutcome& outcome) {
+  CHECK(all_noted() && !all_decided(), "{} of {} topics are decided about", decided_, noted_);
+  const CreateTopic& topic = request_.topics[decided_++];
+  size_t& count = times_[topic.name];
+  if (count == 0) return;  // the second of two: answered already
+  CreateTopicResult result;
+  result.name = topic.name;
+  std::optional<Refusal> refusal;
+  if (count > 1) {
+    refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
+    count = 0;
+  } else {
+    Deciding deciding{image, rules, image.active_brokers(), so_far_};
+    refusal = create_one(deciding, request_, topic, result, outcome.records);
+  }
+  refuse_if(refusal, result);
+  outcome.results.push_back(std::move(result));
+}
 
 CreateTopicsOutcome create_topics(const MetadataImage& image, const TopicRules& rules,
                                   const CreateTopicsRequest& request) {
-  Deciding deciding{image, rules, image.active_brokers(), {}, {}, {}, 0};
-  std::map<std::string_view, size_t> times;
-  for (const CreateTopic& topic : request.topics) ++times[topic.name];
-
+  TopicCreation creation(request);
   CreateTopicsOutcome outcome;
-  for (const CreateTopic& topic : request.topics) {
-    size_t& count = times[topic.name];
-    if (count == 0) continue;  // the second of two: answered already
-    CreateTopicResult result;
-    result.name = topic.name;
-    std::optional<Refusal> refusal;
-    if (count > 1) {
-      refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
-      count = 0;
-    } else {
-      refusal = create_one(deciding, topic, request.validate_only, result, outcome.records);
-    }
-    if (refusal) {
-      result.error = refusal->error;
-      result.message = std::move(refusal->message);
-    }
-    outcome.results.push_back(std::move(result));
-  }
+  while (!creation.all_noted()) creation.note_next(image);
+  while (!creation.all_decided()) creation.decide_next(image, rules, outcome);
   return outcome;
+}
+
+void TopicDeletion::note_next(const MetadataImage& image) {
+  const DeleteTopic& asked = topics_.at(named_.size());
+  const TopicImage* topic = find(image, asked);
+  const std::optional<std::string_view> name = asked.name ? std::optional<std::string_view>(*asked.name) : std::nullopt;
+  // A topic that is there may be named by its name and by its id.
+  const Key key = topic != nullptr ? Key("", topic->id) : Key(name.value_or(""), asked.name ? Uuid{} : asked.topic_id);
+  Named& named = named_.emplace_back();
+  named.times = &times_[key];
+  ++*named.times;
+  size_t& literally = literally_[{name, asked.topic_id}];
+  named.literally = &literally;
+  ++literally;
+}
+
+void TopicDeletion::decide_next(const MetadataImage& image, const TopicRules& rules, DeleteTopicsOutcome& outcome) {
+  CHECK(all_noted() && !all_decided(), "{} of {} topics are decided about", decided_, named_.size());
+  const Named& named = named_[decided_];
+  const DeleteTopic& asked = topics_[decided_++];
+  if (*named.times == 0) return;  // the second of two: answered already
+  const TopicImage* topic = find(image, asked);
+  if (topic != nullptr && removed_.contains(topic->id)) topic = nullptr;
+  DeleteTopicResult result;
+  // What was named twice in the same way is answered in that way, before it is looked up.
+  const bool is_found = topic != nullptr && *named.literally == 1;
+  result.name = is_found ? std::optional(topic->name) : asked.name;
+  result.topic_id = is_found ? topic->id : asked.topic_id;
+  std::optional<Refusal> refusal;
+  if (*named.times > 1) {
+    refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", result.name.value_or(""),
+                     *named.times);
+    *named.times = 0;
+  } else {
+    refusal = delete_one(rules, topic, asked);
+  }
+  if (!refusal) {
+    outcome.records.emplace_back(RemoveTopicRecord{topic->id});
+    outcome.deleted.push_back(topic->name);
+    removed_.insert(topic->id);
+  }
+  refuse_if(refusal, result);
+  outcome.results.push_back(std::move(result));
 }
 
 DeleteTopicsOutcome delete_topics(const MetadataImage& image, const TopicRules& rules,
                                   const std::vector<DeleteTopic>& topics) {
-  const auto find = [&](const DeleteTopic& asked) {
-    return asked.name ? image.topic(*asked.name) : image.topic(asked.topic_id);
-  };
-  // A topic that is there may be named by its name and by its id.
-  const auto key_of = [&](const DeleteTopic& asked) {
-    const TopicImage* topic = find(asked);
-    if (topic != nullptr) return std::pair(topic->name, Uuid{});
-    return std::pair(asked.name.value_or(""), asked.name ? Uuid{} : asked.topic_id);
-  };
-  std::map<std::pair<std::string, Uuid>, size_t> times;
-  std::map<std::pair<std::optional<std::string>, Uuid>, size_t> literally;
-  for (const DeleteTopic& asked : topics) {
-    ++times[key_of(asked)];
-    ++literally[{asked.name, asked.topic_id}];
-  }
+  TopicDeletion deletion(topics);
   DeleteTopicsOutcome outcome;
-  for (const DeleteTopic& asked : topics) {
-    const TopicImage* topic = find(asked);
-    DeleteTopicResult result;
-    // What was named twice in the same way is answered in that way, before it is looked up.
-    const bool is_found = topic != nullptr && literally[{asked.name, asked.topic_id}] == 1;
-    result.name = is_found ? std::optional(topic->name) : asked.name;
-    result.topic_id = is_found ? topic->id : asked.topic_id;
-    std::optional<Refusal> refusal;
-    if (size_t& count = times[key_of(asked)]; count != 1) {
-      if (count == 0) continue;  // the second of two: answered already
-      refusal =
-          refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", result.name.value_or(""), count);
-      count = 0;
-    } else {
-      refusal = delete_one(rules, topic, asked);
-    }
-    if (refusal) {
-      result.error = refusal->error;
-      result.message = std::move(refusal->message);
-    } else {
-      outcome.records.emplace_back(RemoveTopicRecord{topic->id});
-      outcome.deleted.push_back(topic->name);
-    }
-    outcome.results.push_back(std::move(result));
-  }
+  while (!deletion.all_noted()) deletion.note_next(image);
+  while (!deletion.all_decided()) deletion.decide_next(image, rules, outcome);
   return outcome;
 }
 

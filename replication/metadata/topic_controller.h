@@ -1,11 +1,18 @@
-// Creating and deleting topics as pure functions: an image and a request go in, records and results per topic come out.
+// Creating and deleting topics as pure decisions: an image and a request go in, records and results per topic come out.
 // The caller appends the records to the metadata log as one batch, applies them to its image when they are durable, and
 // only then answers. Between, no second request may be decided on the old image. It appends nothing itself.
+//
+// A request may name thousands of topics, each of which stands for itself. So it is decided topic by topic, and its
+// caller may commit what is decided so far as a change of its own and go on with the image that this led to
+// (replication/controller.h). What holds for a request as a whole holds across such pieces too.
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -47,7 +54,8 @@ struct CreateTopic {
 struct CreateTopicsRequest {
   std::vector<CreateTopic> topics;
   bool validate_only = false;
-  std::string asked_by{};  // for the log
+  std::string asked_by{};    // for the log
+  bool with_configs = true;  // results show the settings of topics, which is most of what deciding takes
 };
 
 struct CreateTopicResult {
@@ -57,7 +65,7 @@ struct CreateTopicResult {
   Uuid topic_id;                       // zero on error and with validate_only
   int32_t num_partitions = -1;
   int16_t replication_factor = -1;
-  std::vector<config::DescribedConfig> configs;  // every key, ordered by name; empty on error
+  std::vector<config::DescribedConfig> configs;  // every key, ordered by name; empty on error, and if nobody wants them
 };
 
 struct CreateTopicsOutcome {
@@ -65,7 +73,45 @@ struct CreateTopicsOutcome {
   std::vector<CreateTopicResult> results;  // in the order of the request, a name that came twice once
 };
 
-// Never fails as a whole: each topic has its own result. Partitions are spread over the unfenced brokers in turn.
+// Decides a CreateTopics request. Never fails as a whole: each topic has its own result. Partitions are spread over the
+// unfenced brokers in turn. Like the other two of its kind (TopicDeletion, PartitionGrowth, ConfigChanges) it is used
+// so: note_next() until all_noted(); then decide_next() until all_decided(), with begin_piece() before whatever follows
+// a commit.
+class TopicCreation {
+ public:
+  using Outcome = CreateTopicsOutcome;
+  // Topics created so far.
+  struct SoFar {
+    std::set<std::string, std::less<>> names;
+    std::map<std::string, std::string> by_key;  // collision key -> name
+    std::set<Uuid> ids;
+    int64_t partitions = 0;
+    // Of these, what the image does not have: of this piece, or nothing is created.
+    size_t topics_ahead = 0;
+    int64_t partitions_ahead = 0;
+  };
+
+  // `request` outlives it.
+  explicit TopicCreation(const CreateTopicsRequest& request) : request_(request) {}
+
+  // Takes note of one topic, so that one that is named twice is known.
+  bool all_noted() const { return noted_ == request_.topics.size(); }
+  void note_next(const MetadataImage& image);
+  // Decides about one topic, and adds to `outcome` what follows.
+  bool all_decided() const { return decided_ == request_.topics.size(); }
+  void decide_next(const MetadataImage& image, const TopicRules& rules, CreateTopicsOutcome& outcome);
+  // What was decided is in the image from now on, or was refused and is not created.
+  void begin_piece();
+
+ private:
+  const CreateTopicsRequest& request_;
+  std::map<std::string_view, size_t> times_;
+  SoFar so_far_;
+  size_t noted_ = 0;
+  size_t decided_ = 0;
+};
+
+// The whole request in one piece.
 CreateTopicsOutcome create_topics(const MetadataImage& image, const TopicRules& rules,
                                   const CreateTopicsRequest& request);
 
@@ -88,6 +134,38 @@ struct DeleteTopicsOutcome {
   std::vector<std::string> deleted;        // names, for whoever drops what belongs to them (committed offsets)
 };
 
+// Decides a DeleteTopics request; see TopicCreation.
+class TopicDeletion {
+ public:
+  using Outcome = DeleteTopicsOutcome;
+
+  // `topics` outlive it.
+  explicit TopicDeletion(const std::vector<DeleteTopic>& topics) : topics_(topics) {}
+
+  // On one image for all of them: a topic may be named by its name and by its id.
+  bool all_noted() const { return named_.size() == topics_.size(); }
+  void note_next(const MetadataImage& image);
+  bool all_decided() const { return decided_ == topics_.size(); }
+  void decide_next(const MetadataImage& image, const TopicRules& rules, DeleteTopicsOutcome& outcome);
+  void begin_piece() { removed_.clear(); }
+
+ private:
+  using Key = std::pair<std::string_view, Uuid>;
+  // How often the request names the topic of one of its places; in the maps below.
+  struct Named {
+    size_t* times = nullptr;
+    const size_t* literally = nullptr;
+  };
+
+  const std::vector<DeleteTopic>& topics_;
+  std::map<Key, size_t> times_;                                                   // by what it means
+  std::map<std::pair<std::optional<std::string_view>, Uuid>, size_t> literally_;  // as it stands there
+  std::vector<Named> named_;                                                      // by place
+  std::set<Uuid> removed_;                                                        // of this piece
+  size_t decided_ = 0;
+};
+
+// The whole request in one piece.
 DeleteTopicsOutcome delete_topics(const MetadataImage& image, const TopicRules& rules,
                                   const std::vector<DeleteTopic>& topics);
 

@@ -127,6 +127,34 @@ TEST_F(TopicCreate, OneRequestIsBoundedAsAWhole) {
   EXPECT_EQ(outcome.results[2].error, ErrorCode::kNone);
 }
 
+// Each topic a piece of its own.
+TEST_F(TopicCreate, BoundsHoldAcrossThePiecesOfARequest) {
+  for (const bool validate_only : {true, false}) {
+    for (const bool per_request : {true, false}) {
+      image = MetadataImage();
+      for (const int32_t id : {1, 2, 3}) add_broker(id, false);
+      rules.max_partitions = per_request ? 1'000'000 : 10;
+      rules.max_partitions_per_request = per_request ? 10 : 10'000;
+      const CreateTopicsRequest request{.topics = {topic("a", 6), topic("b", 6), topic("c", 4), topic("d", 1)},
+                                        .validate_only = validate_only};
+      TopicCreation creation(request);
+      while (!creation.all_noted()) creation.note_next(image);
+      std::vector<ErrorCode> errors;
+      while (!creation.all_decided()) {
+        CreateTopicsOutcome piece;
+        creation.begin_piece();
+        creation.decide_next(image, rules, piece);
+        errors.push_back(piece.results.at(0).error);
+        apply(piece.records);
+      }
+      EXPECT_EQ(errors, (std::vector{ErrorCode::kNone, ErrorCode::kPolicyViolation, ErrorCode::kNone,
+                                     ErrorCode::kPolicyViolation}))
+          << validate_only << per_request;
+      EXPECT_EQ(image.partition_count(), validate_only ? 0U : 10U);
+    }
+  }
+}
+
 TEST_F(TopicCreate, Names) {
   for (const std::string& bad :
        {std::string(), std::string("."), std::string(".."), std::string("a b"), std::string("a/b"),
@@ -346,6 +374,25 @@ TEST_F(TopicDelete, WhatIsNamedTwiceIsAnsweredAsItWasNamed) {
   ASSERT_EQ(by_id.results.size(), 1U);
   EXPECT_EQ(by_id.results[0].name, std::nullopt);
   EXPECT_EQ(by_id.results[0].topic_id, id);
+}
+
+// Another change comes between two pieces.
+TEST_F(TopicDelete, WhatHasGoneMeanwhileIsNotThere) {
+  create(topic("a"));
+  create(topic("b"));
+  const std::vector<DeleteTopic> topics{{.name = "a"}, {.name = "b"}};
+  TopicDeletion deletion(topics);
+  while (!deletion.all_noted()) deletion.note_next(image);
+  DeleteTopicsOutcome outcome;
+  deletion.decide_next(image, rules, outcome);
+  apply(outcome.records);
+  apply(delete_topics(image, rules, {{.name = "b"}}).records);
+  deletion.begin_piece();
+  outcome.records.clear();
+  deletion.decide_next(image, rules, outcome);
+  EXPECT_TRUE(outcome.records.empty());
+  EXPECT_EQ(outcome.results.at(0).error, ErrorCode::kNone);
+  EXPECT_EQ(outcome.results.at(1).error, ErrorCode::kUnknownTopicOrPartition);
 }
 
 TEST_F(TopicDelete, WhatIsNotThereIsAnsweredOnceToo) {
