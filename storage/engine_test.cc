@@ -9,6 +9,7 @@
 #include "storage/batch/record_batch_builder.h"
 #include "storage/batch/record_reader.h"
 #include "storage/journal/journal_stream.h"
+#include "storage/testing/batches.h"
 #include "storage/testing/one_life.h"
 
 namespace posthaste::storage {
@@ -22,6 +23,7 @@ using reactor::simulated::Host;
 using reactor::simulated::HostState;
 using reactor::simulated::World;
 using testing::kNow;
+using testing::one_record;
 
 constexpr std::string_view kJournal = "/data/journal/s00";
 
@@ -76,9 +78,7 @@ TEST_F(EngineTest, AFirstStartWaitsForFewFlushes) {
 
 Task<void> append(Partition& partition, int records) {
   for (int i = 0; i < records; ++i) {
-    RecordBatchBuilder builder;
-    builder.add({.timestamp = kNow.value, .value = bytes_of("a record")});
-    Bytes batch = builder.finish();
+    Bytes batch = one_record();
     const auto appended = partition.append(batch, {.leader_epoch = 0}, kNow);
     EXPECT_TRUE(appended.has_value());
     partition.roll();
@@ -97,9 +97,7 @@ TEST_F(EngineTest, SegmentsRollByAgeAndJitterSpreadsThem) {
       Partition& partition = **created;
       partition.set_config({.segment_ms = 1000, .segment_jitter_ms = 1000});
       const auto append_after = [&](int64_t milliseconds) {
-        RecordBatchBuilder builder;
-        builder.add({.timestamp = kNow.value, .value = bytes_of("a record")});
-        Bytes batch = builder.finish();
+        Bytes batch = one_record();
         EXPECT_TRUE(
             partition.append(batch, {.leader_epoch = 0}, reactor::WallMillis{kNow.value + milliseconds}).has_value());
       };
@@ -138,9 +136,7 @@ TEST_F(EngineTest, AJournalFileThatAKilledLifeHadJustMadeIsUsedWhenItIsDurable) 
         auto created = co_await engine.create_partition({.topic_id = id, .topic_name = "t"});
         if (!created) co_return ADD_FAILURE() << to_string(created.error());
         for (int i = 0; i < kRecords; ++i) {
-          RecordBatchBuilder builder;
-          builder.add({.timestamp = kNow.value, .value = bytes_of(value)});
-          Bytes batch = builder.finish();
+          Bytes batch = one_record(value);
           EXPECT_TRUE((*created)->append(batch, {.leader_epoch = 0}, kNow).has_value());
           while ((*created)->durable_offset() <= i) co_await core.sleep(1ms);
         }
@@ -307,10 +303,7 @@ TEST_F(EngineTest, ATailThatGoesOnInALargeChunkTakesTheNextBatch) {
   const auto value = [](int i) { return std::string(kValueBytes, static_cast<char>('a' + i % 26)); };
   const auto fill = [&](Core& core, Engine& engine, Partition& partition, int from, int to) -> Task<void> {
     for (int i = from; i < to; ++i) {
-      RecordBatchBuilder builder;
-      const std::string bytes = value(i);
-      builder.add({.timestamp = kNow.value, .value = bytes_of(bytes)});
-      Bytes batch = builder.finish();
+      Bytes batch = one_record(value(i));
       const reactor::Instant patience = core.now() + 5s;
       auto appended = partition.append(batch, {.leader_epoch = 0}, kNow);
       while (!appended && appended.error() == reactor::Errc::kNoMemory && core.now() < patience) {
@@ -339,8 +332,7 @@ TEST_F(EngineTest, ATailThatGoesOnInALargeChunkTakesTheNextBatch) {
     for (int64_t offset = 0; offset < kBatches; ++offset) {
       auto read = co_await partition.read({.offset = offset, .max_bytes = 1, .limit_offset = kBatches});
       if (!read) co_return ADD_FAILURE() << to_string(read.error());
-      Bytes whole;
-      for (const LeasedBytes& piece : read->pieces) whole.insert(whole.end(), piece.bytes.begin(), piece.bytes.end());
+      const Bytes whole = testing::joined(read->pieces);
       const auto batch = RecordBatchView::parse(whole);
       if (!batch) co_return ADD_FAILURE() << "no batch";
       EXPECT_TRUE(batch->crc_matches());
@@ -369,9 +361,7 @@ class SmallCacheTest : public EngineTest {
       if (!created) co_return ADD_FAILURE() << to_string(created.error());
       const std::string value(kBatchBytes, 'v');
       for (int i = 0; i < kBatches; ++i) {
-        RecordBatchBuilder builder;
-        builder.add({.timestamp = kNow.value, .value = bytes_of(value)});
-        Bytes batch = builder.finish();
+        Bytes batch = one_record(value);
         EXPECT_TRUE((*created)->append(batch, {.leader_epoch = 0}, kNow).has_value());
         (*created)->roll();
         while ((*created)->durable_offset() <= i) co_await core.sleep(1ms);

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "reactor/simulated/world.h"
-#include "storage/batch/record_batch_builder.h"
 #include "storage/engine.h"
+#include "storage/testing/batches.h"
 
 namespace posthaste::storage {
 namespace {
@@ -20,15 +20,15 @@ using reactor::simulated::Fate;
 using reactor::simulated::Host;
 using reactor::simulated::World;
 using reactor::simulated::WorldOptions;
+using testing::kNow;
 
-constexpr reactor::WallMillis kNow{1'700'000'000'000};
 constexpr uint64_t kOperationsMax = 1000;  // more than a start and a stop of these stores take
 
 // The power goes; what was flushed is there, and folders are as they were flushed.
 CrashPolicy names_lost() { return {.in_flight = Fate::kKept, .completed = Fate::kKept, .names = Fate::kLost}; }
 CrashPolicy all_kept() { return {.in_flight = Fate::kKept, .completed = Fate::kKept, .names = Fate::kKept}; }
 
-class PartitionFolderTest : public testing::Test {
+class PartitionFolderTest : public ::testing::Test {
  protected:
   using Work = std::function<Task<void>(Core&, Engine&)>;
 
@@ -88,9 +88,7 @@ class PartitionFolderTest : public testing::Test {
 
   // A record that is durable, and its partition is asked to write it back, for which it makes its folder.
   static Task<void> append(Core& core, Engine& engine, Partition& partition, size_t bytes = 10) {
-    RecordBatchBuilder builder;
-    builder.add({.timestamp = kNow.value, .value = Bytes(bytes, std::byte{7})});
-    Bytes batch = builder.finish();
+    Bytes batch = testing::one_record(Bytes(bytes, std::byte{7}));
     EXPECT_TRUE(partition.append(batch, {.leader_epoch = 0}, kNow).has_value());
     while (partition.durable_offset() < partition.end_offset()) co_await core.sleep(1ms);
     engine.memory_wanted();

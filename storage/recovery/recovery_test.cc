@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "reactor/simulated/world.h"
-#include "storage/batch/record_batch_builder.h"
 #include "storage/journal/journal_files.h"
+#include "storage/testing/batches.h"
 #include "storage/testing/format_2_folder.h"
 
 namespace posthaste::storage {
@@ -20,9 +20,9 @@ using reactor::simulated::Disk;
 using reactor::simulated::Host;
 using reactor::simulated::World;
 
-constexpr reactor::WallMillis kNow{1'700'000'000'000};
 const std::string kJournal = "/data/journal/s00";
 using Files = std::map<std::string, Bytes>;
+using testing::kNow;
 
 TopicId topic_id(uint8_t number) {
   TopicId id{};
@@ -73,9 +73,7 @@ class RecoveryTest : public ::testing::Test {
       partition = *created;
     }
     for (int i = 0; i < records; ++i) {
-      RecordBatchBuilder builder;
-      builder.add({.timestamp = kNow.value, .value = bytes_of("a record")});
-      Bytes batch = builder.finish();
+      Bytes batch = testing::one_record();
       EXPECT_TRUE(partition->append(batch, {.leader_epoch = 0}, kNow).has_value());
       while (partition->durable_offset() < partition->end_offset()) co_await core.yield();
     }
@@ -89,9 +87,7 @@ class RecoveryTest : public ::testing::Test {
     EXPECT_TRUE((co_await store.recover(core)).has_value());
     auto engine = co_await store.open(core);
     auto created = co_await (*engine)->create_partition({.topic_id = topic_id(1), .topic_name = "t"});
-    RecordBatchBuilder builder;
-    builder.add({.timestamp = kNow.value, .value = bytes_of("a record")});
-    Bytes batch = builder.finish();
+    Bytes batch = testing::one_record();
     EXPECT_TRUE((*created)->append(batch, {.leader_epoch = 0}, kNow).has_value());
     co_await (*engine)->close();
     (void)co_await store.close(core);
@@ -103,10 +99,7 @@ class RecoveryTest : public ::testing::Test {
     EngineHost store(options(), 1);
     EXPECT_TRUE((co_await store.recover(core)).has_value());
     auto engine = co_await store.open(core);
-    RecordBatchBuilder builder;
-    const Bytes value(600 << 10, std::byte{7});
-    builder.add({.timestamp = kNow.value, .value = value});
-    Bytes batch = builder.finish();
+    Bytes batch = testing::one_record(Bytes(600 << 10, std::byte{7}));
     EXPECT_TRUE((*engine)->find(topic_id(1), 0)->append(batch, {.leader_epoch = 0}, kNow).has_value());
     co_await core.sleep(3600s);
   }

@@ -6,9 +6,9 @@
 #include "reactor/scope.h"
 #include "reactor/simulated/world.h"
 #include "reactor/testing/job_on.h"
-#include "storage/batch/record_batch_builder.h"
 #include "storage/engine.h"
 #include "storage/journal/journal_stream.h"
+#include "storage/testing/batches.h"
 
 namespace posthaste::storage {
 namespace {
@@ -21,11 +21,11 @@ using reactor::Result;
 using reactor::Task;
 using reactor::simulated::Host;
 using reactor::simulated::World;
+using testing::kNow;
 
-constexpr reactor::WallMillis kNow{1'700'000'000'000};
 constexpr reactor::Duration kPatience = 120s;  // of simulated time; a disk that works needs less than two
 
-class RoomTest : public testing::Test {
+class RoomTest : public ::testing::Test {
  protected:
   using Work = std::function<Task<void>(Core&, Engine&)>;
 
@@ -93,10 +93,7 @@ class RoomTest : public testing::Test {
   }
 
   static Bytes batch_of(size_t bytes, int number) {
-    RecordBatchBuilder builder;
-    const Bytes value(bytes, static_cast<std::byte>(number));
-    builder.add({.timestamp = kNow.value, .value = value});
-    return builder.finish();
+    return testing::one_record(Bytes(bytes, static_cast<std::byte>(number)));
   }
 
   static Task<void> append(Engine& engine, Partition& partition, size_t bytes, int number) {
@@ -118,8 +115,7 @@ class RoomTest : public testing::Test {
     for (int i = 0; i < count; ++i) {
       const auto read = co_await partition.read({.offset = i, .max_bytes = 1, .limit_offset = i + 1});
       if (!read) co_return ADD_FAILURE() << to_string(read.error());
-      Bytes found;
-      for (const LeasedBytes& piece : read->pieces) found.insert(found.end(), piece.bytes.begin(), piece.bytes.end());
+      const Bytes found = testing::joined(read->pieces);
       EXPECT_EQ(found.size(), batch_of(bytes, first + i).size());
       EXPECT_EQ(found[bytes / 2], static_cast<std::byte>(first + i));
     }

@@ -7,6 +7,7 @@
 #include "reactor/simulated/world.h"
 #include "storage/batch/record_batch_builder.h"
 #include "storage/engine.h"
+#include "storage/testing/batches.h"
 #include "storage/testing/one_life.h"
 
 namespace posthaste::storage {
@@ -21,6 +22,7 @@ using reactor::simulated::Host;
 using reactor::simulated::HostState;
 using reactor::simulated::World;
 using testing::kNow;
+using testing::one_record;
 
 constexpr uint64_t kDiskBytes = uint64_t{24} << 20;
 constexpr size_t kBatchBytes = 50'000;
@@ -86,10 +88,7 @@ class FullDiskTest : public ::testing::Test {
 
   // One record whose bytes follow from its offset.
   static Bytes batch_for(int64_t offset, size_t bytes = kBatchBytes) {
-    RecordBatchBuilder builder;
-    const std::string value(bytes, static_cast<char>('a' + offset % 26));
-    builder.add({.timestamp = kNow.value, .value = bytes_of(value)});
-    return builder.finish();
+    return one_record(std::string(bytes, static_cast<char>('a' + offset % 26)));
   }
 
   // Waits while there is no room in memory, as a broker does.
@@ -122,8 +121,7 @@ class FullDiskTest : public ::testing::Test {
       auto read = co_await partition.read({.offset = offset, .max_bytes = 1, .limit_offset = offset + 1});
       if (!read) co_return ADD_FAILURE() << offset << " " << to_string(read.error());
       EXPECT_EQ(read->base_offset, offset);
-      Bytes got;
-      for (const auto& piece : read->pieces) got.insert(got.end(), piece.bytes.begin(), piece.bytes.end());
+      const Bytes got = testing::joined(read->pieces);
       EXPECT_EQ(got.back(), static_cast<std::byte>(0)) << "no headers";
       EXPECT_EQ(got[got.size() - 2], static_cast<std::byte>('a' + offset % 26)) << offset;
     }
@@ -349,9 +347,7 @@ TEST_F(FullDiskTest, TablesGrowByWhatWasAcceptedForThem) {
 
 TEST_F(FullDiskTest, NothingOvertakesABatchThatFoundNoRoom) {
   const auto batch_of = [](int32_t sequence) {
-    RecordBatchBuilder builder({.producer_id = 9, .producer_epoch = 0, .base_sequence = sequence});
-    builder.add({.timestamp = kNow.value, .value = bytes_of("x")});
-    return builder.finish();
+    return one_record(bytes_of("x"), {.producer_id = 9, .producer_epoch = 0, .base_sequence = sequence});
   };
   life([&](Core& core, Engine& engine) -> Task<void> {
     Partition* filled = co_await make(engine, 1);

@@ -16,7 +16,8 @@
 #include "storage/batch/record_batch_builder.h"
 #include "storage/batch/record_reader.h"
 #include "storage/engine.h"
-#include "storage/testing/store_test.h"
+#include "storage/testing/batches.h"
+#include "storage/testing/one_life.h"
 
 namespace posthaste::storage::testing {
 
@@ -85,10 +86,7 @@ class DamageTest : public ::testing::Test {
   }
   static reactor::Result<AppendResult> append_one(Partition& partition, const std::string& topic,
                                                   size_t value_bytes = 40) {
-    RecordBatchBuilder builder;
-    const std::string value = value_of(topic, partition.end_offset(), value_bytes);
-    builder.add({.timestamp = kNow.value, .value = bytes_of(value)});
-    Bytes bytes = builder.finish();
+    Bytes bytes = one_record(value_of(topic, partition.end_offset(), value_bytes));
     return partition.append(bytes, {.leader_epoch = 0}, kNow);
   }
   // Removes files of this path, and the folder if it is one.
@@ -116,8 +114,7 @@ class DamageTest : public ::testing::Test {
         refused.push_back(offset);
         continue;
       }
-      Bytes whole;
-      for (const LeasedBytes& piece : read->pieces) whole.insert(whole.end(), piece.bytes.begin(), piece.bytes.end());
+      const Bytes whole = joined(read->pieces);
       const auto batch = RecordBatchView::parse(whole);
       EXPECT_TRUE(batch.has_value() && batch->base_offset() <= offset && batch->last_offset() >= offset) << offset;
       if (!batch) continue;

@@ -10,8 +10,6 @@
 
 namespace posthaste::storage::testing {
 
-inline constexpr reactor::WallMillis kNow{1'700'000'000'000};
-
 using EngineWork = std::function<reactor::Task<void>(reactor::Core&, Engine&)>;
 
 // Recovers and opens the store, does `work` and closes. The test fails if the store does not start or does not close in

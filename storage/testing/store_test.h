@@ -7,26 +7,11 @@
 #include <vector>
 
 #include "reactor/simulated/world.h"
-#include "storage/batch/record_batch_builder.h"
 #include "storage/engine.h"
+#include "storage/testing/batches.h"
 #include "storage/testing/one_life.h"
 
 namespace posthaste::storage::testing {
-
-// One record of this value at this offset under this epoch, as a leader has stored it. Its time is long ago.
-inline Bytes batch_at(int64_t offset, int32_t epoch, std::string_view value, BatchToWrite header = {}) {
-  header.base_offset = offset;
-  header.leader_epoch = epoch;
-  RecordBatchBuilder builder(header);
-  builder.add({.timestamp = 5, .value = bytes_of(value)});
-  return builder.finish();
-}
-
-inline Bytes joined(std::initializer_list<Bytes> batches) {
-  Bytes all;
-  for (const Bytes& batch : batches) all.insert(all.end(), batch.begin(), batch.end());
-  return all;
-}
 
 class StoreTest : public ::testing::Test {
  protected:
@@ -51,7 +36,8 @@ class StoreTest : public ::testing::Test {
     while (offset < partition.end_offset()) {
       auto read = co_await partition.read({.offset = offset, .limit_offset = partition.end_offset()});
       if (!read) co_return reactor::failure(read.error());
-      for (const LeasedBytes& piece : read->pieces) all.insert(all.end(), piece.bytes.begin(), piece.bytes.end());
+      const Bytes bytes = joined(read->pieces);
+      all.insert(all.end(), bytes.begin(), bytes.end());
       if (read->next_offset <= offset) break;
       offset = read->next_offset;
     }
