@@ -113,7 +113,7 @@ void refuse_no_batches(RecycledVector<ProduceEntry>& entries) {
   }
 }
 
-// Who produces with an older version may have consumers that never heard of zstd (KIP-110).
+// A producer with an older version may have consumers that do not know zstd (KIP-110).
 void refuse_newer_codecs(int16_t version, RecycledVector<ProduceEntry>& entries) {
   constexpr int16_t kFirstWithZstd = 7;
   if (version >= kFirstWithZstd) return;

@@ -1,6 +1,7 @@
 // The owner's part of a Produce: appends a share of its batches in one call, and reports by a push of its own when they
 // are durable. So a wait for a disk, or for other replicas, holds no credit of the mail, no frame and nothing that
-// others of the core need: as many may wait as like, and all else goes on. It does not decode requests or make answers.
+// others of the core need: any number may wait, and everything else continues. It does not decode requests or make
+// answers.
 #pragma once
 #include <memory>
 

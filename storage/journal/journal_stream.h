@@ -4,7 +4,7 @@
 // unknown then, and nothing of it was acked. Pairs come free when both tables on disk say that they are not needed (low
 // water). Owned by one core.
 //
-// Room: whoever waits for it must not hold what makes it (docs/architecture.md, "Who waits for room, and who makes
+// Room: what waits for room must not hold what makes room (docs/architecture.md, "What waits for room, and what makes
 // it"). Bytes that are part of a sub-block cannot be flushed before it is durable, so a sub-block is only built when
 // its place in the ring is certain. Each file is cut into as many places as cores feed the stream; each other core
 // holds one place or none, and takes it along with its sub-block. As long as a pair is free there is a place for every

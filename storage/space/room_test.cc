@@ -1,4 +1,4 @@
-// Who waits for room must not stand in front of what makes it (docs/architecture.md): journals of two small files,
+// What waits for room must not block what makes room (docs/architecture.md): journals of two small files,
 // batches of several times their size, cores that share a stream. A life that does not end is a deadlock.
 #include <gtest/gtest.h>
 
