@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "net/kafka/unserved_apis.h"
+
 namespace posthaste::net::kafka {
 namespace {
 
@@ -22,6 +24,17 @@ TEST(ApiTableTest, EachRowIsFoundByItsKeyAndNoOther) {
   for (const ApiInfo& info : kApis) EXPECT_NE(to_string(info.key), "Unknown") << static_cast<int>(info.key);
   EXPECT_EQ(to_string(static_cast<ApiKey>(999)), "Unknown");
   EXPECT_EQ(find_api(ApiKey::kProduce)->advertised_min, 0);  // librdkafka's compression depends on it
+}
+
+TEST(ApiTableTest, WhatNobodyServesHasVersionsAndNoRow) {
+  for (const ApiInfo& api : kUnservedApis) {
+    EXPECT_EQ(find_api(api.key), nullptr) << to_string(api.key);
+    EXPECT_EQ(find_messages(api.key), &api) << to_string(api.key);
+    EXPECT_NE(to_string(api.key), "Unknown") << static_cast<int>(api.key);
+  }
+  EXPECT_EQ(find_messages(ApiKey::kFetch), find_api(ApiKey::kFetch));
+  EXPECT_EQ(find_messages(static_cast<ApiKey>(-1)), nullptr);
+  EXPECT_EQ(find_messages(ApiKey::kLeaderAndIsr), nullptr);
 }
 
 // Operation and resource as Kafka's documentation writes them.

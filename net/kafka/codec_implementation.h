@@ -5,6 +5,7 @@
 #include "net/kafka/codec.h"
 #include "net/kafka/decoder.h"
 #include "net/kafka/encoder.h"
+#include "net/kafka/unserved_apis.h"
 #include "reactor/check.h"
 
 namespace posthaste::net::kafka {
@@ -12,8 +13,8 @@ namespace posthaste::net::kafka {
 template <class M>
 consteval VersionRules version_rules() {
   if constexpr (ApiMessage<M>) {
-    constexpr const ApiInfo* kInfo = find_api(M::kKey);
-    static_assert(kInfo != nullptr, "the API of this message has no row in kApis (api_table.h)");
+    constexpr const ApiInfo* kInfo = find_messages(M::kKey);
+    static_assert(kInfo != nullptr, "the API of this message has no row in kApis nor in kUnservedApis");
     return {kInfo->codec_min, kInfo->codec_max, kInfo->first_flexible};
   } else {
     return M::kRules;

@@ -3,6 +3,7 @@
 
 #include "net/kafka/decoder.h"
 #include "net/kafka/encoder.h"
+#include "net/kafka/unserved_apis.h"
 
 namespace posthaste::net::kafka {
 namespace {
@@ -97,7 +98,7 @@ reactor::Result<ReceivedRequest> decode_request_header(Bytes frame) {
 }
 
 reactor::Result<ReceivedResponse> decode_response_header(Bytes frame, ApiKey api, int16_t version) {
-  const ApiInfo* info = find_api(api);
+  const ApiInfo* info = find_messages(api);
   if (info == nullptr) return reactor::failure(reactor::Errc::kUnsupported);
   constexpr size_t kNoArrays = 0;
   Decoder decoder(frame, 0, response_header_version(*info, version) == 1, kNoArrays);
@@ -112,15 +113,15 @@ reactor::Result<ReceivedResponse> decode_response_header(Bytes frame, ApiKey api
 namespace detail {
 
 Frame start_response(ApiKey api, int16_t version, int32_t correlation_id, EncodedSize body) {
-  const ApiInfo* info = find_api(api);
-  CHECK(info != nullptr, "no row in kApis for {}", to_string(api));
+  const ApiInfo* info = find_messages(api);
+  CHECK(info != nullptr, "no row in kApis nor in kUnservedApis for {}", to_string(api));
   const bool flexible = response_header_version(*info, version) == 1;
   return start_frame(body, [&](Encoder& encoder) { write_response_header(encoder, correlation_id, flexible); });
 }
 
 Frame start_request(const RequestHeader& header, EncodedSize body) {
-  const ApiInfo* info = find_api(header.api);
-  CHECK(info != nullptr, "no row in kApis for {}", to_string(header.api));
+  const ApiInfo* info = find_messages(header.api);
+  CHECK(info != nullptr, "no row in kApis nor in kUnservedApis for {}", to_string(header.api));
   const bool flexible = request_header_version(*info, header.version) == 2;
   return start_frame(body, [&](Encoder& encoder) { write_request_header(encoder, header, flexible); });
 }

@@ -19,12 +19,13 @@ void check_request(Bytes input) {
 
 void check_response(Bytes input) {
   const ExactCopy frame(input);
-  for (const kafka::ApiInfo& info : kafka::kApis) {
-    for (const int16_t version : {info.codec_min, info.codec_max}) {
-      const auto response = kafka::decode_response_header(frame.view(), info.key, version);
+  kafka::AllRequests::for_each([&]<class Request> {
+    constexpr kafka::ApiInfo kInfo = *kafka::find_messages(Request::kKey);
+    for (const int16_t version : {kInfo.codec_min, kInfo.codec_max}) {
+      const auto response = kafka::decode_response_header(frame.view(), Request::kKey, version);
       require(!response || response->body.size() <= input.size(), "a body lies in its frame");
     }
-  }
+  });
 }
 
 void check_group_bytes(Bytes input) {

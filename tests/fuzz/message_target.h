@@ -87,9 +87,9 @@ void check_message(Bytes input) {
   kafka::AllRequests::for_each([&]<class Request> {
     if (Request::kKey != key) return;
     using M = MessageOf<Request>::Type;
-    const kafka::ApiInfo& info = *kafka::find_api(key);
+    constexpr kafka::ApiInfo kInfo = *kafka::find_messages(Request::kKey);
     const int16_t version = static_cast<int16_t>(asked % 128);
-    if (!info.codec_knows(version)) {
+    if (!kInfo.codec_knows(version)) {
       require(!kafka::decode<M>(choices.rest(), version).has_value(), "a version outside the table is refused");
     } else if (made) {
       check_made<M>(choices, version);

@@ -10,7 +10,7 @@
 //   java -cp kafka-clients-3.9.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java 0:0-2 > $OUT
 //   java -cp kafka-clients-4.3.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java \
 //     0 1 2 3 8 9 10 11 12 13 14 15 16 18 19 20 22 23 60 consumer 37 75 \
-//     21 32 33 35 42 44 47 61 >> $OUT
+//     21 32 33 35 42 44 47 61 52 53 54 55 59 >> $OUT
 // (3.9.1 is the last release with Produce versions 0 to 2.)
 //
 // A line: API key, version, kind, variant, bytes in hex. Kinds: request, response (bodies), request_header, response_header, and
@@ -150,7 +150,12 @@ public class WireVectors {
     Field field = object.getClass().getDeclaredField(camel(def.name));
     field.setAccessible(true);
     boolean toNull = variant == Variant.nulls && def.type.isNullable();
-    field.set(object, toNull ? null : value(def.name, def.type, field, depth));
+    if (field.getType() == boolean.class) {
+      ++counter;
+      field.set(object, !field.getBoolean(object));
+    } else {
+      field.set(object, toNull ? null : value(def.name, def.type, field, depth));
+    }
   }
 
   Object value(String name, Type type, Field field, int depth) throws Exception {
@@ -161,7 +166,6 @@ public class WireVectors {
 
   Object scalar(String name, Type type, Class<?> javaType) throws Exception {
     ++counter;
-    if (javaType == boolean.class) return !name.equals("allow_auto_topic_creation");
     if (javaType == byte.class) return (byte) (-counter);
     if (javaType == short.class) return (short) (0x0100 + counter);
     if (javaType == int.class) return type.toString().equals("UINT16") ? 0xF000 + counter : 0x01020300 + counter;

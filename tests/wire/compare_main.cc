@@ -59,8 +59,8 @@ void make_one(std::mt19937_64& random, int16_t version, const char* kind) {
 void make(uint64_t seed, int count) {
   std::mt19937_64 random(seed);
   AllRequests::for_each([&]<class Request> {
-    const ApiInfo& info = *find_api(Request::kKey);
-    for (int16_t version = info.codec_min; version <= info.codec_max; ++version) {
+    constexpr ApiInfo kInfo = *find_messages(Request::kKey);
+    for (int16_t version = kInfo.codec_min; version <= kInfo.codec_max; ++version) {
       for (int i = 0; i < count; ++i) {
         make_one<Request>(random, version, "request");
         make_one<typename Request::Response>(random, version, "response");
@@ -113,8 +113,10 @@ int check() {
 int main(int count, char** arguments) {
   const std::string command = count > 1 ? arguments[1] : "";
   if (command == "apis") {
-    for (const ApiInfo& info : kApis)
-      fmt::print("{}:{}-{} ", static_cast<int>(info.key), info.codec_min, info.codec_max);
+    AllRequests::for_each([]<class Request> {
+      constexpr ApiInfo kInfo = *find_messages(Request::kKey);
+      fmt::print("{}:{}-{} ", static_cast<int>(Request::kKey), kInfo.codec_min, kInfo.codec_max);
+    });
     fmt::print("\n");
     return EXIT_SUCCESS;
   }

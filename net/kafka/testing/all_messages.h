@@ -14,7 +14,10 @@
 #include "net/kafka/partitions.h"
 #include "net/kafka/produce.h"
 #include "net/kafka/producer_ids.h"
+#include "net/kafka/quorum.h"
+#include "net/kafka/quorum_epochs.h"
 #include "net/kafka/topics.h"
+#include "net/kafka/unserved_apis.h"
 
 namespace posthaste::net::kafka {
 
@@ -31,6 +34,7 @@ using AllRequests =
                 DeleteTopicsRequest, InitProducerIdRequest, OffsetForLeaderEpochRequest, DescribeClusterRequest,
                 CreatePartitionsRequest, DescribeTopicPartitionsRequest, DescribeConfigsRequest, AlterConfigsRequest,
                 IncrementalAlterConfigsRequest, DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
-                DeleteGroupsRequest, OffsetDeleteRequest>;
+                DeleteGroupsRequest, OffsetDeleteRequest, VoteRequest, BeginQuorumEpochRequest,
+                EndQuorumEpochRequest, DescribeQuorumRequest, FetchSnapshotRequest>;
 
 }  // namespace posthaste::net::kafka

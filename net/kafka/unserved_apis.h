@@ -1,0 +1,44 @@
+// The APIs whose messages the codec has although nobody serves them: what brokers and controllers ask each other, and
+// what waits for its handler. Their messages can be sent, read and tested like any others. Nothing here reaches a
+// client: a request of these APIs is as unknown as if it were not here (decode_request_header), and ApiVersions lists
+// none of them. Who writes a handler moves the row to api_table.h.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "net/kafka/api_table.h"
+
+namespace posthaste::net::kafka {
+
+// The versions of one, none of which is advertised.
+constexpr ApiInfo unserved(ApiKey key, int16_t codec_min, int16_t codec_max, int16_t first_flexible) {
+  return {.key = key,
+          .codec_min = codec_min,
+          .codec_max = codec_max,
+          .advertised_min = kNever,
+          .advertised_max = -1,
+          .first_flexible = first_flexible};
+}
+
+// In key order.
+// clang-format off
+inline constexpr auto kUnservedApis = std::to_array<ApiInfo>({
+    //                               codec, flexible
+    unserved(ApiKey::kVote,              0, 2, 0),
+    unserved(ApiKey::kBeginQuorumEpoch,  0, 1, 1),
+    unserved(ApiKey::kEndQuorumEpoch,    0, 1, 1),
+    unserved(ApiKey::kDescribeQuorum,    0, 2, 0),
+    unserved(ApiKey::kFetchSnapshot,     0, 1, 0),
+});
+// clang-format on
+
+// The row of `key`, served or not, or null if the codec has no messages for it. For any number. What a client may ask
+// for is find_api's to say.
+constexpr const ApiInfo* find_messages(ApiKey key) {
+  if (const ApiInfo* served = find_api(key)) return served;
+  const auto* const row = std::ranges::find(kUnservedApis, key, &ApiInfo::key);
+  return row == kUnservedApis.end() ? nullptr : row;
+}
+
+}  // namespace posthaste::net::kafka
