@@ -1,4 +1,4 @@
-// Connections in the simulator: how many there may be, on which cores, and that their end is heard of.
+// Connections in the simulator: how many are allowed, on which cores, and that core 0 learns of their end.
 #include "net/testing/connection_test_base.h"
 
 namespace posthaste::net {
@@ -95,7 +95,7 @@ TEST_F(ConnectionTest, ConnectionsAreSpreadEvenlyOverCores) {
   });
 }
 
-// Connects and goes away again, now and then with a question, until the server does not answer any more.
+// Connects and disconnects again, sometimes with a request, until the server does not answer any more.
 Task<void> come_and_go(Core& core, bool& over) {
   while (!over) {
     ClientConnection client(core, "churn");
@@ -108,8 +108,8 @@ Task<void> come_and_go(Core& core, bool& over) {
   }
 }
 
-// The end of a connection is told to core 0 by mail, and connections are handed to other cores by mail: whatever lies
-// in a ring when the stop comes, nobody may be gone when it arrives.
+// The end of a connection is reported to core 0 by mail, and connections are passed to other cores by mail. Whatever is
+// in a ring when the stop begins, its receiver must still live when it arrives.
 TEST(Acceptor, IsThereUntilItHasHeardOfTheEndOfEachConnection) {
   constexpr int kClients = 800;  // more on each core than it has credits for calls to core 0
   for (uint64_t seed = 1; seed <= 10; ++seed) {

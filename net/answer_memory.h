@@ -1,7 +1,7 @@
 // The budget of one core for the bytes that answers own (records of a Fetch are leased and counted elsewhere): a peer
 // that asks for all topics and does not read must not make the heap grow. An answer's size is known only when it is
-// made, so a request reserves (kafka::Admission) what answers of its kind took lately, and settles when its answer is
-// there. The sum may exceed the budget by what answers grew since. FIFO; one core; nothing here is seen by two cores.
+// made, so a request reserves (kafka::Admission) what recent answers of its kind took, and corrects that when its
+// answer is made. The sum may exceed the budget by what answers grew since. FIFO; everything here belongs to one core.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -14,7 +14,7 @@ namespace posthaste::net {
 
 class AnswerMemory {
  public:
-  // What one answer holds of the budget; gives it back when destroyed.
+  // The part of the budget that one answer holds; gives it back when destroyed.
   class Share {
    public:
     Share() = default;
@@ -47,12 +47,12 @@ class AnswerMemory {
   uint64_t bytes_held() const { return held_; }
   bool has_waiters() const { return !waiters_.empty(); }
 
-  // Whether reserve() would not wait.
+  // True if reserve() would not wait.
   bool has_room_for(kafka::ApiKey api) const {
     return waiters_.empty() && (held_ == 0 || held_ + expected_[slot_of(api)] <= bytes_max_);
   }
-  // Waits until one more answer of this kind has room: `Share share = co_await memory.reserve(api)`. One answer fits
-  // always when no other is held.
+  // Waits until one more answer of this kind has room: `Share share = co_await memory.reserve(api)`. One answer
+  // always fits when no other share is held.
   auto reserve(kafka::ApiKey api) {
     struct Awaiter : ResumeWithBytes {
       AnswerMemory& memory;
@@ -67,14 +67,14 @@ class AnswerMemory {
     return Awaiter(*this, expected_[slot_of(api)]);
   }
 
-  // The answer is made: its bytes take the place of what was reserved, if anything was.
+  // The answer is made: its bytes replace what was reserved, if anything was.
   Share settle(kafka::ApiKey api, Share reserved, uint64_t bytes);
 
  private:
   struct ResumeWithBytes : reactor::ResumeLater {
     uint64_t bytes = 0;
   };
-  // Nothing is known yet about the answers of a kind: so many of them share the budget.
+  // While nothing is known about the answers of a kind, this many of them share the budget.
   static constexpr uint64_t kUnknownShare = 16;
   static constexpr size_t kApiSlots = 128;  // more than Kafka has keys
   static size_t slot_of(kafka::ApiKey api) { return static_cast<size_t>(api) % kApiSlots; }

@@ -24,7 +24,7 @@ struct Answer {
 
 class ClientConnection {
  public:
-  // Frames longer than this end the connection: the other side is not what we think it is.
+  // Frames longer than this end the connection: the other side is not a Kafka broker.
   static constexpr size_t kAnswerBytesMax = size_t{128} << 20;
 
   ClientConnection(reactor::Core& core, std::string client_id);
@@ -59,10 +59,10 @@ class ClientConnection {
   reactor::Task<reactor::Result<void>> send_raw(std::vector<std::byte> bytes);
   // True once the other side has closed or the connection failed.
   bool ended() const { return ended_; }
-  // Waits until it has ended by itself or `deadline` has come; true if it ended.
+  // Waits until the connection has ended by itself or `deadline` is reached; true if it ended.
   reactor::Task<bool> wait_ended(reactor::Instant deadline);
-  // Ends it; waiting calls fail with kConnectionClosed. Must be awaited before the object goes away, if connect() was
-  // successful.
+  // Ends the connection; waiting calls fail with kConnectionClosed. Must be awaited before the object is destroyed, if
+  // connect() was successful.
   reactor::Task<void> close();
 
  private:

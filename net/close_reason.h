@@ -1,5 +1,5 @@
-// Why a connection ended. Every end has exactly one reason, and every reason is counted: a client that is cut off for
-// bad bytes must be visible as such. It does not decide anything; connection.cc and the request handlers do.
+// Why a connection ended. Every end has exactly one reason, and every reason is counted: a client that is
+// disconnected for bad bytes must be visible as such. It decides nothing; connection.cc and the request handlers do.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -31,7 +31,7 @@ inline constexpr size_t kCloseReasons = 15;
 // A name for counters and log lines: "idle", "frame_too_large".
 std::string_view to_string(CloseReason reason) noexcept;
 
-// Whether it is the ordinary end of a connection. The others say that a client, or the load, is not as it should be.
+// True for the ordinary end of a connection. The other reasons show a fault of a client, or too much load.
 bool is_ordinary(CloseReason reason) noexcept;
 
 // Counters of one core's connections; read by that core only.
@@ -45,9 +45,9 @@ struct NetStats {
   std::array<uint64_t, kCloseReasons> closed{};
 
   uint64_t closed_for(CloseReason reason) const { return closed[static_cast<size_t>(reason)]; }
-  // Connections that were refused or cut off, whatever for.
+  // Connections that were refused or ended by this broker, for any reason.
   uint64_t cut_off() const;
-  // All that is not zero as "key=value ..." for the log; the reasons as "closed_REASON=count".
+  // All counters that are not zero as "key=value ..." for the log; the reasons as "closed_REASON=count".
   std::string describe() const;
 };
 

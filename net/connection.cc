@@ -24,7 +24,7 @@ constexpr size_t kRequestHeaderBytesMin = 8;
 constexpr size_t kSlicesPerSend = 512;
 // Answers are gathered into one send up to about this many bytes; more would only delay the first.
 constexpr size_t kBytesPerSend = size_t{1} << 20;
-// How often a transfer that is late is looked at again: nobody may have waited for its memory the last time.
+// How often a late transfer is checked again: at the last check perhaps nothing waited for its memory.
 constexpr reactor::Duration kLateTransferInterval = std::chrono::seconds(1);
 
 bool is_barrier(const kafka::ApiInfo& info) { return info.order == kafka::Order::kBarrier; }
@@ -35,8 +35,8 @@ CloseReason reason_of(Errc error) {
 
 }  // namespace
 
-// Bytes that arrived and are not consumed: first in the backend's small buffer, which is scarce and goes back before
-// anything is waited for; what is left over then lives in a copy.
+// Bytes that arrived and are not consumed. They are first in the backend's small buffer, which is scarce and goes back
+// before any wait; the rest then lives in a copy.
 class Connection::Input {
  public:
   explicit Input(reactor::Core& core) : core_(core) {}
@@ -54,14 +54,14 @@ class Connection::Input {
     selected_ = selected;
     rest_ = {selected.data, selected.size};
   }
-  // Before a wait.
+  // To be called before a wait.
   void keep() {
     if (selected_.data == nullptr) return;
     kept_.assign(rest_.begin(), rest_.end());
     rest_ = kept_;
     give_back();
   }
-  // Moves up to into.size() bytes; says how many.
+  // Moves up to into.size() bytes; returns how many.
   size_t take(std::span<std::byte> into) {
     const size_t count = std::min(into.size(), rest_.size());
     if (count > 0) std::memcpy(into.data(), rest_.data(), count);
@@ -112,8 +112,8 @@ Task<void> Connection::run() {
   ++shared_.stats.open;
   idle_alarm();
   const CloseReason reason = co_await read_frames();
-  // A peer that sends no more may still read: what it asked is answered, and what only waits for others or for time
-  // answers now. One that is gone altogether costs a send that fails.
+  // A peer that sends no more may still read: its requests are answered, and those that only wait for others or for
+  // time answer now. For a peer that is gone completely this costs one failed send.
   if (reason == CloseReason::kPeerClosed && !closing_) {
     context_.tell_watchers();
     while (!closing_ && !slots_.empty()) co_await changed_.wait();
@@ -121,7 +121,7 @@ Task<void> Connection::run() {
   begin_close(reason);
   co_await scope_.join();
   idle_alarm_.cancel();
-  // For one that does not read nothing is kept, in the kernel neither.
+  // For a peer that does not read nothing is kept, not even in the kernel.
   if (reason_ == CloseReason::kSlowReader) {
     co_await socket_.close_discarding();
   } else {
@@ -184,10 +184,10 @@ Task<std::optional<CloseReason>> Connection::read_start(Input& input, FrameStart
   co_return end;
 }
 
-// What may not overtake waits until the earlier answers are not only made but sent: so a peer that does not read can
-// pin one Fetch answer, not many.
+// A request that may not overtake waits until the earlier answers are not only made but sent: so a peer that does not
+// read can hold the memory of one Fetch answer, not of many.
 bool Connection::may_start(const kafka::ApiInfo* info) const {
-  if (info == nullptr) return true;  // to be refused
+  if (info == nullptr) return true;  // it will be refused
   if (draining_ || slots_.size() >= shared_.limits.requests_in_flight_max) return false;
   return info->order == kafka::Order::kPipelined ? unanswered_barriers_ == 0 : slots_.empty();
 }
@@ -201,7 +201,8 @@ Task<std::optional<CloseReason>> Connection::wait_until_it_may_start(Input& inpu
   co_return std::nullopt;
 }
 
-// All that a request needs before it is received, its frame last: who waits for something else holds no frame.
+// All that a request needs before it is received, its frame last: a request that waits for something else holds no
+// frame.
 Task<std::optional<CloseReason>> Connection::reserve(Input& input, const FrameStart& begin, Taken& taken) {
   const bool is_tiny = begin.length <= kInlineFrameBytes && !inline_frame_.taken;
   const kafka::Admission admission = begin.info != nullptr ? begin.info->admission : kafka::Admission::kAtOnce;
@@ -252,8 +253,8 @@ void Connection::watch_transfer(TransferAlarm& alarm, uint64_t bytes) {
   });
 }
 
-// Later than it may be when somebody needs the memory; whether somebody does is looked at until it is later than it may
-// be at all.
+// First the short limit, which counts only while another request needs the memory: that is checked again and again
+// until the long limit, which always counts, is over.
 void Connection::look_at_transfer(TransferAlarm& alarm) {
   const reactor::Instant last = alarm.begin + shared_.limits.patience.allows(alarm.bytes);
   const bool pressed = &alarm == &body_alarm_ ? shared_.frames_pressed() : shared_.answers_pressed();
@@ -278,7 +279,7 @@ Task<std::optional<CloseReason>> Connection::start(Taken taken) {
   request.support = header->support;
   request.body = header->body;
   request.memory = std::move(taken.frame);
-  while (!closing_ && draining_) co_await changed_.wait();  // it began to while the frame arrived
+  while (!closing_ && draining_) co_await changed_.wait();  // draining began while the frame arrived
   if (closing_) co_return reason_;
   CHECK(may_start(info), "something overtook a frame of its own connection");
   request.received = core_.now();
@@ -381,7 +382,7 @@ void Connection::end_if_drained() {
   if (draining_ && slots_.empty()) begin_close(CloseReason::kStopping);
 }
 
-// Looks whether the connection was idle for the whole time-out, else looks again when it could have been.
+// Ends the connection if it was idle for the whole time-out; else checks again at the earliest time when it could be.
 void Connection::idle_alarm() {
   const reactor::Instant due = last_activity_ + shared_.limits.idle_timeout;
   if (slots_.empty() && core_.now() >= due) return begin_close(CloseReason::kIdle);

@@ -1,15 +1,15 @@
 // One client's connection on the core that serves it. Reads frames, reserves a frame's memory before its body is read,
-// starts requests in order, sends answers in order. It does not know what a request means (RequestHandler) nor how the
-// connection got here (listener.h).
+// starts requests in order, sends answers in order. It does not know what a request means (RequestHandler) or how the
+// connection came to this core (listener.h).
 //
 // Bounds, and what happens at each: a frame above frame_bytes_max, or one that stalls: the connection ends. Requests in
 // flight, memory of this core's requests and of their answers: the connection waits until there is room. An answer that
-// the peer does not take in time: the connection ends, so that what it pins is let go. Patience with the slow is long
-// while nobody needs the memory that they hold, and short when somebody waits for it.
+// the peer does not take in time: the connection ends, and the memory that it holds is freed. A slow peer has a long
+// time limit while nobody needs the memory that it holds, and a short one when another connection waits for it.
 //
-// A frame is received when its request can start, not before: of a frame only the first bytes are read to see what it
-// is, then it waits for its turn on this connection, for room for its answer, and last for its own memory. So nothing
-// that waits for somebody else holds a frame; handlers keep to the same rule (request.h).
+// A frame is received when its request can start, not before: first only the beginning of a frame is read, to see
+// what it is. Then the frame waits for its turn on this connection, for room for its answer, and last for its own
+// memory. So a request that waits for others holds no frame; handlers keep the same rule (request.h).
 #pragma once
 #include <string>
 
@@ -25,15 +25,15 @@ namespace posthaste::net {
 // Limits of one core's connections. Each has Kafka's key and default where Kafka has one.
 struct ConnectionLimits {
   size_t frame_bytes_max = size_t{100} << 20;  // socket.request.max.bytes
-  // For frames not yet answered, each from a pool of its own so that what lives longer never lies in the way: frames up
-  // to kSmallFrameBytesMax, and those above it. So whoever sends a little does not wait for those who send much.
+  // For frames not yet answered, in two pools so that long-lived memory never blocks the rest: frames up to
+  // kSmallFrameBytesMax, and those above it. So clients that send little do not wait for those that send much.
   uint64_t small_request_memory_bytes = size_t{1} << 20;
   uint64_t request_memory_bytes = size_t{16} << 20;  // queued.max.request.bytes
   // For the bytes of answers that are not yet sent, records not counted (answer_memory.h).
   uint64_t answer_memory_bytes = size_t{8} << 20;
   reactor::Duration idle_timeout = std::chrono::minutes(10);  // connections.max.idle.ms
-  // Answers not yet sent; librdkafka and Java send 5 at most by default, a deep pipeline gains nothing beyond some
-  // dozens.
+  // Answers not yet sent; librdkafka and Java send 5 at most by default; more than some dozens in flight gain
+  // nothing.
   uint32_t requests_in_flight_max = 64;
   // How long a frame's body may take to arrive, and an answer to leave.
   struct Patience {
@@ -45,18 +45,18 @@ struct ConnectionLimits {
   };
   // The grace is that of Linux' TCP_USER_TIMEOUT, after which a silent peer counts as dead.
   Patience patience = {std::chrono::seconds(30), uint64_t{64} << 10};
-  // While somebody waits for memory. A few round trips, and the rate of a modest line.
+  // While another request waits for memory. A few round trips, and the rate of a modest line.
   Patience pressed_patience = {std::chrono::seconds(2), uint64_t{512} << 10};
 };
 
 // The largest frame that comes out of small_request_memory_bytes: most requests of clients that do not batch.
 inline constexpr size_t kSmallFrameBytesMax = size_t{64} << 10;
-// A frame up to this size lies in its connection and waits for nobody's memory: heartbeats, commits, fetches of a few
+// A frame up to this size is stored in its connection and never waits for memory: heartbeats, commits, fetches of a few
 // partitions, single records.
 inline constexpr size_t kInlineFrameBytes = 512;
 
-// Of the requests that take turns (kafka::Admission::kTakesTurns) and are not tiny, how many a core takes in: one is at
-// work, the next arrives.
+// How many requests that take turns (kafka::Admission::kTakesTurns) and are not tiny a core admits: one runs, the next
+// one arrives.
 inline constexpr uint64_t kLargeTurnsAtOnce = 2;
 
 // What the connections of one core share.
@@ -70,9 +70,9 @@ struct ConnectionShared {
         answers(on, with.answer_memory_bytes),
         large_turns(on, kLargeTurnsAtOnce) {}
 
-  // The pool for a frame of `length`, or null: it is too large for any.
+  // The pool for a frame of `length`, or null if it is too large for any.
   reactor::BufferPool* pool_for(size_t length);
-  // Somebody waits for what a slow body holds, or a slow reader.
+  // True while another request waits for memory that a slow body or a slow reader holds.
   bool frames_pressed() const {
     return small_frames.has_waiters() || large_frames.has_waiters() || large_turns.has_waiters() ||
            answers.has_waiters();
@@ -93,7 +93,7 @@ class Connection : public reactor::ListNode<> {
  public:
   Connection(ConnectionShared& shared, reactor::Socket socket, ListenerId listener, const std::string& peer_address);
 
-  // Serves until either side ends; then the socket is closed and nothing of this connection runs any more.
+  // Serves until either side ends. Then the socket is closed and no task of this connection runs any more.
   reactor::Task<void> run();
   // Takes no more requests, lets those in flight answer, ends.
   void drain();
@@ -110,14 +110,14 @@ class Connection : public reactor::ListNode<> {
     using Timer::Timer;
     Connection* connection = nullptr;
   };
-  // Ends the connection when a transfer takes longer than it may.
+  // Ends the connection when a transfer takes longer than allowed.
   struct TransferAlarm : Alarm {
     using Alarm::Alarm;
     CloseReason reason{};
     reactor::Instant begin;
     uint64_t bytes = 0;
   };
-  // The place of a large request among those that take turns.
+  // A large request's place among those that take turns.
   class Turn {
    public:
     Turn() = default;

@@ -1,4 +1,4 @@
-// Connections in the simulator: what frames and answers hold of the memory, and who is cut off for it.
+// Connections in the simulator: how much memory frames and answers hold, and which peers are disconnected for it.
 #include "net/testing/connection_test_base.h"
 
 namespace posthaste::net {
@@ -33,7 +33,7 @@ TEST_F(ConnectionTest, AFrameWaitsForMemoryUntilAnotherIsAnswered) {
   });
 }
 
-// Tiny frames lie in their connection and small ones have a pool of their own: neither waits behind large ones.
+// Tiny frames are stored in their connection and small ones have a pool of their own: neither waits behind large ones.
 TEST_F(ConnectionTest, SmallFramesDoNotWaitForLargeOnes) {
   limits_.request_memory_bytes = size_t{1} << 20;
   start_server();
@@ -66,7 +66,7 @@ TEST_F(ConnectionTest, SmallFramesDoNotWaitForLargeOnes) {
   });
 }
 
-// A frame that comes after a request that must be answered first takes no memory that others need meanwhile.
+// A frame behind a request that must be answered first takes no memory that others need in the meantime.
 TEST_F(ConnectionTest, AFrameThatCannotStartHoldsNoMemory) {
   limits_.small_request_memory_bytes = size_t{64} << 10;
   start_server();
@@ -92,7 +92,7 @@ TEST_F(ConnectionTest, AFrameThatCannotStartHoldsNoMemory) {
   });
 }
 
-// The same behind a long poll, which is no barrier: what may not overtake it waits outside.
+// The same behind a long poll, which is no barrier: a request that may not overtake it waits without a frame.
 TEST_F(ConnectionTest, AFrameBehindALongPollHoldsNoMemory) {
   limits_.small_request_memory_bytes = size_t{64} << 10;
   start_server();
@@ -150,7 +150,7 @@ TEST_F(ConnectionTest, ARequestThatWaitsForOthersHoldsNoFrame) {
   }
 }
 
-// What large requests of a kind that takes turns keep while they wait is bounded, and the others of their kind wait
+// Large requests of a kind that takes turns keep a bounded amount while they wait, and the others of that kind wait
 // without a frame. Tiny ones and other kinds pass.
 TEST_F(ConnectionTest, LargeRequestsThatTakeTurnsAreTakenInFewAtATime) {
   start_server();
@@ -187,7 +187,7 @@ TEST_F(ConnectionTest, LargeRequestsThatTakeTurnsAreTakenInFewAtATime) {
   });
 }
 
-// Patience with a slow body is long; it ends early when somebody waits for the memory that the body holds.
+// A slow body has a long time limit; the limit is short while another request waits for the memory that the body holds.
 TEST_F(ConnectionTest, ASlowSenderIsCutOffEarlyOnlyWhenItsMemoryIsWanted) {
   limits_.request_memory_bytes = size_t{1} << 20;
   limits_.patience = {60s, size_t{1} << 20};
@@ -235,8 +235,8 @@ TEST_F(ConnectionTest, ASlowReaderIsCutOffEarlyOnlyWhenItsMemoryIsWanted) {
   });
 }
 
-// Peers who ask for large answers and do not read them: the answers together stay within the budget and one answer, and
-// who reads gets its answer.
+// Peers that request large answers and do not read them: the answers together stay within the budget plus one answer,
+// and a peer that reads gets its answer.
 TEST_F(ConnectionTest, AnswersThatNobodyReadsStayWithinTheirBudget) {
   constexpr uint64_t kAnswer = 900'000;
   constexpr uint64_t kBudget = 4'000'000;

@@ -42,7 +42,7 @@ TEST_F(ConnectionTest, Pitfall16ProduceFollowsProduceAndAnswersKeepTheirOrder) {
   EXPECT_EQ(answers, (std::vector<int64_t>{1, 2, 3}));
 }
 
-// A peer that has finished sending may still read; whether it does is not known before something is sent to it.
+// A peer that has finished sending may still read; that is known only when something is sent to it.
 TEST_F(ConnectionTest, WhatWasAskedBeforeTheEndOfTheStreamIsAnswered) {
   start_server();
   handler().hold = true;

@@ -14,7 +14,8 @@ using reactor::Result;
 using reactor::Socket;
 using reactor::Task;
 
-// After an accept that failed for want of descriptors or memory: the condition lasts, so trying at once would spin.
+// After an accept that failed because there were no descriptors or no memory: the condition lasts, so an immediate
+// retry would spin.
 constexpr reactor::Duration kAcceptRetry = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -43,7 +44,7 @@ Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId list
   {
     Connection connection(set.shared_, socket, listener, peer_address);
     set.connections_.push_back(connection);
-    if (set.draining_) connection.drain();  // it came just before the end
+    if (set.draining_) connection.drain();  // it was added just before the end
     co_await connection.run();
     const CloseReason reason = connection.reason();
     if (!is_ordinary(reason)) {
@@ -94,7 +95,7 @@ Task<void> Acceptor::stop() {
   co_await scope_.join();
   for (Bound& bound : sockets_) co_await bound.socket.close();
   sockets_.clear();
-  // Every connection is with its set now. All at once: what one still waits for may come from another core.
+  // Every connection is in its set now. Drain all sets at once: one may wait for something from another core.
   reactor::TaskScope& scope = reactor::planted(kBugs["acceptor-gone-early"]) ? core_.scope() : scope_;
   for (size_t on = 0; on < core_.core_count(); ++on) scope.spawn(drain(static_cast<CoreId>(on)));
   co_await scope_.join();
@@ -157,7 +158,7 @@ uint32_t Acceptor::limit_of(std::string_view address) const {
   return found == limits_.per_address_overrides.end() ? limits_.connections_per_address_max : found->second;
 }
 
-// The log takes a few lines of an event a second and says how many it left out; the counters have all.
+// The log takes a few lines of an event a second and says how many it left out; the counters count all.
 Task<void> Acceptor::refuse(Socket socket, std::string peer, CloseReason reason, uint32_t limit) {
   ++stats_.closed[static_cast<size_t>(reason)];
   core_.log(reactor::LogLevel::kWarning, "connection_refused",

@@ -1,7 +1,8 @@
-// Listening sockets and the hand-out of what they accept. Core 0 accepts (one queue, so connections spread evenly where
-// SO_REUSEPORT's hashing would not), checks the limits on connections, and gives each connection to the core that has
-// the fewest. From then on the connection belongs to that core; core 0 hears only of its end. A set awaits that word of
-// its connections, and the acceptor awaits all sets, so none of them is gone when mail for it arrives.
+// Listening sockets, and how accepted connections are distributed. Core 0 accepts (one queue, so connections spread
+// evenly where SO_REUSEPORT's hashing would not), checks the limits on connections, and gives each connection to the
+// core that has the fewest. From then on the connection belongs to that core; core 0 learns only of its end. A set
+// waits until that message of each connection has arrived, and the acceptor waits for all sets, so mail never arrives
+// at a destroyed object.
 #pragma once
 #include <functional>
 #include <map>
@@ -30,21 +31,21 @@ struct AcceptLimits {
 // The connections of one core.
 class ConnectionSet : private reactor::CoreOwned {
  public:
-  // Tells whoever counts that a connection is over; runs on the set's core, and the set is not drained before it is.
+  // Reports the end of a connection to the counter; runs on the set's core. The set is not drained before it is done.
   using Ended = std::function<reactor::Task<void>()>;
   ConnectionSet(reactor::Core& core, RequestHandler& handler, const ConnectionLimits& limits)
       : CoreOwned(core), shared_(core, handler, limits), scope_(core) {}
 
-  // Serves a socket that detach() gave away on another core (or this one). `ended` runs when it is over, also if the
-  // socket could not be adopted.
+  // Serves a socket that detach() released on another core (or this one). `ended` runs when the connection is over,
+  // also if the socket could not be adopted.
   void adopt(int detached, ListenerId listener, std::string peer_address, Ended ended);
   // Serves a socket of this core.
   void serve(reactor::Socket socket, ListenerId listener, std::string peer_address, Ended ended);
-  // Lets all connections answer what they have begun, ends them and waits for it and for the word of their end. All
-  // their memory is back then. No connection may come any more.
+  // Lets all connections answer the requests that have begun, ends them and waits until each end is reported. All their
+  // memory is free then. No connection may be added any more.
   reactor::Task<void> drain();
   NetStats& stats() { return shared_.stats; }
-  // Of answers that are made and not sent, without records.
+  // Bytes of answers that are made and not sent, without records.
   uint64_t answer_bytes_held() const { return shared_.answers.bytes_held(); }
 
  private:
@@ -57,7 +58,7 @@ class ConnectionSet : private reactor::CoreOwned {
   reactor::TaskScope scope_;
 };
 
-// Core 0's part: it alone counts connections, in total and per address, so the limits need no word from other cores.
+// Core 0's part: it alone counts connections, in total and per address, so the limits need no other core.
 // `set_of(core)` names the ConnectionSet of another core; it is called on that core.
 class Acceptor {
  public:
@@ -67,17 +68,17 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
   ~Acceptor();  // after stop()
 
-  // Binds one more address. Who connects meanwhile waits in the kernel's queue. The bound address ("ip:port") or
-  // kAddressInUse, kAddressNotAvailable, kPermission, ...
+  // Binds one more address. Until begin() clients that connect wait in the kernel's queue. Returns the bound address
+  // ("ip:port") or kAddressInUse, kAddressNotAvailable, kPermission, ...
   reactor::Task<reactor::Result<std::string>> listen(ListenerOptions options);
-  // Begins to accept on all of them.
+  // Begins to accept on all bound addresses.
   void begin();
-  // Accepts no more, closes all listening sockets and drains the sets of all cores, which must be there until it
-  // returns: no connection is left anywhere then.
+  // Accepts no more, closes all listening sockets and drains the sets of all cores, which must live until it
+  // returns: no connection is left on any core then.
   reactor::Task<void> stop();
-  // Holds from the next connection on; connections that are there stay.
+  // The limits apply from the next connection on; existing connections stay.
   void set_limits(AcceptLimits limits) { limits_ = std::move(limits); }
-  // What came, what is open, and those refused at the door; all else is counted by the core of each connection.
+  // Connections accepted, open, and refused before they had a core; everything else is counted by a connection's core.
   const NetStats& stats() const { return stats_; }
   uint32_t open_on(reactor::CoreId core) const { return open_[core]; }
 

@@ -1,4 +1,4 @@
-// What passes between a connection and whoever answers its requests. net/ knows framing and order; the meaning of a
+// What passes between a connection and the handler of its requests. net/ knows framing and order; the meaning of a
 // request is the handler's. The order of requests of one connection is a column of net/kafka/api_table.h: a Produce may
 // start while earlier Produce and Fetch requests are unanswered; any other waits until all earlier answers are sent.
 #pragma once
@@ -18,16 +18,18 @@
 
 namespace posthaste::net {
 
-// Index into the server's list of listeners. Answers that name brokers name the address of the listener that was asked.
+// Index into the server's list of listeners. Answers that name brokers give the address for the listener that received
+// the request.
 using ListenerId = uint16_t;
 
-// Told once when the connection will not take (or need) an answer any more: it ended, or the server is stopping. A
-// long poll or a waiting join then answers at once with what it has. Lives in its user; leaves the list when destroyed.
+// Notified once when the connection will not take (or need) an answer any more: it ended, or the server is stopping. A
+// long poll or a waiting join then answers at once with what it has. The object that uses it owns it; it leaves the
+// list when destroyed.
 struct CloseWatcher : reactor::ListNode<> {
   void (*on_close)(CloseWatcher&) = nullptr;
 };
 
-// Who asks. One per connection, on the connection's core.
+// The client that sent a request. One per connection, on the connection's core.
 class ConnectionContext {
  public:
   std::string principal = "User:ANONYMOUS";
@@ -35,7 +37,7 @@ class ConnectionContext {
   std::string local_address;   // of this broker, as this client reached it; without the port
   ListenerId listener = 0;
 
-  // True once watchers have been told.
+  // True once the watchers have been notified.
   bool closing() const { return closing_; }
   void watch(CloseWatcher& watcher) { watchers_.push_back(watcher); }
 
@@ -52,8 +54,8 @@ class ConnectionContext {
   reactor::IntrusiveList<CloseWatcher> watchers_;
 };
 
-// The memory of one frame: a buffer of one of the core's pools for requests, or the place for a tiny one in its
-// connection. Given back on destruction, on its core.
+// The memory of one frame: a buffer of one of the core's pools for requests, or the connection's place for a tiny
+// frame. Given back on destruction, on its core.
 class FrameMemory {
  public:
   // A place for one tiny frame; outlives it.
@@ -85,7 +87,7 @@ class FrameMemory {
   }
   ~FrameMemory() { release(); }
   std::span<std::byte> bytes() const { return inline_taken_ != nullptr ? inline_bytes_ : buffer_.bytes(); }
-  // Lies in its connection, so that nobody else waits for it.
+  // Stored in its connection, so that nothing else waits for it.
   bool is_inline() const { return inline_taken_ != nullptr; }
   void release() {
     if (inline_taken_ != nullptr) *std::exchange(inline_taken_, nullptr) = false;
@@ -108,14 +110,14 @@ struct Request {
   FrameMemory memory;
   reactor::Instant received;
 
-  // Gives the frame back before the answer is made. To be called before waiting for other clients or for time: what is
-  // needed is taken out of the frame first, and nothing that was decoded as a view of it may be looked at afterwards.
-  // Left of the request: api, version, correlation id, time.
+  // Gives the frame back before the answer is made. Call it before waiting for other clients or for time: copy what is
+  // needed out of the frame first, and do not use anything decoded as a view of it afterwards. What stays of the
+  // request: api, version, correlation id, time.
   void release() {
     if (reactor::planted(kBugs["frame-kept-waiting"])) return;
     header.client_id.reset();
     body = {};
-    // So that who looks all the same is found out; the simulator does it to the pools' memory.
+    // So that a use of the frame after this is found; the simulator does the same to the pools' memory.
     if (memory.is_inline()) std::ranges::fill(memory.bytes(), std::byte{0xdb});
     memory.release();
   }
@@ -149,8 +151,8 @@ class RequestHandler {
   // While it waits for other clients or for time (not for a disk) it holds no frame: request.release().
   virtual reactor::Task<Response> handle(ConnectionContext& context, Request& request) = 0;
 
-  // True while a request of this core waits for memory that only the sending of other answers gives back: peers that do
-  // not read are then cut off sooner.
+  // True while a request of this core waits for memory that only sending other answers frees: peers that do not read
+  // are then disconnected sooner.
   virtual bool waits_for_readers() const { return false; }
 
  protected:

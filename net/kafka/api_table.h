@@ -20,11 +20,11 @@ enum class Order : uint8_t {
 // What a request takes before its frame is received, besides memory for the frame.
 enum class Admission : uint8_t {
   kAtOnce,
-  // Memory for its answer, whose size depends on what is in the cluster rather than on the request. Not for a request
-  // that waits for other clients: it would hold the memory for as long.
+  // Memory for its answer, when the size of the answer depends on what is in the cluster and not on the request. Not
+  // for a request that waits for other clients: it would hold the memory as long as it waits.
   kReservesAnswer,
-  // Its turn among its like, if it is larger than tiny: it keeps what it asks for until those before it are done, so
-  // that only a few are taken in at once. These are the changes that the controller makes one at a time.
+  // Its turn among requests of this kind, if it is larger than tiny: it keeps its contents until those before it are
+  // done, so only a few are admitted at once. These are the changes that the controller makes one at a time.
   kTakesTurns,
 };
 
@@ -37,7 +37,7 @@ struct ApiInfo {
   int16_t advertised_min = 0;  // versions that ApiVersions lists; everything in here must be served in full
   int16_t advertised_max = 0;
   int16_t first_flexible = kNever;     // KIP-482: compact lengths and tagged fields from here on
-  int16_t first_by_topic_id = kNever;  // KIP-516: an id stands where the topic's name was
+  int16_t first_by_topic_id = kNever;  // KIP-516: a topic id in place of the name
   Order order = Order::kBarrier;
   Admission admission = Admission::kAtOnce;
   Permissions permissions;
@@ -48,9 +48,9 @@ struct ApiInfo {
   constexpr bool is_by_topic_id(int16_t version) const { return version >= first_by_topic_id; }
 };
 
-// In key order. The versions that name topics by id alone are advertised as one set, with the Metadata that tells the
-// ids: clients send ids that nobody has told them otherwise. Produce starts at 0 because librdkafka stops compressing
-// when it does not (KAFKA-18659).
+// In key order. The versions that name topics by id alone are advertised as one set, with the Metadata that
+// returns the ids: otherwise clients would send ids that no broker gave them. Produce starts at 0 because librdkafka
+// stops compressing when it does not (KAFKA-18659).
 inline constexpr auto kApis = [] {
   using enum Order;
   using enum Admission;

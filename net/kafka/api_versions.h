@@ -1,4 +1,4 @@
-// ApiVersions: the first thing a client asks, and the only request that may be of a version we do not know. Struct
+// ApiVersions: the first request of a client, and the only one that may be of a version we do not know. Struct
 // and versions only; bytes are the codec's.
 #pragma once
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What an authorizer is asked for: an operation on a kind of resource, each by its number on Kafka's wire. What each
+// What an authorizer checks: an operation on a kind of resource, each by its number on Kafka's wire. What each
 // API needs is a column of api_table.h. It does not hold who may do what: there are no ACLs yet.
 #pragma once
 #include <algorithm>

@@ -1,4 +1,4 @@
-// A server in the simulator whose handler does what a test says, and whatever clients the test runs against it.
+// A server in the simulator whose handler does what a test says, and the clients that the test runs against it.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -122,7 +122,7 @@ class TestHandler final : public RequestHandler {
   std::vector<int32_t> released_ids_;
 };
 
-// A server on its own simulated host, and whatever clients a test runs on another.
+// A server on its own simulated host, and the clients that a test runs on another host.
 class ConnectionTest : public ::testing::Test {
  protected:
   struct PerCore {
@@ -162,7 +162,7 @@ class ConnectionTest : public ::testing::Test {
     host.start();
     EXPECT_TRUE(world_.run_until([&] { return host.state() == HostState::kStopped; }, limit)) << world_.log_tail();
   }
-  // Sends `bytes`, expects the server to close for `reason`, and that a neighbour noticed nothing.
+  // Sends `bytes`, expects that the server closes for `reason` and that another connection is not affected.
   void expect_refused(std::vector<std::byte> bytes, CloseReason reason) {
     start_server();
     run_client([&](Core& core) -> Task<void> {
