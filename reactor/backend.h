@@ -1,5 +1,5 @@
-// The one door to the world. A Backend takes batches of plain operations and completes them later; everything above it
-// (files, sockets, clock, randomness, the log) goes through here. Two exist: uring (reactor/uring) and simulated
+// The only way to the outside world. A Backend takes batches of plain operations and completes them later; everything
+// above it (files, sockets, clock, randomness, the log) uses it. There are two: uring (reactor/uring) and simulated
 // (reactor/simulated); one script of operations must give the same results on both (backend_conformance_test.cc).
 // A backend belongs to one core and is called by that core only, except wake(), which any core may call.
 #pragma once
@@ -56,7 +56,7 @@ enum class OpKind : uint8_t {
   kConnect,  // path = "ip:port" -> FileId
   // path = a host name or an ip -> how many; out = std::vector<std::string>* gets its ips without port and brackets,
   // each once, in the resolver's order, never none. kNotFound: there is no such name; kTimedOut: no server knew in time
-  // (that may be minutes: set a time limit with kCancel, which ends it at once). Slow names do not hold up others.
+  // (that may be minutes: set a time limit with kCancel, which ends it at once). Slow names do not delay others.
   kResolve,
   kReceive,        // file, slices, flags(kReceiveAll) -> bytes; 0 = orderly end
   kReceiveSelect,  // file -> bytes in a small buffer the backend picked: op.slice, give back with recycle()
@@ -78,14 +78,14 @@ inline constexpr uint16_t kOpenLock =
 inline constexpr uint16_t kWriteDurable = 64;
 // Flag of kReceive: complete only when every slice is full (or at the end of the stream, short).
 inline constexpr uint16_t kReceiveAll = 128;
-// Flag of kClose, of a socket: what the peer has not taken yet is thrown away at once, and the peer sees a broken
+// Flag of kClose for a socket: bytes that the peer has not received yet are dropped at once, and the peer sees a broken
 // connection instead of an orderly end.
 inline constexpr uint16_t kCloseDiscard = 256;
 
 // Alignment of direct I/O. The unit of the journal too; a device with larger blocks is refused at start.
 inline constexpr size_t kBlockBytes = 4096;
 
-// Who is served first when the device is busy; limits per class live in IoScheduler (io_scheduler.h).
+// Which operations go first when the device is busy; limits per class live in IoScheduler (io_scheduler.h).
 enum class IoClass : uint8_t { kNetwork, kJournal, kWriteBack, kLiveRead, kColdRead, kFileSystem };
 inline constexpr size_t kIoClasses = 6;
 
@@ -98,8 +98,8 @@ struct DirectoryEntry {
 struct FileStat {
   uint64_t size_bytes = 0;
   bool is_directory = false;
-  uint64_t identity = 0;  // of the file itself: another file under the same name has another
-  // Whose it is and who may use it, as numbers; for messages. 0 where the backend knows no users.
+  uint64_t identity = 0;  // of the file itself: another file of the same name has another one
+  // Owner, group and mode as numbers, for messages. 0 where the backend has no users.
   uint32_t owner = 0;
   uint32_t group = 0;
   uint16_t permissions = 0;
@@ -140,7 +140,7 @@ struct Op : ListNode<> {
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 
-// Who is told of completions before the operation's owner: the Core, which then calls op.complete(op).
+// Receives completions before the operation's owner does: the Core, which then calls op.complete(op).
 class CompletionSink {
  public:
   virtual void completed(Op& op) = 0;
@@ -158,9 +158,9 @@ class Backend {
 
   // Takes the operations; one system call at the most for the batch, often none before wait().
   virtual void submit(std::span<Op* const> operations) = 0;
-  // Blocks until something completes, somebody wakes this core, or `deadline`; then calls complete() for all that is
-  // done. A deadline in the past polls. The simulated backend never blocks: its World calls complete() and steps the
-  // core.
+  // Blocks until an operation completes, another thread wakes this core, or `deadline`; then calls complete() for all
+  // that are done. A deadline in the past polls. The simulated backend never blocks: its World calls complete() and
+  // steps the core.
   virtual void wait(Instant deadline) = 0;
   // Makes `core`'s wait() return soon. Thread-safe.
   virtual void wake(CoreId core) = 0;
@@ -171,8 +171,8 @@ class Backend {
 
   // Zeroed memory, kBlockBytes-aligned, for the life of the backend; pages are not touched before use. kNoMemory.
   virtual Result<std::span<std::byte>> allocate_memory(size_t bytes) = 0;
-  // Told of a part of that memory which its user gave back to the pool: nobody may look at it until it is handed out
-  // again. The simulated backend fills it with garbage, so that who does look is found out.
+  // Called for a part of that memory which its user gave back to the pool: no code may read it until it is allocated
+  // again. The simulated backend fills it with garbage, so that such a read is found.
   virtual void memory_freed(std::span<std::byte>) {}
   // Gives back what kReceiveSelect picked.
   virtual void recycle(Slice selected) = 0;

@@ -1,8 +1,8 @@
 // The memory of one core: a region sized at start, handed out as buffers of a power of two from 4 KiB up (a buddy
-// allocator, so freed neighbours join again and a large request finds room once the others have gone). Exhausted means
-// kNoMemory or waiting, never death. Buffers are block-aligned: fit for direct I/O. Owned by one core; a Buffer dies on
-// its core. A core has one pool for what lives long (core.pool()); who needs large buffers for a short time keeps a
-// pool of his own, so that what lives long never lies in the way.
+// allocator, so freed neighbours join again and a large request finds room once the others have gone). When it is
+// exhausted, callers get kNoMemory or wait; the process never ends for it. Buffers are block-aligned, so fit for direct
+// I/O. Owned by one core; a Buffer is destroyed on its core. A core has one pool for long-lived memory (core.pool());
+// code that needs large buffers for a short time has a pool of its own, so that long-lived memory never blocks it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace posthaste::reactor {
 
 class BufferPool;
 
-// Sole owner of a piece of the pool. Empty when default-made or moved from. capacity() is the power of two, size() what
-// was asked for.
+// Sole owner of a piece of the pool. Empty when default-made or moved from. capacity() is the power of two, size() the
+// requested size.
 class Buffer {
  public:
   Buffer() = default;
@@ -61,12 +61,12 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // The largest buffer that can ever be had: the greatest power of two that fits. Who shares the pool with others sets
-  // himself a lower limit.
+  // The largest buffer that is ever possible: the greatest power of two that fits. A user that shares the pool sets a
+  // lower limit for itself.
   size_t buffer_bytes_max() const { return kBufferBytesMin << (free_.size() - 1); }
   size_t bytes_total() const { return region_.size(); }
   size_t bytes_free() const { return free_bytes_; }
-  // Somebody is in allocate_waiting().
+  // True if a task waits in allocate_waiting().
   bool has_waiters() const { return !waiters_.empty(); }
 
   // kNoMemory if it does not fit now or others wait already; kLimit if it never will.

@@ -1,7 +1,7 @@
-// Two ways to die. CHECK is for our own bugs and stays on in every build; fatal() is for a world that cannot be trusted
-// any more (a failed fsync, a journal that cannot be written), and has an exit code of its own per reason. Neither
-// waits for who reads the standard error: bounded_write.h. What can happen in a healthy world (a full disk on allocate,
-// a closed socket, bad bytes) is a Result: result.h.
+// The two ways to end the process on an error. CHECK is for our own bugs and stays on in every build; fatal() is for a
+// world that cannot be trusted any more (a failed fsync, a journal that cannot be written), and has an exit code of its
+// own per reason. Neither waits for the reader of standard error: bounded_write.h. What can happen in a healthy world
+// (a full disk on allocate, a closed socket, bad bytes) is a Result: result.h.
 #pragma once
 #include <fmt/format.h>
 
@@ -17,9 +17,10 @@ enum class FatalReason : uint8_t {
   kJournalFull = 71,         // ENOSPC on a preallocated journal
   kOutOfMemoryAtStart = 72,  // the pools did not fit
   kRingBroken = 73,          // io_uring itself returned an error that has no recovery
-  kDiskFullAtStop = 74,      // a stop found no room for what is safe in the journal; a start goes on with it
+  kDiskFullAtStop = 74,      // a stop found no room for what is safe in the journal; a start continues it
   kFolderLost = 75,          // the data folder was removed or replaced while it was served
-  kNoPermissionAtStop = 77,  // a stop may not write the place of what is safe in the journal; a start goes on with it
+  kNoPermissionAtStop =
+      77,  // a stop may not write where data that is safe in the journal belongs; a start continues it
 };
 
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, std::string_view message) noexcept;

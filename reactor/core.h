@@ -1,6 +1,6 @@
 // Core: the loop of one reactor thread. It owns what one core owns: the ready queue, timers, the batch of operations to
-// submit, the mail of this core. Everything here is called by the owning core only. What it does not know: any word of
-// the protocol that is served (tests/architecture/check.py).
+// submit, the mail of this core. Everything here is called by the owning core only. It knows nothing of the
+// protocol that is served (tests/architecture/check.py).
 //
 //   real thread: while (!core.finished()) { core.turn(); backend.wait(core.sleep_deadline()); core.woke(); }
 //   simulator:   the World completes operations and calls turn() of one core after another, as its seed says.
@@ -27,7 +27,7 @@ class BufferPool;
 // CPU classes: a turn drains kForeground for up to a slice, then gives kBackground one step, so neither starves.
 enum class CpuClass : uint8_t { kForeground, kBackground };
 
-// A thing that the loop can run once. Lives in a coroutine frame or in a longer-lived object; unlinks itself when
+// Something that the loop can run once. Lives in a coroutine frame or in a longer-lived object; unlinks itself when
 // destroyed.
 struct Runnable : ListNode<> {
   void (*run)(Runnable&) = nullptr;
@@ -41,7 +41,7 @@ struct ResumeLater : Runnable {
   ResumeLater() {
     run = [](Runnable& self) { static_cast<ResumeLater&>(self).frame.resume(); };
   }
-  // The coroutine waits from now on, and goes on with the rank that it has now.
+  // The coroutine waits from now on, and continues with the rank that it has now.
   void hold(std::coroutine_handle<> waiting) {
     frame = waiting;
     rank = running_now.rank;
@@ -87,7 +87,7 @@ struct CoreStats {
 
 class Core final : private CompletionSink {
  public:
-  // One run of the ready queue may take this long before timers, mail and completions are looked at again.
+  // One run of the ready queue may take this long before timers, mail and completions are checked again.
   static constexpr Duration kSlice = 500us;
   static constexpr Duration kStallLimit = 1ms;
 
@@ -129,7 +129,7 @@ class Core final : private CompletionSink {
   // use Mailroom::request_stop.
   void request_stop();
   bool stopping() const { return stopping_; }
-  // Schedules `runnable` when the core is asked to stop, or now if it was; unlink() forgets it.
+  // Schedules `runnable` when the core is asked to stop, or now if it already was; unlink() cancels that.
   void on_stop(Runnable& runnable) {
     if (stopping_) return schedule(runnable);
     stop_waiters_.push_back(runnable);
@@ -137,7 +137,7 @@ class Core final : private CompletionSink {
 
   // One turn of the loop.
   void turn();
-  // When the loop may sleep until; in the past if there is work now. Marks the core asleep for its mail.
+  // The time until which the loop may sleep; in the past if there is work now. Marks the core asleep for its mail.
   Instant sleep_deadline();
   // The same for a core that has finished but still serves the mail of others, until all cores of its host have.
   Instant linger_deadline();

@@ -1,10 +1,10 @@
 // Copy on write: values that several holders share until one of them changes its own. A snapshot of something large is
 // then a copy of one pointer, and a change costs what it changes.
 //
-// The count of holders is a plain number: copies are made, changed and dropped by one core, the owner of them all,
-// which may lend out bare references. What others read through these does not change under them, for whoever writes
-// finds the value shared and copies it. A plain count is also what lets ThreadSanitizer see a copy that is made
-// elsewhere.
+// The count of holders is a plain number: one core owns all copies; it makes, changes and drops them, and may lend
+// plain references to other cores. What others read through these references does not change, because a writer finds
+// the value shared and copies it first. Because the count is plain, ThreadSanitizer also finds a copy that another core
+// makes.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -45,8 +45,8 @@ class Cow {
     if (box_->holders > 1) *this = Cow(box_->value);
     return box_->value;
   }
-  // The same for a value that `mine` holders, all of the caller, are to see changed; it has made sure that there are no
-  // others.
+  // The same for a value that `mine` holders, all of them the caller's, shall see changed; the caller makes sure that
+  // there are no others.
   T& write_among(uint32_t mine) {
     CHECK(box_ != nullptr && box_->holders == mine, "the value has other holders");
     return box_->value;

@@ -1,6 +1,6 @@
 // An ordered map that is copied in one step: a B+ tree whose nodes are shared until they are written (cow.h). A change
-// copies the nodes on one path, log32(n) of them, however many elements there are; whoever holds a copy keeps what it
-// had. One core makes, changes and drops copies; any core may read one that stays alive.
+// copies the nodes on one path, log32(n) of them, however many elements there are; the holder of a copy keeps its
+// state. One core makes, changes and drops copies; any core may read one that stays alive.
 #pragma once
 #include <algorithm>
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace posthaste::reactor {
 
-// `KeyOf` says what the elements are found by: a type View to look up with, a type Key to keep, and view_of() from a
+// `KeyOf` says how elements are found: a type View to look up with, a type Key to keep, and view_of() from a
 // Value and from a Key. Views are ordered by <. A Value's key does not change while the Value is in the map.
 template <class Value, class KeyOf>
 class CowMap {
@@ -30,7 +30,7 @@ class CowMap {
   }
 
   // The holder of an element that is there, for a change; its nodes are no longer shared then. Null when there is none.
-  // Of use until the next change of this map.
+  // Valid until the next change of this map.
   Cow<Value>* find_to_write(View key) {
     if (find(key) == nullptr) return nullptr;
     Node* node = &root_.write();
@@ -53,7 +53,7 @@ class CowMap {
     return true;
   }
 
-  // False if there was none.
+  // False if there was no such element.
   bool erase(View key) {
     if (find(key) == nullptr) return false;
     erase_from(root_.write(), key);
@@ -81,7 +81,7 @@ class CowMap {
     if (root_) walk(*root_, nullptr, go_on);
   }
 
-  // For tests: CHECKs what a tree must be.
+  // For tests: CHECKs the invariants of the tree.
   void check() const {
     if (root_) CHECK(check_node(*root_, 0, depth()) == size_, "{} elements are counted", size_);
   }
@@ -95,12 +95,12 @@ class CowMap {
  private:
   // Elements or children of one node. Large enough for four levels to hold a million, small enough to copy.
   static constexpr size_t kFanout = 32;
-  // Neighbours with no more than this together become one, so that their number follows that of the elements.
+  // Neighbours that together have no more than this are merged, so the number of nodes follows that of the elements.
   static constexpr size_t kMergedMax = kFanout / 2;
 
   struct Node;
   struct Child {
-    Key least;  // no key in it is less; of no meaning in a node's first child, which also gets all that is less
+    Key least;  // no key in it is less; unused in a node's first child, which also gets all smaller keys
     Cow<Node> node;
   };
   // A leaf has values, any other node children, in order.
@@ -125,7 +125,7 @@ class CowMap {
     return at < node.values.size() && !(key < KeyOf::view_of(*node.values[at]));
   }
 
-  // Returns what of `node` has become a node of its own, for it is full.
+  // Returns the part of `node` that has become a node of its own because `node` was full.
   static std::optional<Child> insert_into(Node& node, Cow<Value> value, View key) {
     if (node.is_leaf()) {
       const size_t at = value_at(node, key);

@@ -73,20 +73,20 @@ class Socket {
   // `bound` (may be null) gets the address with the real port.
   static Task<Result<Socket>> listen(Core& core, std::string address, std::string* bound);
   static Task<Result<Socket>> connect(Core& core, std::string address);
-  // `peer` (may be null) gets the other side's address.
+  // `peer` (may be null) gets the address of the other side.
   Task<Result<Socket>> accept(std::string* peer);
   // Up to into.size() bytes; 0 = orderly end.
   Task<Result<uint64_t>> receive(std::span<std::byte> into);
   // All of it, or kConnectionClosed.
   Task<Result<void>> receive_all(std::span<std::byte> into);
-  // A few bytes without owning a buffer meanwhile; give `selected` back with core.backend().recycle(). Empty = orderly
-  // end.
+  // A few bytes, without owning a buffer during the wait; give `selected` back with core.backend().recycle(). Empty =
+  // orderly end.
   Task<Result<Slice>> receive_small();
-  // All slices or an error. They stay untouched until it returns.
+  // Sends all slices or returns an error. The caller must not change them until it returns.
   Task<Result<void>> send(std::span<const Slice> slices);
   Task<void> shutdown();
   Task<void> close();
-  // The same, throwing away what the peer has not taken: for one that does not read, so that nothing is kept for it.
+  // The same, and drops what the peer has not received: for a peer that does not read, so that nothing is kept for it.
   Task<void> close_discarding();
 
  private:

@@ -1,5 +1,5 @@
 // A doubly linked list whose nodes live inside the elements: no allocation, O(1) removal, and a node that is destroyed
-// takes itself off its list, so a coroutine frame may be thrown away at any moment. Not shared between cores.
+// removes itself from its list, so a coroutine frame may be destroyed at any moment. Not shared between cores.
 #pragma once
 #include <cstddef>
 
@@ -31,7 +31,7 @@ class ListNode {
   ListNode* previous_ = nullptr;
 };
 
-// First-in first-out unless push_front is used. Does not own its elements; on destruction it lets go of them.
+// First-in first-out unless push_front is used. Does not own its elements; on destruction it unlinks them.
 template <class T, class Tag = void>
 class IntrusiveList {
   using Node = ListNode<Tag>;

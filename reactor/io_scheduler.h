@@ -1,6 +1,6 @@
 // Holds back disk operations of the lower classes so that journal commits meet a short queue. Journal and network pass
 // through; each other class has a limit of operations in flight and a FIFO behind it. The queue is bounded by its
-// users: every operation belongs to somebody who waits for it. Owned by one core.
+// users: every operation belongs to a task that waits for it. Owned by one core.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace posthaste::reactor {
 
 class IoScheduler {
  public:
-  // Operations in flight per class and core. File-system work (create, fallocate, unlink, directory sync) goes one at a
-  // time: beside a journal on ext4 it was measured to turn a 160 us commit into 25 ms (jbd2).
+  // Operations in flight per class and core. File-system work (create, fallocate, unlink, directory sync) runs one at a
+  // time: more of it beside a journal on ext4 turned a 160 us commit into 25 ms when measured (jbd2).
   static constexpr std::array<uint32_t, kIoClasses> kInFlightMax = {UINT32_MAX, UINT32_MAX, 16, 32, 4, 1};
 
   // Appends `op` to `ready` if its class has room, else queues it.
@@ -26,7 +26,7 @@ class IoScheduler {
     ++in_flight_[c];
     ready.push_back(&op);
   }
-  // To be told of each completion; releases what may go next.
+  // To be called for each completion; releases the operations that may go next.
   void completed(IoClass io_class, std::vector<Op*>& ready) {
     const auto c = static_cast<size_t>(io_class);
     --in_flight_[c];

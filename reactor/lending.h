@@ -3,13 +3,14 @@
 // when the last request of its core that uses it has ended.
 //
 // Why no count that cores share is needed:
-// - A snapshot does not change, and the core that made it destroys it: what is counted within it (cow.h) and the number
-//   of cores that still have it are plain numbers of that one core.
-// - How many requests use a snapshot is counted by each core for itself, again in a plain number.
-// - It comes to a core by mail, and is given back by mail. A message happens after all that its sender did before, and
-//   before all that its receiver does then; so whoever reads it reads it after it was made, and it is destroyed after
-//   every core's last use.
-// The newest one is never given back; it ends with the lender, which outlives all cores' use of it.
+// - A snapshot does not change, and the core that made it destroys it: the counts inside it (cow.h) and the number of
+//   cores that still have it are plain numbers of that one core.
+// - Each core counts for itself how many of its requests use a snapshot, again in a plain number.
+// - It comes to a core by mail, and is given back by mail. A message happens after everything that its sender did
+// before,
+//   and before everything that its receiver does afterwards. So a snapshot is made before any core reads it, and
+//   destroyed after every core's last use.
+// The newest one is never given back; it is destroyed with the lender, which outlives all uses.
 #pragma once
 #include <functional>
 #include <map>
@@ -36,14 +37,14 @@ class Lender {
   Lender(const Lender&) = delete;
   Lender& operator=(const Lender&) = delete;
 
-  // Each of `cores` cores is to get this loan, in the order of their numbers, and gives it back once.
+  // Each of `cores` cores gets this loan, in the order of their numbers, and gives it back once.
   Loan<T> lend(std::unique_ptr<const T> snapshot, CoreId cores) {
     CHECK(snapshot != nullptr && cores > 0, "nothing is lent to {} cores", cores);
     const Loan<T> loan{.number = next_++, .snapshot = snapshot.get()};
     lent_.emplace(loan.number, Lent{.snapshot = std::move(snapshot), .cores = cores});
     return loan;
   }
-  // One core reads it no more. The last one: it is destroyed.
+  // One core does not read it any more. After the last core it is destroyed.
   void given_back(uint64_t number) {
     const auto found = lent_.find(number);
     CHECK(found != lent_.end(), "snapshot {} is not lent, or not any more", number);
@@ -71,8 +72,8 @@ class Borrower {
   using Loans = std::map<uint64_t, Held>;
 
  public:
-  // A request's hold on the snapshot that was the newest when it took it. On this core only, and gone before the
-  // borrower is.
+  // A request's hold on the snapshot that was the newest when it took it. On this core only; destroyed before
+  // the borrower.
   class Use {
    public:
     Use(Use&& other) noexcept : of_(std::exchange(other.of_, nullptr)), held_(other.held_) {}
@@ -90,13 +91,13 @@ class Borrower {
     Loans::iterator held_;
   };
 
-  // `give_back(number)`: mails the number to the lender. It may be called where a request ends, so it starts no more
-  // than a job.
+  // `give_back(number)`: mails the number to the lender. It may be called where a request ends, so it may only
+  // start a job.
   explicit Borrower(std::function<void(uint64_t)> give_back) : give_back_(std::move(give_back)) {}
   Borrower(const Borrower&) = delete;
   Borrower& operator=(const Borrower&) = delete;
 
-  // The newest from now on. CHECK: newer than the one before.
+  // `loan` is the newest from now on. CHECK: it is newer than the one before.
   void take(Loan<T> loan) {
     CHECK(loans_.empty() || newest_number() < loan.number, "snapshot {} came after a newer one", loan.number);
     loans_.emplace_hint(loans_.end(), loan.number, Held{.snapshot = loan.snapshot});
@@ -107,7 +108,7 @@ class Borrower {
   // Null before the first one. For use until the caller next waits.
   const T* newest() const { return loans_.empty() ? nullptr : std::prev(loans_.end())->second.snapshot; }
   uint64_t newest_number() const { return loans_.empty() ? 0 : std::prev(loans_.end())->first; }
-  // For use over waits.
+  // Keeps it over waits.
   Use use() {
     CHECK(!loans_.empty(), "there is no snapshot yet");
     return Use(*this, std::prev(loans_.end()));

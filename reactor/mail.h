@@ -1,14 +1,14 @@
-// Cross-core mail: how one core asks another to run something. A call lives in its sender's frame; only its address
+// Cross-core mail: one core asks another to run something. A call lives in its sender's frame; only its address
 // travels, through a bounded single-producer single-consumer ring per pair of cores and direction. Bounds and deadlock:
 // - A call takes a credit of its class for that target. The credit reserves the reply's slot, so replies never block.
 //   Without a credit the call waits in a FIFO at the sender (its owner waits anyway, so that queue is bounded by
 //   callers).
 // - Classes are ordered, and a handler may start only calls of a higher class than its own (CHECK in start()); every
-//   core drains replies and the higher classes first, even when blocked. So no cycle of waiting can close.
+//   core drains replies and the higher classes first, even when blocked. So there is never a cycle of waits.
 // - Order: calls of one class from one core to another run in the order they were started. start() never waits.
-// - Lifetime: the sender's frame stays until the reply (CHECK). What the work touches on the other core is the sender's
-//   business: whoever sends is joined before what the calls act on goes away.
-// Doorbell: one bit per sending core; a wake-up system call only if the target says it sleeps.
+// - Lifetime: the sender's frame stays until the reply (CHECK). The sender is responsible for what the work uses on the
+//   other core: senders are joined before the objects that their calls use are destroyed.
+// Doorbell: one bit per sending core; a wake-up system call is made only if the target says that it sleeps.
 #pragma once
 #include <atomic>
 #include <exception>
@@ -31,14 +31,14 @@ class RemoteCallBase : public ListNode<> {
 
  protected:
   RemoteCallBase(Core& home, CoreId to, MessageClass message_class) : home_(home), to_(to), class_(message_class) {}
-  // Not while the call is under way: its address lies in a ring or with the work that it began. Only a host that dies
+  // Not while the call is under way: its address is in a ring or held by the work that it began. Only a host that dies
   // in the simulator (an exception that unwinds its frames, or abandon()) drops calls, and then on all cores.
   ~RemoteCallBase() {
     CHECK(!started_ || done_ || home_.abandoned() || std::uncaught_exceptions() > 0,
           "a call to core {} lost its sender", to_);
   }
   void start_call();
-  // On the target core, when the work is done: sends the reply. Touches this object no more.
+  // On the target core, when the work is done: sends the reply. Does not use this object afterwards.
   void finish_on(Core& there);
 
   void (*run_)(RemoteCallBase&, Core& there) = nullptr;
@@ -57,7 +57,7 @@ class RemoteCallBase : public ListNode<> {
 };
 
 // RemoteCall(home, to, class, work): `work(Core& there)` runs on core `to`; it returns a value or a Task. The object
-// must stay where it is from start() until done(). To the own core it runs at once, in order with the others.
+// must stay where it is from start() until done(). A call to the own core runs at once, in order with the others.
 template <class Work>
 class RemoteCall : public RemoteCallBase {
   using Returned = std::invoke_result_t<Work&, Core&>;
@@ -84,7 +84,7 @@ class RemoteCall : public RemoteCallBase {
   void start() { start_call(); }
   // Instead of awaiting reply(): `callback` on the home core when done. Set before start().
   void on_reply(void (*callback)(RemoteCallBase&)) { on_reply_ = callback; }
-  // The answer; once, after done() or by await.
+  // The answer. Take it once, after done() or by await.
   auto reply() {
     struct Awaiter {
       RemoteCall& call;

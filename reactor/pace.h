@@ -1,5 +1,5 @@
-// When a long loop of one core is to let others run: after so much work, counted by who does it. It does not wait
-// itself: `if (pace.is_due(n)) co_await core.yield();`
+// Says when a long loop of one core should let others run: after a certain amount of work, which the loop counts. It
+// does not wait itself: `if (pace.is_due(n)) co_await core.yield();`
 #pragma once
 #include <cstddef>
 
@@ -8,7 +8,7 @@ namespace posthaste::reactor {
 class Pace {
  public:
   explicit Pace(size_t at_once) : at_once_(at_once) {}
-  // `done` more has been done. True: it is time; then it counts anew.
+  // Adds `done` units of work. True: it is time to yield; the count begins again.
   bool is_due(size_t done) {
     done_ += done;
     if (done_ < at_once_) return false;

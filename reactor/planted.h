@@ -1,7 +1,7 @@
-// Bugs planted on purpose, to show that the simulators find what they are there for (docs/reliability.md). A room
-// states its bugs in one table, planted_bugs.h; each stands where such a bug would be, as `if
-// (planted(kBugs["its-name"]))`. In every build but the preset `planted`, planted() is a constant and nothing of this
-// remains. Not for use in unit tests: a test that needs a fault injects it (simulated/disk.h).
+// Bugs planted on purpose, to show that the simulators find such bugs (docs/reliability.md). A room
+// states its bugs in one table, planted_bugs.h; each is placed where such a bug would be, as `if
+// (planted(kBugs["its-name"]))`. In every build but the preset `planted`, planted() is a constant and the
+// compiler removes all of this. Not for use in unit tests: a test that needs a fault injects it (simulated/disk.h).
 #pragma once
 #include <algorithm>
 #include <array>

@@ -1,12 +1,12 @@
 // Recycled memory: blocks that a core takes and gives back with every request (frames of coroutines, the arrays of a
 // message, nodes of short-lived maps) go to free lists by size and come from there, so that a steady load asks the
-// allocator for nothing. The lists belong to the thread: one core's on a real host, those of all simulated cores of a
-// test's thread together, which is as good, since what is on a list is nobody's.
+// allocator for nothing. The lists belong to the thread: one core's on a real host, in a test those of all simulated
+// cores of the thread together, which makes no difference: a block on a list has no owner.
 //
-// It is a cache, not a limit: how much is in use is bounded by whoever uses it (requests in flight, their memory), what
-// is kept for reuse by kRecycledHeldBytesMax for each size; what exceeds that, and large blocks, are the allocator's.
-// A block may be given back on another thread than it was taken on; it then stays there. Under AddressSanitizer and
-// ThreadSanitizer nothing is recycled, so that they see each use of what was freed.
+// It is a cache, not a limit: its users bound how much is in use (requests in flight, their memory), and
+// kRecycledHeldBytesMax bounds what is kept for reuse of each size; blocks above that, and large ones, go to the
+// allocator. A block may be given back on another thread than it was taken on; it then stays there. Under
+// AddressSanitizer and ThreadSanitizer nothing is recycled, so that they see each use of what was freed.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,13 +21,13 @@ namespace posthaste::reactor {
 // Sizes are rounded up to these steps up to 2 KiB, beyond to a power of two.
 inline constexpr size_t kRecycledStepBytes = 64;
 inline constexpr size_t kRecycledBlockBytesMax = size_t{32} << 10;
-// Kept per size: what some hundred requests in flight have at a time. In all 2.25 MiB a core, if every size had its
-// peak.
+// Kept per size: as much as some hundred requests in flight use at a time. In total 2.25 MiB a core if every size is at
+// its peak.
 inline constexpr size_t kRecycledHeldBytesMax = size_t{64} << 10;
 
 // Any thread; aligned as by operator new. Never null: without memory the process ends, as with operator new.
 void* recycled_allocate(size_t bytes);
-// `bytes` as asked for.
+// `bytes`: the same as in the allocation.
 void recycled_free(void* memory, size_t bytes) noexcept;
 // Bytes on the lists of this thread. For tests.
 size_t recycled_held_bytes();

@@ -43,7 +43,7 @@ enum class Errc : uint8_t {
   kStopping,        // the owner is shutting down
   kDamaged,         // acked bytes are known to be lost or rotten; never served as if whole
   kFenced,          // a newer incarnation has taken over
-  kTooLarge,        // larger than what its receiver takes
+  kTooLarge,        // larger than its receiver accepts
   kMalformed,       // whole bytes that break a rule of their format
   kTimeOutOfRange,  // a time too far from ours
 };

@@ -1,5 +1,5 @@
-// What this thread runs just now: which core, and on behalf of which class of call. The core's loop sets it, and a
-// coroutine takes its class along over every wait. With it two laws are checked in every build: what a core owns is
+// What this thread runs now: which core, and on behalf of which class of call. The core's loop sets it, and a
+// coroutine keeps its class over every wait. Two laws are checked with it in every build: what a core owns is
 // used on that core alone (CoreOwned), and a call is started by work of a lower class only (mail.h).
 #pragma once
 #include <cstdint>
@@ -11,13 +11,13 @@ namespace posthaste::reactor {
 class Core;
 
 // Classes of calls between cores, in their order. kControl: changes of what exists (controller), one at a time; it may
-// ask for anything below. kRequest: work for a client or a job. kPush: what a handler of kRequest may start (a commit
-// at the core that writes it, notices that something is ready, memory that goes home). kNews: what a handler of
-// kPush may start, and every core must have heard before it goes on (the disk is full). Replies are above all.
+// call any class below. kRequest: work for a client or a job. kPush: what a handler of kRequest may start (a commit
+// at the core that writes it, notices that something is ready, memory that goes back). kNews: what a handler of
+// kPush may start and every core must know before the handler continues (the disk is full). Replies are above all.
 enum class MessageClass : uint8_t { kControl, kRequest, kPush, kNews };
 inline constexpr uint8_t kMessageClasses = 4;
 
-// Where work stands in the order: a job of a core's own is below every call.
+// The position of work in the order: a job of a core's own is below every call.
 using Rank = uint8_t;
 inline constexpr Rank kJobRank = 0;
 constexpr Rank rank_of(MessageClass message_class) {
@@ -30,7 +30,7 @@ struct Running {
 };
 extern constinit thread_local Running running_now;
 
-// For a scope of code: runs as core `core`, or with rank `rank`. One is inside the other when a simulator steps hosts.
+// For a scope of code: runs as core `core`, or with rank `rank`. They nest when a simulator steps hosts.
 class RunningAs {
  public:
   explicit RunningAs(const Core& core) : before_(running_now) { running_now = {.core = &core, .rank = kJobRank}; }

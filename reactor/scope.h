@@ -1,6 +1,6 @@
-// TaskScope: the parent of tasks that run beside their spawner. Structured: whoever owns the scope awaits join() before
-// it goes away; only a host that died (Core::abandon) may drop running tasks. Gate: counts users of a thing that is
-// closing.
+// TaskScope: the parent of tasks that run beside their spawner. Structured: the owner of the scope awaits join() before
+// it is destroyed; only a host that died (Core::abandon) may drop running tasks. Gate: counts the users of an object
+// that is closing.
 #pragma once
 #include "reactor/core.h"
 
@@ -14,11 +14,11 @@ class TaskScope {
   ~TaskScope();
 
   // Starts `task` from the ready queue. FIFO with other spawns of this turn. Its body has not begun when this returns:
-  // what it must hold from now on (a Use, a lease, a place in a queue) is an argument of it, made by the caller, and
-  // not taken in its body, or who waits for that to be free goes on before the task begins. It has the rank of the
-  // caller, who waits for it, or did what it does on its behalf.
+  // what it must hold from now on (a Use, a lease, a place in a queue) is an argument that the caller makes, not
+  // something taken in its body: otherwise a waiter for that resource could continue before the task begins. It has the
+  // rank of the caller, which waits for the task or has it work on its behalf.
   void spawn(Task<void> task) { spawn_as(running_now.rank, std::move(task)); }
-  // The same for a job of the core's own, that no caller waits for: it may start calls of any class.
+  // The same for a job of the core's own, which no caller waits for: it may start calls of any class.
   void spawn_job(Task<void> task) { spawn_as(kJobRank, std::move(task)); }
   size_t running() const { return running_; }
 
@@ -37,7 +37,7 @@ class TaskScope {
     return Awaiter{*this};
   }
 
-  // Destroys all tasks where they stand. For a dead host only.
+  // Destroys all tasks in whatever state they are. For a dead host only.
   void abandon();
 
  private:

@@ -1,5 +1,5 @@
-// Waiting of coroutines on one core: Event, Semaphore, Queue. FIFO, no allocation per waiter, nothing here is seen by
-// two cores (mail.h is for that). A waiter's frame may be destroyed while it waits; it then leaves the queue by itself.
+// Waiting of coroutines on one core: Event, Semaphore, Queue. FIFO, no allocation per waiter, never shared between
+// cores (mail.h is for that). A waiter's frame may be destroyed while it waits; it then leaves the queue by itself.
 #pragma once
 #include <deque>
 #include <optional>
@@ -8,7 +8,8 @@
 
 namespace posthaste::reactor {
 
-// set() wakes all and lets later waiters pass until reset(); notify_all() wakes those who wait now and stays as it is.
+// set() wakes all and lets later waiters pass until reset(); notify_all() wakes the present waiters and leaves the
+// state as it is.
 class Event {
   struct Deadline : Timer {
     using Timer::Timer;
@@ -28,7 +29,7 @@ class Event {
     while (!waiters_.empty()) core_.schedule(waiters_.pop_front());
   }
 
-  // True if the event came, false if `deadline` did.
+  // True if the event came first, false if `deadline` did.
   auto wait_until(Instant deadline) {
     struct Awaiter : ResumeLater {
       Event& event;
@@ -65,7 +66,7 @@ class Semaphore {
   struct Waiter : ResumeLater {
     explicit Waiter(uint64_t wanted) : units(wanted) {}
     uint64_t units;
-    bool granted = false;  // it has them and is about to run
+    bool granted = false;  // it has its units and is about to run
   };
   struct Deadline : Timer {
     using Timer::Timer;
@@ -85,7 +86,7 @@ class Semaphore {
     free_ -= units;
     return true;
   }
-  // `units` must not exceed total(): it would wait for ever.
+  // `units` must not exceed total(), or it would wait for ever.
   auto acquire(uint64_t units) {
     struct Awaiter : Waiter {
       Semaphore& semaphore;
@@ -114,7 +115,7 @@ class Semaphore {
           if (self.waiter->granted) return;
           self.fired = true;
           self.waiter->unlink();
-          self.semaphore->serve();  // who stood behind it may want less
+          self.semaphore->serve();  // the next waiter may need less
           self.waiter->resume_now();
         });
       }

@@ -32,7 +32,8 @@ struct PromiseBase : Recycled {
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   FinalAwaiter final_suspend() noexcept { return {}; }
-  // Our code throws nothing; what passes here is the simulator's own "this host died", on its way to the simulator.
+  // Our code throws nothing; the only exception here is the simulator's own "this host died", on its way to the
+  // simulator.
   void unhandled_exception() { throw; }
 };
 
