@@ -1,4 +1,4 @@
-// Asking the cores that own partitions, one mail per core. For requests that ask the same of many partitions.
+// Asks the cores that own partitions, one mail per core. For requests with one question about many partitions.
 #pragma once
 #include <vector>
 
@@ -12,8 +12,8 @@ namespace posthaste::broker {
 template <class Question>
 using Answerer = reactor::Task<void> (*)(BrokerCore& there, replication::Replica& replica, Question& question);
 
-// One by one where an answer may read a disk, so that one request holds little memory; together where each waits for
-// the journal, so that they share its commits.
+// One by one when an answer may read a disk, so that one request holds little memory; together when each waits for the
+// journal, so that they share its commits.
 enum class AnswerOrder : uint8_t { kOneByOne, kTogether };
 
 namespace detail {

@@ -1,5 +1,5 @@
-// What a client may do with a resource while there are no ACLs: everything that its kind knows, as the bits that
-// responses carry, each the number of an operation (KIP-430).
+// What a client may do with a resource while there are no ACLs: every operation of its kind, as the bits of the
+// responses; each bit is the number of an operation (KIP-430).
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -28,7 +28,7 @@ constexpr int32_t all_operations(net::kafka::ResourceType resource) {
   return 0;
 }
 
-// An API that needs what no client can have could never be served.
+// An API that needs an operation that no client can have could never be served.
 static_assert(std::ranges::all_of(net::kafka::kApis, [](const net::kafka::ApiInfo& info) {
   return std::ranges::all_of(info.permissions, [](const net::kafka::Permission& needed) {
     return (all_operations(needed.resource) & bit_of(needed.operation)) != 0;

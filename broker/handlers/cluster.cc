@@ -1,4 +1,4 @@
-// ApiVersions, Metadata, DescribeCluster: what this broker serves, where it is, which topics there are.
+// ApiVersions, Metadata, DescribeCluster: what this broker serves, its address, and the topics that exist.
 #include <algorithm>
 #include <set>
 
@@ -72,12 +72,12 @@ Topic describe_topic(const ClusterView& view, const TopicImage& image) {
   return topic;
 }
 
-// Of the topics that one question creates: about a tenth of a second of the controller's time, in which nobody else's
-// change is made. The client is told LEADER_NOT_AVAILABLE of the others and asks again, as it does for every topic that
-// it waits for.
+// The topics that one request creates: about a tenth of a second of the controller's time, in which no other change is
+// made. For the other topics the client gets LEADER_NOT_AVAILABLE and asks again, as it does for every topic that it
+// waits for.
 constexpr size_t kTopicsCreatedAtOnce = 50;
-// Of the questions of one core that create topics, each of which may have to wait for those before it. The topics of
-// any more are LEADER_NOT_AVAILABLE at once.
+// The requests of one core that create topics at a time; each may have to wait for those before it. The topics of any
+// further request get LEADER_NOT_AVAILABLE at once.
 constexpr uint32_t kAutoCreationsAtOnce = 16;
 
 // Names, each once, that a Metadata request makes into topics, in order.
@@ -91,7 +91,7 @@ std::vector<std::string> topics_to_create(const ClusterView& view, const Metadat
   return names;
 }
 
-// What a request that names topics in a way its version does not know gets: each of them its error, and no broker.
+// The answer to a request that names topics in a way that its version does not know: an error for each, and no broker.
 MetadataResponse refuse_all(const MetadataRequest& body, ErrorCode error) {
   MetadataResponse response;
   for (const MetadataRequest::Topic& asked : *body.topics) {
@@ -103,7 +103,7 @@ MetadataResponse refuse_all(const MetadataRequest& body, ErrorCode error) {
   return response;
 }
 
-// Whether the topics asked for are named as `version` can name them: by id only from 12 on.
+// True if the request names its topics as `version` can name them: by id only from 12 on.
 bool are_named_rightly(const MetadataRequest& body, int16_t version) {
   constexpr int16_t kFirstById = 12;
   return version >= kFirstById || std::ranges::all_of(*body.topics, [](const MetadataRequest::Topic& asked) {
@@ -111,7 +111,7 @@ bool are_named_rightly(const MetadataRequest& body, int16_t version) {
          });
 }
 
-// Each topic once. When one is named by its id, only those count that are.
+// Each topic once. When one is named by its id, only topics named by id count.
 std::vector<MetadataRequest::Topic> topics_asked(const MetadataRequest& body) {
   const bool by_id =
       std::ranges::any_of(*body.topics, [](const MetadataRequest::Topic& asked) { return !asked.topic_id.is_zero(); });
@@ -140,14 +140,14 @@ Topic topic_by_id(const ClusterView& view, const Uuid& id) {
   return topic;
 }
 
-// What creating said of the names that still are not there.
+// The errors of creation for the names that still do not exist.
 using CreateErrors = std::map<std::string, ErrorCode, std::less<>>;
 
 reactor::Task<CreateErrors> create_topics(BrokerCore& core, std::vector<std::string> names) {
   CreateErrors errors;
   CreateTopicsRequest create;
   for (std::string& name : names) {
-    // The broker's own topic has settings of its own, whoever asks for it first.
+    // The broker's own topic has settings of its own, also when a client asks for it first.
     if (name == kConsumerOffsetsTopic) {
       create.topics.push_back(consumer_offsets_topic(core.options().offsets_topic_partitions, 1,
                                                      core.options().offsets_topic_segment_bytes,
@@ -165,9 +165,9 @@ reactor::Task<CreateErrors> create_topics(BrokerCore& core, std::vector<std::str
   co_return errors;
 }
 
-// Gives the frame back before the wait for the controller. False: what is needed of it does not fit into the memory of
-// those who wait, and the frame is still there. Then one question of a core may create all the same, so that one that
-// never fits gets on.
+// Gives the frame back before the wait for the controller. False: what is needed of it does not fit into the memory for
+// waiting requests, and the frame is kept. Then one request of a core may create topics nevertheless, so that a request
+// that never fits makes progress.
 bool keep_names(BrokerCore& core, Request& request, MetadataRequest& body, WaitMemory::Share& memory,
                 std::optional<KeptNames>& names) {
   if (request.memory.is_inline()) return true;
@@ -183,12 +183,12 @@ bool keep_names(BrokerCore& core, Request& request, MetadataRequest& body, WaitM
   return true;
 }
 
-// Makes topics of the first names that are none yet, if it is this question's turn soon.
+// Makes topics of the first names that do not exist yet, if this request gets its turn soon.
 reactor::Task<CreateErrors> create_missing(BrokerCore& core, const MetadataRequest& body) {
   if (core.auto_creations() >= kAutoCreationsAtOnce) co_return CreateErrors();
   ++core.auto_creations();
   co_await core.auto_creation_turn().acquire(1);
-  // Another question may have made them meanwhile.
+  // Another request may have made them in the meantime.
   std::vector<std::string> missing = topics_to_create(*core.view(), body);
   CreateErrors errors;
   if (!missing.empty()) errors = co_await create_topics(core, std::move(missing));
@@ -202,7 +202,7 @@ reactor::Task<CreateErrors> create_missing(BrokerCore& core, const MetadataReque
 HandlerTask handle(Api<ApiKey::kApiVersions>, BrokerCore&, ConnectionContext&, Request& request) {
   ApiVersionsResponse response = served_apis();
   if (request.support == net::kafka::RequestSupport::kUnknownVersion) {
-    // The client reads this as version 0 and finds what it may use (KIP-511).
+    // The client reads this as version 0 and finds the versions that it may use (KIP-511).
     constexpr int16_t kFallbackVersion = 0;
     response.error_code = ErrorCode::kUnsupportedVersion;
     Response fallback;
@@ -224,7 +224,7 @@ HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& 
   const int16_t version = request.header.version;
   auto body = decode_body<MetadataRequest>(request);
   if (!body) co_return body_corrupt();
-  // Version 0 cannot say "all" other than by an empty list; version 4 is the first to say whether to create.
+  // In version 0 an empty list means "all"; version 4 is the first that says whether to create.
   if (version == 0 && body->topics && body->topics->empty()) body->topics.reset();
   if (body->topics && !are_named_rightly(*body, version)) {
     co_return respond(request, refuse_all(*body, ErrorCode::kInvalidRequest));

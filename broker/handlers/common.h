@@ -1,4 +1,4 @@
-// Small things that every handler does: take a body apart, make a response, find the owner of a partition.
+// What every handler needs: decoding a body, making a response, finding the owner of a partition.
 #pragma once
 #include <optional>
 #include <string>
@@ -23,7 +23,7 @@ std::optional<Message> decode_body(const net::Request& request) {
 
 inline net::Response body_corrupt() { return net::Response::closing(net::CloseReason::kBodyCorrupt); }
 
-// The frame of `message` in the version that was asked. `hold` keeps what its records refer to.
+// The frame of `message` in the version of the request. `hold` keeps what its records refer to.
 template <class Message>
 net::Response respond(const net::Request& request, const Message& message,
                       std::unique_ptr<net::ResponseHold> hold = nullptr) {
@@ -50,7 +50,7 @@ struct Located {
   const replication::TopicImage* topic = nullptr;
   int32_t index = 0;
   int32_t leader_epoch = -1;
-  bool is_epoch_asked = false;  // the client has said in which epoch
+  bool is_epoch_asked = false;  // the client has named an epoch
   reactor::CoreId owner = 0;
 };
 
@@ -71,9 +71,9 @@ inline bool is_by_topic_id(const net::Request& request) {
   return net::kafka::find_api(request.header.api)->is_by_topic_id(request.header.version);
 }
 
-// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, LEADER_NOT_AVAILABLE while it is being made or nobody leads it,
-// NOT_LEADER_OR_FOLLOWER if another broker does. `asked_epoch` -1: not checked; else FENCED_LEADER_EPOCH (of any other
-// negative one too), UNKNOWN_LEADER_EPOCH (KIP-320).
+// UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, LEADER_NOT_AVAILABLE while it is being made or has no leader,
+// NOT_LEADER_OR_FOLLOWER if another broker leads it. `asked_epoch` -1: not checked; else FENCED_LEADER_EPOCH (of any
+// other negative one too), UNKNOWN_LEADER_EPOCH (KIP-320).
 inline Located locate(const ClusterView& view, const AskedTopic& topic, int32_t index, int32_t asked_epoch) {
   constexpr int32_t kNotChecked = -1;
   Located found{.topic = topic.find(view), .index = index};
@@ -101,15 +101,15 @@ inline Located locate(const ClusterView& view, std::string_view topic, int32_t i
   return locate(view, AskedTopic{.name = topic}, index, asked_epoch);
 }
 
-// What the owner says of a partition that it does not have: that there is none once the topic is deleted, else that it
-// is not the owner (yet, or any more).
+// The owner's error for a partition that it does not have: unknown once the topic is deleted, else that this core is
+// not the owner (yet, or any more).
 inline ErrorCode error_of_missing(BrokerCore& owner, const replication::TopicImage& asked) {
   const bool is_deleted = owner.view()->image.topic(asked.id) == nullptr;
   return is_deleted ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kNotLeaderOrFollower;
 }
 
-// What the owner says of a read whose view of the leader is not its replica's: Replica::check_leads has failed with
-// `why`. Who did not say in which epoch he reads looks for the leader again, and is not told of epochs.
+// The owner's error for a read whose view of the leader differs from the replica's: Replica::check_leads has failed
+// with `why`. A client that named no epoch gets no error about epochs: it looks for the leader again.
 inline ErrorCode error_of_other_term(reactor::Errc why, const Located& asked) {
   const bool is_led = why == reactor::Errc::kStale || why == reactor::Errc::kAhead;
   return is_led && asked.is_epoch_asked ? error_code_of(why) : ErrorCode::kNotLeaderOrFollower;

@@ -1,9 +1,9 @@
 // Fetch: has partitions read at the cores that own them (fetch_read.h) and, if that is too little, waits for more.
 // Records are not copied: the answer holds leases on the memory where the owners have them, until it is sent.
 //
-// Who waits, for records or for memory that other readers hold, has given the frame back and keeps what it needs out of
-// a budget of its own (wait_memory.h). Who does not fit in there does not wait: it is answered at once with what there
-// is.
+// A request that waits, for records or for memory that other readers hold, has given the frame back and keeps what it
+// needs in a budget of its own (wait_memory.h). A request that does not fit there does not wait: it is answered at once
+// with what there is.
 #include <algorithm>
 
 #include "broker/handlers/common.h"
@@ -45,7 +45,7 @@ class FetchHold final : public net::ResponseHold {
     if (found == leases_.end()) found = leases_.insert(leases_.end(), FetchLeases{.owner = owner, .pieces = {}});
     found->pieces.push_back(std::move(pieces));
   }
-  // Keeps only what the answer takes of what was reserved.
+  // Keeps only the part of the reservation that the answer takes.
   void shrink(uint64_t units) {
     if (units >= units_) return;
     core_.fetch_memory().release(units_ - units);
@@ -86,7 +86,7 @@ RecycledDeque<FetchEntry> locate_entries(const ClusterView& view, const FetchReq
     }
     return entries;
   }
-  // Of a partition that is named twice the last wish counts.
+  // When a partition is named twice, the last one counts.
   NamedPartitions<FetchEntry> named;
   for (const FetchRequest::Topic& asked : body.topics) {
     const AskedTopic topic{.name = asked.topic, .id = asked.topic_id, .by_id = by_id};
@@ -97,9 +97,9 @@ RecycledDeque<FetchEntry> locate_entries(const ClusterView& view, const FetchReq
   return std::move(named.values());
 }
 
-// No partition has a replica besides this broker's.
+// No partition has another replica than this broker's.
 void refuse_replicas(const FetchRequest& body, RecycledDeque<FetchEntry>& entries) {
-  // From version 15 on the replica stands elsewhere.
+  // From version 15 on the replica id is in another field.
   if (std::max(body.replica_id, body.replica_state.replica_id) < 0) return;
   for (FetchEntry& entry : entries) {
     if (entry.error != ErrorCode::kNone) continue;
@@ -140,14 +140,14 @@ FetchEntriesByCore entries_by_core(BrokerCore& core, RecycledDeque<FetchEntry>& 
   return by_core;
 }
 
-// Which core comes first in this round and, in the part above that, which of its partitions: of a session each in turn.
-// Without a session nobody knows whose turn it was last, so it is drawn: readers that take turns on one counter could
-// leave each other always the same part of it.
+// Which core comes first in this round and, in the higher bits, which of its partitions. In a session they take turns.
+// Without a session nothing remembers the last turn, so it is random: readers that share one counter could always get
+// the same part of it.
 uint64_t next_turn(BrokerCore& core, FetchSession* session) {
   return session != nullptr ? session->next_turn() : core.core().random();
 }
 
-// Hands what a round has leased back before waiting for more: a reader that waits pins nothing.
+// Gives back what a round has leased before waiting for more: a reader that waits holds no lease.
 void drop_round(BrokerCore& core, RecycledDeque<FetchEntry>& entries, CoreId home) {
   for (FetchEntry& entry : entries) {
     if (entry.read.pieces.empty()) continue;
@@ -158,7 +158,7 @@ void drop_round(BrokerCore& core, RecycledDeque<FetchEntry>& entries, CoreId hom
   }
 }
 
-// Who else is to be asked (KIP-951).
+// The present leaders, where the client named a wrong one (KIP-951).
 FetchResponse::Topic::Partition::LeaderIdAndEpoch leader_of(const FetchEntry& entry, int16_t version) {
   constexpr int16_t kFirstWithLeader = 16;
   const bool moved = entry.error == ErrorCode::kNotLeaderOrFollower || entry.error == ErrorCode::kFencedLeaderEpoch;
@@ -187,7 +187,7 @@ FetchResponse::Topic::Partition to_wire(const FetchRequest& body, int16_t versio
   return answer;
 }
 
-// Entries of one topic stand side by side.
+// Entries of one topic follow each other.
 FetchResponse to_wire(const FetchRequest& body, int16_t version, const FetchContext& fetch,
                       RecycledDeque<FetchEntry>& entries) {
   FetchResponse response;
@@ -205,15 +205,15 @@ FetchResponse to_wire(const FetchRequest& body, int16_t version, const FetchCont
   return response;
 }
 
-// What one answer may take of the memory for answers: at most half of what is free, so that readers who do not take
-// theirs leave ever less to each other but never nothing to the rest.
+// What one answer may take of the memory for answers: at most half of what is free, so that readers that do not take
+// their answers get less and less, and the others never get nothing.
 uint64_t share_of_memory(BrokerCore& core, uint64_t asked) {
   constexpr uint64_t kBytesMin = uint64_t{64} << 10;
   const uint64_t share = std::max(core.fetch_memory().available() / 2, kBytesMin);
   return std::min({asked, share, core.fetch_memory().total()});
 }
 
-// What to wait for: more than was seen, in any of them. All could be read.
+// What to wait for: more than was seen, in any of the entries. All of them could be read.
 FetchWaits::WatchedList watched(const RecycledDeque<FetchEntry>& entries) {
   FetchWaits::WatchedList list;
   list.reserve(entries.size());
@@ -226,7 +226,7 @@ FetchWaits::WatchedList watched(const RecycledDeque<FetchEntry>& entries) {
   return list;
 }
 
-// What a request keeps while it waits, and may wait at all.
+// What a request keeps while it waits, and whether it may wait.
 struct Kept {
   explicit Kept(size_t name_bytes) : names(name_bytes) {}
   WaitMemory::Share memory;
@@ -246,8 +246,8 @@ size_t name_bytes(const FetchRequest& body) {
   return bytes;
 }
 
-// Gives the frame back if what is needed of it fits into the memory of those who wait. Tiny ones lie in their
-// connection.
+// Gives the frame back if what is needed of it fits into the memory for waiting requests. Tiny frames are stored in
+// their connection.
 void give_frame_back(BrokerCore& core, Request& request, const FetchContext& fetch, FetchRequest& body, Kept& kept) {
   const size_t partitions = fetch.session ? fetch.session->entries().size() : partitions_of(body) + body.topics.size();
   const bool is_small = partitions <= kPartitionsOfAnyConnection;
@@ -303,7 +303,7 @@ HandlerTask handle(Api<ApiKey::kFetch>, BrokerCore& core, ConnectionContext& con
     auto hold = std::make_unique<FetchHold>(core, max_bytes);
     const FetchRound round = co_await read_round(core, entries, by_core, next_turn(core, fetch.session.get()),
                                                  reads ? FetchBudget{.bytes_left = max_bytes} : kReadNothing);
-    // More than an answer may hold would never come together.
+    // More than an answer may hold would never be reached.
     const uint64_t min_bytes =
         std::min(static_cast<uint64_t>(std::max(body->min_bytes, 0)), std::max<uint64_t>(max_bytes, 1));
     const bool waits = kept.may_wait && round.bytes < min_bytes && !round.has_error && !entries.empty() &&

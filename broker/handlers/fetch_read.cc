@@ -31,7 +31,7 @@ Task<void> read_entry(BrokerCore& core, Replica& replica, FetchEntry& entry, Fet
   entry.log_start = partition.log_start_offset();
   const int64_t offset = entry.asked->fetch_offset;
   if (entry.asked->last_fetched_epoch >= 0) {
-    // The log parted from what the reader has: it is told where (KIP-595).
+    // The log differs from what the reader has: the answer says from where on (KIP-595).
     const storage::EpochEnd end = partition.end_offset_for_epoch(entry.asked->last_fetched_epoch);
     if (end.end_offset < 0) {
       entry.error = ErrorCode::kOffsetOutOfRange;
@@ -114,8 +114,8 @@ struct ReadPart {
   }
 };
 
-// Every owner reads at the same time what fits into an equal share of the budget, and says whether it left a partition
-// behind for lack of it. Takes what was read from the budget.
+// All owners read at the same time what fits into an equal share of the budget, and say whether they left a partition
+// out because the share was too small. Subtracts what was read from the budget.
 Task<void> read_side_by_side(BrokerCore& core, RecycledVector<OwnersPart>& parts, FetchBudget& budget) {
   const FetchBudget share{.bytes_left = budget.bytes_left / parts.size(), .first = false};
   for (OwnersPart& part : parts) part.budget = share;
@@ -134,8 +134,8 @@ Task<void> give_leases_back(Core& from, FetchLeases leases) {
   co_await reactor::on_core(from, leases.owner, std::move(drop), reactor::MessageClass::kPush);
 }
 
-// In two passes where several cores own something: side by side, so that one that waits for a disk holds up nobody,
-// then one after the other those that left something behind, with what is left of the budget.
+// In two passes when several cores own partitions: first all at the same time, so that a core that waits for a disk
+// delays no other, then one after the other those that left something out, with the rest of the budget.
 Task<FetchRound> read_round(BrokerCore& core, RecycledDeque<FetchEntry>& entries, const FetchEntriesByCore& by_core,
                             uint64_t turn, FetchBudget budget) {
   for (FetchEntry& entry : entries) entry.forget();

@@ -54,8 +54,8 @@ void want(FetchRequest& request, std::string_view topic, int32_t partition, int6
 
 using Strings = std::vector<std::string>;
 
-// Each partition has more than an answer holds, on two cores: all of them come in turn, though another reader fetches
-// in between.
+// Each partition has more than an answer holds, on two cores: all of them get their turn, although another reader
+// fetches in between.
 TEST_F(FetchSessionsTest, NoPartitionStarvesBehindOthersWithABacklog) {
   start(2);
   run([](Client& client) -> Task<void> {
@@ -90,7 +90,7 @@ TEST_F(FetchSessionsTest, NoPartitionStarvesBehindOthersWithABacklog) {
   });
 }
 
-// Epochs 0 and n, and answers with what changed only.
+// Epochs 0 and n, and answers with only what changed.
 TEST_F(FetchSessionsTest, Pitfall10AnswersNameOnlyWhatIsNew) {
   start();
   run([](Client& client) -> Task<void> {
@@ -152,7 +152,7 @@ TEST_F(FetchSessionsTest, Pitfall10WrongEpochsAndIdsAreRefused) {
     const auto foreign = co_await other.call(request_of(session, 2), kVersion);
     EXPECT_EQ(foreign->message.error_code, ErrorCode::kFetchSessionIdNotFound);
     co_await other.close();
-    // Epoch 0 makes a session whatever id stands beside it: franz-go stops using sessions otherwise.
+    // Epoch 0 makes a session whatever the id beside it: franz-go stops using sessions otherwise.
     full.session_id = session + 99;
     EXPECT_EQ((co_await fetch(client, full)).error, ErrorCode::kNone);
     // A new one in place of the old; then none.

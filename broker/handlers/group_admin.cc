@@ -40,7 +40,7 @@ Task<DescribedGroup> describe_group(BrokerCore& core, std::string group) {
   co_return described;
 }
 
-// By name, in the order of the names: what each group's deletion came to.
+// By name, in the order of the names: the result of each group's deletion.
 using DeletedGroups = std::map<std::string, ErrorCode, std::less<>>;
 
 void take(DeletedGroups& deleted, const std::vector<std::string>& groups,
@@ -163,7 +163,7 @@ HandlerTask handle(Api<ApiKey::kOffsetDelete>, BrokerCore& core, ConnectionConte
   response.error_code = answer ? answer->error : answer.error();
   if (response.error_code != ErrorCode::kNone) co_return respond(request, response);
   for (size_t t = 0; t < body->topics.size(); ++t) {
-    // Nothing is said of a topic that is there and of which nothing was to be deleted.
+    // The answer leaves out a topic that exists when nothing of it was to be deleted.
     if (body->topics[t].partitions.empty() && view->image.topic(body->topics[t].name) != nullptr) continue;
     auto& topic = response.topics.emplace_back();
     topic.name = body->topics[t].name;

@@ -22,7 +22,7 @@ bool exists(const TopicImage* topic, int32_t partition) {
   return topic != nullptr && partition >= 0 && static_cast<size_t>(partition) < topic->partitions.size();
 }
 
-// Only partitions that exist reach the coordinator. Of `topics`, each entry is the topic that the body names there.
+// Only partitions that exist reach the coordinator. Each entry of `topics` is the topic that the body names there.
 OffsetCommitRequest to_commit(const wire::OffsetCommitRequest& body, const std::vector<const TopicImage*>& topics,
                               int16_t version) {
   constexpr int16_t kFirstWithGroupNotFound = 9;
@@ -115,13 +115,13 @@ Task<Response> fetch_one_group(BrokerCore& core, Request& request, const wire::O
 using AskedGroup = wire::OffsetFetchRequest::Group;
 using AnsweredTopic = wire::OffsetFetchResponse::Group::GroupTopic;
 
-// Puts ids beside names. A topic that is gone has none any more and is left out.
+// Adds ids to names. A deleted topic has no id any more and is left out.
 void add_ids(const ClusterView& view, std::vector<AnsweredTopic>& topics) {
   std::erase_if(topics, [&](const AnsweredTopic& topic) { return view.image.topic(topic.name) == nullptr; });
   for (AnsweredTopic& topic : topics) topic.topic_id = view.image.topic(topic.name)->id;
 }
 
-// Those asked for by an id that is unknown.
+// The topics that the request named by an unknown id.
 void add_unknown(const ClusterView& view, const AskedGroup& asked, std::vector<AnsweredTopic>& topics) {
   if (!asked.topics) return;
   for (const AskedGroup::GroupTopic& topic : *asked.topics) {
@@ -186,7 +186,7 @@ HandlerTask handle(Api<ApiKey::kOffsetCommit>, BrokerCore& core, ConnectionConte
   wire::OffsetCommitResponse response;
   for (size_t t = 0; t < body->topics.size(); ++t) {
     const auto& topic = body->topics[t];
-    // Nothing is said of a topic that is there and of which nothing was committed.
+    // The answer leaves out a topic that exists when nothing was committed for it.
     if (topic.partitions.empty() && topics[t] != nullptr) continue;
     auto& out = response.topics.emplace_back();
     out.name = topic.name;

@@ -30,9 +30,9 @@ inline std::expected<CoordinatorPlace, ErrorCode> place_of_group(const ClusterVi
 }
 
 // Asks the coordinator of `group`; NOT_COORDINATOR or COORDINATOR_NOT_AVAILABLE (both retriable) if there is no answer.
-// `make` makes the event on the coordinator's core, out of the frame, so that what is refused was never copied twice.
-// `waits`: a request that may wait for other members; once the coordinator has taken what it keeps, its frame is given
-// back, and views of it are dead when this returns.
+// `make` makes the event on the coordinator's core, from the frame, so that a refused request was never copied twice.
+// `waits`: a request that may wait for other members. Once the coordinator has copied what it keeps, the frame is given
+// back, and views of it are invalid when this returns.
 template <class Answer>
 reactor::Task<std::expected<Answer, ErrorCode>> ask_coordinator(BrokerCore& core, net::ConnectionContext& context,
                                                                 std::string_view group,

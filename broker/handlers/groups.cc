@@ -1,6 +1,6 @@
-// The requests of group members and of those who commit offsets. Each goes to the coordinator of the group, on the core
-// that owns the group's partition of __consumer_offsets; here is the translation between the wire and the coordinator,
-// and everything that differs by version only.
+// The requests of group members and of clients that commit offsets. Each goes to the coordinator of the group, on the
+// core that owns the group's partition of __consumer_offsets; here is the translation between the wire and the
+// coordinator, and everything that differs by version only.
 #include "net/kafka/groups.h"
 #include "broker/ask_controller.h"
 #include "broker/broker_host.h"
@@ -25,7 +25,8 @@ using replication::CreateTopicsRequest;
 using replication::kConsumerOffsetsTopic;
 namespace wire = net::kafka;
 
-// Makes __consumer_offsets at the first look-up of a coordinator. Of questions whose frames others may need one waits.
+// Makes __consumer_offsets at the first look-up of a coordinator. Of the requests whose frames others may need, one
+// waits.
 reactor::Task<ErrorCode> make_offsets_topic(BrokerCore& core, const Request& request) {
   if (core.view()->image.topic(kConsumerOffsetsTopic) != nullptr) co_return ErrorCode::kNone;
   if (!request.memory.is_inline() && core.auto_creations() > 0) co_return ErrorCode::kCoordinatorNotAvailable;
@@ -129,7 +130,7 @@ HandlerTask handle(Api<ApiKey::kJoinGroup>, BrokerCore& core, ConnectionContext&
   uint64_t said = 0;
   for (const auto& protocol : body->protocols) said += protocol.metadata.size();
   if (said > core.options().group.max_request_bytes) {
-    // As the coordinator would say, which is not to copy so much first.
+    // The coordinator's own answer, given here so that so much is not copied first.
     wire::JoinGroupResponse refused;
     refused.error_code = ErrorCode::kGroupMaxSizeReached;
     refused.member_id = member_id;
@@ -172,7 +173,7 @@ HandlerTask handle(Api<ApiKey::kSyncGroup>, BrokerCore& core, ConnectionContext&
   uint64_t assigned = 0;
   for (const auto& assignment : body->assignments) assigned += assignment.assignment.size();
   if (assigned > core.options().group.max_request_bytes) {
-    // More than a record of __consumer_offsets can hold, which is what Kafka calls it.
+    // More than a record of __consumer_offsets can hold; this is Kafka's error for it.
     wire::SyncGroupResponse refused;
     refused.error_code = ErrorCode::kUnknownServerError;
     co_return respond(request, refused);

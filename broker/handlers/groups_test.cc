@@ -174,7 +174,7 @@ TEST_F(GroupsTest, CommitsSurviveARestartOnAnotherNumberOfCores) {
   });
 }
 
-// A passing error; once the groups of that partition were not served until the next start.
+// A temporary error. A former bug: the groups of that partition were then not served until the next start.
 TEST_F(GroupsTest, ALogThatCannotBeReadForAWhileIsReadWhenItCan) {
   start();
   run([](Client& client) -> Task<void> {

@@ -12,8 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Of one partition nothing is acknowledged for 20 s, as if its in-sync replicas stood still, and more requests wait for
-// that than one core has credits of mail for another. All else goes on as if they did not.
+// One partition acknowledges nothing for 20 s, as if its in-sync replicas stood still, and more requests wait for that
+// than one core has credits of mail for another. Everything else continues as if they did not wait.
 class HeldAcknowledgementTest : public BrokerTest {
  protected:
   static constexpr size_t kWaiting = 400;
@@ -24,7 +24,7 @@ class HeldAcknowledgementTest : public BrokerTest {
     options_.connection.request_memory_bytes = uint64_t{2} << 20;
   }
 
-  // True: there is an in-sync replica that acknowledges nothing from now on; false: it is gone.
+  // True: from now on an in-sync replica acknowledges nothing; false: it is removed.
   void hold(bool held) {
     for (reactor::CoreId core = 0; core < kCores; ++core) {
       const reactor::RunningAs as(broker_->core(core));

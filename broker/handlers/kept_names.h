@@ -10,12 +10,12 @@ namespace posthaste::broker {
 
 class KeptNames {
  public:
-  // Room for names of `bytes` in all. Must not be moved or copied once a name is kept.
+  // Room for names of `bytes` in total. Must not be moved or copied once a name is kept.
   explicit KeptNames(size_t bytes) { text_.reserve(bytes); }
   KeptNames(const KeptNames&) = delete;
   KeptNames& operator=(const KeptNames&) = delete;
 
-  // The same name, as a view of what is kept here.
+  // The same name, as a view of the memory here.
   std::string_view keep(std::string_view name) {
     CHECK(name.size() <= text_.capacity() - text_.size(), "no room was made for a name");
     const size_t at = text_.size();

@@ -1,4 +1,4 @@
-// DeleteRecords, DescribeLogDirs, DescribeProducers: what administrators do with logs.
+// DeleteRecords, DescribeLogDirs, DescribeProducers: administration of logs.
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -59,7 +59,7 @@ Task<void> delete_records(BrokerCore&, replication::Replica& replica, RecordsToD
   }
 }
 
-// What is wrong with the topic as such.
+// The error of the topic itself, if it has one.
 ErrorCode check_deletable(const ClusterView& view, const TopicImage& topic) {
   if (is_internal_topic(topic.name)) return ErrorCode::kInvalidTopicException;
   const std::string_view policy = TopicSettings(topic.configs, *view.topic_defaults).get<"cleanup.policy">();
@@ -71,7 +71,7 @@ ErrorCode check_deletable(const ClusterView& view, const TopicImage& topic) {
 
 using SizesByTopic = std::map<std::string, std::map<int32_t, uint64_t>>;
 
-// Which partitions are asked about: all, or those named.
+// The partitions of the request: all, or those that it names.
 using Wanted = std::optional<std::map<std::string, std::vector<int32_t>, std::less<>>>;
 
 bool is_wanted(const Wanted& wanted, const storage::Partition& partition) {
@@ -114,7 +114,7 @@ HandlerTask handle(Api<ApiKey::kDeleteRecords>, BrokerCore& core, ConnectionCont
   const auto body = decode_body<DeleteRecordsRequest>(request);
   if (!body) co_return body_corrupt();
   const ViewUse view = core.use_view();
-  // Of a partition that is named twice the last offset counts, and it is answered once.
+  // When a partition is named twice, the last offset counts, and there is one answer.
   NamedPartitions<RecordsToDelete> named;
   for (const auto& topic : body->topics) {
     for (const auto& partition : topic.partitions) {
@@ -141,7 +141,7 @@ HandlerTask handle(Api<ApiKey::kDeleteRecords>, BrokerCore& core, ConnectionCont
   co_return respond(request, response);
 }
 
-// The volume is that of the data folder, as it is for this process; -1, "not known", if it cannot be asked.
+// The volume of the data folder, as this process sees it; -1, "not known", if that cannot be read.
 HandlerTask handle(Api<ApiKey::kDescribeLogDirs>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeLogDirsRequest>(request);
   if (!body) co_return body_corrupt();

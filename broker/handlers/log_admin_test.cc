@@ -69,7 +69,7 @@ storage::Bytes batch_of_ten(bool is_packed) {
   return batch;
 }
 
-// A reader that was sent there would be told that the offset is out of range, and start over at the end.
+// A reader that got this offset would get OFFSET_OUT_OF_RANGE, and start again at the end.
 TEST_F(LogAdminTest, NoTimeIsFoundBelowTheLogStart) {
   start();
   const auto look = [](Client& client) -> Task<void> {

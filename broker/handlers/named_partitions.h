@@ -1,5 +1,5 @@
-// The partitions that a request names, each once however often it is named. What it means to be named again (the last
-// wish counts, or all of them are refused) is each handler's own rule.
+// The partitions that a request names, each once however often it is named. Each handler has its own rule for a
+// partition that is named again (the last one counts, or all of them are refused).
 #pragma once
 #include <utility>
 
@@ -24,7 +24,7 @@ class NamedPartitions {
     return {*value, again};
   }
 
-  // In the order in which they were named first.
+  // In the order of their first naming.
   reactor::RecycledDeque<Value>& values() { return values_; }
 
   // For answers in the order of the request, one a partition: its value at the first call, then null.

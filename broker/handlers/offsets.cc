@@ -23,7 +23,7 @@ using reactor::Result;
 using reactor::Task;
 
 // Timestamps with a meaning of their own (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023). Without tiered storage all of
-// a log is local, nothing of it is tiered, and nothing waits to be.
+// a log is local, and there is no tiered offset.
 constexpr int64_t kLatest = -1;
 constexpr int64_t kEarliest = -2;
 constexpr int64_t kMaxTimestamp = -3;
@@ -58,15 +58,15 @@ void take(Question& question, const Result<storage::TimestampOffset>& found) {
   question.epoch = found->leader_epoch;
 }
 
-// Where the log ends for who asks: a consumer sees what is safe, all others what is there.
+// Where the log ends for this client: a consumer sees up to the high watermark, all others to the log end.
 int64_t end_for(replication::Replica& replica, const Question& question) {
   return question.of_consumer ? replica.high_watermark() : replica.log().end_offset();
 }
 
-// The first record that carries the largest time (KIP-734); nothing while the log is empty, or while that record is not
-// safe yet. In a compressed batch it is the batch's first offset, for its records are not looked at. Where that record
-// is deleted and others are left, it is the first of those: the time is still the log's largest, as in Kafka, which
-// names the offset that cannot be read.
+// The first record with the largest time (KIP-734); nothing while the log is empty, or while that record is not below
+// the high watermark. In a compressed batch it is the batch's first offset, because its records are not looked at. When
+// that record is deleted and others are left, it is the first of those: the time is still the log's largest, as in
+// Kafka, which returns the offset that cannot be read.
 Task<void> answer_max_timestamp(replication::Replica& replica, Question& question) {
   storage::Partition& partition = replica.log();
   const Result<storage::TimestampOffset> largest = co_await partition.max_timestamp();
@@ -84,8 +84,8 @@ Task<void> answer_max_timestamp(replication::Replica& replica, Question& questio
   take(question, found);
 }
 
-// Where the log ends for a consumer is not known as long as a new leader does not know what was safe before its time:
-// any answer could be below what another leader has told.
+// Where the log ends for a consumer is not known as long as a new leader does not know the high watermark before its
+// epoch: any answer could be below what another leader has returned.
 bool is_unknown_yet(const replication::Replica& replica, const Question& question) {
   const bool asks_for_start = question.timestamp == kEarliest || question.timestamp == kEarliestLocal;
   return question.of_consumer && !asks_for_start && !replica.is_settled();
@@ -118,7 +118,7 @@ Task<void> answer_list_offsets(BrokerCore&, replication::Replica& replica, Quest
   }
 }
 
-// Whether `version` gives this time a meaning.
+// True if this time has a meaning in `version`.
 bool knows_timestamp(int64_t timestamp, int16_t version) {
   switch (timestamp) {
     case kLatest:
@@ -155,7 +155,7 @@ HandlerTask handle(Api<ApiKey::kListOffsets>, BrokerCore& core, ConnectionContex
     for (const auto& partition : topic.partitions) {
       const auto [question, again] = named.name({.name = topic.name}, partition.partition_index);
       if (again) {
-        // Refused, once: which of the two was meant?
+        // Refused, with one answer: the request is ambiguous.
         question.error = ErrorCode::kInvalidRequest;
         continue;
       }

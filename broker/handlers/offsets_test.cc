@@ -87,7 +87,7 @@ TEST_F(OffsetsTest, OffsetsThatCannotBeAskedForAreRefused) {
   });
 }
 
-// Nothing of a log is elsewhere: it is local from its first record on, and nothing is tiered or waits to be.
+// All of a log is local from its first record on; there is no tiered storage.
 TEST_F(OffsetsTest, TimesOfTieredStorageAreKnownFromTheirVersionsOn) {
   start();
   run([](Client& client) -> Task<void> {

@@ -8,12 +8,12 @@
 
 namespace posthaste::broker {
 
-// Runs `work_of(part)` on core `part.owner` for each of `parts`, side by side; returns when all calls have. The parts
-// stay where they are until then. To be called on the request's core.
+// Runs `work_of(part)` on core `part.owner` for each of `parts`, at the same time; returns when all calls have. The
+// parts stay where they are until then. Call it on the request's core.
 template <class Parts, class WorkOf>
 reactor::Task<void> on_owners(BrokerCore& core, Parts& parts, WorkOf work_of) {
   using Work = std::invoke_result_t<WorkOf&, typename Parts::value_type&>;
-  // Calls may not move once they are started.
+  // Calls must not move once they are started.
   reactor::RecycledDeque<reactor::RemoteCall<Work>> calls;
   for (auto& part : parts) {
     calls.emplace_back(core.core(), part.owner, reactor::MessageClass::kRequest, work_of(part));

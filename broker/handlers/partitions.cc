@@ -66,7 +66,7 @@ bool is_usable(const DescribeTopicPartitionsRequest& body) {
   return names_it && body.cursor->partition_index >= 0;
 }
 
-// The names that are asked for, sorted, from the cursor on.
+// The names in the request, sorted, from the cursor on.
 std::vector<std::string_view> names_of_page(const DescribeTopicPartitionsRequest& body) {
   std::vector<std::string_view> names;
   names.reserve(body.topics.size());
@@ -88,7 +88,8 @@ int32_t add_partitions(const ClusterView& view, const TopicImage& image, int32_t
   return index;
 }
 
-// Adds `name` to the page if there is room for a part of it. False: the page is full, and says where the next begins.
+// Adds `name` to the page if there is room for a part of it. False: the page is full and has the cursor of the next
+// one.
 bool add_topic(const ClusterView& view, const DescribeTopicPartitionsRequest& body, std::string_view name,
                int32_t& room, Page& page) {
   if (room == 0) {
@@ -113,7 +114,7 @@ bool add_topic(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
   return false;
 }
 
-// `partitions_max`: of one page, whatever is asked.
+// `partitions_max`: of one page, whatever the request asks for.
 Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body, int32_t partitions_max) {
   Page page;
   int32_t room = std::max(std::min(body.response_partition_limit, partitions_max), 1);

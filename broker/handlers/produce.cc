@@ -1,6 +1,6 @@
-// Produce: every partition's batch goes to the core that owns it, one mail per core, under way before anything is
-// waited for; the answer comes when all of them are durable (or appended, or refused). While it waits for that it
-// holds neither mail nor its frame (produce_append.h). Batches stay opaque: what is checked of them, the append checks.
+// Produce: every partition's batch goes to the core that owns it, one mail per core, sent before the handler waits
+// for anything; the answer leaves when all of them are durable (or appended, or refused). During that wait the request
+// holds neither mail nor its frame (produce_append.h). Batches stay opaque here: the append checks them.
 #include <algorithm>
 
 #include "broker/error_codes.h"
@@ -66,8 +66,8 @@ RecycledVector<ProduceEntry> locate_entries(const ClusterView& view, const Produ
   return entries;
 }
 
-// A partition named twice is refused as a whole, and nothing of it is stored: it has one answer, which could not tell
-// which of its batches are. (In Kafka the last one wins and the client cannot tell.)
+// A partition named twice is refused and nothing is stored for it: there is one answer for it, which could not say
+// which of its batches are stored. (In Kafka the last one wins and the client cannot know.)
 void refuse_duplicates(RecycledVector<ProduceEntry>& entries) {
   if (entries.size() < 2) return;  // most requests
   NamedPartitions<ProduceEntry*> named;
@@ -90,15 +90,15 @@ void refuse_unknown_acks(int16_t acks, RecycledVector<ProduceEntry>& entries) {
   }
 }
 
-// Before version 3 a request holds message sets of the older formats, which are not taken, whatever is in it.
+// Before version 3 a request holds message sets of the older formats, which are refused whatever they contain.
 void refuse_old_formats(RecycledVector<ProduceEntry>& entries) {
   for (ProduceEntry& entry : entries) {
     if (entry.error == ErrorCode::kNone) entry.error = ErrorCode::kUnsupportedForMessageFormat;
   }
 }
 
-// What a request of version 3 or newer has to hold for each partition: one whole batch of format version 2 and nothing
-// else. What else is wrong with it the log finds.
+// A request of version 3 or newer must hold for each partition one whole batch of format version 2 and nothing else.
+// The log finds all other errors.
 bool holds_one_batch(const net::kafka::Records& records) {
   if (records.is_null) return false;
   const auto batch = storage::RecordBatchView::parse(records.whole);
@@ -153,10 +153,10 @@ RecycledVector<ProduceShare> shares_of(BrokerCore& core, RecycledVector<ProduceE
   return shares;
 }
 
-// Until when the records must be safe. A client's time-out is for the wait for other replicas: Kafka does not count its
-// own write, so that 0 is answered with success, and with acks=1 clients may send any number. Here the write is waited
-// for, which takes as long as a disk takes: an error after a write that then succeeds would make the client send it
-// again.
+// The time by which the records must be durable. A client's time-out is meant for the wait for other replicas: Kafka
+// does not count its own write, so a time-out of 0 succeeds there, and with acks=1 clients may send any number. Here
+// the request waits for the write, which takes as long as the disk needs: an error after a write that then succeeds
+// would make the client send the records again.
 Instant deadline_of(const ProduceRequest& body, Instant now) {
   constexpr int32_t kLeaderTimeoutMsMin = 30'000;
   constexpr int32_t kAllTimeoutMsMin = 5'000;  // who asks for less does not mean the disk
@@ -164,7 +164,7 @@ Instant deadline_of(const ProduceRequest& body, Instant now) {
   return now + std::chrono::milliseconds(timeout_ms);
 }
 
-// Fills in the words of what was refused (KIP-467).
+// Fills in the error texts of what was refused (KIP-467).
 void explain(const ClusterView& view, const BrokerOptions& options, reactor::WallMillis now, ProduceEntry& entry) {
   if (!entry.refused.message.empty()) return;  // whoever refused it has said why
   const ConfigMap none;
@@ -227,9 +227,9 @@ size_t name_bytes(const ProduceRequest& body) {
   return bytes;
 }
 
-// The records are in the log, and all else of the frame that the answer needs are the names. If these do not fit into
-// the memory of those who wait, the frame stays. `bytes`: what the request keeps. Not for tiny frames, which lie in
-// their connection.
+// The records are in the log, and of the frame the answer needs only the names. If these do not fit into the memory for
+// waiting requests, the frame is kept. `bytes`: what the request keeps. Not for tiny frames, which are stored in their
+// connection.
 WaitMemory::Share give_frame_back(BrokerCore& core, Request& request, ProduceRequest& body, size_t bytes,
                                   KeptNames& names) {
   WaitMemory::Share kept = core.wait_memory().try_take_spare(bytes);
@@ -255,7 +255,7 @@ HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, 
   refuse_unknown_acks(body->acks, entries);
   refuse_duplicates(entries);
   refuse_transactional(*body, entries);
-  // Shares may not move once they are on their way.
+  // Shares must not move once they are sent.
   reactor::Event progress(core.core());
   RecycledVector<ProduceShare> shares = shares_of(core, entries, progress);
   const Instant deadline = deadline_of(*body, core.core().now());

@@ -18,15 +18,15 @@ using reactor::Task;
 using replication::Replica;
 
 ErrorCode append_error(Errc error) {
-  // Retried by clients, after a look at the metadata, as for a leader that went away. Not FENCED_LEADER_EPOCH for a
-  // term that is not the replica's: librdkafka gives the message up then.
+  // Clients refresh the metadata and retry, as for a leader that has moved. Not FENCED_LEADER_EPOCH for a term that is
+  // not the replica's: librdkafka then drops the message.
   if (error == Errc::kNotFound || error == Errc::kStale || error == Errc::kAhead) {
     return ErrorCode::kNotLeaderOrFollower;
   }
   return error_code_of(error);
 }
 
-// Where the log looked at a batch's meaning and refused it, clients are told the log's start.
+// When the log has checked a batch's meaning and refused it, the answer contains the log start.
 bool tells_log_start(Errc error) {
   return error == Errc::kMalformed || error == Errc::kTimeOutOfRange || error == Errc::kOutOfOrder ||
          error == Errc::kFenced;
@@ -41,7 +41,7 @@ RefusedBatch refusal_of(const KeyWalk& walk) {
   return refused;
 }
 
-// Refuses records without a key. What else is wrong with the batch is for the append to find.
+// Refuses records without a key. The append finds all other errors of the batch.
 Task<void> look_at_keys(BrokerCore& there, ProduceEntry& entry) {
   const auto find = [&] { return there.engine().find(entry.topic->id.bytes, entry.asked->index); };
   if (find() == nullptr) co_return;
@@ -51,15 +51,15 @@ Task<void> look_at_keys(BrokerCore& there, ProduceEntry& entry) {
   KeyWalk walk(*batch);
   while (walk.step()) co_await there.core().yield();
   const bool has_keys = !walk.is_unreadable() && walk.without_key().empty();
-  // The partition may have gone meanwhile.
+  // The partition may have been deleted in the meantime.
   if (has_keys || find() == nullptr || !batch->crc_matches()) co_return;
   entry.error = ErrorCode::kInvalidRecord;
   entry.refused = refusal_of(walk);
   entry.result.log_start_offset = find()->log_start_offset();
 }
 
-// For compacted topics. By the one whose turn it is to append: no request may overtake an earlier one of the same
-// partition, and packed records take memory to look through. In pieces, for the core has others to serve.
+// For compacted topics. Called by the request whose turn it is to append: no request may overtake an earlier one of the
+// same partition, and compressed records need memory to be looked through. In pieces, so that the core serves others.
 Task<void> look_at_keys(BrokerCore& there, ProduceShare& share) {
   for (ProduceEntry* entry : share.entries) {
     if (entry->needs_keys) co_await look_at_keys(there, *entry);
@@ -111,11 +111,11 @@ void refuse_all(BrokerCore& there, ProduceShare& share, ErrorCode error) {
   }
 }
 
-// For one for which there was no room. The partition may go meanwhile.
+// For a batch for which there was no room. The partition may be deleted during the wait.
 Task<void> append_when_there_is_room(BrokerCore& there, ProduceEntry& entry, Unacknowledged& share, AckWait& wait,
                                      Instant deadline) {
   do {
-    // At a stop the client hears to send it again: what the disk has to write until the end is what it had accepted.
+    // At a stop the answer tells the client to retry: until the end the disk writes only what was already accepted.
     if (there.core().stopping()) {
       entry.error = ErrorCode::kNotLeaderOrFollower;
       co_return;

@@ -16,8 +16,8 @@ namespace posthaste::broker {
 // What an append waits for before it is acknowledged.
 enum class AckWhen : uint8_t { kAppended, kDurable, kHighWatermark };
 
-// One partition of the request, and what became of it. The frame, which `asked` refers to, is there until the share's
-// call has returned.
+// One partition of the request, and what became of it. The frame, which `asked` refers to, lives until the
+// share's call has returned.
 struct ProduceEntry {
   const net::kafka::ProduceRequest::Topic::Partition* asked = nullptr;
   AskedTopic asked_topic;
@@ -53,9 +53,10 @@ struct ProduceShare {
   reactor::CoreId owner = 0;
   reactor::RecycledVector<ProduceEntry*> entries;
   reactor::Event* progress = nullptr;  // of the request's core; notified when a push has set is_done
-  // When the call returns: nothing is to be waited for. Else a push sets it, after which no entry changes any more.
+  // True when the call returns: there is nothing to wait for. Else a push sets it later, and after that no entry
+  // changes.
   bool is_done = false;
-  // The request's own core owns them: no push comes, wait_for_acks() is for it to call.
+  // The request's own core owns them: there is no push; that core calls wait_for_acks() itself.
   std::unique_ptr<Unacknowledged> own;
 };
 
@@ -65,7 +66,7 @@ reactor::Task<void> wait_for_acks(Unacknowledged& share, reactor::Instant deadli
 void take_acks(const Unacknowledged& share);
 
 // Runs on the owner core, `there`: appends in order, first come first served. Returns when everything is appended or
-// refused; what is to be durable comes as said above, at `deadline` at the latest (REQUEST_TIMED_OUT).
+// refused; the push follows as said above, at `deadline` at the latest (REQUEST_TIMED_OUT).
 reactor::Task<void> append_share(BrokerCore& home, BrokerCore& there, ProduceShare& share, reactor::Instant deadline);
 
 }  // namespace posthaste::broker

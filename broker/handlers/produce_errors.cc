@@ -25,7 +25,7 @@ Window window_at(const storage::BatchRules& rules, reactor::WallMillis now) {
 
 void list_timestamps(const storage::RecordBatchView& batch, const Window& window, RefusedBatch& refused) {
   int32_t index = 0;
-  // A batch that does not walk to its end is at fault in another way, and was refused for its times first.
+  // A batch that cannot be walked to its end has another error too, and was refused for its times first.
   (void)storage::walk_records(batch, [&](const storage::RecordView& record) {
     const int32_t at = index++;
     const bool inside = record.timestamp == storage::kNoTimestamp ||

@@ -1,5 +1,5 @@
-// Words for what a Produce refuses (KIP-467): a sentence for the batch, and which of its records are at fault where
-// that can be told. Only refused batches come here, so it may look at every record. Pure functions, any core.
+// The error texts of a Produce (KIP-467): a sentence for the batch, and the records that are wrong, where that can be
+// said. Only refused batches come here, so it may look at every record. Pure functions, any core.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -21,7 +21,7 @@ struct RefusedBatch {
   std::vector<Record> records;  // none: the batch as a whole, or it is compressed and its records are not looked at
 };
 
-// More records at fault than this are not listed: an answer must not outgrow its request.
+// At most this many wrong records are listed: an answer must not be larger than its request.
 inline constexpr size_t kRefusedRecordsListed = 100;
 
 // Why `batch` was refused with `error` under these rules at about this time.

@@ -136,7 +136,7 @@ kafka::ProduceRequest produce_of(std::string_view topic, kafka::Bytes batch) {
   return request;
 }
 
-// KIP-467: the answer names the records at fault, from version 8 on.
+// KIP-467: the answer names the wrong records, from version 8 on.
 TEST_F(ProduceTest, RecordsOutsideTheTimeLimitsAreNamed) {
   start();
   run([](Client& client) -> Task<void> {
@@ -191,7 +191,7 @@ TEST_F(ProduceTest, LogAppendTimeTakesAnyTimeOfTheProducer) {
   });
 }
 
-// The clock that a client sets is one for other replicas; the write itself takes as long as it takes.
+// A client's time-out is for the wait for other replicas; the write itself has no limit.
 TEST_F(ProduceTest, ProduceWithoutTimeIsAnsweredWhenTheWriteIsDone) {
   start();
   broker_->slow_disk(1'000);
@@ -210,7 +210,7 @@ TEST_F(ProduceTest, ProduceWithoutTimeIsAnsweredWhenTheWriteIsDone) {
   });
 }
 
-// What compaction keeps is the last record of each key.
+// Compaction keeps the last record of each key.
 TEST_F(ProduceTest, ACompactedTopicTakesNoRecordWithoutAKey) {
   start();
   run([](Client& client) -> Task<void> {
@@ -246,7 +246,7 @@ TEST_F(ProduceTest, ACompactedTopicTakesNoRecordWithoutAKey) {
   });
 }
 
-// Each run of a client is a new producer; the log says once that it remembers no more of them.
+// Each run of a client is a new producer; the log says once that its table of producers is full.
 TEST_F(ProduceTest, ANewProducerIsWelcomeHoweverManyThereAre) {
   options_.producers.max_producers = 20;
   start();
@@ -270,11 +270,12 @@ TEST_F(ProduceTest, ANewProducerIsWelcomeHoweverManyThereAre) {
   run(produce_as_many);
 }
 
-// Whoever has the turn to append may wait for memory. Who stands behind is answered when its own time is over.
+// The request that has the turn to append may wait for memory. A request behind it is answered when its own time is
+// over.
 TEST_F(ProduceTest, AProduceWaitsForItsTurnNoLongerThanItsTime) {
   start(1);
   run([this](Client& client) -> Task<void> {
-    // From the client's turn, at what the broker's core owns.
+    // Runs in the client's turn, on objects that the broker's core owns.
     const auto at_turn = [this](auto use) {
       const reactor::RunningAs as(broker_->core(0));
       return use(shared_->on(0).append_turn());
@@ -308,7 +309,7 @@ storage::Bytes batch_of_codec(int16_t codec) {
   return batch;
 }
 
-// KIP-110: who speaks an older version may not know the codec.
+// KIP-110: a client with an older version may not know the codec.
 TEST_F(ProduceTest, ZstdIsRefusedInVersionsThatDoNotKnowIt) {
   start();
   run([](Client& client) -> Task<void> {

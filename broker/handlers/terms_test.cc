@@ -1,4 +1,4 @@
-// A partition whose replica is held back by others, or is not the leader that a request believes in, against a whole
+// A partition whose replica is held back by others, or is not the leader that a request assumes, against a whole
 // broker.
 #include "broker/broker_core.h"
 #include "broker/broker_host.h"
@@ -14,7 +14,7 @@ using replication::Replica;
 
 class TermsTest : public BrokerTest {
  protected:
-  // From a client's turn, at partition 0 of topic "t" where it is.
+  // Runs in a client's turn, on the core of partition 0 of topic "t".
   void at_replica(const std::function<void(Replica&)>& work) {
     for (reactor::CoreId core = 0; core < kCores; ++core) {
       const reactor::RunningAs as(broker_->core(core));
@@ -53,7 +53,7 @@ class TermsTest : public BrokerTest {
   }
 };
 
-// An answer that is waited for on a connection of its own.
+// A request that waits for its answer on a connection of its own.
 template <class Answer>
 class Waiting {
  public:
@@ -77,7 +77,7 @@ class Waiting {
   reactor::TaskScope scope_;
 };
 
-// What was durable here before the wait began counts when the others have it too.
+// Records that were durable here before the wait began count when the other replicas have them too.
 TEST_F(TermsTest, ALongPollIsAnsweredWhenWhatItWaitsForIsSafe) {
   with_topic([this](Client& client) -> Task<void> {
     hold(true);
@@ -116,7 +116,7 @@ TEST_F(TermsTest, WhoWaitsForALeaderHearsThatItIsNone) {
   });
 }
 
-// Every question that only a leader answers.
+// Every request that only a leader answers.
 TEST_F(TermsTest, WhatIsNoLeaderServesNothing) {
   with_topic([this](Client& client) -> Task<void> {
     const auto refuses = [&](std::string_view what) -> Task<void> {
@@ -142,7 +142,7 @@ TEST_F(TermsTest, WhatIsNoLeaderServesNothing) {
   });
 }
 
-// Who says in which epoch he reads is told that it is over; a producer never is.
+// A reader that names its epoch gets an error when the epoch is over; a producer never does.
 TEST_F(TermsTest, AReaderOfAnEarlierEpochIsToldSo) {
   with_topic([this](Client& client) -> Task<void> {
     kafka::FetchRequest fetch = Client::fetch_request("t", 0, 0);
@@ -184,7 +184,7 @@ TEST_F(TermsTest, OnlyALeaderDecidesWhatRetentionRemoves) {
   stop();
 }
 
-// A new leader does not know yet what was safe before its time.
+// A new leader does not know the high watermark of the time before it yet.
 TEST_F(TermsTest, TheEndIsToldWhenItIsKnown) {
   with_topic([this](Client& client) -> Task<void> {
     hold(true);

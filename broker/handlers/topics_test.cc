@@ -52,7 +52,7 @@ TEST_F(TopicsTest, CreateTopicsChecksAndReports) {
   });
 }
 
-// A change that waits for the disk has the turn. Who stands behind it is told soon, and nothing was changed for them.
+// A change that waits for the disk has the turn. Requests behind it soon get an error, and nothing is changed for them.
 TEST_F(TopicsTest, AChangeWaitsForItsTurnForSecondsOnly) {
   start();
   run([this](Client& client) -> Task<void> {

@@ -1,4 +1,5 @@
-// What waits for other clients or for time holds nothing that others need, against a whole broker with little memory.
+// A request that waits for other clients or for time holds nothing that others need, against a whole broker with little
+// memory.
 #include "broker/broker_core.h"
 #include "broker/broker_host.h"
 #include "broker/testing/simulated_broker.h"
@@ -18,14 +19,14 @@ class WaitingTest : public BrokerTest {
     options_.topics.num_partitions = 1;
   }
 
-  // From a client's turn, at what the broker's core owns.
+  // Runs in a client's turn, on objects that the broker's core owns.
   auto look_at_core_0(auto look) {
     const reactor::RunningAs as(broker_->core(0));
     return look(shared_->on(0));
   }
 };
 
-// One of 10 KB and one of 100 KB: out of either pool of frames.
+// One of 10 KB and one of 100 KB: one from each pool of frames.
 Task<void> produce_goes_on(Client& client) {
   const reactor::Instant begin = client.core().now();
   for (const size_t bytes : {size_t{10'000}, size_t{100'000}}) {
@@ -59,7 +60,7 @@ class Waiter {
 kafka::FetchRequest poll_of(size_t partitions) {
   kafka::FetchRequest poll = Client::fetch_request("t", 0, 1'000'000, 100'000);
   poll.topics[0].partitions.clear();
-  // One partition by many names: of these the last counts.
+  // One partition, named many times: the last one counts.
   for (size_t i = 0; i < partitions; ++i) {
     poll.topics[0].partitions.push_back({.partition = 0, .fetch_offset = 0, .partition_max_bytes = 1});
   }
@@ -98,7 +99,7 @@ TEST_F(WaitingTest, LongPollsOfManyPartitionsHoldNoFrames) {
   stop();
 }
 
-// The frame is gone when the answer is made, and its memory holds other bytes by then.
+// The frame is given back before the answer is made, and its memory then holds other bytes.
 TEST_F(WaitingTest, ALongPollKnowsItsTopicsWithoutItsFrame) {
   start(1);
   run([](Client& client) -> Task<void> {
@@ -134,7 +135,8 @@ TEST_F(WaitingTest, ALongPollKnowsItsTopicsWithoutItsFrame) {
   stop();
 }
 
-// Who does not fit into the memory of those who wait is answered with what there is; a few partitions always wait.
+// A request that does not fit into the memory for waiting requests is answered with what there is; one for a few
+// partitions always waits.
 TEST_F(WaitingTest, ALongPollThatDoesNotFitIsAnsweredAtOnce) {
   options_.wait_memory_bytes = 0;
   start(1);
@@ -189,7 +191,7 @@ TEST_F(WaitingTest, AJoinThatSaysTooMuchIsRefused) {
   stop();
 }
 
-// 120 names in one question: some at once, the others when the client asks again, as clients do.
+// 120 names in one request: some are created at once, the others when the client asks again, as clients do.
 TEST_F(WaitingTest, OneQuestionCreatesFewTopicsAtATime) {
   start();
   run([](Client& client) -> Task<void> {
