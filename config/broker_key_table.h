@@ -14,9 +14,9 @@ using enum KeyType;
 using enum KeyEffect;
 using enum KeyChange;
 
-// Defaults that differ from Kafka's: log.dir is `data` in the current folder, because a durable broker does not keep
+// Defaults that differ from Kafka's: log.dir is `data` in the current folder, because a durable broker must not keep
 // its data in /tmp. node.id, process.roles and controller.listener.names, which Kafka requires, have defaults that make
-// a lone broker work. What changes nothing needs no words: its effect says why.
+// a single broker work. A key that changes nothing needs no documentation: its effect says why.
 // clang-format off
 inline constexpr auto kOwnRows = std::to_array<BrokerKey>({
   {"add.partitions.to.txn.retry.backoff.max.ms", kInt, "100", kNoTransactions, {0, INT32_MAX}},
@@ -439,7 +439,7 @@ constexpr const BrokerKey* find(std::string_view name) {
   return found != kRows.end() && found->name == name ? found : nullptr;
 }
 
-// There is such a key, and its row does not say that it changes nothing.
+// True if the key exists and its row does not say that it changes nothing.
 template <KeyName kName>
 concept Used = find(kName.view()) != nullptr && is_read(find(kName.view())->effect);
 

@@ -1,6 +1,6 @@
-// The configuration keys of a broker: Kafka's, all of them, and Posthaste's own (prefix `posthaste.`). One row says a
-// key's type, default, range, what it does here and in which words, whether it may change live, and which other keys
-// say the same. The rows are in broker_key_table.h and topic_keys.h; values are not here: app/config reads those.
+// The configuration keys of a broker: Kafka's, all of them, and Posthaste's own (prefix `posthaste.`). One row has a
+// key's type, default, range, effect and documentation, whether it may change live, and which other keys have the same
+// meaning. The rows are in broker_key_table.h and topic_keys.h; values are not here: app/config reads those.
 // Kafka's names, types and ranges: documentation of Apache Kafka 4.3; where our default differs, a comment says why.
 #pragma once
 #include <cstdint>
@@ -17,9 +17,9 @@ enum class KeyChange : uint8_t {
   kLive,  // may change while the broker runs
 };
 
-// Keys that say the same in other units, or under another name.
+// Keys with the same meaning in other units, or under another name.
 struct KeyUnit {
-  int64_t ms = 0;                  // what one stands for, of a time with several keys
+  int64_t ms = 0;                  // milliseconds in one unit, for a time with several keys
   std::string_view fallback = {};  // the key that counts when this one is not given
 };
 
@@ -33,7 +33,7 @@ struct BrokerKey {
   std::string_view documentation = {};  // empty: it changes nothing
   KeyChange change = KeyChange::kAtStart;
   KeyUnit unit = {};
-  std::string_view topic_key = {};  // whose default this key holds; empty: of none
+  std::string_view topic_key = {};  // the topic key whose default this key holds; empty: none
 };
 
 // All keys, sorted by name. Lives forever. Any core.
@@ -42,7 +42,7 @@ std::span<const BrokerKey> broker_keys();
 // The key of that exact name, or nullptr. Any core.
 const BrokerKey* find_broker_key(std::string_view name);
 
-// The keys that count instead of this one when they are given, the one that counts most first, and this one last.
+// The keys that replace this one when they are given, in order of precedence, and this one last.
 std::vector<const BrokerKey*> keys_up_to(const BrokerKey& key);
 
 }  // namespace posthaste::config

@@ -19,7 +19,7 @@ std::string_view to_string(KeyType type);
 enum class KeyEffect : uint8_t {
   kUsed,
   kRefusedUnlessDefault,  // ignoring it would break a promise (security, policy): any other value is an error
-  kOnlyRefusesZstd,       // one value of it has an effect that is not the one that its name says
+  kOnlyRefusesZstd,       // one value has an effect, another one than the name says
   kLoneBroker,
   kNoTiering,
   kNoSecurity,
@@ -41,7 +41,7 @@ enum class KeyEffect : uint8_t {
 // Why a key with this effect changes nothing, as half a sentence ("... has no effect: <reason>"). Empty for kUsed.
 std::string_view reason(KeyEffect effect);
 
-// Whether code reads the value to act on it.
+// True if code reads the value and acts on it.
 constexpr bool is_read(KeyEffect effect) { return effect == KeyEffect::kUsed || effect == KeyEffect::kOnlyRefusesZstd; }
 
 // Both ends belong to the range. Whole numbers only; Kafka has no key with a fractional bound.
@@ -51,7 +51,7 @@ struct KeyRange {
   friend bool operator==(const KeyRange&, const KeyRange&) = default;
 };
 
-// The default of a key that has none, which Kafka tells from an empty text.
+// The default of a key that has none; Kafka distinguishes that from an empty text.
 inline constexpr std::string_view kNoDefault{};
 
 // A key's name as an argument of a template.

@@ -30,7 +30,7 @@ bool may_change_live(std::string_view broker_key) {
 std::optional<std::string> dynamic_config_problem(std::string_view broker_key, std::string_view value) {
   if (const TopicKey* topic_key = topic_key_of(broker_key)) {
     const auto problem = topic_config_problem(topic_key->name, value);
-    // A topic may have no time at all, the default of all may not.
+    // A topic may have a retention of 0 ms, the default of all topics may not.
     if (!problem && topic_key->name == "retention.ms" && shown_topic_config(*topic_key, value) == "0") {
       return fmt::format("Invalid value {} for {}: must be -1 (no limit) or 1 or more", value, broker_key);
     }

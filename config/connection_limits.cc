@@ -32,7 +32,7 @@ std::optional<uint32_t> count_of(std::string_view text) {
   return static_cast<uint32_t>(value);
 }
 
-// The one way of writing it that the backend uses for peers; nothing if it is no address. (These two are computations:
+// The address in the form that the backend uses for peers; nothing if it is no address. (These two calls only compute:
 // no name is looked up.)
 std::optional<std::string> canonical_address(std::string_view text) {
   const std::string terminated(text);
@@ -92,7 +92,7 @@ std::optional<std::string> connection_limit_problem(std::string_view broker_key,
   return fmt::format("Invalid value {} for {}: must be an integer from 0 to {}", value, broker_key, INT32_MAX);
 }
 
-// As in Kafka: nobody could connect, and nobody could undo it.
+// As in Kafka: no client could connect, so no client could undo it.
 std::optional<std::string> connection_limit_conflict(const ConfigMap& broker) {
   const auto overrides = parse_overrides(text_of(broker, kOverrides));
   if (limit_of(broker, kPerAddress) > 0 || (overrides && !overrides->empty())) return std::nullopt;

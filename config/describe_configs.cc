@@ -36,8 +36,8 @@ int8_t wire_type(KeyType type) {
   return 0;
 }
 
-// All whose value could be that of the key, the finest unit first. (That the flush scheduler's interval stands for
-// log.flush.interval.ms is no way back: it has a meaning of its own.)
+// All keys whose value could be that of the key, the finest unit first. (The flush scheduler's interval is the default
+// of log.flush.interval.ms; not the other way round, because it has a meaning of its own.)
 std::vector<std::string_view> synonyms_of(const BrokerKey& key) {
   if (key.unit.ms == 0) return {key.name};
   std::vector<std::string_view> names;
@@ -46,14 +46,14 @@ std::vector<std::string_view> synonyms_of(const BrokerKey& key) {
   return names;
 }
 
-// What Kafka requires, and our folder knows, has none.
+// A key that Kafka requires, and whose value our folder knows, has no default.
 std::optional<std::string> default_value(const BrokerKey& key) {
   if (key.default_value.data() == kNoDefault.data() || key.name == "node.id") return std::nullopt;
   return std::string(key.default_value);
 }
 
-// Every place that the value of this broker key could come from, the one that counts first: by layer, and in each layer
-// by unit. What comes before the first that has the key's own name is not told, as in Kafka.
+// Every place that the value of this broker key could come from, in order of precedence: by layer, and in each layer by
+// unit. Places before the first one with the key's own name are left out, as in Kafka.
 std::vector<ConfigSynonym> synonyms_of(const BrokerKey& broker_key, const ConfigLayers& layers) {
   const std::array<std::pair<const ConfigMap*, ConfigSource>, 3> sources = {
       {{&layers.dynamic_broker, ConfigSource::kDynamicBroker},
@@ -88,8 +88,8 @@ std::string words_of(const BrokerKey& key) {
   return fmt::format("{} Holds for topics without {} of their own.", key.documentation, key.topic_key);
 }
 
-// The value that a topic without its own lives by. More replicas than there are cannot be in sync: what counts then is
-// all of them, and tools compare with what is shown.
+// The value that applies to a topic without its own. More replicas than exist cannot be in sync: then the number of
+// replicas applies, and tools compare with what is shown.
 std::string inherited_value(const TopicKey& row, const ConfigMap& defaults, int32_t replicas) {
   std::string value = shown_topic_config(row, defaults.at(std::string(row.name)));
   if (row.name != "min.insync.replicas") return value;

@@ -1,5 +1,5 @@
-// What DescribeConfigs says: every key with its value, all the places that value could come from, its type and words.
-// Pure functions, any core. Who may ask is not decided here.
+// What DescribeConfigs says: every key with its value, all the places that the value could come from, its type and
+// documentation. Pure functions, any core. It does not check permissions.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -32,14 +32,14 @@ struct DescribedConfig {
   bool read_only = false;
   bool is_sensitive = false;
   int8_t wire_type = 0;                 // Kafka's number: 1 boolean, 2 string, 3 int ...
-  std::vector<ConfigSynonym> synonyms;  // the one that counts first; a default that is no value is none
+  std::vector<ConfigSynonym> synonyms;  // in order of precedence; a default without a value is left out
   std::string documentation;
 
   ConfigSource source() const { return synonyms.empty() ? ConfigSource::kDefault : synonyms.front().source; }
 };
 
-// Every topic key, ordered by name. `own` are the settings of the topic itself, which are shown as they were set; of
-// min.insync.replicas that it inherits, no more than its `replicas` are shown.
+// Every topic key, ordered by name. `own` are the settings of the topic itself, which are shown as they were set. An
+// inherited min.insync.replicas is shown as at most its `replicas`.
 std::vector<DescribedConfig> describe_topic_configs(const ConfigMap& own, const ConfigLayers& layers, int32_t replicas);
 
 // Every broker key, ordered by name.

@@ -1,6 +1,6 @@
 // The keys of Kafka 4.3 as its own classes state them: name, type, default and what they accept. Ours must be the same,
-// but for the differences that stand below with their reasons: a key that is missing, or that takes what Kafka refuses,
-// is found here.
+// except for the differences below, with their reasons. It finds a key that is missing, or that accepts what Kafka
+// refuses.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -404,7 +404,7 @@ constexpr KafkaKey kBrokerKeys[] = {
 };
 // clang-format on
 
-// Where we differ: what the test would say of the key, and why.
+// Where we differ: what the test would report for the key, and why.
 const std::map<std::string_view, std::string_view> kDeliberate = {
     {"topic flush.messages default 1", "acknowledged means durable"},
     {"topic min.insync.replicas default 2", "likewise"},
@@ -439,7 +439,7 @@ std::string range_text(int64_t least, int64_t most, std::string_view type) {
                      most >= highest ? "" : std::to_string(most));
 }
 
-// What the definitions of our key and of Kafka's say differently.
+// The differences between our definition of the key and Kafka's.
 void expect_same(std::string_view prefix, const KafkaKey& kafka, std::string_view type, std::string_view default_value,
                  const std::string& accepted) {
   const auto differs = [&](const std::string& what) {

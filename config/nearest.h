@@ -12,8 +12,8 @@ namespace posthaste::config {
 // (optimal string alignment). ASCII case is ignored. O(|a| * |b|) time. Any core.
 size_t edit_distance(std::string_view a, std::string_view b);
 
-// The element of `known` with the least edit distance to `name`; of equals, the first. Nothing when even the best would
-// change more than half of the longer word: then naming it would confuse more than help. Any core.
+// The element of `known` with the least edit distance to `name`; of equals, the first. Nothing when even the best one
+// differs in more than half of the longer word: naming it would then confuse more than help. Any core.
 std::optional<std::string_view> nearest(std::string_view name, std::span<const std::string_view> known);
 
 }  // namespace posthaste::config

@@ -21,7 +21,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// Calls `use` with each element, until it says false; whether it never did. An empty text has no elements.
+// Calls `use` with each element until it returns false. True if it never did. An empty text has no elements.
 template <class Use>
 bool each_of(std::string_view list, Use use) {
   if (trimmed(list).empty()) return true;
@@ -237,7 +237,7 @@ storage::LogConfig log_config(const TopicSettings& settings, const storage::Prod
   for (const TopicKey& key : topic_keys_by_name()) {
     if (key.to_log != nullptr) key.to_log(log, settings.text(key));
   }
-  // Without "delete" in cleanup.policy nothing goes by age or size.
+  // Without "delete" in cleanup.policy nothing is deleted by age or size.
   if (!list_holds(settings.get<"cleanup.policy">(), "delete")) {
     log.retention = {.retention_ms = -1, .retention_bytes = -1};
   }

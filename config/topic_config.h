@@ -1,5 +1,5 @@
-// The configuration of a topic: what a value must be, its default here, and reading it for those who act on it. The
-// keys themselves are the rows of topic_keys.h. It reads no file: server.properties is the business of app/.
+// The configuration of a topic: the check of a value, its default here, and reading it for the code that acts on it.
+// The keys themselves are the rows of topic_keys.h. It reads no file: app/ reads server.properties.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -22,14 +22,14 @@ std::span<const TopicKey> topic_keys_by_name();
 const TopicKey* find_topic_key(std::string_view name);
 
 // What is wrong with this setting, as a sentence that names the key, the value and what is accepted (for an unknown
-// key: the nearest known one); nothing when it is right.
+// key: the nearest known one); nothing when it is valid.
 std::optional<std::string> topic_config_problem(std::string_view name, std::string_view value);
 
 // A valid value in the one form in which it is shown: without blanks around it, `true` and `false` in small letters,
 // numbers without a leading "+" or "0", each element of a list once and with nothing but a comma between them.
 std::string shown_topic_config(const TopicKey& key, std::string_view value);
 
-// What is wrong with settings that are right one by one but not together.
+// What is wrong with settings that are valid one by one but not together.
 std::optional<std::string> topic_config_conflict(const ConfigMap& effective);
 
 // What a topic without settings of its own gets: Kafka's defaults (ours where they differ), overlaid with the broker
@@ -37,7 +37,7 @@ std::optional<std::string> topic_config_conflict(const ConfigMap& effective);
 // ones are not there. The result has every topic key.
 ConfigMap topic_config_defaults(const ConfigMap& broker);
 
-// Whether the list has this element, without taking it apart.
+// True if the list has this element. Makes no copy.
 bool list_holds(std::string_view list, std::string_view element);
 
 // The settings of one topic: `own` over `defaults` (of topic_config_defaults). Values have passed
@@ -48,7 +48,7 @@ class TopicSettings {
   TopicSettings(const ConfigMap& own, const ConfigMap& defaults) : own_(own), defaults_(defaults) {}
 
   // The value of a key that code acts on: a number of a whole-number key, else the text. Times in milliseconds, sizes
-  // in bytes; -1 in retention means without limit.
+  // in bytes; -1 in retention means no limit.
   template <KeyName kName>
   auto get() const {
     constexpr const TopicKey& kKey = topic_keys::used<kName>();
@@ -60,7 +60,7 @@ class TopicSettings {
     }
   }
 
-  // The text of any key, without blanks around it: for what is shown and compared.
+  // The text of any key, without blanks around it, to show or compare it.
   std::string_view text(const TopicKey& key) const;
 
  private:

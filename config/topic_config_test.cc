@@ -1,4 +1,4 @@
-// The table of topic keys, its error messages, and how defaults come together.
+// The table of topic keys, its error messages, and how defaults are combined.
 #include "config/topic_config.h"
 
 #include <gtest/gtest.h>

@@ -17,12 +17,12 @@
 
 namespace posthaste::config {
 
-// The broker key that holds the default of a topic key. It has the topic key's row, but for what stands here.
+// The broker key that holds the default of a topic key. It has the topic key's row, except for the fields here.
 struct BrokerDefault {
   std::string_view name = {};
   // The broker key that counts when this one is not given, which therefore has no default.
   std::string_view fallback = {};
-  std::optional<KeyRange> range = {};  // that Kafka accepts of the broker key, where it is another one
+  std::optional<KeyRange> range = {};  // that Kafka accepts for the broker key, if it is another one
 };
 
 struct TopicKey {
@@ -34,11 +34,11 @@ struct TopicKey {
   std::string_view allowed;  // of strings and of each element of a list: comma-separated; empty allows any
   BrokerDefault broker;
   std::string_view documentation;
-  // Puts a valid value, without blanks around it, to where the log reads it. Null: a handler reads it, or nobody.
+  // Stores a valid value, without blanks around it, where the log reads it. Null: a handler reads it, or nothing does.
   void (*to_log)(storage::LogConfig& log, std::string_view value) = nullptr;
 };
 
-// A whole number that topic_config_problem() has let pass, or 0.
+// A whole number that topic_config_problem() has accepted, or 0.
 template <std::integral T = int64_t>
 constexpr T number(std::string_view value) {
   if (value.starts_with('+')) value.remove_prefix(1);
@@ -148,7 +148,7 @@ constexpr const TopicKey* find(std::string_view name) {
   return found != kRows.end() && found->name == name ? found : nullptr;
 }
 
-// There is such a key, and its row does not say that it changes nothing.
+// True if the key exists and its row does not say that it changes nothing.
 template <KeyName kName>
 concept Used = find(kName.view()) != nullptr && is_read(find(kName.view())->effect);
 
