@@ -21,7 +21,7 @@ DiskSpace look_at_space(const std::string& folder) {
 std::optional<std::string> journal_problem(const BrokerConfig& config, const storage::EngineOptions& engine,
                                            DiskSpace space) {
   if (space.total_bytes == 0) return std::nullopt;
-  // A default journal grows as far as there is room; one that was asked for is meant.
+  // A default journal grows as far as there is room; a configured size is a requirement.
   const bool is_given = config.journal_bytes > 0;
   const uint64_t files =
       uint64_t{engine.streams} * (is_given ? engine.journal_files : storage::JournalStream::kFilesAtStart);

@@ -1,5 +1,5 @@
-// Whether the journal that is configured can lie on the file system of the data folder at all: a mistake in a number is
-// found before anything is made.
+// Checks whether the configured journal fits on the file system of the data folder at all, so that a mistake in a
+// number is found before any file is made.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -10,15 +10,15 @@
 
 namespace posthaste::app {
 
-// Of the file system that a folder lies, or will lie, in. 0: not known.
+// The size of the file system that holds, or will hold, a folder. 0: not known.
 struct DiskSpace {
   uint64_t total_bytes = 0;
   bool in_memory = false;  // tmpfs, ramfs: gone when the machine stops
 };
 DiskSpace look_at_space(const std::string& folder);
 
-// One line with the remedy, or nothing. Compared with all of the file system, not with what is free: on a later start
-// the journal is a part of what is taken.
+// One line with the remedy, or nothing. Compared with the whole file system, not with the free space: on a later start
+// the journal already uses a part of it.
 std::optional<std::string> journal_problem(const BrokerConfig& config, const storage::EngineOptions& engine,
                                            DiskSpace space);
 

@@ -1,4 +1,4 @@
-// A journal that cannot lie on its file system is refused with the key and the largest value that can.
+// A journal that does not fit on its file system is refused with the key and the largest value that fits.
 #include "app/journal_fit.h"
 
 #include <gtest/gtest.h>

@@ -11,7 +11,7 @@ namespace posthaste::app {
 namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
-// One core's share when nobody says: an eighth of the machine over all cores, within these.
+// One core's share without a setting: an eighth of the machine over all cores, within these limits.
 constexpr uint64_t kCoreBytesMin = 32 * kMiB;
 constexpr uint64_t kCoreBytesDefaultMax = 1024 * kMiB;
 // Measured on an idle broker, with slack for the allocator: 14 MiB and 5 MiB a core.
@@ -22,7 +22,7 @@ constexpr uint64_t kConnectionsPartOfMemory = 8;
 // Beside segments and journals: rings, eventfds, listeners, the metadata log, a file that is being made.
 constexpr uint64_t kDescriptorsPerCore = 32;
 constexpr uint64_t kDescriptorsOfProcess = 64;
-// The least to start with: a core that writes, reads and rolls a few dozen partitions at once, and the connections of a
+// The minimum for a start: a core that writes, reads and rolls a few dozen partitions at once, and the connections of a
 // small team's clients.
 constexpr uint64_t kOpenFilesPerCoreLeast = 64;
 constexpr uint64_t kConnectionsLeast = 64;
@@ -34,7 +34,7 @@ uint64_t core_share(const BrokerConfig& config, const Means& means) {
   return std::clamp(means.memory_bytes / 8 / means.cores / kMiB * kMiB, kCoreBytesMin, kCoreBytesDefaultMax);
 }
 
-// A power of two, so that one frame may take all of it, unless less was asked for.
+// A power of two, so that one frame may take all of it, unless less is configured.
 uint64_t request_bytes(const BrokerConfig& config, const Means& means, uint64_t share) {
   const uint64_t most = std::bit_floor(share / 4);
   if (config.queued_request_bytes <= 0) return most;
@@ -42,7 +42,7 @@ uint64_t request_bytes(const BrokerConfig& config, const Means& means, uint64_t 
   return std::min(most, std::max(static_cast<uint64_t>(config.queued_request_bytes) / means.cores, largest));
 }
 
-// What is created grows until somebody deletes it, so each kind has its own part and never takes from load.
+// What is created grows until it is deleted, so each kind has its own part and never takes memory from load.
 void plan_created(const Means& means, uint64_t share, MemoryPlan& plan) {
   plan.group_bytes = share / 2;
   plan.wait_bytes = share / 16;
@@ -58,7 +58,7 @@ void plan_connections(const Means& means, MemoryPlan& plan) {
   const storage::EngineOptions files;
   const uint64_t always = means.cores * (files.journal_files + kDescriptorsPerCore) + kDescriptorsOfProcess;
   plan.descriptors_least = always + means.cores * kOpenFilesPerCoreLeast + kConnectionsLeast;
-  // Where there are few, segments get half of what is left: they are opened again when they are needed.
+  // When descriptors are few, segments get half of the rest: they are opened again when they are needed.
   const uint64_t left = means.descriptors - std::min(means.descriptors, always);
   plan.open_files_per_core =
       static_cast<uint32_t>(std::clamp<uint64_t>(left / 2 / means.cores, kOpenFilesPerCoreLeast, files.open_files_max));

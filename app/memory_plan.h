@@ -1,6 +1,6 @@
-// How the memory and the file descriptors of a broker are dealt out at its start: every term of the sum that its memory
-// stays under: what load takes, and what is created (topics, groups, fetch sessions). A pure computation; serve.cc asks
-// the machine and applies it.
+// How the memory and the file descriptors of a broker are divided at its start: every part of the sum that its memory
+// stays under: what load takes, and what is created (topics, groups, fetch sessions). A pure computation; serve.cc
+// reads the machine's limits and applies the plan.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace posthaste::app {
 
-// What the machine gives.
+// What the machine offers.
 struct Means {
   uint64_t memory_bytes = 0;
   uint64_t descriptors = 0;  // that this process may have open
@@ -53,8 +53,8 @@ struct MemoryPlan {
 // idle one takes about half (docs/performance.md).
 inline constexpr uint64_t kConnectionBytes = uint64_t{8} << 10;
 
-// What a topic of one partition takes, measured with 50,000 of them: its image, which several snapshots have, its
-// place, its log and what that log knows of its producers.
+// What a topic of one partition takes, measured with 50,000 of them: its image, which several snapshots hold, its
+// placement, its log and the log's state of producers.
 inline constexpr uint64_t kPartitionBytes = uint64_t{5} << 10;
 
 MemoryPlan plan_memory(const BrokerConfig& config, const Means& means);

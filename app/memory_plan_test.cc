@@ -1,4 +1,4 @@
-// The parts of a broker's memory: they add up, they respect what was asked for, and the largest request fits.
+// The parts of a broker's memory: they add up, they respect the configuration, and the largest request fits.
 #include "app/memory_plan.h"
 
 #include <gtest/gtest.h>

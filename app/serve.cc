@@ -26,14 +26,14 @@ constexpr int kExitStopped = 0;
 constexpr int kExitCannotStart = 2;
 constexpr int kExitAtOnce = 76;  // beside the codes of reactor::FatalReason
 
-// Of each core's share of the disk space that is kept back: what it may accept before new files are made for it, which
+// The part of each core's share of the reserved disk space that it may use before new files are made for it, which
 // takes some milliseconds each. A small file system has less (storage/space/space_reserve.h).
 constexpr uint64_t kReserveBytesPerCore = uint64_t{128} << 20;
 
-// A broker that cannot take this many connections is set up wrongly.
+// A broker that cannot hold this many connections is misconfigured.
 constexpr uint32_t kConnectionsLeast = 1000;
 
-// How many connections there can be and why, once, where an operator looks first.
+// Logs once how many connections are possible and why, where an operator looks first.
 void say_connections(const BrokerConfig& config, const MemoryPlan& plan, uint64_t descriptors, uring::LogSink& log) {
   const auto asked = static_cast<uint32_t>(config.max_connections);
   const std::string line = fmt::format(
@@ -51,11 +51,11 @@ void say_connections(const BrokerConfig& config, const MemoryPlan& plan, uint64_
                             : "lower max.connections or use a machine with more memory"));
 }
 
-// Where `listener` listens and what its clients are told.
+// Where `listener` listens and the address that it advertises.
 broker::BrokerListener make_listener(const BrokerConfig& config, const Listener& listener,
                                      const std::string& host_name) {
   broker::BrokerListener out{.name = listener.name, .host = listener.host, .port = listener.port};
-  // Java, and so Kafka, listens to both kinds of addresses when the IPv6 one is given that means all of them, unless
+  // Java, and so Kafka, listens to IPv4 and IPv6 when the address is the IPv6 one that means all addresses, unless
   // another listener has the IPv4 ones.
   const auto takes_ipv4 = [&](const Listener& other) {
     return &other != &listener && other.port == listener.port && other.port != 0;
@@ -97,7 +97,8 @@ uring::UringOptions uring_options(const BrokerConfig& config, const uring::Machi
       options.ring.profile = uring::Profile::k6_12;
       break;
   }
-  // Who may use any processor for some of the time shares them with others, who would all sit on the same first ones.
+  // A process that may use any processor for a part of the time shares them with others, and all of them would be
+  // pinned to the same first ones.
   options.pin_threads = config.pin_cores && !machine.cpus_by_quota;
   options.log = &log;
   return options;
@@ -122,7 +123,7 @@ int cannot_start(uring::LogSink& log, std::string_view why) {
   return kExitCannotStart;
 }
 
-// A stop has its time: a broker that is away longer than that is missed more than what it writes then is worth.
+// A stop has a time limit: beyond it, a broker that is away costs more than what it still writes is worth.
 [[noreturn]] void end_unfinished(int32_t after_milliseconds, const broker::BrokerHost& host) {
   reactor::say_last_words(
       fmt::format("posthaste: ended after {} ms (posthaste.stop.timeout.ms), still waiting for {}; what "
@@ -131,8 +132,8 @@ int cannot_start(uring::LogSink& log, std::string_view why) {
   std::_Exit(kExitStopped);
 }
 
-// Who asks twice wants to know what the broker is at; who asks three times wants it to end. Nothing acknowledged is
-// lost by that, or by the end of the time for a stop: it is in the journal, as after SIGKILL.
+// A second signal asks what the stop waits for; a third one asks for the end. Nothing acknowledged is lost by that, or
+// by the end of the time for a stop: it is in the journal, as after SIGKILL.
 void wait_for_end(uring::Host& running, uring::StopSignals& signals, const broker::BrokerHost& host,
                   uring::LogSink& log, int32_t stop_milliseconds) {
   const auto next = [&] {
@@ -163,7 +164,7 @@ void wait_for_end(uring::Host& running, uring::StopSignals& signals, const broke
   running.wait();
 }
 
-// What the machine has too little of to start at all; empty: nothing.
+// What the machine lacks for a start; empty if nothing.
 std::string why_too_little(const MemoryPlan& plan, const uring::Machine& machine) {
   if (machine.descriptors < plan.descriptors_least) {
     return fmt::format(

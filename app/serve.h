@@ -11,8 +11,8 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
                                           const std::string& host_name);
 
 // Runs until SIGTERM, SIGINT or SIGHUP, then stops in order, also while it starts. A second signal says what the stop
-// waits for, a third ends the process at once, as does the end of posthaste.stop.timeout.ms. Exit codes: 0 stopped as
-// asked; 2 it cannot start (one line on standard error says why and what to do); 76 ended at once; those of
+// waits for, a third ends the process at once, as does the end of posthaste.stop.timeout.ms. Exit codes: 0 stopped on
+// request; 2 it cannot start (one line on standard error says why and what to do); 76 ended at once; those of
 // reactor::FatalReason.
 int serve(const BrokerConfig& config);
 

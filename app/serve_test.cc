@@ -1,4 +1,4 @@
-// From listeners as configured to where the broker listens and what it tells clients.
+// From the configured listeners to where the broker listens and what it advertises.
 #include "app/serve.h"
 
 #include <gtest/gtest.h>

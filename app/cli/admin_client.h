@@ -79,7 +79,7 @@ class AdminClient {
   int32_t correlation_id_ = 0;
 };
 
-// "TOPIC_ALREADY_EXISTS: message of the broker", as it goes behind what was asked for.
+// "TOPIC_ALREADY_EXISTS: message of the broker", to print behind the request.
 std::string describe(net::kafka::ErrorCode error, net::kafka::NullableString message = {});
 
 }  // namespace posthaste::app

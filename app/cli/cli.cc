@@ -46,7 +46,7 @@ struct Common {
   }
 };
 
-// CLI::Range takes what is not a number.
+// CLI::Range accepts text that is not a number.
 std::string seconds_in_range(const std::string& text) {
   constexpr double kLeast = 0.001;
   constexpr double kMost = 86400;

@@ -10,7 +10,7 @@ namespace posthaste::app {
 // What `posthaste version` prints and the start-up log says.
 std::string_view version();
 
-// Runs a broker until it is told to stop; returns the exit code of the process.
+// Runs a broker until it is asked to stop; returns the exit code of the process.
 using ServeFunction = int (*)(const BrokerConfig& config);
 
 // Runs one command. Returns the exit code: 0 done, 1 refused by the broker, 2 wrong usage or configuration, 3 no broker

@@ -29,7 +29,7 @@ std::string error_line(const JudgedSetting& setting) {
   return fmt::format("{}: {}", setting.property.source, setting.why);
 }
 
-// Mistakes that no single line makes.
+// Mistakes that no single line contains.
 std::vector<std::string> errors_together(const std::vector<JudgedSetting>& judged,
                                          const std::vector<std::string>& errors) {
   std::vector<std::string> rest;

@@ -6,7 +6,7 @@
 
 namespace posthaste::app {
 
-// Prints a line for each setting, then what is wrong with them together and what would be warned of, then the verdict.
+// Prints a line for each setting, then what is wrong with them together and the warnings, then the verdict.
 // Values are not printed: some are secrets. Returns the exit code: 0 if a broker would start with it, else 1.
 int run_config_check(std::span<const Property> properties, const ServeOptions& options, bool json);
 

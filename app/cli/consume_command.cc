@@ -24,7 +24,7 @@ Json text_or_null(const void* data, size_t size) {
   return data == nullptr ? Json(nullptr) : Json(bytes_of(data, size));
 }
 
-// Headers in their order; a name may stand more than once, so they are pairs.
+// Headers in their order; a name may occur more than once, so they are pairs.
 Json headers_of(const rd_kafka_message_t& message) {
   Json headers = Json::array();
   rd_kafka_headers_t* list = nullptr;

@@ -25,8 +25,8 @@ struct ConsumeOptions {
 
 // Prints one line per record until the count, the end (with exit_at_end), a stop signal, or a closed standard output.
 // In a group a record counts as read when it is printed; what is printed is committed at the end. Returns how many were
-// printed. Fails, with what the broker says, if a partition brings for `timeout` neither a record nor word that it is
-// at its end. A member of a group to which nothing is assigned waits, unless it is to exit at the end.
+// printed. Fails, with the broker's error, if a partition returns within `timeout` neither a record nor its end. A
+// member of a group to which nothing is assigned waits, unless it is to exit at the end.
 CliResult<uint64_t> consume_records(const ConsumeOptions& options);
 
 }  // namespace posthaste::app

@@ -1,5 +1,5 @@
-// What a broker says of the partitions that a consumer gets nothing from. librdkafka tries again by itself on errors
-// that may pass, and does not tell them.
+// What a broker answers for partitions from which a consumer gets nothing. librdkafka retries by itself on errors that
+// may pass, and does not report them.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace posthaste::app {
 
 // Fetches once from each partition at this offset (negative: where it begins). One line of what did not work; empty if
-// nothing was wrong. `timeout` holds for each question.
+// nothing was wrong. `timeout` applies to each request.
 std::string fetch_problem(const std::string& bootstrap, const std::map<TopicPartition, int64_t>& positions,
                           std::chrono::milliseconds timeout);
 

@@ -1,4 +1,4 @@
-// `posthaste group list|describe`: who is in a consumer group, what each member reads and how far it is behind.
+// `posthaste group list|describe`: the members of a consumer group, what each one reads and its lag.
 #pragma once
 #include <string>
 

@@ -1,5 +1,5 @@
-// librdkafka's handles with owners, and the settings that `produce` and `consume` share. What those commands do is
-// theirs.
+// librdkafka's handles with owners, and the settings that `produce` and `consume` share. The commands do
+// the rest.
 #pragma once
 #include <librdkafka/rdkafka.h>
 

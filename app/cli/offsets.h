@@ -1,4 +1,4 @@
-// Where partitions begin and end, asked of each partition's leader; topic and group commands show it.
+// Where partitions begin and end, from each partition's leader; topic and group commands show it.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -1,4 +1,4 @@
-// What commands print: tables for people. JSON is nlohmann's business; a command builds one value and dumps it.
+// What commands print: tables for people. nlohmann's library prints JSON; a command builds one value and dumps it.
 #pragma once
 #include <cstdio>
 #include <span>

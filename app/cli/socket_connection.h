@@ -1,5 +1,5 @@
-// One blocking TCP connection with deadlines, for commands that run, ask and end. It moves whole frames and knows no
-// message. The broker does not use it: its connections are the reactor's.
+// One blocking TCP connection with deadlines, for commands that send requests and end. It moves whole frames and knows
+// no message. The broker does not use it: its connections are the reactor's.
 #pragma once
 #include <chrono>
 #include <cstddef>

@@ -1,5 +1,4 @@
-// `posthaste topic create|list|describe|delete`. What each option means is said where the command line is declared
-// (cli.cc).
+// `posthaste topic create|list|describe|delete`. The command line (cli.cc) says what each option means.
 #pragma once
 #include <cstdint>
 #include <string>

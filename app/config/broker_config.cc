@@ -113,8 +113,8 @@ const Listener* find_listener(const std::vector<Listener>& listeners, std::strin
   return found == listeners.end() ? nullptr : &*found;
 }
 
-// The stock configuration of Kafka lists a controller listener beside the broker's. A lone broker is its own controller
-// and opens none.
+// The stock configuration of Kafka lists a controller listener beside the broker's. A single broker is its own
+// controller and opens no such listener.
 void drop_controller_listeners(const SettingValues& values, BrokerConfig& config) {
   const std::string_view controllers = values.get<"controller.listener.names">();
   const auto is_controllers = [&](const Listener& listener) {
@@ -194,7 +194,7 @@ void check_connection_limits(const SettingValues& values, Errors& errors) {
   }
 }
 
-// As in Kafka, whatever unit it is given in: no limit, or at least a millisecond.
+// As in Kafka, in every unit: no limit, or at least a millisecond.
 void check_times(const SettingValues& values, Errors& errors) {
   const std::vector<const BrokerKey*> units = config::keys_up_to(*find_broker_key("log.retention.hours"));
   const auto given = std::ranges::find_if(units, [&](const BrokerKey* key) { return values.has(key->name); });

@@ -15,8 +15,8 @@
 
 namespace posthaste::app {
 
-// What a topic gets when its creator does not say otherwise. The settings of its log are not here: the broker makes
-// them of the given keys (config/topic_config.h), for they may change while it runs.
+// What a topic gets when the request that creates it does not say otherwise. The settings of its log are not here: the
+// broker makes them of the given keys (config/topic_config.h), because they may change while it runs.
 struct TopicDefaults {
   int32_t partitions = 1;
   int32_t replication_factor = 1;
@@ -86,8 +86,8 @@ struct ServeOptions {
   std::optional<std::string> listen;       // --listen HOST:PORT: one PLAINTEXT listener; nothing else is advertised
 };
 
-// The configuration from `properties`, in order: of two settings of one key the later counts. Fails with all mistakes,
-// one readable line each; every line names the source and what would be right. Pure; any core.
+// The configuration from `properties`, in order: of two settings of one key the later one counts. Fails with all
+// mistakes, one readable line each; every line names the source and what would be valid. Pure; any core.
 std::expected<BrokerConfig, std::vector<std::string>> make_broker_config(std::span<const Property> properties,
                                                                          const ServeOptions& options);
 

@@ -1,4 +1,4 @@
-// What a broker's configuration becomes: defaults, precedence, and what each mistake is answered with.
+// What a broker's configuration becomes: defaults, precedence, and the error for each mistake.
 #include "app/config/broker_config.h"
 
 #include <fmt/format.h>
@@ -134,7 +134,7 @@ TEST(BrokerConfig, UnknownKeysNameTheirNeighbour) {
   EXPECT_NE(mistake("posthaste.core=1").find("posthaste.cores"), std::string::npos);
 }
 
-// As Kafka, which starts with whatever stands in its file.
+// As Kafka, which starts with any keys in its file.
 TEST(BrokerConfig, KeysOfOthersAreIgnoredWithAWarning) {
   const auto config = from(
       "zookeeper.connect=a:2181\nsuper.users=User:admin\nallow.everyone.if.no.acl.found=true\n"

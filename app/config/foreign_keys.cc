@@ -67,7 +67,7 @@ bool is(const Known& known, std::string_view name) {
   return known.name.ends_with('.') ? name.starts_with(known.name) : name == known.name;
 }
 
-// People write other separators and cases than they read.
+// People often write a key with other separators or in another case.
 std::string normal_form(std::string_view name) {
   std::string out(name);
   for (char& c : out) {
@@ -77,9 +77,8 @@ std::string normal_form(std::string_view name) {
   return out;
 }
 
-// So many letters may be wrong for a key to be taken for a slip. Two keys that Kafka had in earlier releases, or that
-// other programs put into the file, are further apart from all that there are (foreign_keys_test.cc), but for short
-// words.
+// At most this many letters may be wrong in a typing error. Keys of earlier releases of Kafka, and those that other
+// programs put into the file, differ more from all known keys (foreign_keys_test.cc), except for short words.
 constexpr size_t kSlipDistanceMax = 2;
 constexpr size_t kShortWord = 10;
 

@@ -1,5 +1,6 @@
-// Keys in a configuration file that are neither Kafka's nor ours: slips of the pen, keys that Kafka gave up, keys of
-// other programs. Kafka starts with all of them; here a slip is an error, for whoever wrote it wanted something.
+// Keys in a configuration file that are neither Kafka's nor ours: typing errors, keys that Kafka has removed, keys of
+// other programs. Kafka starts with all of them; here a typing error is an error, because the setting was meant to have
+// an effect.
 #pragma once
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@ struct ForeignKey {
   std::string why;       // half a sentence
 };
 
-// What to make of `name`, which is no broker key (config/broker_keys.h). Cost: the keys times the name's length
+// How to treat `name`, which is no broker key (config/broker_keys.h). Cost: the keys times the name's length
 // times theirs. Pure, any core.
 ForeignKey judge_foreign_key(std::string_view name);
 

@@ -1,4 +1,4 @@
-// Which unknown keys are taken for slips, and which are somebody else's.
+// Which unknown keys are taken for typing errors, and which belong to other programs.
 #include "app/config/foreign_keys.h"
 
 #include <gtest/gtest.h>

@@ -69,8 +69,8 @@ std::expected<Protocols, std::string> parse_protocol_map(std::string_view value)
 // The part of NAME://HOST:PORT before the colon.
 std::string name_of(std::string_view element) { return upper(element.substr(0, element.find("://"))); }
 
-// Kafka leaves controller listeners without a protocol as soon as any name asks for encryption or authentication: who
-// sets that up is to decide about controllers too.
+// Kafka leaves controller listeners without a protocol as soon as any name asks for encryption or authentication: an
+// operator who sets that up must decide about controllers too.
 void add_controllers(std::string_view listeners, std::string_view controllers, Protocols& protocols) {
   const auto is_secure = [](std::string_view name) { return is_protocol(name) && name != "PLAINTEXT"; };
   const std::vector<std::string_view> names = split_list(controllers);
@@ -86,7 +86,7 @@ bool is_ipv4(std::string_view host) {
 }
 bool is_ipv6(std::string_view host) { return host.find(':') != std::string_view::npos; }
 
-// Two listeners may share a port only where it is certain that they are of two kinds.
+// Two listeners may share a port only when it is certain that one is IPv4 and the other IPv6.
 bool may_share_port(const Listener& a, const Listener& b) {
   return (is_ipv4(a.host) && is_ipv6(b.host)) || (is_ipv6(a.host) && is_ipv4(b.host));
 }

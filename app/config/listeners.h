@@ -17,7 +17,7 @@ struct Listener {
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
-// What listener names mean.
+// The protocols of listener names.
 struct ListenerNames {
   std::string_view protocol_map;       // the value of listener.security.protocol.map
   bool protocol_map_is_given = false;  // not Kafka's default
@@ -30,7 +30,7 @@ struct ListenerNames {
 // `listeners` have, unless one of them is at an IPv4 and the other at an IPv6 address.
 std::expected<std::vector<Listener>, std::string> parse_listeners(std::string_view key, std::string_view value,
                                                                   const ListenerNames& names);
-// Whether `name` is one of a list of controller listeners; Kafka writes listener names in upper case.
+// True if `name` is in a list of controller listeners; Kafka writes listener names in upper case.
 bool is_controller_listener(std::string_view name, std::string_view controllers);
 
 // `HOST:PORT`, `:PORT`, `[ADDRESS]:PORT` as --listen and --bootstrap-server take it. Name and protocol are PLAINTEXT.

@@ -25,7 +25,7 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
-// A line goes on when an odd number of backslashes ends it: an even number is escaped backslashes.
+// A line continues when an odd number of backslashes ends it: an even number is escaped backslashes.
 bool continues(std::string_view line) {
   size_t backslashes = 0;
   while (backslashes < line.size() && line[line.size() - 1 - backslashes] == '\\') ++backslashes;

@@ -30,7 +30,7 @@ std::optional<Number> number(std::string_view text) {
   return value;
 }
 
-// Ranges are stated for all numbers; a whole-number type has the bounds of its width besides.
+// Ranges are stated for all numbers; a whole-number type has also the bounds of its width.
 KeyRange effective_range(const BrokerKey& key) {
   KeyRange range = key.range;
   if (key.type == KeyType::kInt)
@@ -51,7 +51,7 @@ std::string describe(KeyRange range) {
   return fmt::format("{} to {}", range.least, range.most);
 }
 
-// Empty when `value` is a valid value of the key; else what would be.
+// Empty when `value` is a valid value of the key; else what would be valid.
 std::string complaint(const BrokerKey& key, std::string_view value) {
   if (key.type == KeyType::kBoolean) {
     if (equals_ignoring_case(value, "true") || equals_ignoring_case(value, "false")) return {};
@@ -86,7 +86,7 @@ std::string complaint(const BrokerKey& key, std::string_view value) {
   return {};
 }
 
-// Why the few keys that are refused cannot be left out in silence.
+// Why the few refused keys cannot be ignored silently.
 std::string_view refusal(std::string_view key) {
   if (key == "authorizer.class.name") {
     return "access control comes with a later version; until then whoever can connect may do everything";

@@ -1,5 +1,5 @@
-// The settings of one start by key, each judged: against its row of broker_keys.h, or as a key that is not ours
-// (foreign_keys.h). Reading a checked value cannot fail. What values mean together is not decided here
+// The settings of one start by key, each checked: against its row of broker_keys.h, or as a key that is not ours
+// (foreign_keys.h). Reading a checked value cannot fail. It does not check values against each other
 // (broker_config.cc).
 #pragma once
 #include <cstdint>
@@ -23,7 +23,7 @@ using config::KeyRange;
 using config::keys_up_to;
 using config::KeyType;
 
-// What became of one line of a configuration.
+// The result for one line of a configuration.
 enum class SettingUse : uint8_t {
   kUsed,
   kNoEffect,  // a key that there is, and that changes nothing
@@ -39,13 +39,13 @@ struct JudgedSetting {
 
 class SettingValues {
  public:
-  // Judges each property and keeps the valid ones.
+  // Checks each property and keeps the valid ones.
   explicit SettingValues(std::span<const Property> properties);
 
   // Every property in the order in which it was given.
   const std::vector<JudgedSetting>& judged() const { return judged_; }
 
-  // Was the key given (with a valid, non-empty value)?
+  // True if the key was given (with a valid, non-empty value).
   bool has(std::string_view key) const;
 
   // The value or default of a key that code acts on, in the type that its row says: bool, int32_t, int64_t or text.
@@ -64,8 +64,8 @@ class SettingValues {
     }
   }
 
-  // Value or default of any key, for what is shown and compared. The key must exist, and be of a whole-number type:
-  // asking otherwise is our bug and ends the process.
+  // Value or default of any key, to show or compare it. The key must exist and be of a whole-number type: anything else
+  // is our bug and ends the process.
   std::string_view text(std::string_view key) const;
   int64_t int64(std::string_view key) const;
 
