@@ -1,5 +1,5 @@
-// Everything that may befall several hosts, drawn from the seed: deaths, pauses, clocks, disks and links. Each seed has
-// its own mix. It knows nothing of what the hosts run; whoever does starts them. One thread, between steps of the
+// Every fault of several hosts, drawn from the seed: deaths, pauses, clocks, disks and links. Each seed has
+// its own mix. It does not know what the hosts run; its user starts them. One thread, between steps of the
 // world.
 #pragma once
 #include <array>
@@ -42,10 +42,10 @@ class HostFaults {
   struct Hosts {
     std::vector<reactor::simulated::Host*> mortal;            // they die, pause, forget
     std::vector<reactor::simulated::Host*> others;            // their links to the mortal ones suffer, nothing else
-    size_t losses_max = 0;                                    // so many of the mortal ones may be lost for ever
+    size_t losses_max = 0;                                    // how many of the mortal ones may be lost permanently
     reactor::Duration wall_jump_max = std::chrono::hours(2);  // of one jump, either way
   };
-  // `start` brings up a mortal host that is down; `lost` is told of one that never comes back.
+  // `start` brings up a mortal host that is down; `lost` is called for one that never comes back.
   HostFaults(reactor::simulated::World& world, Hosts hosts, std::function<void(size_t)> start,
              std::function<void(size_t)> lost);
 
@@ -73,7 +73,7 @@ class HostFaults {
   Hosts hosts_;
   std::function<void(size_t)> start_;
   std::function<void(size_t)> lost_;
-  std::vector<Fault> mix_;  // of this seed; one that stands twice comes twice as often
+  std::vector<Fault> mix_;  // of this seed; a fault that is listed twice comes twice as often
   size_t losses_ = 0;
   FaultCounts counts_{};
 };

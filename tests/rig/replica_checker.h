@@ -1,6 +1,6 @@
-// What must be true of the replicas of one partition, judged by somebody who trusts none of them: it is shown what each
-// replica holds and says (observe), and what clients were told (acknowledged, read, high_watermark_shown), and keeps
-// the first violation. It knows no protocol and asks nobody anything, so that any kind of replication can be put before
+// What must be true of the replicas of one partition, judged without trust in any of them: it gets what each replica
+// holds and reports (observe), and what clients were answered (acknowledged, read, high_watermark_shown), and keeps
+// the first violation. It knows no protocol and sends no request, so that any kind of replication can be put before
 // it.
 //
 //   - Committed is what lies below a high watermark that any replica says or a client was told, and what was
@@ -47,7 +47,7 @@ class ReplicaChecker {
   // that are up, at the same moment. All hold durably what it takes for committed. This sees a wrong count at once, not
   // only what a power loss makes of it.
   void in_sync(const ReplicaState& leader, std::span<const ReplicaState> members);
-  // A client was told that its record is committed; it was handed the record; it was told this high watermark.
+  // A client got the answer that its record is committed; got the record; got this high watermark.
   void acknowledged(int64_t offset, uint64_t payload_hash) { promise(offset, payload_hash, "acknowledged"); }
   void read(int64_t offset, uint64_t payload_hash) { promise(offset, payload_hash, "read"); }
   void high_watermark_shown(int64_t high_watermark);
@@ -61,7 +61,7 @@ class ReplicaChecker {
 
  private:
   struct Committed {
-    std::optional<int32_t> epoch;  // clients are not told
+    std::optional<int32_t> epoch;  // clients do not learn it
     uint64_t payload_hash = 0;
     const char* how = "";
   };

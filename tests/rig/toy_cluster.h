@@ -1,8 +1,8 @@
-// What the parts of one toy cluster share: who is who, the coordinator that says who leads in which term, and the
-// replicas that live now, for the judge to look at. The toy is a replication that is as small as one can be that needs
-// all of the rig: one partition, one leader at a time, in each term; every member must hold a record durably before it
-// is committed; a follower cuts its log to where it agrees with the leader; whoever is a member may lead.
-// Lives in the run, outlives the hosts. All in one thread.
+// What the parts of one toy cluster share: the members, the coordinator that says which one leads in which term, and
+// the replicas that live now, for the judge to look at. The toy is a replication that is as small as one can be that
+// needs all of the rig: one partition, one leader at a time, in each term; every member must hold a record durably
+// before it is committed; a follower cuts its log to where it agrees with the leader; every member may lead. Lives in
+// the run, outlives the hosts. All in one thread.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -37,13 +37,13 @@ class ToyCluster {
   bool has(ToyBug bug) const { return bug_ == bug; }
   ReplicaChecker& checker() { return checker_; }
 
-  // --- The coordinator's state. It is told every new incarnation before that one does anything.
+  // --- The coordinator's state. It learns of every new incarnation before that one does anything.
   const Assignment& assignment() const { return assignment_; }
   // A new term, led by this member.
   void elect(uint32_t leader);
-  // It is gone for ever: a member no more. If it led, another one does.
+  // It is lost permanently and no member any more. If it led, another one leads now.
   void remove(uint32_t replica);
-  // A replica asks who leads.
+  // A replica asks which member leads.
   const Assignment& polled(uint32_t replica, uint64_t incarnation);
 
   // --- The replicas that live now.

@@ -25,7 +25,7 @@ class ToyReplica {
   bool counts(uint32_t replica) const { return assignment_.members.contains(replica); }
 
  private:
-  // A produce that waits until its record is committed. Lives in the frame of the one who waits.
+  // A produce that waits until its record is committed. Lives in the frame of the waiting coroutine.
   struct Waiter {
     int64_t offset = 0;
     bool committed = false;

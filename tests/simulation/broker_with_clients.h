@@ -34,7 +34,7 @@ class BrokerWithClients {
   void stop();
   // Once.
   void start_clients();
-  // They end where they stand, for a broker that never comes back.
+  // They end at once, for a broker that never comes back.
   void kill_clients();
 
   // It has ended by itself.

@@ -21,7 +21,7 @@ struct Answer {
 
 class KafkaClient {
  public:
-  // What no broker may send (answers in another order, bytes that are none) is told to `oracle`.
+  // Reports to `oracle` what no broker may send (answers in another order, bytes that are no answer).
   KafkaClient(reactor::Core& core, std::string address, std::string client_id, Oracle& oracle)
       : core_(core), address_(std::move(address)), client_id_(std::move(client_id)), oracle_(oracle) {}
 

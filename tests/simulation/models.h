@@ -1,6 +1,6 @@
 // The model clients of a simulated run: idempotent and plain producers, consumers, group members, and the reader that
-// checks everything at the end. Each is one coroutine on a client host; all report to one Oracle and stop when told.
-// They retry as a real client does, so that whatever goes wrong in between is the broker's business to get right.
+// checks everything at the end. Each is one coroutine on a client host; all report to one Oracle and stop when
+// load_over says so. They retry as a real client does, so the broker must be right whatever fails in between.
 #pragma once
 #include <functional>
 #include <random>
@@ -40,7 +40,7 @@ struct Models {
   std::function<void(const PartitionName&, ReplicaState)> set_replica;
 };
 
-// Creates the topics; returns once the broker has them. Retries for ever.
+// Creates the topics; returns once the broker has them. Retries without end.
 reactor::Task<void> create_topics(reactor::Core& core, Models& models);
 
 // Sends batches with sequence numbers, up to five in flight, and repeats them until they are acknowledged.
@@ -63,8 +63,8 @@ reactor::Task<void> offset_keeper(reactor::Core& core, Models& models);
 // acknowledged.
 reactor::Task<void> long_poller(reactor::Core& core, Models& models);
 
-// In a world without faults: what other replicas hold back is not shown, and who waits for a replica hears soon when it
-// is safe, or when the replica leads no more.
+// In a world without faults: what other replicas hold back is not shown, and a request that waits for a replica is
+// answered soon when its records are below the high watermark, or when the replica does not lead any more.
 reactor::Task<void> held_replica(reactor::Core& core, Models& models);
 
 // In a world without faults: of a fetch session over all partitions, whose answers hold one batch, none starves.
@@ -91,7 +91,7 @@ inline PartitionName any_partition(const Models& models, std::mt19937_64& random
 inline reactor::Duration backoff(std::mt19937_64& random) {
   return reactor::Duration(std::chrono::milliseconds(20 + below(random, 200)));
 }
-// Where the broker says that a partition ends. Asks until it is told.
+// The end of a partition, as the broker says. Repeats the request until there is an answer.
 reactor::Task<int64_t> find_end(reactor::Core& core, KafkaClient& client, PartitionName partition);
 }  // namespace detail
 

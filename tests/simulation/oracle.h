@@ -1,4 +1,4 @@
-// What must be true, kept by somebody who does not trust the broker: every acknowledged record, every record that a
+// What must be true, kept without trust in the broker: every acknowledged record, every record that a
 // consumer has seen, every committed offset and who owned which partition. The models report to it as things happen; it
 // remembers the first violation. One object for the whole simulated world, which runs in one thread.
 #pragma once
@@ -21,7 +21,7 @@ class Oracle {
  public:
   // Acknowledged by the broker with this offset. `payload` is unique in the whole run.
   void acked(const PartitionName& partition, int64_t offset, const std::string& payload);
-  // Handed to a consumer. What was seen once must stay, at this offset, for ever, and nowhere else.
+  // A consumer has got the record. What was seen once must stay at this offset, and appear at no other.
   void seen(const PartitionName& partition, int64_t offset, const std::string& payload);
   // The broker says the log ends here (high watermark): not below what was acknowledged or seen.
   void log_end(const PartitionName& partition, int64_t end, int64_t known_before);

@@ -1,5 +1,5 @@
 // The oracle's look into a broker that runs in the simulated world: every log that it holds, with its positions, read
-// by the broker's own cores and judged by ReplicaChecker. What a client is told is Oracle's business.
+// by the broker's own cores and judged by ReplicaChecker. Oracle judges what clients get.
 #pragma once
 #include <map>
 #include <memory>

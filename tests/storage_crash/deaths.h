@@ -15,7 +15,7 @@ enum class End : uint8_t { kPowerLoss, kSigkill };
 
 std::string_view name_of(End end);
 
-// How recoveries end before their time: `left` of them, each within so many operations and flushes.
+// How recoveries are interrupted: `left` of them, each within so many operations and flushes.
 struct Deaths {
   uint32_t left = 0;
   uint64_t operations = 0;
@@ -29,7 +29,7 @@ struct Moment {
   uint64_t flush = 0;      // at so many flushes from there on; 0: at the operation itself
   bool passed = false;
 
-  // Asked for each operation of the life, when it is in flight: true once.
+  // Called for each operation of the life, when it is in flight: true once.
   bool is_at(const reactor::Op& op, uint64_t index) {
     if (passed || index < operation) return false;
     if (flush > 0) {

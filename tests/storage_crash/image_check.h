@@ -23,7 +23,7 @@ struct Pending {
 
 // Returns what is wrong, or nothing. Recovers and compares, then the same with deaths inside the recovery. `disk`
 // becomes what those left behind and `image`, if there is one, what is in it. `decided`: the life had recovered, so
-// that a table of before tells the same.
+// that an earlier table says the same.
 std::optional<std::string> check_image(reactor::simulated::Disk& disk, const Model& model, uint64_t seed, End end,
                                        bool decided, Image* image, Counts& counts);
 

@@ -65,7 +65,7 @@ std::optional<std::string> compare(const Model& model, const Image& image, bool 
 // What was under way in one partition is now decided: it starts and ends there.
 void adopt_one(ModelPartition& partition, int64_t log_start, int64_t end);
 
-// The model as it goes on after a recovery that compare() found right.
+// The model as it continues after a recovery that compare() found right.
 void adopt(Model& model, const Image& image);
 
 }  // namespace posthaste::storage_crash

@@ -1,4 +1,4 @@
-// What every run of this program shares: how it was asked for, what it counts, and the host that it simulates.
+// What every run of this program shares: its command line, its counters, and the host that it simulates.
 #pragma once
 #include <chrono>
 #include <cstddef>

@@ -1,5 +1,5 @@
 // The random life of two logs, each in a store of its own on one simulated host: one leads, the other follows, epochs
-// and roles change, until the power goes. Whoever leads has all that was committed, and whoever follows holds nothing
+// and roles change, until the power goes. The leader has all that was committed, and the follower holds nothing
 // else.
 #pragma once
 #include <array>
