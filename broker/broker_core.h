@@ -53,8 +53,8 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   // Appends take turns, so that one that waits for room is not overtaken by a later one of the same partition.
   reactor::Semaphore& append_turn() { return check_core(), append_turn_; }
   reactor::Semaphore& fetch_memory() { return check_core(), fetch_memory_; }
-  // Somebody here waits for room that answers to readers hold on to, if that is so: all cores are told, for the readers
-  // may be anywhere, and cut off sooner who does not take his answer.
+  // If a request here waits for room that answers to readers hold: informs all cores, because the readers may be on any
+  // core; they then disconnect sooner a client that does not read its answer.
   void tell_if_readers_hold_room();
   FetchWaits& fetch_waits() { return check_core(), fetch_waits_; }
   FetchSessions& fetch_sessions() { return check_core(), fetch_sessions_; }
@@ -88,7 +88,8 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   static reactor::Task<void> mail_view_back(BrokerCore& from, uint64_t number);
   void give_back_view(uint64_t number);
   reactor::Task<void> follow_all_topics();
-  // Partitions of the topic, of the newest snapshot, from index `from` on until a pause is due. Returns where to go on.
+  // Partitions of the topic, of the newest snapshot, from index `from` on until a pause is due. Returns where to
+  // continue.
   int32_t follow_topic(const replication::TopicImage& topic, int32_t from, reactor::Pace& pace);
   static constexpr int32_t kAllFollowed = -1;
   void follow_partition(const replication::TopicImage& topic, int32_t index, const storage::LogConfig& config);

@@ -47,7 +47,7 @@ class BrokerHost {
   BrokerHost& operator=(const BrokerHost&) = delete;
   ~BrokerHost();
 
-  // Told on core 0 when the broker serves.
+  // Called on core 0 when the broker serves.
   std::function<void(const ReadyReport&)> on_ready;
   // Why the start failed, with what to do about it; empty if it did not, or was asked to stop before it had come to its
   // end. Logged as an error when it happens. To be read when all cores have ended.

@@ -13,7 +13,7 @@ namespace posthaste::broker {
 
 struct Listening {
   std::vector<Endpoint> endpoints;  // by net::ListenerId
-  std::vector<std::string> lines;   // one for each, for who operates the broker
+  std::vector<std::string> lines;   // one for each, for the operator of the broker
 };
 
 // Binds every address of every listener to `acceptor`, in order; ListenerId is the place in `listeners`. A name's

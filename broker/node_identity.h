@@ -1,6 +1,6 @@
-// Who this broker is, as its data folder says: broker.meta (cluster id, node id, directory id), made on the first start
-// and written once more when the store is there, and the lock that keeps a second process out of the folder. Of what
-// else lies there it knows names, and what the store's tables say of their owner.
+// The identity of this broker, as its data folder says: broker.meta (cluster id, node id, directory id), made on the
+// first start and written once more when the store is there, and the lock that keeps a second process out of the
+// folder. Of what else lies there it knows names, and what the store's tables say of their owner.
 #pragma once
 #include <optional>
 #include <string>

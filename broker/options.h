@@ -17,12 +17,12 @@ struct BrokerListener {
   std::string name = "PLAINTEXT";
   std::string host;   // where: an ip, a name (all addresses that it has), or empty: every address of this machine
   uint16_t port = 0;  // 0 picks one
-  std::string advertised_host;   // what clients are told; empty: the first ip that was bound
+  std::string advertised_host;   // the host for clients; empty: the first ip that was bound
   uint16_t advertised_port = 0;  // 0: the port that was bound
-  // Each client is told the address of ours that it connected to. `advertised_host` then only names this machine in the
-  // metadata log.
+  // Each client gets the address of this broker that it connected to. `advertised_host` then only names this machine in
+  // the metadata log.
   bool advertise_as_connected = false;
-  bool advertised_is_given = false;  // by who operates the broker: only for what the start says
+  bool advertised_is_given = false;  // by the operator: only for the start's log lines
 };
 
 struct BrokerOptions {
@@ -31,7 +31,7 @@ struct BrokerOptions {
   std::optional<std::string> cluster_id;  // for the first start only; none: random
   std::vector<BrokerListener> listeners;  // listeners, advertised.listeners
   net::ConnectionLimits connection;
-  // What the process can have at all, whatever max.connections says: descriptors, and memory for connections.
+  // What is possible for the process, independent of max.connections: descriptors, and memory for connections.
   uint32_t connections_possible = INT32_MAX;
   GroupConfig group;
   storage::EngineOptions engine;      // data_directory is overwritten with data_folder

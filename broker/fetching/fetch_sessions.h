@@ -17,7 +17,7 @@
 
 namespace posthaste::broker {
 
-// One reader's partitions and what it was told of each.
+// One reader's partitions and what was last sent about each.
 class FetchSession {
  public:
   using Wish = net::kafka::FetchRequest::Topic::Partition;
@@ -105,8 +105,9 @@ class FetchSessions {
   FetchSessions& operator=(const FetchSessions&) = delete;
 
   // What `request`, which came over `connection`, means; `by_topic_id`: its version names topics by id. A session that
-  // does not fit the limits is declined: the reader then goes on without. FETCH_SESSION_ID_NOT_FOUND,
-  // INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR (it goes on in a version that names topics otherwise).
+  // does not fit the limits is declined: the reader then continues without one. FETCH_SESSION_ID_NOT_FOUND,
+  // INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR (it continues in a version that names topics in another
+  // way).
   FetchContext begin(net::ConnectionContext& connection, const net::kafka::FetchRequest& request, bool by_topic_id);
 
   size_t session_count() const { return held_.size(); }

@@ -30,7 +30,7 @@ class FetchWaits {
   reactor::Task<void> wait(net::ConnectionContext& context, const WatchedList& watched, uint64_t bytes,
                            reactor::Instant deadline);
 
-  // Subscriptions held here for readers; for tests: none may be left when nobody waits.
+  // Subscriptions held here for readers; for tests: none may be left when no request waits.
   size_t subscriptions() const { return subscriptions_.size(); }
 
  private:

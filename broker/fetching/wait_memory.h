@@ -1,5 +1,5 @@
 // What requests keep of themselves while they wait for other clients or for time, in bytes, against a limit of one
-// core. Nobody waits for room here: a request that does not fit does not wait, but answers with what there is (its
+// core. No request waits for room here: a request that does not fit does not wait, but answers with what there is (its
 // client asks again). Pure counting; one core.
 #pragma once
 #include <cstdint>

@@ -95,7 +95,7 @@ class GroupCoordinator {
   size_t waiting_count() const;
   // Persists not reported yet.
   size_t persists_in_flight() const { return in_flight_.size(); }
-  // What all of this should have counted in the memory, counted anew; slow.
+  // What all of this should have counted in the memory, counted from the beginning; slow.
   uint64_t bytes() const;
 
  private:

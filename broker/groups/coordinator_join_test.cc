@@ -1,4 +1,4 @@
-// Who joins a group, and when a round of joins is over.
+// Which members join a group, and when a round of joins is over.
 #include <gtest/gtest.h>
 
 #include "broker/groups/coordinator.h"

@@ -25,7 +25,7 @@ TEST(GroupLoad, RestoresWhatWasDurable) {
   EXPECT_EQ(after.members[0].metadata, before.members[0].metadata);
   EXPECT_EQ(after.members[0].assignment, before.members[0].assignment);
   EXPECT_EQ(d.answer<HeartbeatResponse>(d.heartbeat({"g", 1, joined.member_id, std::nullopt})).error, ErrorCode::kNone);
-  d.advance(10'000);  // its session began anew with the load, and ends
+  d.advance(10'000);  // its session began again with the load, and ends
   d.confirm_all();
   EXPECT_EQ(d.coordinator.describe("g").state, "Empty");
 }
@@ -73,7 +73,7 @@ TEST(GroupLoad, AnswersWhileLoadingAndAfterResigning) {
   EXPECT_TRUE(out.persists.empty());
 }
 
-// A topic of that name that is made anew must not begin where a consumer of the old one ended.
+// A new topic of the same name must not begin where a consumer of the old one ended.
 TEST(GroupLoad, OffsetsOfATopicThatWasDeletedMeanwhileGo) {
   GroupTestDriver d;
   d.commit(commit_of("g", 7));

@@ -1,5 +1,5 @@
-// Who is in a group: join, leave, heartbeat, and the members that come and go between. What follows from a change of
-// membership is coordinator_rebalance.cc.
+// The members of a group: join, leave, heartbeat, and the members that come and go between. What follows from a change
+// of membership is coordinator_rebalance.cc.
 #include <algorithm>
 #include <utility>
 
@@ -30,7 +30,7 @@ std::string make_member_id(const std::string& prefix, std::array<uint8_t, 16> ra
   return id;
 }
 
-// A member's claim to be in the group. Static members are recognised by their instance id first: whoever holds another
+// A member's claim to be in the group. Static members are recognised by their instance id first: a client with another
 // member id for it has been replaced.
 ErrorCode check_member(const Group& group, std::string_view member_id, const std::optional<std::string>& instance_id) {
   if (instance_id) {
@@ -94,8 +94,8 @@ Group* GroupCoordinator::find_or_create(const std::string& group_id) {
   return &group;
 }
 
-// Whether there is room for what a join adds: a group, a member, or more metadata of one that is there. Who joins again
-// and says no more than before always has it.
+// True if there is room for what a join adds: a group, a member, or more metadata of an existing member. A member that
+// joins again with no more than before always has room.
 bool GroupCoordinator::admits(const Group* group, const JoinRequest& request) {
   const uint64_t bytes = bytes_of_member(request);
   if (bytes > config_.max_request_bytes) return memory_.refuse();
@@ -148,7 +148,7 @@ void GroupCoordinator::join_unknown(Group& group, RequestToken token, JoinReques
                                     GroupOutput& out) {
   std::string member_id = make_member_id(request.group_instance_id.value_or(request.client_id), request.random_id);
   if (group.find_member(member_id) != nullptr || group.pending_members.contains(member_id)) {
-    // Two equal draws of 122 random bits: somebody feeds us bad randomness. Refuse rather than merge two clients.
+    // Two equal draws of 122 random bits: the source of randomness is broken. Refuse rather than merge two clients.
     out.messages.push_back({token, kNoPersist, join_error(ErrorCode::kUnknownServerError, "")});
     return;
   }
@@ -187,7 +187,7 @@ void GroupCoordinator::join_known(Group& group, RequestToken token, JoinRequest&
     case GroupState::kPreparingRebalance:
       return update_member(group, member, token, request, now, out);
     case GroupState::kCompletingRebalance:
-      // Its answer was lost: the generation stands, unless it wants something else.
+      // Its answer was lost: the generation stays, unless the join differs.
       if (!unchanged) return update_member(group, member, token, request, now, out);
       break;
     case GroupState::kStable:
@@ -303,7 +303,7 @@ void GroupCoordinator::persist_static_replacement(Group& group, Member& member, 
     response.skip_assignment = group.is_leader(member.member_id);
     if (response.skip_assignment) response.members = group.members_for_leader();
   } else {
-    // An older client that sees itself as leader would assign anew: it is told the name of the former one.
+    // An older client that sees itself as leader would assign again: the answer names the former leader.
     response.leader_id = old_leader;
   }
   std::vector<GroupLogRecord> records;

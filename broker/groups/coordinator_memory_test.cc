@@ -1,4 +1,4 @@
-// What groups take in memory is counted and bounded: what is new is refused at the limit, the rest goes on.
+// What groups take in memory is counted and bounded: what is new is refused at the limit, the rest continues.
 #include <gtest/gtest.h>
 
 #include "broker/groups/coordinator.h"
@@ -82,7 +82,7 @@ TEST(GroupMemory, MembersCountWithAllThatTheySay) {
   }
   EXPECT_EQ(joined, 6);
   d.advance(6'000);
-  // Who is in may join again and say as much as before, not more.
+  // A member may join again with as much metadata as before, not more.
   const JoinResponse member = d.answer<JoinResponse>(waiting.front());
   EXPECT_EQ(member.error, ErrorCode::kNone);
   EXPECT_EQ(d.answer<JoinResponse>(d.join(join_of("g", 30'000, member.member_id))).error, ErrorCode::kNone);
@@ -123,7 +123,7 @@ TEST(GroupMemory, AnAssignmentThatDoesNotFitEndsTheGeneration) {
   expect_counted(d);
 }
 
-// What is in the log is loaded whatever it takes; then nothing new comes in.
+// What is in the log is loaded in any case; then nothing new is accepted.
 TEST(GroupMemory, ALoadIsNeverRefused) {
   std::vector<GroupLogRecord> log;
   {

@@ -60,7 +60,7 @@ ErrorCode GroupCoordinator::check_commit(const Group* group, const OffsetCommitR
   }
   if (group->state == GroupState::kDead) return ErrorCode::kCoordinatorNotAvailable;
   if (request.generation_id < 0 && is_group_empty(*group)) return ErrorCode::kNone;
-  if (!from_member) return ErrorCode::kUnknownMemberId;  // others may commit only while nobody is in the group
+  if (!from_member) return ErrorCode::kUnknownMemberId;  // others may commit only while the group has no member
   if (request.group_instance_id) {
     const auto current = group->static_members.find(*request.group_instance_id);
     if (current == group->static_members.end()) return ErrorCode::kUnknownMemberId;
@@ -150,7 +150,7 @@ void GroupCoordinator::commit_offsets(RequestToken token, const OffsetCommitRequ
     out.messages.push_back({token, kNoPersist, std::move(response)});
     return;
   }
-  // Only what is new is refused: who read on can always say how far.
+  // Only what is new is refused: a consumer can always commit a later offset of a partition that it committed before.
   if (!memory_.admits(more)) return refuse(ErrorCode::kCoordinatorNotAvailable);
   if (find_or_create(request.group_id) == nullptr) return refuse(ErrorCode::kCoordinatorNotAvailable);
   persist(std::move(records), CommitStored{token, std::move(response)}, out);

@@ -1,4 +1,4 @@
-// Committed offsets: who may commit, what is seen when, and deletion one by one.
+// Committed offsets: which clients may commit, when a commit is visible, and deletion one by one.
 #include <gtest/gtest.h>
 
 #include "broker/groups/coordinator.h"

@@ -32,7 +32,7 @@ struct Client {
   std::map<RequestToken, int64_t> commits;  // token -> offset
 };
 
-// What a generation of a group must look the same to everyone who is in it.
+// What must be the same for every member of a generation.
 struct Generation {
   std::string leader;
   std::string protocol;
@@ -47,7 +47,7 @@ struct Model {
   std::map<std::string, int32_t> newest;         // generation by group, within this incarnation
   std::map<std::string, int32_t> newest_stored;  // generation by group, confirmed in the log
   std::map<std::string, int64_t> acked;          // offset by group
-  std::map<std::string, int64_t> next_offset;    // the next offset somebody commits
+  std::map<std::string, int64_t> next_offset;    // the next offset that a client commits
   int incarnation = 0;
   size_t joins = 0, syncs = 0, commits = 0, failures = 0, failovers = 0;
 };
@@ -212,7 +212,7 @@ class RandomRun {
     request.member_id = client.member_id;
     request.group_instance_id = client.instance_id;
     if (client.leads) {
-      // Each member is assigned its own name and the generation: whoever gets another's can tell.
+      // Each member is assigned its own name and the generation: a member that gets another's can notice it.
       for (const std::string& member : client.members) {
         request.assignments.push_back({member, std::to_string(client.generation)});
       }
@@ -359,7 +359,7 @@ class RandomRun {
     ++model_.syncs;
     client.owns = true;
     if (!response.assignment.empty()) EXPECT_EQ(response.assignment, std::to_string(client.generation));
-    // Whoever owns partitions owns them by a generation that the log knows.
+    // A member owns partitions only by a generation that the log holds.
     EXPECT_GE(model_.newest_stored[client.group], client.generation) << "token " << token;
   }
 

@@ -244,7 +244,7 @@ void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request
 void GroupCoordinator::assignment_stored(const AssignmentStored& done, PersistId id, ErrorCode error, GroupTime now,
                                          GroupOutput& out) {
   Group* group = find(done.group_id);
-  // The group may have moved on while the record was under way; those who waited have been told then.
+  // The group may have moved on while the record was under way; the waiters got their answers then.
   if (group == nullptr || group->state != GroupState::kCompletingRebalance || group->generation != done.generation) {
     return;
   }

@@ -1,4 +1,4 @@
-// Members of a group between rounds: assignments, heartbeats, those who leave.
+// Members of a group between rounds: assignments, heartbeats, members that leave.
 #include <gtest/gtest.h>
 
 #include "broker/groups/coordinator.h"

@@ -96,7 +96,7 @@ class Group {
 
   // CHECK: `to` may follow the state that is.
   void transition(GroupState to, reactor::WallMillis at);
-  // What holds between two events, whatever they were; a CHECK each.
+  // The invariants between any two events; a CHECK each.
   void check() const;
 
   Member* find_member(std::string_view member_id);

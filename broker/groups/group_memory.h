@@ -1,6 +1,6 @@
 // What the coordinators of one core hold in memory (groups, members, committed offsets, records on their way to the
-// log), against the limit that the start states. Only what is new is refused at the limit: members go on, offsets that
-// were committed before can be committed again, and what the log holds is loaded whatever it takes. Pure counting.
+// log), against the limit that the start states. Only what is new is refused at the limit: members continue, offsets
+// that were committed before can be committed again, and what the log holds is loaded in any case. Pure counting.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -29,7 +29,7 @@ class GroupMemory {
     ++refused_;
     return false;
   }
-  // Somebody who held `was` bytes now holds `is`.
+  // A holder of `was` bytes now holds `is` bytes.
   void change(uint64_t& was, uint64_t is) {
     CHECK(held_ >= was, "{} bytes of groups are held, {} change", held_, was);
     held_ += is - was;

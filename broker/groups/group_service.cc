@@ -145,7 +145,7 @@ void GroupPartition::topics_deleted(std::span<const std::string> topics) {
   drive(out);
 }
 
-// Does what an event caused: records into the log, answers to those who asked.
+// Carries out what an event caused: records into the log, answers to the requests.
 void GroupPartition::drive(GroupOutput& out) {
   for (const GroupPersist& persist : out.persists) {
     log_.append(encode_batch(persist, core_.wall_now()), reactor::Instant::never(),

@@ -37,8 +37,8 @@ class GroupPartition : private reactor::CoreOwned, private replication::RecordLo
   void submit(RequestToken token, GroupEvent event);
   const GroupCoordinator& coordinator() const { return coordinator_; }
   void topics_deleted(std::span<const std::string> topics);
-  // Everybody who waits gets NOT_COORDINATOR, and so does who asks from now on; what is being written is not reported
-  // any more.
+  // Every waiting request gets NOT_COORDINATOR, and so does each later one; what is being written is not reported any
+  // more.
   void resign();
   // Resigns, and waits for what runs in the background.
   reactor::Task<void> stop();
@@ -82,7 +82,7 @@ class GroupService : private reactor::CoreOwned {
   GroupPartition* find(int32_t index);
   const GroupMemory& memory() const { return memory_; }
   void for_each(const std::function<void(int32_t index, GroupPartition&)>& visit);
-  // Nobody waits afterwards; must be awaited before the service goes away.
+  // No request waits afterwards; must be awaited before the service is destroyed.
   reactor::Task<void> stop();
 
  private:

@@ -37,7 +37,7 @@ int64_t committed(const GroupPartition& partition) {
 // Beside it another one, which acknowledges nothing.
 const replication::InSyncSet kHeldBack{.others = {{.broker = 2}}};
 
-// As a core does that is told of a term.
+// As a core does when it learns of a term.
 void lead(GroupService& service, storage::Engine& engine, storage::Partition& log, int32_t epoch,
           replication::InSyncSet in_sync) {
   Replica::of(log).become_leader({.leader_epoch = epoch}, std::move(in_sync));

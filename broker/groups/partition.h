@@ -1,4 +1,4 @@
-// Which partition of __consumer_offsets holds a group: every broker and client tool must agree on it for ever.
+// Which partition of __consumer_offsets holds a group: every broker and client tool must always agree on it.
 #pragma once
 #include <cstdint>
 #include <string_view>

@@ -167,7 +167,7 @@ struct OffsetCommitRequest {
   std::string member_id;
   std::optional<std::string> group_instance_id;
   int64_t retention_ms = -1;  // v2 to v4; -1: the broker's
-  // What a member of a group that is not there is told: ILLEGAL_GENERATION, from v9 on GROUP_ID_NOT_FOUND.
+  // The error for a member of a group that does not exist: ILLEGAL_GENERATION, from v9 on GROUP_ID_NOT_FOUND.
   ErrorCode if_group_is_missing = ErrorCode::kIllegalGeneration;
   std::vector<Topic> topics;  // whether they exist is the handler's question
 };
