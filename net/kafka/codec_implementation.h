@@ -1,5 +1,5 @@
 // Bodies of the templates of codec.h. A message's .cc file includes this and names its messages in
-// POSTHASTE_KAFKA_MESSAGE; nobody else does. Also carries records that are no requests (kRules instead of kKey), such
+// POSTHASTE_KAFKA_MESSAGE; no other file does. Also carries records that are no requests (kRules instead of kKey), such
 // as the internal topics' keys and values.
 #pragma once
 #include "net/kafka/codec.h"

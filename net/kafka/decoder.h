@@ -1,4 +1,4 @@
-// Reads one message out of a contiguous buffer nobody vouches for. Walks the same `fields` statement as Encoder. Only
+// Reads one message from a contiguous buffer of untrusted bytes. Walks the same `fields` statement as Encoder. Only
 // message .cc files include this. It copies no string, bytes or records that are views; it allocates one vector per
 // array, and what a std::string or OwnedBytes holds.
 #pragma once

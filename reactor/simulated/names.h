@@ -15,7 +15,7 @@ class Names {
  public:
   void set(const std::string& name, std::vector<std::string> ips) { entries_[name] = {.ips = std::move(ips)}; }
   void remove(const std::string& name) { entries_.erase(name); }
-  // Whoever asks for it gets no answer until he gives up.
+  // A lookup of this name gets no answer until its time-out.
   void silence(const std::string& name) { entries_[name].silent = true; }
 
   struct Answer {

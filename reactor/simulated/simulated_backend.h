@@ -44,7 +44,7 @@ class SimulatedBackend final : public Backend {
   bool has_completions() const { return !done_.empty(); }
   size_t in_flight() const { return in_flight_; }
   void disk_done(uint32_t slot, uint32_t generation);
-  // What is in flight on the disk is given its time anew; it ends no later than it would have. Returns how long the
+  // Operations in flight on the disk get a new duration; each ends no later than it would have. Returns how long the
   // last of it would have taken, in nanoseconds.
   int64_t hurry_disk();
   void finish_at(const Event& event);  // a result that was known at submit and waited for its time

@@ -43,7 +43,7 @@ enum class HostState : uint8_t {
 enum class PausedClocks : uint8_t {
   kGoOn,        // its processors stood still (a hypervisor without time for it): the clocks show the time that passed
   kStandStill,  // it was suspended, or moved to other hardware: both clocks go on from where they stood, and the wall
-                // clock is late until somebody sets it (jump_wall_clock)
+                // clock is late until it is set (jump_wall_clock)
 };
 
 // One machine. It keeps its disk and address; what runs on it comes and goes (a life). All calls from outside its
@@ -86,22 +86,22 @@ class Host final : public EventTarget {
 
   // Faults.
   void pause(CoreId core, Duration duration);  // that core takes no turn for so long
-  // The whole machine stands still: no core takes a turn, it sends nothing and answers nothing, while time goes on.
+  // The whole machine stands still: no core takes a turn, it sends nothing and answers nothing, while time passes.
   // What its disk has in flight ends meanwhile. Then it continues as if nothing had been; the longest of several pauses
   // counts. A death ends the pause. No effect on a machine on which nothing runs.
   void pause_machine(Duration duration, PausedClocks clocks = PausedClocks::kGoOn);
   bool machine_is_paused() const { return pause_.has_value(); }
   void jump_wall_clock(Duration by) { clocks_.jump_wall(by.count()); }
   void freeze_wall_clock() { clocks_.freeze_wall(timeline().now()); }
-  // It goes on from where it stands.
+  // It continues from its present state.
   void thaw_wall_clock() { clocks_.thaw_wall(timeline().now()); }
   // Operations that begin from now on take so many times as long; those in flight take what they were given.
   void slow_disk(uint32_t factor) { disk_factor_ = factor; }
   // The disk is as fast as ever, also for what is in flight: that ends as if it began now, or earlier.
   void heal_disk();
 
-  // Operations submitted in this life, by all cores. on_submit() is told of each when it is in flight (index from 1);
-  // it may take crash images or end the life (kill(), crash_after_operations(index)), nothing else. After operation
+  // Operations submitted in this life, by all cores. on_submit() is called for each when it is in flight (index from
+  // 1); it may take crash images or end the life (kill(), crash_after_operations(index)), nothing else. After operation
   // `count` in this life the power goes as by power_off(policy): later ones of the same batch are not submitted. 0
   // switches it off.
   uint64_t operations_submitted() const { return operations_submitted_; }

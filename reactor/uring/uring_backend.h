@@ -29,7 +29,8 @@ struct UringOptions {
   uint32_t receive_buffer_bytes = 4096;
   uint32_t fixed_files = 1024;  // files of direct I/O that get a fixed slot; per core
   // Registers what allocate_memory() hands out with the kernel: saves the look-up of pages in each read and write, but
-  // takes all of the memory at once. Needs locked memory for it (root, or ulimit -l); without, it logs and goes on.
+  // takes all of the memory at once. Needs locked memory for it (root, or ulimit -l); without, it logs that and
+  // continues.
   bool register_memory = false;
   bool pin_threads = true;  // each core's thread to one processor; without, the kernel moves them (used by Host)
   LogSink* log = nullptr;   // none: lines are discarded
@@ -55,7 +56,7 @@ class UringBackend final : public Backend {
   // kernel too old, limits too small.
   static std::expected<std::unique_ptr<UringBackend>, std::string> create(CoreId core, WakeBoard& wakes,
                                                                           const UringOptions& options);
-  // Cancels what is under way (nobody is told) and closes what is open.
+  // Cancels what is under way (no completion is reported) and closes what is open.
   ~UringBackend() override;
 
   Profile profile() const { return ring_->profile(); }
