@@ -1,3 +1,5 @@
+// The bytes of a log on the simulated disk: append, roll, truncation, reset and the tail in memory, without a
+// partition.
 #include "storage/log/log_bytes.h"
 
 #include <gtest/gtest.h>
