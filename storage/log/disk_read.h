@@ -5,13 +5,12 @@
 #include <vector>
 
 #include "storage/engine.h"
-#include "storage/log/partition.h"
 
 namespace posthaste::storage {
 
 // A read that needs the disk: its share of the cache, and the chunks that it has brought in, which stay until it has
 // its answer. One that only wants a header, which lies in two chunks at most, reserves nothing.
-class Partition::DiskRead {
+class DiskRead {
  public:
   explicit DiskRead(Engine& engine) : engine_(engine) {}
   DiskRead(const DiskRead&) = delete;

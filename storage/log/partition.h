@@ -6,14 +6,12 @@
 //   submitted  part of a journal commit that is being written
 //   durable    part of a completed commit: may be acked; never lost again
 //   flushed    also in the segment file
-// It is made of parts: LogBytes (segments and tail), CommitState (the last three positions), OffsetWaiters; this class
-// lets them work together, and is all that anyone outside storage/ sees of them.
-// It knows no leader, no ISR and no request. The high watermark is the replica's (replication/replica.h); the log only
-// keeps what it was told, on disk too, and removes nothing above it.
+// It is made of parts: LogBytes (segments and tail), CommitState (the last three positions), LogReader, OffsetWaiters;
+// this class lets them work together, and is all that anyone outside storage/ sees of them. It knows no leader, no ISR
+// and no request. The high watermark is the replica's (replication/replica.h); the log only keeps what it was told, on
+// disk too, and removes nothing above it.
 #pragma once
 #include <algorithm>
-#include <array>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,9 +23,9 @@
 #include "storage/journal/journal_format.h"
 #include "storage/log/commit_state.h"
 #include "storage/log/epoch_cache.h"
-#include "storage/log/header_fields.h"
 #include "storage/log/log_attachment.h"
 #include "storage/log/log_bytes.h"
+#include "storage/log/log_reader.h"
 #include "storage/log/log_types.h"
 #include "storage/log/offset_waiters.h"
 #include "storage/log/segment.h"
@@ -147,15 +145,19 @@ class Partition final : private reactor::CoreOwned,
   // Reads whole batches from memory; an empty optional means that a disk read is needed: use read().
   // Errors: kOutOfRange: offset below the log start or above limit_offset; kDamaged: the bytes there are known bad;
   // kNoMemory: no chunk for a disk read.
-  std::optional<reactor::Result<ReadResult>> try_read(const ReadRequest& request);
+  std::optional<reactor::Result<ReadResult>> try_read(const ReadRequest& request) {
+    return check_core(), reader_.try_read(request);
+  }
   // The same, waiting for the disk. What comes from a disk is verified before it is returned (kDamaged).
-  reactor::Task<reactor::Result<ReadResult>> read(ReadRequest request);
+  reactor::Task<reactor::Result<ReadResult>> read(ReadRequest request) { return check_core(), reader_.read(request); }
 
   // The first offset from the log start on with a timestamp >= `timestamp`, below `limit_offset`; offset -1 if none. Of
   // a compressed batch with such a time it is the first offset that is not below the log start.
-  reactor::Task<reactor::Result<TimestampOffset>> find_timestamp(int64_t timestamp, int64_t limit_offset);
+  reactor::Task<reactor::Result<TimestampOffset>> find_timestamp(int64_t timestamp, int64_t limit_offset) {
+    return check_core(), reader_.find_timestamp(timestamp, limit_offset);
+  }
   // The largest timestamp and the last offset of the batch that carries it, which may be below the log start.
-  reactor::Task<reactor::Result<TimestampOffset>> max_timestamp();
+  reactor::Task<reactor::Result<TimestampOffset>> max_timestamp() { return check_core(), reader_.max_timestamp(); }
 
   // Leader epochs: KIP-101.
   const EpochCache& epochs() const { return epochs_; }
@@ -199,6 +201,9 @@ class Partition final : private reactor::CoreOwned,
   Mode mode() const { return mode_; }
   const LogBytes& bytes() const { return bytes_; }
   const CommitState& commit() const { return commit_; }
+  LogReader& reader() { return reader_; }
+  // Where the first hole in the offsets begins (OffsetOrder).
+  int64_t holes_from() const { return holes_from_; }
   // What journal records belong to: those of an earlier one are dead.
   uint32_t generation() const { return generation_; }
   std::string directory() const;
@@ -219,8 +224,6 @@ class Partition final : private reactor::CoreOwned,
   void meta_applied();
   // Write-back's: the segment files hold everything below `linear`.
   void flushed_to(uint64_t linear);
-  // The segment's index, read or built.
-  reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
 
   // Tables: what one says of this partition, once its CREATE record is durable.
   bool is_created() const { return created_; }
@@ -274,49 +277,12 @@ class Partition final : private reactor::CoreOwned,
   void snapshot_producers();
   void damage_from(int64_t offset, std::string reason);
 
-  // partition_read.cc
-  // What a look at memory found missing.
-  struct Miss {
-    std::shared_ptr<Segment> segment;
-    bool index = false;
-    std::optional<size_t> run;  // of the index, whose hash was not compared yet
-    uint64_t position = 0;      // of the first byte missing
-    uint64_t bytes = 0;         // how much behind it is wanted
-  };
-  bool peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header, Miss& miss) const;
-  std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
-  std::optional<reactor::Result<ReadResult>> read_memory(const ReadRequest& request, Miss& miss);
-  void lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result);
-  class DiskRead;
-  reactor::Task<reactor::Result<Boundary>> load_batch_boundary(int64_t offset);
-  reactor::Task<reactor::Result<void>> fill(Miss miss, DiskRead* by);
-  reactor::Task<reactor::Result<void>> load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
-                                                  DiskRead* by);
-
-  // partition_verify.cc
-  bool is_verified(const Segment& segment, uint64_t from, uint64_t to) const;
-  bool follows(int64_t next_offset, int64_t base_offset) const {
-    return OffsetOrder{log_start_, holes_from_}.follows(next_offset, base_offset);
-  }
-  std::optional<bool> joins_what_follows(const std::shared_ptr<Segment>& segment, uint64_t position,
-                                         int64_t next_offset, Miss& miss) const;
-  std::optional<bool> verify(const std::shared_ptr<Segment>& of, uint64_t position, int64_t expected_offset,
-                             Miss& miss);
-  static bool crc_matches(const Segment& segment, uint64_t position, const HeaderFields& fields);
-  static void mark_verified(const Segment& segment, uint64_t position, uint64_t end);
-  reactor::Errc refuse(const Segment& segment, uint64_t position, int64_t offset, std::string_view reason);
-  reactor::Result<void> read_failed(Segment& segment, uint64_t position, reactor::Errc error);
-  reactor::Task<reactor::Result<void>> build_index(std::shared_ptr<Segment> segment);
-  bool fits(const Segment& segment, const SegmentIndex& index) const;
-  reactor::Task<reactor::Result<void>> check_run(std::shared_ptr<Segment> segment, size_t run);
-  reactor::Task<reactor::Result<bool>> matches(std::shared_ptr<Segment> segment, IndexRange range, IndexEntry entry);
-  reactor::Task<reactor::Result<void>> walk_headers(std::shared_ptr<Segment> segment, uint64_t position, uint64_t to,
-                                                    std::function<bool(const RecordBatchView&)> visit);
-
-  // partition_control.cc
+  // partition_retention.cc
   void doom(const LogBytes::Segments& gone);
   void remove_segments_below_log_start();
   reactor::Task<void> remove_gone(Use use, LogBytes::Segments gone);
+
+  // partition_truncate.cc
   reactor::Task<reactor::Result<void>> alone(reactor::Task<reactor::Result<void>> work);
   reactor::Task<reactor::Result<void>> cut(int64_t offset);
   void cut_memory(const Boundary& to);
@@ -327,7 +293,6 @@ class Partition final : private reactor::CoreOwned,
   reactor::Task<reactor::Result<void>> remove_derived(int64_t from_base);
   reactor::Task<reactor::Result<void>> start_over(int64_t offset);
   LogBytes::Segments forget_all(int64_t offset);
-  reactor::Task<reactor::Result<Boundary>> last_whole_batch(int64_t offset);
 
   Engine& engine_;
   const Uid uid_;
@@ -345,6 +310,7 @@ class Partition final : private reactor::CoreOwned,
   PartitionFolder folder_;
   LogBytes bytes_;
   CommitState commit_;
+  LogReader reader_;
   bool loading_prefix_ = false;
   bool prefix_failing_ = false;  // it could not be read and is tried again; nothing can be journaled until then
   bool created_ = false;         // the CREATE record is durable
@@ -364,14 +330,6 @@ class Partition final : private reactor::CoreOwned,
   std::unique_ptr<LogAttachment> attachment_;
   OffsetWaiters waiters_;   // for durable offsets, and for the end
   reactor::Event changed_;  // something that a background step may wait for
-
-  // Where readers stopped lately: the next one starts there without a look at the index.
-  struct Hint {
-    int64_t offset = -1;
-    uint64_t linear = 0;
-  };
-  std::array<Hint, 4> hints_{};
-  uint32_t next_hint_ = 0;
 };
 
 }  // namespace posthaste::storage

@@ -73,7 +73,7 @@ Task<Result<uint64_t>> Partition::read_prefix(const Use& /*use*/, Segment& segme
     if (got && *got >= chunk.begin) std::copy_n(bounce.data(), chunk.begin, chunk.buffer.data());
     engine_.give_back_prefix_block(std::move(bounce));  // before the pause: others may be able to read theirs
     if (got || got.error() == Errc::kNotFound) co_return got;
-    (void)read_failed(segment, block, got.error());
+    (void)reader_.read_failed(segment, block, got.error());
     prefix_failing_ = true;
     changed_.notify_all();
     // Who waits for what was taken before the error was known is told when it does not pass soon; a stop would wait for

@@ -4,7 +4,6 @@
 
 #include "storage/engine.h"
 #include "storage/journal/contributor.h"
-#include "storage/log/disk_read.h"
 #include "storage/log/partition.h"
 #include "storage/planted_bugs.h"
 
@@ -69,50 +68,6 @@ LogBytes::Segments Partition::forget_all(int64_t offset) {
   waiters_.end_moved();
   if (attachment_ != nullptr) attachment_->truncated();
   return gone;
-}
-
-// Where the whole batches end, up to `offset` and to the damage. Of the segment in which that is, every batch is read
-// and checked: what is known to be damaged may not be all that is.
-Task<Result<Boundary>> Partition::last_whole_batch(int64_t offset) {
-  const int64_t limit = damage_.damaged ? std::min(offset, damage_.from_offset) : offset;
-  const std::shared_ptr<Segment> segment = bytes_.segment_with(limit);
-  const uint64_t size = std::min(segment->linear_end(), commit_.flushed_linear()) - segment->linear_start();
-  // What is not durable goes in any case, and is in the way of the block that it shares with what is.
-  for (auto at = std::ranges::find(bytes_.segments(), bytes_.keep(commit_.submitting()));
-       damage_.damaged && at != bytes_.segments().end(); ++at) {
-    (*at)->drop_chunks();
-  }
-  Boundary whole{segment->linear_start(), segment->base_offset()};
-  DiskRead disk(engine_);
-  HeaderBytes header;
-  for (;;) {
-    const uint64_t position = whole.linear - segment->linear_start();
-    if (position + header.size() > size) break;
-    Miss miss;
-    if (peek(segment, position, header, miss)) {
-      const auto fields = fields_of(header);
-      if (!fields || fields->next_offset > limit || position + fields->size > size) break;
-      if (!follows(whole.offset, fields->base_offset)) break;
-      const uint64_t missing = segment->first_missing(position, position + fields->size);
-      if (missing == position + fields->size) {
-        const int32_t epoch = epochs_.epoch_for(fields->base_offset);
-        if (!crc_matches(*segment, position, *fields)) break;
-        if (epoch != kNoLeaderEpoch && epoch != fields->leader_epoch) break;
-        whole = {whole.linear + fields->size, fields->next_offset};
-        disk.let_go();
-        continue;
-      }
-      miss = {.segment = segment, .position = missing, .bytes = position + fields->size - missing};
-    }
-    if (!disk.has_room(miss.bytes)) {
-      co_await disk.reserve(miss.bytes);
-      continue;
-    }
-    const Result<void> filled = co_await fill(miss, &disk);
-    if (!filled && filled.error() == Errc::kDamaged) break;
-    if (!filled) co_return failure(filled.error());
-  }
-  co_return whole;
 }
 
 }  // namespace posthaste::storage

@@ -279,7 +279,7 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
   };
   // Without one each life to come would walk over all headers again, and nothing would vouch for them.
   if (!segment->index_whole && partition.mode() == Partition::Mode::kOpen)
-    (void)co_await partition.ensure_index(segment);
+    (void)co_await partition.reader().ensure_index(segment);
   // Nobody keeps space back for these: they wait until there is some.
   if (engine_.disk_full()) co_return engine_.tidy_later(partition, segment);
   const FreeSpace::Use use(engine_.free_space());

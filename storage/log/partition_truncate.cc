@@ -1,4 +1,4 @@
-// Partition: what changes the log other than by appending.
+// Partition: a log that is cut at its end, and how it stands still for that.
 #include <algorithm>
 
 #include "storage/engine.h"
@@ -12,54 +12,6 @@ using reactor::Errc;
 using reactor::failure;
 using reactor::Result;
 using reactor::Task;
-
-Task<Result<void>> Partition::set_log_start(int64_t offset) {
-  check_core();
-  if (offset > high_watermark_) co_return failure(Errc::kOutOfRange);
-  if (offset <= log_start_) co_return Result<void>();
-  if (mode_ == Mode::kTruncating) co_return failure(Errc::kBusy);
-  if (mode_ == Mode::kDeleting) co_return failure(Errc::kNotFound);
-  if (mode_ == Mode::kStopping) co_return failure(Errc::kStopping);
-  const Use use(*this);
-  co_await engine_.contributor().write(
-      *this, {.type = RecordType::kLogStart, .uid = uid_, .generation = generation_, .first_offset = offset});
-  log_start_ = std::max(log_start_, offset);
-  remove_segments_below_log_start();
-  meta_applied();
-  co_return Result<void>();
-}
-
-// Their files go before their names are used again.
-void Partition::doom(const LogBytes::Segments& gone) {
-  for (const auto& segment : gone) {
-    CHECK(segment->removed);
-    engine_.space().follow(*segment);
-    for (const std::string_view extension : {"log", "index", "snapshot"}) {
-      folder_.doomed.push_back(segment_path(*segment, extension));
-    }
-  }
-}
-
-// Segments that end below the log start are not part of the log any more; their files follow in the background.
-void Partition::remove_segments_below_log_start() {
-  LogBytes::Segments gone = bytes_.drop_below(log_start_, commit_.durable_segment());
-  if (gone.empty()) return;
-  doom(gone);
-  const uint64_t first = bytes_.segments().front()->linear_start();
-  // Not at the log start: that may lie inside a batch, whose epoch is still wanted.
-  epochs_.truncate_from_start(bytes_.segments().front()->base_offset());
-  if (commit_.flushed_linear() < first) {
-    commit_.dropped_below(first);
-    if (commit_.is_all_flushed()) static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
-  }
-  changed_.notify_all();
-  engine_.spawn(remove_gone(Use(*this), std::move(gone)));
-}
-
-Task<void> Partition::remove_gone(Use /*use*/, LogBytes::Segments gone) {
-  for (const auto& segment : gone) co_await engine_.files().close(*segment);
-  (void)co_await engine_.files().remove_doomed(*this);
-}
 
 Task<Result<void>> Partition::truncate(int64_t offset) {
   check_core();
@@ -100,8 +52,8 @@ Task<Result<void>> Partition::alone(Task<Result<void>> work) {
 // Alone. After its record is durable every older one is dead.
 Task<Result<void>> Partition::cut(int64_t offset) {
   Result<Boundary> found = failure(Errc::kDamaged);
-  if (!damage_.damaged) found = co_await load_batch_boundary(offset);
-  if (!found && found.error() == Errc::kDamaged) found = co_await last_whole_batch(offset);
+  if (!damage_.damaged) found = co_await reader_.batch_boundary(offset);
+  if (!found && found.error() == Errc::kDamaged) found = co_await reader_.last_whole_batch(offset);
   if (!found) co_return failure(found.error());
   // In a hole the log ends where it is told to. A log start inside the first batch that goes stays where it is: the log
   // goes on from there.
@@ -116,7 +68,7 @@ Task<Result<void>> Partition::cut(int64_t offset) {
                                                .first_offset = to.offset});
   cut_memory(to);
   meta_applied();
-  if (auto indexed = co_await ensure_index(bytes_.segments().back()); !indexed) co_return indexed;
+  if (auto indexed = co_await reader_.ensure_index(bytes_.segments().back()); !indexed) co_return indexed;
   bytes_.active().max_timestamp = bytes_.active().index().max_timestamp();
   if (bytes_.active().headers_known && bytes_.active().linear_end() == commit_.durable().linear) {
     commit_.know_proof_of_end();
@@ -152,7 +104,7 @@ void Partition::go_on_from(const Boundary& at) {
   commit_.go_on_from(at);
   write_back_goal_.linear = at.linear;
   next_producers_ = {};
-  hints_.fill({});
+  reader_.forget_places();
   static_cast<reactor::ListNode<UnflushedTag>&>(*this).unlink();
 }
 
@@ -177,33 +129,13 @@ Task<Result<void>> Partition::rebuild_producers() {
   // When they were appended is not known; what a client says of its records' time must not make a producer forgotten.
   const reactor::WallMillis now = engine_.core().wall_now();
   for (size_t i = first; i < segments.size(); ++i) {
-    auto walked = co_await walk_headers(segments[i], 0, UINT64_MAX, [this, now](const RecordBatchView& batch) {
+    auto walked = co_await reader_.walk_headers(segments[i], 0, UINT64_MAX, [this, now](const RecordBatchView& batch) {
       producers_.append(batch, now);
       return true;
     });
     if (!walked) co_return walked;
   }
   co_return Result<void>();
-}
-
-Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {
-  check_core();
-  if (mode_ != Mode::kOpen || damage_.damaged) co_return Result<void>();
-  producers_.expire(now);
-  if (roll_is_due(0, now)) roll();
-  const std::vector<SegmentSummary> summaries = bytes_.summaries();
-  const RetentionDecision decision = decide_retention(summaries, config_.retention, log_start_, high_watermark_, now);
-  if (decision.roll_active) roll();
-  if (decision.log_start_offset <= log_start_) co_return Result<void>();
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < decision.delete_count; ++i) bytes += summaries[i].size_bytes;
-  const Result<void> done = co_await set_log_start(decision.log_start_offset);
-  if (done) {
-    engine_.core().log(reactor::LogLevel::kInfo, "retention.removed",
-                       fmt::format("partition={}-{} segments={} bytes={} log_start={} reason={}", topic_name_,
-                                   partition_, decision.delete_count, bytes, log_start_, to_string(decision.reason)));
-  }
-  co_return done;
 }
 
 }  // namespace posthaste::storage

@@ -1,12 +1,13 @@
-// Partition: offsets to bytes. A read is answered from chunks; what is missing is brought in by a direct read, one per
+// A read is answered from chunks; what is missing is brought in by a direct read, one per
 // range, and then the answer is looked for again.
+#include "storage/log/log_reader.h"
+
 #include <algorithm>
 #include <bit>
 
 #include "storage/batch/record_reader.h"
 #include "storage/engine.h"
 #include "storage/log/disk_read.h"
-#include "storage/log/header_fields.h"
 #include "storage/log/partition.h"
 
 namespace posthaste::storage {
@@ -17,7 +18,7 @@ using reactor::Result;
 using reactor::Task;
 
 // Copies a batch header out of memory; false: not there, `miss` says what.
-bool Partition::peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header,
+bool LogReader::peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header,
                      Miss& miss) const {
   const uint64_t missing = segment->first_missing(position, position + header.size());
   if (missing < position + header.size()) {
@@ -30,13 +31,13 @@ bool Partition::peek(const std::shared_ptr<Segment>& segment, uint64_t position,
 
 // The place of the batch that holds `offset`, or of the first one behind it. `expected` gets the base offset that the
 // batch at the start of the search must have, if that is known.
-std::optional<Result<Boundary>> Partition::find_batch(int64_t offset, Miss& miss) {
-  if (offset >= bytes_.end().offset) return bytes_.end();
+std::optional<Result<Boundary>> LogReader::find_batch(int64_t offset, Miss& miss) {
+  if (offset >= partition_.bytes().end().offset) return partition_.bytes().end();
   for (const Hint& hint : hints_) {
-    if (hint.offset == offset && hint.linear >= bytes_.segments().front()->linear_start())
+    if (hint.offset == offset && hint.linear >= partition_.bytes().segments().front()->linear_start())
       return Boundary{hint.linear, offset};
   }
-  const std::shared_ptr<Segment> segment = bytes_.segment_with(offset);
+  const std::shared_ptr<Segment> segment = partition_.bytes().segment_with(offset);
   if (offset <= segment->base_offset()) return Boundary{segment->linear_start(), segment->base_offset()};
   if (!segment->index_whole) {
     miss = {.segment = segment, .index = true};
@@ -56,7 +57,7 @@ std::optional<Result<Boundary>> Partition::find_batch(int64_t offset, Miss& miss
   HeaderBytes header;
   for (;;) {
     if (position >= segment->size) {
-      const int64_t behind = bytes_.offset_behind(*segment);
+      const int64_t behind = partition_.bytes().offset_behind(*segment);
       if (position == segment->size && follows(expected, behind)) return Boundary{segment->linear_end(), behind};
       return failure(refuse(*segment, position, expected, "the batches there do not reach to the next segment"));
     }
@@ -71,7 +72,7 @@ std::optional<Result<Boundary>> Partition::find_batch(int64_t offset, Miss& miss
   }
 }
 
-void Partition::lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result) {
+void LogReader::lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result) {
   while (from < to) {
     Chunk& chunk = *segment.chunk_at(from);
     engine_.cache().touch(chunk);
@@ -90,11 +91,11 @@ void Partition::lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& 
   }
 }
 
-std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& request, Miss& miss) {
-  int64_t limit = std::min(request.limit_offset, bytes_.end().offset);
-  if (request.offset < log_start_ || request.offset > limit) return failure(Errc::kOutOfRange);
-  if (damage_.damaged) {
-    limit = std::min(limit, damage_.from_offset);
+std::optional<Result<ReadResult>> LogReader::read_memory(const ReadRequest& request, Miss& miss) {
+  int64_t limit = std::min(request.limit_offset, partition_.bytes().end().offset);
+  if (request.offset < partition_.log_start_offset() || request.offset > limit) return failure(Errc::kOutOfRange);
+  if (partition_.damage().damaged) {
+    limit = std::min(limit, partition_.damage().from_offset);
     if (request.offset >= limit) return failure(Errc::kDamaged);
   }
   ReadResult result{.next_offset = request.offset};
@@ -104,8 +105,8 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
   if (!*found) return failure(found->error());
   Boundary at = **found;
   HeaderBytes header;
-  while (at.linear < bytes_.end().linear) {
-    const std::shared_ptr<Segment> segment = bytes_.segment_of(at.linear);
+  while (at.linear < partition_.bytes().end().linear) {
+    const std::shared_ptr<Segment> segment = partition_.bytes().segment_of(at.linear);
     const uint64_t position = at.linear - segment->linear_start();
     Miss missing;
     if (!peek(segment, position, header, missing)) {
@@ -152,18 +153,17 @@ std::optional<Result<ReadResult>> Partition::read_memory(const ReadRequest& requ
     result.next_offset = at.offset;
   }
   if (result.pieces.empty() && miss.segment != nullptr) return std::nullopt;
-  if (result.pieces.empty() && at.linear == bytes_.end().linear) result.next_offset = limit;
+  if (result.pieces.empty() && at.linear == partition_.bytes().end().linear) result.next_offset = limit;
   if (!result.pieces.empty()) hints_[next_hint_++ % hints_.size()] = {at.offset, at.linear};
   return result;
 }
 
-std::optional<Result<ReadResult>> Partition::try_read(const ReadRequest& request) {
-  check_core();
+std::optional<Result<ReadResult>> LogReader::try_read(const ReadRequest& request) {
   Miss miss;
   return read_memory(request, miss);
 }
 
-Task<Result<Boundary>> Partition::load_batch_boundary(int64_t offset) {
+Task<Result<Boundary>> LogReader::batch_boundary(int64_t offset) {
   DiskRead disk(engine_);
   for (;;) {
     Miss miss;
@@ -172,15 +172,14 @@ Task<Result<Boundary>> Partition::load_batch_boundary(int64_t offset) {
   }
 }
 
-Task<Result<ReadResult>> Partition::read(ReadRequest request) {
-  check_core();
-  const Use use(*this);
+Task<Result<ReadResult>> LogReader::read(ReadRequest request) {
+  const Partition::Use use(partition_);
   DiskRead disk(engine_);
   for (;;) {
     Miss miss;
     auto answer = read_memory(request, miss);
     if (answer) co_return std::move(*answer);
-    if (mode_ == Mode::kDeleting) co_return failure(Errc::kNotFound);
+    if (partition_.mode() == Partition::Mode::kDeleting) co_return failure(Errc::kNotFound);
     if (!disk.has_room(miss.bytes)) {
       co_await disk.reserve(miss.bytes);
       continue;
@@ -191,7 +190,7 @@ Task<Result<ReadResult>> Partition::read(ReadRequest request) {
 }
 
 // `by`: keeps the chunk that is brought in, if one is.
-Task<Result<void>> Partition::fill(Miss miss, DiskRead* by) {
+Task<Result<void>> LogReader::fill(Miss miss, DiskRead* by) {
   if (miss.index) co_return co_await ensure_index(miss.segment);
   if (miss.run) co_return co_await check_run(miss.segment, *miss.run);
   co_return co_await load_chunk(miss.segment, miss.position, miss.bytes, by);
@@ -199,10 +198,10 @@ Task<Result<void>> Partition::fill(Miss miss, DiskRead* by) {
 
 // Brings the block at `position` and about `wanted` bytes behind it into memory. Returns early, without them, when
 // somebody else is at it: the caller looks again.
-Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
+Task<Result<void>> LogReader::load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
                                          DiskRead* by) {
   const uint64_t from = align_down(position);
-  Segment::Access& access = segment->make_access(core());
+  Segment::Access& access = segment->make_access(engine_.core());
   for (const Segment::Access::Load& load : access.loads) {
     if (from < load.to && load.from <= from) {
       co_await access.loaded.wait();
@@ -212,16 +211,16 @@ Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint6
   if (Chunk* chunk = segment->chunk_at(position); chunk != nullptr) {
     if (position < uint64_t{chunk->position} + chunk->begin) {
       // The tail's first block: its prefix is on the way, for the journal.
-      if (damage_.damaged) co_return failure(Errc::kDamaged);
-      co_await changed_.wait();
+      if (partition_.damage().damaged) co_return failure(Errc::kDamaged);
+      co_await partition_.changed().wait();
       co_return Result<void>();
     }
     if (position < chunk->segment_end()) co_return Result<void>();
     CHECK(!chunk->dirty, "a dirty chunk ends before the log does");
     segment->remove(*chunk);
   }
-  const uint64_t flushed =
-      std::min(std::max(commit_.flushed_linear(), segment->linear_start()) - segment->linear_start(), segment->size);
+  const uint64_t flushed = std::min(
+      std::max(partition_.commit().flushed_linear(), segment->linear_start()) - segment->linear_start(), segment->size);
   if (position >= flushed) co_return failure(refuse(*segment, position, -1, "neither memory nor the file holds it"));
   const uint64_t ahead = std::max<uint64_t>(wanted, engine_.host().options().read_ahead_bytes);
   uint64_t to = std::min({flushed, segment->next_chunk_position(from), from + ChunkCache::kChunkBytesMax,
@@ -234,9 +233,9 @@ Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint6
   }
   if (!chunk) co_return failure(Errc::kNoMemory);
   access.loads.push_back({from, to});
-  const uint32_t generation = generation_;
-  auto got = co_await engine_.files().read(*this, *segment, from, (*chunk)->buffer.bytes().first(align_up(to - from)),
-                                           reactor::IoClass::kLiveRead);
+  const uint32_t generation = partition_.generation();
+  auto got = co_await engine_.files().read(
+      partition_, *segment, from, (*chunk)->buffer.bytes().first(align_up(to - from)), reactor::IoClass::kLiveRead);
   std::erase_if(access.loads, [from](const Segment::Access::Load& load) { return load.from == from; });
   access.loaded.notify_all();
   if (!got) co_return read_failed(*segment, position, got.error());
@@ -245,7 +244,8 @@ Task<Result<void>> Partition::load_chunk(std::shared_ptr<Segment> segment, uint6
   to = std::min(to, from + *got);
   if (position >= to) co_return failure(refuse(*segment, position, -1, "the file ends before"));
   // The log may have been cut, or the tail begun anew in the last block, while the disk worked.
-  const bool still_wanted = generation == generation_ && !segment->removed && segment->chunk_at(from) == nullptr;
+  const bool still_wanted =
+      generation == partition_.generation() && !segment->removed && segment->chunk_at(from) == nullptr;
   if (!still_wanted) co_return Result<void>();
   (*chunk)->end = static_cast<uint32_t>(std::min(to, segment->next_chunk_position(from)) - from);
   ChunkLease kept = *chunk;
@@ -276,11 +276,11 @@ Bytes joined(const ReadResult& read) {
 }
 }  // namespace
 
-Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64_t limit_offset) {
-  check_core();
-  const Use use(*this);
-  const std::vector<std::shared_ptr<Segment>> segments(bytes_.segments().begin(), bytes_.segments().end());
-  int64_t from = log_start_;
+Task<Result<TimestampOffset>> LogReader::find_timestamp(int64_t timestamp, int64_t limit_offset) {
+  const Partition::Use use(partition_);
+  const std::vector<std::shared_ptr<Segment>> segments(partition_.bytes().segments().begin(),
+                                                       partition_.bytes().segments().end());
+  int64_t from = partition_.log_start_offset();
   for (const auto& segment : segments) {
     if (segment->max_timestamp < timestamp || segment->removed) continue;
     if (auto indexed = co_await ensure_index(segment); !indexed) co_return failure(indexed.error());
@@ -288,7 +288,7 @@ Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64
     if (!range) continue;
     for (;;) {
       // The log start may move while a disk works.
-      from = std::max(from, log_start_);
+      from = std::max(from, partition_.log_start_offset());
       int64_t found = -1;
       int64_t behind = -1;
       auto walked = co_await walk_headers(segment, range->position, UINT64_MAX, [&](const RecordBatchView& batch) {
@@ -301,13 +301,13 @@ Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64
         if (!walked && !segment->removed) co_return failure(walked.error());
         break;
       }
-      const int64_t offset = std::max({found, from, log_start_});
+      const int64_t offset = std::max({found, from, partition_.log_start_offset()});
       if (found >= limit_offset || offset >= limit_offset) co_return TimestampOffset{};
       const auto bytes = co_await read({.offset = offset, .max_bytes = 1, .limit_offset = limit_offset});
-      if (!bytes && bytes.error() == Errc::kOutOfRange && offset < log_start_) continue;
+      if (!bytes && bytes.error() == Errc::kOutOfRange && offset < partition_.log_start_offset()) continue;
       if (!bytes) co_return failure(bytes.error());
       if (bytes->pieces.empty()) co_return TimestampOffset{};
-      from = std::max(from, log_start_);
+      from = std::max(from, partition_.log_start_offset());
       if (const auto record = look_in_batch(joined(*bytes), timestamp, from)) co_return *record;
       from = behind;  // its records of that time are below the log start
     }
@@ -315,17 +315,16 @@ Task<Result<TimestampOffset>> Partition::find_timestamp(int64_t timestamp, int64
   co_return TimestampOffset{};
 }
 
-Task<Result<TimestampOffset>> Partition::max_timestamp() {
-  check_core();
-  const Use use(*this);
+Task<Result<TimestampOffset>> LogReader::max_timestamp() {
+  const Partition::Use use(partition_);
   std::shared_ptr<Segment> best;
-  for (const auto& segment : bytes_.segments()) {
+  for (const auto& segment : partition_.bytes().segments()) {
     if (segment->size > 0 && (best == nullptr || segment->max_timestamp > best->max_timestamp)) best = segment;
   }
   if (best == nullptr || best->max_timestamp == kNoTimestamp) co_return TimestampOffset{};
   if (auto indexed = co_await ensure_index(best); !indexed) co_return failure(indexed.error());
   const int64_t offset = best->index().max_timestamp_offset();
-  co_return TimestampOffset{best->index().max_timestamp(), offset, epochs_.epoch_for(offset)};
+  co_return TimestampOffset{best->index().max_timestamp(), offset, partition_.epochs().epoch_for(offset)};
 }
 
 }  // namespace posthaste::storage
