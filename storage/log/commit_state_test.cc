@@ -141,6 +141,23 @@ TEST_F(CommitStateTest, OfThreeCommitsInABatchNoneButTheLastMovesTheBoundary) {
   EXPECT_EQ(commit_->durable().offset, 1);
 }
 
+// Write-back goes by bytes, so that the batch's header may have left memory before the journal has got its rest.
+TEST_F(CommitStateTest, ABatchGoesOnWhenItsHeaderHasLeftMemory) {
+  begin();
+  append(batch_of(0, 4000));  // its chunk holds the next one's header too
+  append(batch_of(1, 60'000));
+  durable(take(20 << 10));
+  const uint64_t written = align_down(commit_->durable_linear());
+  flush(written);
+  Chunk& first = *bytes_->active().chunk_at(0);
+  ASSERT_LE(first.segment_end(), written);
+  ASSERT_FALSE(first.dirty);
+  bytes_->active().remove(first);
+  while (commit_->submitted_linear() < 64'000) durable(take(20 << 10));
+  EXPECT_EQ(commit_->durable().offset, 2);
+  EXPECT_EQ(commit_->durable_linear(), 64'000U);
+}
+
 // The full-page rule: write-back has written a block whose rest is not there yet. It is written again with more in it,
 // and may be torn then: so the record of what is added has the block's earlier bytes too, once.
 TEST_F(CommitStateTest, TheFirstRecordIntoABlockThatWasWrittenCarriesTheBlocksBeginning) {

@@ -1,5 +1,4 @@
-// The bytes of a log on the simulated disk: append, roll, truncation, reset and the tail in memory, without a
-// partition.
+// The bytes of a log by themselves: where segments, chunks and the tail are after each thing that can happen to them.
 #include "storage/log/log_bytes.h"
 
 #include <gtest/gtest.h>
@@ -70,6 +69,18 @@ TEST_F(LogBytesTest, WhatIsAppendedIsThereByteForByteOverAllChunks) {
     EXPECT_EQ(chunk->verified_begin, 0U) << "what came from memory needs no check";
     EXPECT_EQ(chunk->verified_end, chunk->end);
   }
+}
+
+TEST_F(LogBytesTest, ATailThatIsBusyTakesLargerChunksAndBeginsSmallAgain) {
+  make();
+  for (int64_t offset = 0; offset < 40; ++offset) append(batch_of(offset, 3000));
+  EXPECT_LT(chunks(), 10U);
+  const uint64_t end = bytes_->end().linear;
+  bytes_->clean(0, end);
+  flushed_ = end;
+  bytes_->active().drop_chunks();
+  append(batch_of(40, 100));
+  EXPECT_EQ(cache_->dirty_bytes(), ChunkCache::kChunkBytesMin);
 }
 
 TEST_F(LogBytesTest, AWrongChecksumIsSeenAndNothingIsTheLogs) {
