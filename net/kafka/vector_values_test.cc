@@ -300,5 +300,32 @@ TEST(VectorValuesTest, Snapshots) {
   EXPECT_TRUE(answer.node_endpoints.at(0).host.starts_with("host"));
 }
 
+TEST(VectorValuesTest, Voters) {
+  const auto add = decoded<AddRaftVoterRequest>(1, "request");
+  EXPECT_EQ(add.cluster_id, "cluster_id1");
+  EXPECT_EQ(add.timeout_ms, 0x01020302);
+  EXPECT_EQ(add.voter_id, 0x01020303);
+  EXPECT_EQ(add.voter_directory_id.bytes.back(), std::byte{4});
+  EXPECT_EQ(add.listeners.at(0).name, "name5");
+  EXPECT_EQ(add.listeners.at(0).host, "host6");
+  EXPECT_EQ(add.listeners.at(0).port, 0xF007);
+  EXPECT_FALSE(add.ack_when_committed);
+  EXPECT_TRUE(decoded<AddRaftVoterRequest>(0, "request").ack_when_committed);
+  EXPECT_EQ(decoded<AddRaftVoterResponse>(1, "response").error_message, "error_message3");
+  EXPECT_EQ(decoded<RemoveRaftVoterRequest>(0, "request", "null").cluster_id, std::nullopt);
+  EXPECT_EQ(decoded<RemoveRaftVoterRequest>(0, "request").voter_id, 0x01020302);
+  const auto update = decoded<UpdateRaftVoterRequest>(0, "request");
+  EXPECT_EQ(update.current_leader_epoch, 0x01020302);
+  EXPECT_EQ(update.voter_id, 0x01020303);
+  const KraftVersionRange& range = update.kraft_version_feature;
+  EXPECT_EQ(range.min_supported_version + 1, range.max_supported_version);
+  const auto answer = decoded<UpdateRaftVoterResponse>(0, "response");
+  EXPECT_EQ(answer.current_leader.leader_id, 0x01020303);
+  EXPECT_EQ(answer.current_leader.leader_epoch, 0x01020304);
+  EXPECT_EQ(answer.current_leader.host, "host5");
+  EXPECT_EQ(answer.current_leader.port, 0x01020306);
+  EXPECT_EQ(decoded<UpdateRaftVoterResponse>(0, "response", "null").current_leader.leader_id, -1);
+}
+
 }  // namespace
 }  // namespace posthaste::net::kafka

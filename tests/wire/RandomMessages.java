@@ -269,10 +269,14 @@ public class RandomMessages {
     return ((Map<Integer, org.apache.kafka.common.protocol.types.Field>) fields.get(tagged)).values();
   }
 
-  static Field fieldOf(Object object, org.apache.kafka.common.protocol.types.Field def) throws Exception {
-    Field field = object.getClass().getDeclaredField(camel(def.name));
-    field.setAccessible(true);
-    return field;
+  // By the schema's name, whose words end where Kafka's classes begin a capital, but for names like kRaftVersion.
+  static Field fieldOf(Object object, org.apache.kafka.common.protocol.types.Field def) throws NoSuchFieldException {
+    for (Field field : object.getClass().getDeclaredFields()) {
+      if (!field.getName().equalsIgnoreCase(def.name.replace("_", ""))) continue;
+      field.setAccessible(true);
+      return field;
+    }
+    throw new NoSuchFieldException(def.name);
   }
 
   static Class<?> unboxed(Class<?> type) {
@@ -280,13 +284,5 @@ public class RandomMessages {
     if (type == Long.class) return long.class;
     if (type == Short.class) return short.class;
     return type == Byte.class ? byte.class : type;
-  }
-
-  static String camel(String snake) {
-    StringBuilder name = new StringBuilder();
-    for (String word : snake.split("_")) {
-      name.append(name.length() == 0 ? word : Character.toUpperCase(word.charAt(0)) + word.substring(1));
-    }
-    return name.toString();
   }
 }

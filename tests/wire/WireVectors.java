@@ -10,7 +10,7 @@
 //   java -cp kafka-clients-3.9.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java 0:0-2 > $OUT
 //   java -cp kafka-clients-4.3.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java \
 //     0 1 2 3 8 9 10 11 12 13 14 15 16 18 19 20 22 23 60 consumer 37 75 \
-//     21 32 33 35 42 44 47 61 52 53 54 55 59 >> $OUT
+//     21 32 33 35 42 44 47 61 52 53 54 55 59 80 81 82 >> $OUT
 // (3.9.1 is the last release with Produce versions 0 to 2.)
 //
 // A line: API key, version, kind, variant, bytes in hex. Kinds: request, response (bodies), request_header, response_header, and
@@ -147,8 +147,7 @@ public class WireVectors {
   }
 
   void set(Object object, org.apache.kafka.common.protocol.types.Field def, int depth) throws Exception {
-    Field field = object.getClass().getDeclaredField(camel(def.name));
-    field.setAccessible(true);
+    Field field = fieldOf(object, def);
     boolean toNull = variant == Variant.nulls && def.type.isNullable();
     if (field.getType() == boolean.class) {
       ++counter;
@@ -216,18 +215,20 @@ public class WireVectors {
     return message;
   }
 
+  // By the schema's name, whose words end where Kafka's classes begin a capital, but for names like kRaftVersion.
+  static Field fieldOf(Object object, org.apache.kafka.common.protocol.types.Field def) throws NoSuchFieldException {
+    for (Field field : object.getClass().getDeclaredFields()) {
+      if (!field.getName().equalsIgnoreCase(def.name.replace("_", ""))) continue;
+      field.setAccessible(true);
+      return field;
+    }
+    throw new NoSuchFieldException(def.name);
+  }
+
   static Class<?> unboxed(Class<?> type) {
     if (type == Integer.class) return int.class;
     if (type == Long.class) return long.class;
     if (type == Short.class) return short.class;
     return type == Byte.class ? byte.class : type;
-  }
-
-  static String camel(String snake) {
-    StringBuilder name = new StringBuilder();
-    for (String word : snake.split("_")) {
-      name.append(name.length() == 0 ? word : Character.toUpperCase(word.charAt(0)) + word.substring(1));
-    }
-    return name.toString();
   }
 }

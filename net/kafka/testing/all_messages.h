@@ -18,6 +18,7 @@
 #include "net/kafka/quorum_epochs.h"
 #include "net/kafka/topics.h"
 #include "net/kafka/unserved_apis.h"
+#include "net/kafka/voters.h"
 
 namespace posthaste::net::kafka {
 
@@ -34,7 +35,8 @@ using AllRequests =
                 DeleteTopicsRequest, InitProducerIdRequest, OffsetForLeaderEpochRequest, DescribeClusterRequest,
                 CreatePartitionsRequest, DescribeTopicPartitionsRequest, DescribeConfigsRequest, AlterConfigsRequest,
                 IncrementalAlterConfigsRequest, DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
-                DeleteGroupsRequest, OffsetDeleteRequest, VoteRequest, BeginQuorumEpochRequest,
-                EndQuorumEpochRequest, DescribeQuorumRequest, FetchSnapshotRequest>;
+                DeleteGroupsRequest, OffsetDeleteRequest, VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest,
+                DescribeQuorumRequest, FetchSnapshotRequest, AddRaftVoterRequest, RemoveRaftVoterRequest,
+                UpdateRaftVoterRequest>;
 
 }  // namespace posthaste::net::kafka
