@@ -21,6 +21,21 @@ struct ListenerEndpoint {
   }
 };
 
+// One listener of a broker or a controller that registers. The protocol is Kafka's number: 0 is PLAINTEXT.
+struct BrokerListener {
+  std::string_view name;
+  std::string_view host;
+  uint16_t port = 0;
+  int16_t security_protocol = 0;
+
+  static constexpr void fields(auto& self, auto& field) {
+    field(self.name);
+    field(self.host);
+    field(self.port);
+    field(self.security_protocol);
+  }
+};
+
 // Where to reach a voter that an answer names.
 struct QuorumNode {
   int32_t node_id = 0;

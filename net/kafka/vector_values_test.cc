@@ -327,5 +327,75 @@ TEST(VectorValuesTest, Voters) {
   EXPECT_EQ(decoded<UpdateRaftVoterResponse>(0, "response", "null").current_leader.leader_id, -1);
 }
 
+TEST(VectorValuesTest, BrokerLifecycle) {
+  const auto broker = decoded<BrokerRegistrationRequest>(4, "request");
+  EXPECT_EQ(broker.broker_id, 0x01020301);
+  EXPECT_EQ(broker.cluster_id, "cluster_id2");
+  EXPECT_EQ(broker.incarnation_id.bytes.back(), std::byte{3});
+  EXPECT_EQ(broker.listeners.at(0).host, "host5");
+  EXPECT_EQ(broker.listeners.at(0).port, 0xF006);
+  EXPECT_EQ(broker.listeners.at(0).security_protocol, 0x0107);
+  EXPECT_EQ(broker.features.at(0).min_supported_version + 1, broker.features.at(0).max_supported_version);
+  EXPECT_TRUE(broker.rack->starts_with("rack"));
+  EXPECT_TRUE(broker.is_migrating_zk_broker);
+  EXPECT_EQ(broker.log_dirs.size(), 2U);
+  EXPECT_NE(broker.previous_broker_epoch, -1);
+  EXPECT_EQ(decoded<BrokerRegistrationRequest>(0, "request").previous_broker_epoch, -1);
+  EXPECT_EQ(decoded<BrokerRegistrationResponse>(4, "response").broker_epoch, 0x0102030405060703);
+
+  const auto beat = decoded<BrokerHeartbeatRequest>(2, "request");
+  EXPECT_EQ(beat.broker_epoch + 1, beat.current_metadata_offset);
+  EXPECT_EQ(beat.offline_log_dirs.at(0).bytes.back(), std::byte{6});
+  EXPECT_EQ(beat.cordoned_log_dirs->at(0).bytes.back(), std::byte{8});
+  EXPECT_EQ(decoded<BrokerHeartbeatRequest>(2, "request", "null").cordoned_log_dirs, std::nullopt);
+  EXPECT_EQ(decoded<BrokerHeartbeatRequest>(1, "request").cordoned_log_dirs, std::nullopt);
+  const auto order = decoded<BrokerHeartbeatResponse>(2, "response");
+  EXPECT_TRUE(order.is_caught_up);
+  EXPECT_FALSE(order.is_fenced);
+  EXPECT_TRUE(order.should_shut_down);
+
+  EXPECT_EQ(decoded<UnregisterBrokerRequest>(0, "request").broker_id, 0x01020301);
+  EXPECT_EQ(decoded<UnregisterBrokerResponse>(0, "response").error_message, "error_message3");
+  const auto controller = decoded<ControllerRegistrationRequest>(0, "request");
+  EXPECT_EQ(controller.controller_id, 0x01020301);
+  EXPECT_TRUE(controller.zk_migration_ready);
+  EXPECT_EQ(controller.listeners.at(0).name, "name4");
+  EXPECT_TRUE(controller.features.at(0).name.starts_with("name"));
+}
+
+TEST(VectorValuesTest, BrokerRequests) {
+  const auto alter = decoded<AlterPartitionRequest>(3, "request");
+  EXPECT_EQ(alter.broker_id, 0x01020301);
+  EXPECT_EQ(alter.broker_epoch, 0x0102030405060702);
+  const auto& asked = alter.topics.at(0).partitions.at(0);
+  EXPECT_EQ(asked.partition_index + 1, asked.leader_epoch);
+  EXPECT_TRUE(asked.new_isr.empty());
+  EXPECT_EQ(asked.new_isr_with_epochs.at(0).broker_id, asked.leader_epoch + 1);
+  EXPECT_EQ(asked.partition_epoch, asked.leader_epoch + 4);
+  const auto before = decoded<AlterPartitionRequest>(2, "request").topics.at(0).partitions.at(0);
+  EXPECT_EQ(before.new_isr.at(0), before.leader_epoch + 1);
+  EXPECT_TRUE(before.new_isr_with_epochs.empty());
+  const auto answer = decoded<AlterPartitionResponse>(3, "response").topics.at(0).partitions.at(0);
+  EXPECT_EQ(answer.leader_id + 1, answer.leader_epoch);
+  EXPECT_EQ(answer.isr.at(0), answer.leader_epoch + 1);
+  EXPECT_EQ(answer.partition_epoch, answer.leader_epoch + 3);
+
+  const auto dirs = decoded<AssignReplicasToDirsRequest>(0, "request");
+  EXPECT_EQ(dirs.directories.at(0).topics.at(0).partitions.at(0).partition_index, 0x01020305);
+  EXPECT_EQ(dirs.directories.at(0).id.bytes.back(), std::byte{3});
+  EXPECT_EQ(dirs.directories.at(0).topics.at(0).topic_id.bytes.back(), std::byte{4});
+  const auto ids = decoded<AllocateProducerIdsResponse>(0, "response");
+  EXPECT_EQ(ids.producer_id_start, 0x0102030405060703);
+  EXPECT_EQ(ids.producer_id_len, 0x01020304);
+  EXPECT_EQ(decoded<AllocateProducerIdsRequest>(0, "request").broker_epoch, 0x0102030405060702);
+
+  const auto envelope = decoded<EnvelopeRequest>(0, "request");
+  EXPECT_EQ(text(envelope.request_data), "request_data1");
+  EXPECT_EQ(text(*envelope.request_principal), "request_principal2");
+  EXPECT_EQ(text(envelope.client_host_address), "client_host_address3");
+  EXPECT_FALSE(decoded<EnvelopeRequest>(0, "request", "null").request_principal.has_value());
+  EXPECT_EQ(text(*decoded<EnvelopeResponse>(0, "response").response_data), "response_data1");
+}
+
 }  // namespace
 }  // namespace posthaste::net::kafka

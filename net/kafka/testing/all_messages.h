@@ -2,6 +2,8 @@
 // with Kafka's library. A new API gets a line here; VectorsTest fails without it. Test code only.
 #pragma once
 #include "net/kafka/api_versions.h"
+#include "net/kafka/broker_lifecycle.h"
+#include "net/kafka/broker_requests.h"
 #include "net/kafka/configs.h"
 #include "net/kafka/consumer_protocol.h"
 #include "net/kafka/fetch.h"
@@ -37,6 +39,8 @@ using AllRequests =
                 IncrementalAlterConfigsRequest, DeleteRecordsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
                 DeleteGroupsRequest, OffsetDeleteRequest, VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest,
                 DescribeQuorumRequest, FetchSnapshotRequest, AddRaftVoterRequest, RemoveRaftVoterRequest,
-                UpdateRaftVoterRequest>;
+                UpdateRaftVoterRequest, AlterPartitionRequest, EnvelopeRequest, BrokerRegistrationRequest,
+                BrokerHeartbeatRequest, UnregisterBrokerRequest, AllocateProducerIdsRequest,
+                ControllerRegistrationRequest, AssignReplicasToDirsRequest>;
 
 }  // namespace posthaste::net::kafka
