@@ -3,9 +3,12 @@
 // served: api_table_test.cc.
 #include <gtest/gtest.h>
 
+#include "net/kafka/broker_lifecycle.h"
 #include "net/kafka/frame.h"
 #include "net/kafka/quorum.h"
 #include "net/kafka/quorum_epochs.h"
+#include "net/kafka/reassignment.h"
+#include "net/kafka/voters.h"
 
 namespace posthaste::net::kafka {
 namespace {
@@ -103,6 +106,36 @@ TEST(ClusterMessagesTest, WhatHasItsDefaultIsLeftOutOfTheTags) {
   const size_t without = encoded(response, 1).size();
   piece.current_leader.leader_epoch = 1;
   EXPECT_EQ(encoded(response, 1).size(), without + 2 + 9) << "tag, size, two numbers and no tags";
+}
+
+TEST(ClusterMessagesTest, NullIsNotEmpty) {
+  BrokerHeartbeatRequest beat;
+  const size_t least = encoded(beat, 2).size();
+  EXPECT_EQ(again(beat, 2).cordoned_log_dirs, std::nullopt);
+  beat.cordoned_log_dirs.emplace();
+  EXPECT_EQ(encoded(beat, 2).size(), least + 3) << "tag, size, an empty array";
+  EXPECT_EQ(again(beat, 2).cordoned_log_dirs, std::vector<Uuid>());
+  EXPECT_EQ(again(beat, 1).cordoned_log_dirs, std::nullopt);
+
+  AlterPartitionReassignmentsRequest alter;
+  auto& partition = alter.topics.emplace_back().partitions.emplace_back();
+  EXPECT_EQ(again(alter, 1).topics[0].partitions[0].replicas, std::nullopt) << "ends a reassignment";
+  partition.replicas.emplace();
+  EXPECT_EQ(again(alter, 1).topics[0].partitions[0].replicas, std::vector<int32_t>());
+
+  ElectLeadersRequest elect;
+  EXPECT_TRUE(again(elect, 0).topic_partitions.has_value()) << "no partition, as Kafka's class is made";
+  elect.topic_partitions.reset();
+  EXPECT_FALSE(again(elect, 0).topic_partitions.has_value()) << "all of them";
+}
+
+TEST(ClusterMessagesTest, AnAbsentLeaderIsNotLeaderZero) {
+  UpdateRaftVoterResponse answer;
+  const size_t least = encoded(answer, 0).size();
+  EXPECT_EQ(again(answer, 0).current_leader.leader_id, -1);
+  answer.current_leader.leader_id = 0;
+  EXPECT_GT(encoded(answer, 0).size(), least);
+  EXPECT_EQ(again(answer, 0).current_leader.leader_id, 0);
 }
 
 TEST(ClusterMessagesTest, ASnapshotsBytesAreSpliced) {

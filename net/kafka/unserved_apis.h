@@ -24,23 +24,27 @@ constexpr ApiInfo unserved(ApiKey key, int16_t codec_min, int16_t codec_max, int
 // In key order.
 // clang-format off
 inline constexpr auto kUnservedApis = std::to_array<ApiInfo>({
-    //                                         codec, flexible
-    unserved(ApiKey::kVote,                    0, 2, 0),
-    unserved(ApiKey::kBeginQuorumEpoch,        0, 1, 1),
-    unserved(ApiKey::kEndQuorumEpoch,          0, 1, 1),
-    unserved(ApiKey::kDescribeQuorum,          0, 2, 0),
-    unserved(ApiKey::kAlterPartition,          2, 3, 0),
-    unserved(ApiKey::kEnvelope,                0, 0, 0),
-    unserved(ApiKey::kFetchSnapshot,           0, 1, 0),
-    unserved(ApiKey::kBrokerRegistration,      0, 4, 0),
-    unserved(ApiKey::kBrokerHeartbeat,         0, 2, 0),
-    unserved(ApiKey::kUnregisterBroker,        0, 0, 0),
-    unserved(ApiKey::kAllocateProducerIds,     0, 0, 0),
-    unserved(ApiKey::kControllerRegistration,  0, 0, 0),
-    unserved(ApiKey::kAssignReplicasToDirs,    0, 0, 0),
-    unserved(ApiKey::kAddRaftVoter,            0, 1, 0),
-    unserved(ApiKey::kRemoveRaftVoter,         0, 0, 0),
-    unserved(ApiKey::kUpdateRaftVoter,         0, 0, 0),
+    //                                              codec, flexible
+    unserved(ApiKey::kElectLeaders,                 0, 2, 2),
+    unserved(ApiKey::kAlterPartitionReassignments,  0, 1, 0),
+    unserved(ApiKey::kListPartitionReassignments,   0, 0, 0),
+    unserved(ApiKey::kVote,                         0, 2, 0),
+    unserved(ApiKey::kBeginQuorumEpoch,             0, 1, 1),
+    unserved(ApiKey::kEndQuorumEpoch,               0, 1, 1),
+    unserved(ApiKey::kDescribeQuorum,               0, 2, 0),
+    unserved(ApiKey::kAlterPartition,               2, 3, 0),
+    unserved(ApiKey::kUpdateFeatures,               0, 2, 0),
+    unserved(ApiKey::kEnvelope,                     0, 0, 0),
+    unserved(ApiKey::kFetchSnapshot,                0, 1, 0),
+    unserved(ApiKey::kBrokerRegistration,           0, 4, 0),
+    unserved(ApiKey::kBrokerHeartbeat,              0, 2, 0),
+    unserved(ApiKey::kUnregisterBroker,             0, 0, 0),
+    unserved(ApiKey::kAllocateProducerIds,          0, 0, 0),
+    unserved(ApiKey::kControllerRegistration,       0, 0, 0),
+    unserved(ApiKey::kAssignReplicasToDirs,         0, 0, 0),
+    unserved(ApiKey::kAddRaftVoter,                 0, 1, 0),
+    unserved(ApiKey::kRemoveRaftVoter,              0, 0, 0),
+    unserved(ApiKey::kUpdateRaftVoter,              0, 0, 0),
 });
 // clang-format on
 

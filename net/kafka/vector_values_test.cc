@@ -397,5 +397,52 @@ TEST(VectorValuesTest, BrokerRequests) {
   EXPECT_EQ(text(*decoded<EnvelopeResponse>(0, "response").response_data), "response_data1");
 }
 
+TEST(VectorValuesTest, Reassignments) {
+  const auto elect = decoded<ElectLeadersRequest>(2, "request");
+  EXPECT_EQ(static_cast<int8_t>(elect.election_type), -1);
+  EXPECT_EQ(elect.topic_partitions->at(0).topic, "topic2");
+  EXPECT_EQ(elect.topic_partitions->at(0).partitions.at(0), 0x01020303);
+  EXPECT_EQ(decoded<ElectLeadersRequest>(2, "request", "null").topic_partitions, std::nullopt);
+  EXPECT_EQ(decoded<ElectLeadersRequest>(0, "request").election_type, ElectionType::kPreferred);
+  const auto elected = decoded<ElectLeadersResponse>(2, "response").replica_election_results.at(0);
+  EXPECT_EQ(elected.topic, "topic3");
+  EXPECT_EQ(elected.partition_result.at(0).partition_id, 0x01020304);
+  EXPECT_EQ(elected.partition_result.at(0).error_message, "error_message6");
+
+  const auto alter = decoded<AlterPartitionReassignmentsRequest>(1, "request");
+  EXPECT_EQ(alter.timeout_ms, 0x01020301);
+  EXPECT_FALSE(alter.allow_replication_factor_change);
+  EXPECT_EQ(alter.topics.at(0).name, "name3");
+  EXPECT_EQ(alter.topics.at(0).partitions.at(0).partition_index, 0x01020304);
+  EXPECT_EQ(alter.topics.at(0).partitions.at(0).replicas->at(0), 0x01020305);
+  const auto cancel = decoded<AlterPartitionReassignmentsRequest>(1, "request", "null");
+  EXPECT_EQ(cancel.topics.at(0).partitions.at(0).replicas, std::nullopt);
+  const auto altered = decoded<AlterPartitionReassignmentsResponse>(1, "response");
+  EXPECT_FALSE(altered.allow_replication_factor_change);
+  EXPECT_EQ(altered.error_message, "error_message4");
+  EXPECT_EQ(altered.responses.at(0).partitions.at(0).partition_index, 0x01020306);
+
+  const auto list = decoded<ListPartitionReassignmentsRequest>(0, "request");
+  EXPECT_EQ(list.topics->at(0).partition_indexes.at(0), 0x01020303);
+  EXPECT_EQ(decoded<ListPartitionReassignmentsRequest>(0, "request", "null").topics, std::nullopt);
+  const auto listed = decoded<ListPartitionReassignmentsResponse>(0, "response").topics.at(0).partitions.at(0);
+  EXPECT_EQ(listed.replicas.at(0), listed.partition_index + 1);
+  EXPECT_EQ(listed.adding_replicas.at(0), listed.partition_index + 2);
+  EXPECT_EQ(listed.removing_replicas.at(0), listed.partition_index + 3);
+}
+
+TEST(VectorValuesTest, Features) {
+  const auto update = decoded<UpdateFeaturesRequest>(1, "request");
+  EXPECT_EQ(update.feature_updates.at(0).feature, "feature2");
+  EXPECT_EQ(update.feature_updates.at(0).max_version_level, 0x0103);
+  EXPECT_EQ(static_cast<int8_t>(update.feature_updates.at(0).upgrade_type), -4);
+  EXPECT_TRUE(update.validate_only);
+  const auto before = decoded<UpdateFeaturesRequest>(0, "request").feature_updates.at(0);
+  EXPECT_TRUE(before.allow_downgrade);
+  EXPECT_EQ(before.upgrade_type, UpgradeType::kUpgrade);
+  EXPECT_EQ(decoded<UpdateFeaturesResponse>(1, "response").results.at(0).feature, "feature4");
+  EXPECT_TRUE(decoded<UpdateFeaturesResponse>(2, "response").results.empty());
+}
+
 }  // namespace
 }  // namespace posthaste::net::kafka

@@ -10,7 +10,7 @@
 //   java -cp kafka-clients-3.9.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java 0:0-2 > $OUT
 //   java -cp kafka-clients-4.3.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java \
 //     0 1 2 3 8 9 10 11 12 13 14 15 16 18 19 20 22 23 60 consumer 37 75 \
-//     21 32 33 35 42 44 47 61 52 53 54 55 59 80 81 82 56 58 62 63 64 67 70 73 >> $OUT
+//     21 32 33 35 42 44 47 61 52 53 54 55 59 80 81 82 56 58 62 63 64 67 70 73 43 45 46 57 >> $OUT
 // (3.9.1 is the last release with Produce versions 0 to 2.)
 //
 // A line: API key, version, kind, variant, bytes in hex. Kinds: request, response (bodies), request_header, response_header, and

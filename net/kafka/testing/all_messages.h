@@ -6,6 +6,7 @@
 #include "net/kafka/broker_requests.h"
 #include "net/kafka/configs.h"
 #include "net/kafka/consumer_protocol.h"
+#include "net/kafka/features.h"
 #include "net/kafka/fetch.h"
 #include "net/kafka/group_admin.h"
 #include "net/kafka/group_offsets.h"
@@ -18,6 +19,7 @@
 #include "net/kafka/producer_ids.h"
 #include "net/kafka/quorum.h"
 #include "net/kafka/quorum_epochs.h"
+#include "net/kafka/reassignment.h"
 #include "net/kafka/topics.h"
 #include "net/kafka/unserved_apis.h"
 #include "net/kafka/voters.h"
@@ -41,6 +43,7 @@ using AllRequests =
                 DescribeQuorumRequest, FetchSnapshotRequest, AddRaftVoterRequest, RemoveRaftVoterRequest,
                 UpdateRaftVoterRequest, AlterPartitionRequest, EnvelopeRequest, BrokerRegistrationRequest,
                 BrokerHeartbeatRequest, UnregisterBrokerRequest, AllocateProducerIdsRequest,
-                ControllerRegistrationRequest, AssignReplicasToDirsRequest>;
+                ControllerRegistrationRequest, AssignReplicasToDirsRequest, ElectLeadersRequest,
+                AlterPartitionReassignmentsRequest, ListPartitionReassignmentsRequest, UpdateFeaturesRequest>;
 
 }  // namespace posthaste::net::kafka
