@@ -1,7 +1,8 @@
 // A whole frame without its length: header, then the body of the API and version that the header names. The same bytes
-// as a response to each of two APIs. And what members of a group pass through the broker.
+// as a response of each API, as what members of a group pass through the broker, and as a record of a quorum.
 #include "net/kafka/frame.h"
 
+#include "net/kafka/quorum_records.h"
 #include "tests/fuzz/message_target.h"
 
 namespace posthaste::fuzz {
@@ -35,12 +36,29 @@ void check_group_bytes(Bytes input) {
   (void)kafka::decode_assignment(bytes.view());
 }
 
+// The first byte is the type.
+void check_quorum_record(Bytes input) {
+  if (input.empty()) return;
+  const std::string key = {'\0', '\0', '\0', static_cast<char>(input[0])};
+  const ExactCopy bytes(input.subspan(1));
+  const std::string_view value(reinterpret_cast<const char*>(bytes.view().data()), bytes.view().size());
+  reactor::Result<kafka::QuorumRecord> record;
+  {
+    const AllocationBudget budget(decode_budget(input.size()));
+    record = kafka::decode_quorum_record(key, value);
+  }
+  if (!record) return;
+  const auto again = kafka::decode_quorum_record(kafka::encode_key(*record), kafka::encode_value(*record));
+  require(again.has_value() && *again == *record, "a record survives a round trip");
+}
+
 }  // namespace
 
 void run_one(Bytes input) {
   check_request(input);
   check_response(input);
   check_group_bytes(input);
+  check_quorum_record(input);
 }
 
 }  // namespace posthaste::fuzz

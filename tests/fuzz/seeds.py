@@ -8,6 +8,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MADE_SEEDS = 3  # per API and version: choices by which a target makes a valid message
+CONTROL_RECORDS = {"leader_change": 2, "snapshot_header": 3, "snapshot_footer": 4, "kraft_version": 5, "voters": 6}
 RANDOM_SEEDS = 60  # for targets whose formats have no vectors
 
 
@@ -41,6 +42,8 @@ def wire(seeds, source):
                     seeds.add(kind, bytes([key, 128 + version]), source.randbytes(200))
         elif kind == "response_header":
             seeds.add("frame", body)
+        elif kind in CONTROL_RECORDS:
+            seeds.add("frame", bytes([CONTROL_RECORDS[kind]]), body)
 
 
 def batches(seeds):

@@ -10,11 +10,12 @@
 //   java -cp kafka-clients-3.9.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java 0:0-2 > $OUT
 //   java -cp kafka-clients-4.3.1.jar:slf4j-api-1.7.36.jar $SOURCE/WireVectors.java \
 //     0 1 2 3 8 9 10 11 12 13 14 15 16 18 19 20 22 23 60 consumer 37 75 \
-//     21 32 33 35 42 44 47 61 52 53 54 55 59 80 81 82 56 58 62 63 64 67 70 73 43 45 46 57 >> $OUT
+//     21 32 33 35 42 44 47 61 52 53 54 55 59 80 81 82 56 58 62 63 64 67 70 73 43 45 46 57 quorum >> $OUT
 // (3.9.1 is the last release with Produce versions 0 to 2.)
 //
 // A line: API key, version, kind, variant, bytes in hex. Kinds: request, response (bodies), request_header, response_header, and
-// subscription, assignment (the consumer protocol; key -1, without the int16 version in front).
+// subscription, assignment (the consumer protocol; key -1, without the int16 version in front), leader_change, snapshot_header,
+// snapshot_footer, kraft_version, voters (values of control records of a quorum; key -1; no variant null).
 // Variants: full (no field has its default, arrays of one or two), null (what may be null is null, the rest as in full,
 // tagged fields left out), default (a message as Kafka constructs it), unknown_tags (full plus a tagged field nobody knows in
 // every structure; left out where the version is not flexible).
@@ -26,12 +27,18 @@ import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.message.ApiMessageType;
 import org.apache.kafka.common.message.ConsumerProtocolAssignment;
 import org.apache.kafka.common.message.ConsumerProtocolSubscription;
+import org.apache.kafka.common.message.KRaftVersionRecord;
+import org.apache.kafka.common.message.LeaderChangeMessage;
 import org.apache.kafka.common.message.RequestHeaderData;
 import org.apache.kafka.common.message.ResponseHeaderData;
+import org.apache.kafka.common.message.SnapshotFooterRecord;
+import org.apache.kafka.common.message.SnapshotHeaderRecord;
+import org.apache.kafka.common.message.VotersRecord;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
@@ -53,6 +60,10 @@ public class WireVectors {
 
   public static void main(String[] args) throws Exception {
     for (String arg : args) {
+      if (arg.equals("quorum")) {
+        writeQuorumRecords();
+        continue;
+      }
       if (arg.equals("consumer")) {
         writeConsumerProtocol();
         continue;
@@ -99,6 +110,26 @@ public class WireVectors {
         }
         print((short) -1, version, "subscription", name(variant), subscription, version);
         print((short) -1, version, "assignment", name(variant), assignment, version);
+      }
+    }
+  }
+
+  // Values of the control records of a quorum's log. No API: the key is -1. Each states its own version.
+  static void writeQuorumRecords() throws Exception {
+    writeRecord("leader_change", LeaderChangeMessage::new, LeaderChangeMessage.SCHEMAS);
+    writeRecord("snapshot_header", SnapshotHeaderRecord::new, SnapshotHeaderRecord.SCHEMAS);
+    writeRecord("snapshot_footer", SnapshotFooterRecord::new, SnapshotFooterRecord.SCHEMAS);
+    writeRecord("kraft_version", KRaftVersionRecord::new, KRaftVersionRecord.SCHEMAS);
+    writeRecord("voters", VotersRecord::new, VotersRecord.SCHEMAS);
+  }
+
+  static void writeRecord(String kind, Supplier<Message> make, Schema[] schemas) throws Exception {
+    for (short version = 0; version < schemas.length; ++version) {
+      for (Variant variant : List.of(Variant.full, Variant.defaults, Variant.unknown_tags)) {
+        Message record = make.get();
+        if (variant != Variant.defaults) new WireVectors(variant).fill(record, schemas[version]);
+        record.getClass().getMethod("setVersion", short.class).invoke(record, version);
+        print((short) -1, version, kind, name(variant), record, version);
       }
     }
   }
