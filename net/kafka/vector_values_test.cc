@@ -346,6 +346,7 @@ TEST(VectorValuesTest, BrokerLifecycle) {
   const auto beat = decoded<BrokerHeartbeatRequest>(2, "request");
   EXPECT_EQ(beat.broker_epoch + 1, beat.current_metadata_offset);
   EXPECT_EQ(beat.offline_log_dirs.at(0).bytes.back(), std::byte{6});
+  ASSERT_TRUE(beat.cordoned_log_dirs);
   EXPECT_EQ(beat.cordoned_log_dirs->at(0).bytes.back(), std::byte{8});
   EXPECT_EQ(decoded<BrokerHeartbeatRequest>(2, "request", "null").cordoned_log_dirs, std::nullopt);
   EXPECT_EQ(decoded<BrokerHeartbeatRequest>(1, "request").cordoned_log_dirs, std::nullopt);
