@@ -15,6 +15,7 @@ inline constexpr std::string_view kStorageCrash = "posthaste-storage-crash";
 inline constexpr std::string_view kStorageRot = "posthaste-storage-crash --rot";
 inline constexpr std::string_view kTwoLogs = "posthaste-two-logs";
 inline constexpr std::string_view kSimulation = "posthaste-sim";
+inline constexpr std::string_view kQuorum = "posthaste-quorum";
 
 // `program` must find it.
 struct PlantedBug {

@@ -11,6 +11,18 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "a replica takes records from, and is read by, who believes in another leader"},
     {"waiters-survive-demotion", reactor::kSimulation,
      "who waits for the high watermark goes on waiting when the role that promised it ends"},
+    {"quorum-vote-not-durable", reactor::kQuorum, "a vote is answered before it is on disk"},
+    {"quorum-leader-counts-early", reactor::kQuorum, "a leader counts its own records before they are durable"},
+    {"quorum-old-epoch-by-count", reactor::kQuorum,
+     "a leader commits records of an older epoch because a majority has them"},
+    {"quorum-snapshot-without-voters", reactor::kQuorum, "a snapshot does not say who votes"},
+    {"quorum-cuts-below-committed", reactor::kQuorum, "a follower cuts its log below where the epochs agree"},
+    {"quorum-removed-voter-counts", reactor::kQuorum, "the voters before are counted until a change is committed"},
+    {"quorum-change-too-early", reactor::kQuorum,
+     "a leader changes the voters before it has committed in its epoch, or while a change is under way"},
+    {"quorum-leads-alone", reactor::kQuorum, "a leader that no majority fetches from does not resign"},
+    {"quorum-pre-vote-beside-leader", reactor::kQuorum, "a pre-vote is granted by who hears a leader"},
+    {"quorum-unverified-votes", reactor::kQuorum, "a voter votes whose disk may have lost a vote"},
 }));
 
 }  // namespace posthaste::replication

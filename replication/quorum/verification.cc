@@ -1,0 +1,41 @@
+// A voter that went down without an orderly stop on another boot of its machine: if its disk lied about a flush, it may
+// have lost a vote or records that it was counted for. It neither votes nor stands until it holds all that a live
+// leader holds; if there is none, it trusts its disk after a while, sooner when nobody who can be reached is better
+// off.
+#include <algorithm>
+
+#include "replication/quorum/quorum.h"
+
+namespace posthaste::replication::quorum {
+
+using reactor::Instant;
+
+void Quorum::note_state(const ReplicaKey& voter, NodeId id, bool is_unverified) {
+  if (!is_unverified_ || voter == kNoReplica || !voters().contains(voter)) return;
+  is_unverified ? static_cast<void>(verified_peers_.erase(id)) : static_cast<void>(verified_peers_[id] = now_);
+}
+
+// The leader has a majority without this voter, since it came back: so no vote that it forgot has made another leader,
+// and all that was committed with it lies below the leader's end.
+void Quorum::verify_if_caught_up() {
+  const bool follows = role_ == Role::kFollower && verify_at_ != kNoOffset;
+  if (is_unverified_ && follows && log_.durable_offset() >= verify_at_) trust();
+}
+
+void Quorum::verification_due() {
+  const bool at_last = now_ >= trust_at_;
+  trust_if_all_at_ = at_last ? Instant::never() : in(options_.retry_backoff);
+  const bool other_is_better = std::ranges::any_of(
+      verified_peers_, [this](const auto& peer) { return now_ - peer.second < options_.trust_if_all; });
+  if (!at_last && (other_is_better || !is_voter())) return;
+  if (at_last) actions_.push_back(AlarmRaised{Alarm::kTrustedAtLast});
+  trust();
+}
+
+void Quorum::trust() {
+  is_unverified_ = false;
+  trust_if_all_at_ = trust_at_ = Instant::never();
+  verified_peers_.clear();
+}
+
+}  // namespace posthaste::replication::quorum
