@@ -1,0 +1,230 @@
+// posthaste-quorum: the quorum of the metadata log in a model world, by seed.
+//
+//   posthaste-quorum [--twice] [--quiet] [--verbose] [--hashes] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
+//
+// A seed draws one to seven machines, how many of them vote, the network, the disks and the faults (faults.h). The
+// judge (checker.h) looks at every step. Then everything heals: within kPatience a leader commits what is asked,
+// everybody holds all that was ever committed, and from then on nobody stands for election. --twice runs each seed
+// twice and demands one trace hash. --bug plants a bug (preset `planted`) and stops at the first seed that shows it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "tests/quorum/faults.h"
+#include "tests/tools/bug_hunt.h"
+#include "tests/tools/seed_arguments.h"
+
+namespace posthaste::quorum_model {
+namespace {
+
+constexpr Duration kPatience = 30s;  // a pause of six, ten of a voter that distrusts its disk, elections
+constexpr Duration kCalm = 6s;       // longer than any time-out
+
+constexpr uint64_t kSeedsThatCover = 500;
+
+struct Settings {
+  bool twice = false;
+  bool quiet = false;
+  bool verbose = false;
+  bool hashes = false;
+  bool list_bugs = false;
+  std::string bug;
+};
+
+struct Outcome {
+  std::optional<std::string> failure;
+  uint64_t trace = 0;
+  Counts counts;
+  uint64_t committed = 0;
+};
+
+WorldOptions draw(Random& random) {
+  static constexpr size_t kMachines[] = {1, 2, 3, 3, 3, 4, 5, 5, 7};
+  WorldOptions options;
+  options.machines = kMachines[random.below(std::size(kMachines))];
+  options.voters = random.below(2) == 0 ? options.machines : 1 + random.below(options.machines);
+  options.lost_per_million = random.below(2) == 0 ? 0 : static_cast<uint32_t>(random.below(200'000));
+  options.doubled_per_million = random.below(2) == 0 ? 0 : static_cast<uint32_t>(random.below(200'000));
+  options.latency_max = Duration(random.between(200'000, 60'000'000));
+  options.straggler_max =
+      random.below(2) == 0 ? options.latency_max : Duration(random.between(1'000'000, 3'000'000'000));
+  options.disk_max = Duration(random.between(10'000, 100'000'000));
+  options.batches_max = uint64_t{1} << random.below(4);
+  options.snapshot_every = random.between(3, 60);
+  return options;
+}
+
+class Run {
+ public:
+  Run(uint64_t seed, bool verbose) : draws_(seed), world_(seed, draw(draws_)), faults_(world_) {
+    world_.set_verbose(verbose);
+  }
+
+  Outcome run() {
+    Outcome outcome;
+    for (size_t i = 0; i < world_.machines().size(); ++i) world_.start(i);
+    load();
+    if (!world_.checker().violated()) finish();
+    outcome.failure = world_.checker().violated();
+    outcome.trace = world_.trace();
+    outcome.counts = world_.counts();
+    outcome.committed = world_.checker().committed_count();
+    return outcome;
+  }
+
+ private:
+  void load() {
+    Random& random = world_.random();
+    const Instant end = world_.now() + Duration(random.between(5'000'000'000, 40'000'000'000));
+    const auto fault_every = static_cast<uint64_t>(random.between(1, 12));
+    const auto change_every = static_cast<uint64_t>(random.between(2, 60));
+    const auto write_every = static_cast<uint64_t>(random.between(1, 4));
+    while (world_.now() < end && !world_.checker().violated()) {
+      world_.run_until(world_.now() + 100ms);
+      if (random.below(write_every) == 0) faults_.write();
+      if (random.below(fault_every) == 0) faults_.disturb();
+      if (random.below(change_every) == 0) faults_.change_voters();
+    }
+  }
+
+  // Everybody holds the same, up to a record of the leader's own epoch that was asked for after `from`.
+  bool is_whole(Offset from) const {
+    const auto leader = world_.leader();
+    if (!leader) return false;
+    const Life& leads = *world_.machines()[*leader].life;
+    if (!leads.machine.has_committed_in_epoch() || leads.high_watermark <= from) return false;
+    return std::ranges::all_of(world_.machines(), [&](const Machine& machine) {
+      if (machine.paused_until > world_.now()) return false;
+      const Life& life = *machine.life;
+      return life.log.end() == leads.log.end() && life.log.chain() == leads.log.chain() &&
+             life.high_watermark == leads.log.end() && !life.machine.is_unverified();
+    });
+  }
+
+  void finish() {
+    faults_.heal();
+    const Offset before = world_.checker().committed_end();
+    const Instant end = world_.now() + kPatience;
+    bool has_asked = false;
+    while (world_.now() < end && !world_.checker().violated()) {
+      world_.run_until(world_.now() + 100ms);
+      if (const auto leader = world_.leader();
+          !has_asked && leader && world_.machines()[*leader].life->machine.has_committed_in_epoch()) {
+        has_asked = true;
+        world_.event(*leader, quorum::AppendRequested{.body = UINT32_MAX});
+      }
+      if (has_asked && is_whole(before)) return stay_calm();
+    }
+    world_.say_states();
+    world_.checker().fail("liveness: healed, and not whole in time");
+  }
+
+  void stay_calm() {
+    const size_t leader = *world_.leader();
+    const quorum::Epoch epoch = world_.machines()[leader].life->machine.epoch();
+    world_.run_until(world_.now() + kCalm);
+    for (const Machine& machine : world_.machines()) {
+      if (machine.life->machine.epoch() != epoch) world_.checker().fail("an election where nothing is wrong");
+      if (!world_.checker().holds_all(machine.life->log)) world_.checker().fail("a log without what is committed");
+    }
+  }
+
+  Random draws_;
+  World world_;
+  Faults faults_;
+};
+
+Outcome run_seed(const Settings& settings, uint64_t seed) {
+  Outcome outcome = Run(seed, settings.verbose).run();
+  if (!settings.twice || outcome.failure) return outcome;
+  if (const Outcome again = Run(seed, false).run(); again.trace != outcome.trace) {
+    outcome.failure = fmt::format("two runs, two trace hashes: {:016x} and {:016x}", outcome.trace, again.trace);
+  }
+  return outcome;
+}
+
+void add(Counts& total, const Counts& one) {
+  total.steps += one.steps;
+  total.leaders += one.leaders;
+  total.records += one.records;
+  total.cuts += one.cuts;
+  total.installs += one.installs;
+  total.snapshots += one.snapshots;
+  total.changes += one.changes;
+  total.kills += one.kills;
+  total.power_losses += one.power_losses;
+  total.lies += one.lies;
+  total.wipes += one.wipes;
+  total.alarms += one.alarms;
+}
+
+std::string describe(const Counts& counts) {
+  return fmt::format(
+      "{} steps, {} leaders, {} records, {} cuts, {} snapshots, {} installed, {} changes of voters; {} kills, "
+      "{} power losses, {} lies, {} wipes; {} alarms",
+      counts.steps, counts.leaders, counts.records, counts.cuts, counts.snapshots, counts.installs, counts.changes,
+      counts.kills, counts.power_losses, counts.lies, counts.wipes, counts.alarms);
+}
+
+// Seeds by the thousand that never do one of these show nothing of it.
+bool covers_all(const Counts& counts) {
+  const uint64_t each[] = {counts.leaders, counts.records, counts.cuts,         counts.installs, counts.snapshots,
+                           counts.changes, counts.kills,   counts.power_losses, counts.lies,     counts.wipes};
+  return std::ranges::none_of(each, [](uint64_t count) { return count == 0; });
+}
+
+int run(const Settings& settings, uint64_t first, uint64_t count) {
+  Counts total;
+  uint64_t failed = 0;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    tests::BugHunt::at_seed(seed);
+    const Outcome outcome = run_seed(settings, seed);
+    if (outcome.failure && !settings.bug.empty()) return tests::BugHunt::found(*outcome.failure);
+    failed += outcome.failure ? 1 : 0;
+    if (outcome.failure) {
+      fmt::print("seed {}: {}\n", seed, *outcome.failure);
+    } else if (settings.hashes) {
+      fmt::print("seed {} trace {:016x}\n", seed, outcome.trace);
+    } else if (!settings.quiet && settings.bug.empty()) {
+      fmt::print("seed {}: {} committed; {}\n", seed, outcome.committed, describe(outcome.counts));
+    }
+    std::fflush(stdout);
+    add(total, outcome.counts);
+  }
+  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
+  if (count >= kSeedsThatCover && !covers_all(total)) {
+    fmt::print("some fault never happened\n");
+    ++failed;
+  }
+  if (!settings.hashes) {
+    fmt::print("{} seeds: {}\n{} passed, {} failed\n", count, describe(total), count - failed, failed);
+  }
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace posthaste::quorum_model
+
+int main(int argc, char** argv) {
+  using namespace posthaste;
+  quorum_model::Settings settings;
+  const auto seeds = tests::parse_seed_arguments(argc, argv,
+                                                 {{"--twice", &settings.twice},
+                                                  {"--quiet", &settings.quiet},
+                                                  {"--verbose", &settings.verbose},
+                                                  {"--hashes", &settings.hashes},
+                                                  {"--bugs", &settings.list_bugs},
+                                                  {.name = "--bug", .text = &settings.bug}});
+  if (!seeds) return 2;
+  if (settings.list_bugs) {
+    tests::BugHunt::list(reactor::kQuorum);
+    return 0;
+  }
+  if (settings.bug.empty()) {
+    tests::BugHunt::watch();
+  } else if (!tests::BugHunt::begin(settings.bug)) {
+    return 2;
+  }
+  return quorum_model::run(settings, seeds->first, seeds->count);
+}
