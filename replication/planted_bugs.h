@@ -16,7 +16,7 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
     {"quorum-old-epoch-by-count", reactor::kQuorum,
      "a leader commits records of an older epoch because a majority has them"},
     {"quorum-snapshot-without-voters", reactor::kQuorum, "a snapshot does not say who votes"},
-    {"quorum-cuts-below-committed", reactor::kQuorum, "a follower cuts its log below where the epochs agree"},
+    {"quorum-cuts-below-committed", reactor::kQuorum, "a follower cuts all of its log that is in no snapshot"},
     {"quorum-removed-voter-counts", reactor::kQuorum, "the voters before are counted until a change is committed"},
     {"quorum-change-too-early", reactor::kQuorum,
      "a leader changes the voters before it has committed in its epoch, or while a change is under way"},

@@ -123,7 +123,7 @@ void Quorum::take_batches(const FetchResponse& response) {
 void Quorum::cut(LogPosition leaders) {
   const LogPosition ours = log_.end_of_epoch(leaders.epoch);
   Offset to = ours.epoch == leaders.epoch ? std::min(ours.offset, leaders.offset) : ours.offset;
-  if (planted(kBugs["quorum-cuts-below-committed"])) to = std::max(log_.start_offset(), to - 1);
+  if (planted(kBugs["quorum-cuts-below-committed"])) to = log_.start_offset();
   if (to < high_watermark_ && !planted(kBugs["quorum-cuts-below-committed"])) {
     return actions_.push_back(AlarmRaised{Alarm::kCutBelowHighWatermark});
   }

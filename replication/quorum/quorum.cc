@@ -27,9 +27,10 @@ Actions Quorum::start(Instant now) {
   actions_.push_back(Committed{high_watermark_});
   become_unattached(vote_.epoch);
   fetch_at_ = now_;
-  if (is_voter() && voters().size() == 1) {
-    is_unverified_ = false;  // nobody knows better
+  if (is_lone_voter()) {
     election_at_ = now_;
+    // Nobody knows better. Where there are others, the log may have lost that they vote, too.
+    if (std::ranges::all_of(options_.bootstrap, [this](NodeId id) { return id == self_.id; })) is_unverified_ = false;
   }
   if (is_unverified_) {
     trust_if_all_at_ = in(options_.trust_if_all);
@@ -141,6 +142,8 @@ void Quorum::enter(Role role, NodeId leader) {
                                      .is_unverified = is_unverified_});
     }
   }
+  // A follower has asked nobody but its leader how they are.
+  if (is_unverified_ && role_ == Role::kFollower) trust_if_all_at_ = in(options_.trust_if_all);
   role_ = role;
   leader_ = leader;
   progress_.clear();

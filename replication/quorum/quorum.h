@@ -68,6 +68,7 @@ class Quorum {
   Offset high_watermark() const { return high_watermark_; }
   bool is_unverified() const { return is_unverified_; }
   bool is_voter() const { return voters().contains(self_); }
+  bool is_lone_voter() const { return is_voter() && voters().size() == 1; }
   const VoterSet& voters() const { return log_.voters().latest(); }
   // What a snapshot that ends there must hold. At most the high watermark, at least the log's start.
   VoterSet voters_at(Offset end) const;

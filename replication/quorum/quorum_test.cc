@@ -297,6 +297,24 @@ TEST(Quorum, ADistrustedDiskIsTrustedAfterTwoSecondsIfNobodyIsBetterOffAndAfterT
   EXPECT_FALSE(one_of_two.quorum.is_unverified());
 }
 
+TEST(Quorum, ALoneVoterWithADistrustedDiskAsksTheOthersFirst) {
+  Quorum lone({.bootstrap = {1, 2}}, {.self = key(1), .voters = VoterSet({key(1)}), .is_unverified = true},
+              [](uint64_t) { return uint64_t{0}; });
+  Instant now{1'000'000'000};
+  lone.start(now);
+  EXPECT_EQ(lone.role(), Role::kUnattached);
+  for (int i = 0; i < 30; ++i) {
+    lone.step(Received{2, FetchResponse{.error = FetchError::kNotLeader}}, now);
+    now = now + 100ms;
+    lone.step(TimerFired{}, now);
+    EXPECT_TRUE(lone.is_unverified());
+  }
+  now = now + 2s;
+  lone.step(TimerFired{}, now);
+  EXPECT_FALSE(lone.is_unverified());
+  EXPECT_EQ(lone.role(), Role::kCandidate);
+}
+
 TEST(Quorum, WhoIsNotCountedHoldsNothingForTheLeader) {
   Member leader(1, three());
   leader.lead();

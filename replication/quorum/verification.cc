@@ -10,9 +10,14 @@ namespace posthaste::replication::quorum {
 
 using reactor::Instant;
 
+// Of a lone voter everybody counts: its log may have lost who else votes.
 void Quorum::note_state(const ReplicaKey& voter, NodeId id, bool is_unverified) {
-  if (!is_unverified_ || voter == kNoReplica || !voters().contains(voter)) return;
-  is_unverified ? static_cast<void>(verified_peers_.erase(id)) : static_cast<void>(verified_peers_[id] = now_);
+  if (!is_unverified_ || (!voters().contains(voter) && !is_lone_voter())) return;
+  if (is_unverified) {
+    verified_peers_.erase(id);
+  } else if (verified_peers_.size() < kProgressMax || verified_peers_.contains(id)) {
+    verified_peers_[id] = now_;
+  }
 }
 
 // The leader has a majority without this voter, since it came back: so no vote that it forgot has made another leader,
@@ -22,12 +27,18 @@ void Quorum::verify_if_caught_up() {
   if (is_unverified_ && follows && log_.durable_offset() >= verify_at_) trust();
 }
 
+// As long as it hears a leader it catches up, however long that takes.
 void Quorum::verification_due() {
+  if (hears_leader()) {
+    trust_if_all_at_ = in(options_.trust_if_all);
+    trust_at_ = in(options_.trust_at_last);
+    return;
+  }
   const bool at_last = now_ >= trust_at_;
-  trust_if_all_at_ = at_last ? Instant::never() : in(options_.retry_backoff);
+  trust_if_all_at_ = in(options_.retry_backoff);
   const bool other_is_better = std::ranges::any_of(
       verified_peers_, [this](const auto& peer) { return now_ - peer.second < options_.trust_if_all; });
-  if (!at_last && (other_is_better || !is_voter())) return;
+  if (!at_last && (other_is_better || !is_voter() || role_ != Role::kUnattached)) return;
   if (at_last) actions_.push_back(AlarmRaised{Alarm::kTrustedAtLast});
   trust();
 }
@@ -36,6 +47,7 @@ void Quorum::trust() {
   is_unverified_ = false;
   trust_if_all_at_ = trust_at_ = Instant::never();
   verified_peers_.clear();
+  if (is_lone_voter() && role_ == Role::kUnattached) election_at_ = now_;
 }
 
 }  // namespace posthaste::replication::quorum

@@ -208,6 +208,8 @@ void Faults::write() {
 }
 
 void Faults::change_voters() {
+  // Two voters, one of which may have lost what it said, are no majority of anything.
+  if (is_liar_recovering_) return;
   const auto leader = world_.leader();
   if (!leader || world_.is_paused(*leader)) return;
   const quorum::VoterSet voters = world_.machines()[*leader].life->machine.voters();
