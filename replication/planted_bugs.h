@@ -23,6 +23,17 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
     {"quorum-leads-alone", reactor::kQuorum, "a leader that no majority fetches from does not resign"},
     {"quorum-pre-vote-beside-leader", reactor::kQuorum, "a pre-vote is granted by who hears a leader"},
     {"quorum-unverified-votes", reactor::kQuorum, "a voter votes whose disk may have lost a vote"},
+    {"high-watermark-from-positions", reactor::kStreams,
+     "the high watermark counts what followers have received, not what they have made durable"},
+    {"own-durable-left-out", reactor::kStreams,
+     "the high watermark counts what is durable on the followers only, not on the leader itself"},
+    {"follower-starts-epoch", reactor::kStreams, "a replica that begins to follow starts its leader's epoch by itself"},
+    {"previous-epoch-unchecked", reactor::kStreams,
+     "a follower goes on at the end of its log whatever epoch its last records are of"},
+    {"truncation-to-high-watermark", reactor::kStreams,
+     "a follower cuts its log to its own high watermark before it follows, not to where it agrees with the leader"},
+    {"stale-acknowledgement-counts", reactor::kStreams,
+     "what a broker acknowledged in an earlier life counts for the replica of this one"},
 }));
 
 }  // namespace posthaste::replication

@@ -12,6 +12,15 @@ using reactor::planted;
 using reactor::Result;
 using storage::OffsetWaiter;
 
+namespace {
+
+bool is_same_life(const InSyncMember& member, int32_t broker, int64_t broker_epoch) {
+  if (member.broker != broker) return false;
+  return member.broker_epoch == broker_epoch || planted(kBugs["stale-acknowledgement-counts"]);
+}
+
+}  // namespace
+
 Replica& Replica::of(storage::Partition& log) {
   if (log.attachment() == nullptr) log.attach(std::make_unique<Replica>(log));
   return static_cast<Replica&>(*log.attachment());
@@ -38,6 +47,7 @@ void Replica::become_follower(const Term& term) {
   check_core();
   if (role_ == Role::kFollower && term_ == term) return;
   begin(Role::kFollower, term);
+  if (planted(kBugs["follower-starts-epoch"])) log_.start_epoch(term.leader_epoch);
   told_ = high_watermark();
   mark_durable();
 }
@@ -79,7 +89,9 @@ void Replica::set_in_sync(InSyncSet in_sync) {
   check_core();
   CHECK(role_ == Role::kLeader);
   for (InSyncMember& member : in_sync.others) {
-    const auto before = std::ranges::find(in_sync_.others, member.broker, &InSyncMember::broker);
+    const auto before = std::ranges::find_if(in_sync_.others, [&](const InSyncMember& known) {
+      return is_same_life(known, member.broker, member.broker_epoch);
+    });
     if (before != in_sync_.others.end()) member.durable = std::max(member.durable, before->durable);
   }
   in_sync_ = std::move(in_sync);
@@ -89,10 +101,11 @@ void Replica::set_in_sync(InSyncSet in_sync) {
   if (is_alone) marks_.reset();
 }
 
-void Replica::acknowledged(int32_t broker, int64_t durable) {
+void Replica::acknowledged(int32_t broker, int64_t durable, int64_t broker_epoch) {
   check_core();
   CHECK(role_ == Role::kLeader);
-  const auto member = std::ranges::find(in_sync_.others, broker, &InSyncMember::broker);
+  const auto member = std::ranges::find_if(
+      in_sync_.others, [&](const InSyncMember& known) { return is_same_life(known, broker, broker_epoch); });
   if (member == in_sync_.others.end()) return;
   member->durable = std::max(member->durable, durable);
   advance();
@@ -167,7 +180,7 @@ void Replica::mark_durable() {
 
 // Below which offset the log is known to be safe in this role.
 int64_t Replica::safe_offset() const {
-  int64_t safe = log_.durable_offset();
+  int64_t safe = planted(kBugs["own-durable-left-out"]) ? log_.end_offset() : log_.durable_offset();
   switch (role_) {
     case Role::kNone:
       return high_watermark();

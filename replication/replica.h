@@ -26,10 +26,12 @@ struct Term {
   friend bool operator==(const Term&, const Term&) = default;
 };
 
-// Another broker of the in-sync set, and below which offset it has said that its log is durable.
+// Another broker of the in-sync set, and below which offset it has said that its log is durable: in the life that it
+// was registered for under this epoch, since another one may have found its disk empty.
 struct InSyncMember {
   int32_t broker = -1;
   int64_t durable = 0;
+  int64_t broker_epoch = -1;
 };
 
 // Who must have a record on disk before it counts as safe: this broker, and all of `others`.
@@ -73,8 +75,9 @@ class Replica final : public storage::LogAttachment, private reactor::CoreOwned 
 
   // Leader: another in-sync set; who stays keeps what it has acknowledged. The high watermark does not fall.
   void set_in_sync(InSyncSet in_sync);
-  // Leader: `broker` has everything below `durable` on its disk. Nothing if it is not in the set.
-  void acknowledged(int32_t broker, int64_t durable);
+  // Leader: `broker` has everything below `durable` on its disk. Nothing if it is not in the set, or is there under
+  // another broker epoch.
+  void acknowledged(int32_t broker, int64_t durable, int64_t broker_epoch = -1);
   // Follower: what the leader says; taken as far as the own log is durable, the rest when it is.
   void follow_high_watermark(int64_t offset);
 

@@ -154,6 +154,38 @@ TEST_F(ReplicaTest, TheHighWatermarkIsTheLeastDurableOfAllInSync) {
   });
 }
 
+// What a broker has on disk in one life says nothing about the next one: its disk may be a new one.
+TEST_F(ReplicaTest, AnAcknowledgementOfAnotherLifeCountsForNothing) {
+  life([](Core& core, Replica& replica) -> Task<void> {
+    const auto in_life = [](int64_t broker_epoch) {
+      return InSyncSet{.others = {{.broker = kOther, .broker_epoch = broker_epoch}}};
+    };
+    replica.become_leader(kFirst, in_life(7));
+    co_await append_durably(core, replica, 3);
+    replica.acknowledged(kOther, 3, 6);
+    EXPECT_EQ(replica.high_watermark(), 0) << "of a life that is over";
+    replica.acknowledged(kOther, 1, 7);
+    EXPECT_EQ(replica.high_watermark(), 1);
+    replica.set_in_sync(in_life(8));
+    EXPECT_TRUE(append(replica, kFirst.leader_epoch).has_value());
+    replica.acknowledged(kOther, 2, 7);
+    EXPECT_EQ(replica.high_watermark(), 1) << "late";
+    replica.acknowledged(kOther, 2, 8);
+    EXPECT_EQ(replica.high_watermark(), 2);
+  });
+}
+
+TEST_F(ReplicaTest, WhatOneLifeHasAcknowledgedIsNotKeptForTheNext) {
+  life([](Core& core, Replica& replica) -> Task<void> {
+    replica.become_leader(kFirst, {.others = {{.broker = kOther, .broker_epoch = 7}, {.broker = kThird}}});
+    co_await append_durably(core, replica, 3);
+    replica.acknowledged(kOther, 3, 7);
+    replica.set_in_sync({.others = {{.broker = kOther, .broker_epoch = 8}, {.broker = kThird}}});
+    replica.acknowledged(kThird, 3);
+    EXPECT_EQ(replica.high_watermark(), 0);
+  });
+}
+
 // Durable elsewhere first.
 TEST_F(ReplicaTest, ItsOwnDiskCountsToo) {
   life([](Core& core, Replica& replica) -> Task<void> {

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "replication/planted_bugs.h"
+
 namespace posthaste::replication::stream {
 
+using reactor::planted;
 using storage::EpochEnd;
 using storage::kNoLeaderEpoch;
 
@@ -11,11 +14,13 @@ JoinAnswer join_answer(const storage::EpochCache& epochs, int64_t first_offset, 
   const int32_t newest = epochs.latest().value_or(storage::EpochEntry{}).epoch;
   if (follower.last_epoch > newest) return {Joins::kAhead, {}};
   if (follower.end < first_offset) return {Joins::kTooOld, {}};
-  if (follower.last_epoch == kNoLeaderEpoch) {
+  if (follower.last_epoch == kNoLeaderEpoch || planted(kBugs["previous-epoch-unchecked"])) {
     return follower.end <= end ? JoinAnswer{} : JoinAnswer{Joins::kTooOld, {}};
   }
   EpochEnd known = epochs.end_offset_for(follower.last_epoch, end);
   known.end_offset = std::max(known.end_offset, first_offset);
+  const auto start = std::ranges::find(epochs.entries(), follower.last_epoch, &storage::EpochEntry::epoch);
+  if (start != epochs.entries().end() && start->start_offset > follower.end) return {Joins::kImpossible, {}};
   if (known.epoch == follower.last_epoch && known.end_offset >= follower.end) return {};
   return {Joins::kDiverges, known};
 }

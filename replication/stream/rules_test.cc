@@ -31,6 +31,12 @@ TEST(JoinAnswer, WhatTheLeaderNeverHadIsNamed) {
   EXPECT_EQ(join_answer(epochs, 0, 100, {90, 6}).joins, Joins::kAhead);
 }
 
+TEST(JoinAnswer, AnEpochThatAFollowerBeganIsFoundOut) {
+  const auto epochs = epochs_of({{1, 0}, {3, 50}, {5, 80}});
+  EXPECT_EQ(join_answer(epochs, 0, 100, {79, 5}).joins, Joins::kImpossible);
+  EXPECT_EQ(join_answer(epochs, 0, 100, {80, 5}).joins, Joins::kHere);
+}
+
 TEST(JoinAnswer, ALogThatEndsBeforeTheLeadersBeginsAnew) {
   const auto epochs = epochs_of({{3, 50}, {5, 80}});
   EXPECT_EQ(join_answer(epochs, 60, 100, {59, 3}).joins, Joins::kTooOld);
