@@ -64,4 +64,15 @@ class Xxh3Stream {
   XXH3_state_t state_;
 };
 
+// A hash of bytes that come in pieces, wherever they are cut. XXH64, whose state is small enough to keep thousands.
+class RunningHash {
+ public:
+  RunningHash() { XXH64_reset(&state_, 0); }
+  void add(ByteView bytes) { XXH64_update(&state_, bytes.data(), bytes.size()); }
+  uint64_t value() const { return XXH64_digest(&state_); }
+
+ private:
+  XXH64_state_t state_;
+};
+
 }  // namespace posthaste::storage

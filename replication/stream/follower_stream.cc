@@ -1,0 +1,120 @@
+#include "replication/stream/follower_stream.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace posthaste::replication::stream {
+
+using reactor::Result;
+using reactor::Socket;
+using reactor::Task;
+
+FollowerStream::FollowerStream(storage::Engine& engine, const LocalBroker& us, Peer peer, const StreamTimes& times)
+    : core_(engine.core()),
+      us_(us),
+      peer_(std::move(peer)),
+      times_(times),
+      changed_(engine.core()),
+      follower_(engine, times, changed_) {}
+
+void FollowerStream::end() {
+  is_over_ = true;
+  changed_.notify_all();
+}
+
+Task<void> FollowerStream::run() {
+  while (!is_over_) {
+    Result<Socket> socket = co_await Socket::connect(core_, peer_.address);
+    if (socket) co_await serve(*socket);
+    const reactor::Instant retry_at = core_.now() + times_.retry_after;
+    while (!is_over_ && core_.now() < retry_at) (void)co_await changed_.wait_until(retry_at);
+  }
+  co_await follower_.stop();
+}
+
+Task<void> FollowerStream::serve(Socket socket) {
+  StreamConnection connection(core_, socket, times_.silence_max);
+  if (co_await shake_hands(connection)) {
+    follower_.connected(connection.version());
+    bool is_gone = false;
+    reactor::TaskScope scope(core_);
+    scope.spawn_job(send_loop(connection, is_gone));
+    co_await receive_loop(connection);
+    is_gone = true;
+    changed_.notify_all();
+    co_await connection.cut();
+    co_await scope.join();
+    follower_.disconnected();
+  }
+  co_await connection.close();
+}
+
+Task<bool> FollowerStream::shake_hands(StreamConnection& connection) {
+  Open ours = open_of(us_);
+  ours.to_broker = peer_.broker;
+  const std::array<Frame, 1> hello{encode_frame(ours)};
+  if (!co_await connection.send(hello)) co_return false;
+  const Result<Message> answer = co_await connection.receive();
+  if (!answer) co_return false;
+  if (const auto* const end = std::get_if<End>(&*answer)) told_no(*end);
+  const auto* const theirs = std::get_if<Open>(&*answer);
+  if (theirs == nullptr) co_return false;
+  // A peer of another cluster might have been of a release that does not ask.
+  if (const std::optional<End> refusal = refusal_of(us_, *theirs)) {
+    told_no(*refusal);
+    co_return false;
+  }
+  refused_.reset();
+  connection.opened(*common_version(ours, *theirs));
+  co_return true;
+}
+
+void FollowerStream::told_no(const End& end) {
+  refused_ = end;
+  core_.log(reactor::LogLevel::kError, "replication.refused_by_peer",
+            fmt::format("broker={} address={} message=\"{}\"", peer_.broker, peer_.address, end.message));
+}
+
+Task<void> FollowerStream::receive_loop(StreamConnection& connection) {
+  while (!is_over_) {
+    const Result<Message> message = co_await connection.receive();
+    if (!message) co_return;
+    if (co_await hear(*message)) continue;
+    core_.log(
+        reactor::LogLevel::kWarning, "replication.protocol_broken",
+        fmt::format("by=leader broker={} message={} action=\"the connection ends\"", peer_.broker, message->index()));
+    co_return;
+  }
+}
+
+Task<bool> FollowerStream::hear(const Message& message) {
+  if (const auto* const data = std::get_if<Data>(&message)) co_return co_await follower_.apply(*data);
+  co_return std::visit(
+      [this]<class M>(const M& heard) {
+        if constexpr (requires { follower_.hear(heard); }) return follower_.hear(heard);
+        return std::is_same_v<M, Ping>;
+      },
+      message);
+}
+
+Task<void> FollowerStream::send_loop(StreamConnection& connection, const bool& is_gone) {
+  reactor::Instant ping_at = core_.now() + times_.ping_every;
+  while (!is_gone && !is_over_) {
+    std::vector<Frame> out;
+    follower_.fill(out);
+    if (core_.now() >= ping_at) {
+      out.push_back(encode_frame(Ping{.time_ms = core_.wall_now().value, .broker_epoch = us_.broker_epoch},
+                                 connection.version()));
+      ping_at = core_.now() + times_.ping_every;
+    }
+    if (out.empty()) {
+      (void)co_await changed_.wait_until(std::min(ping_at, follower_.retry_at()));
+    } else if (!co_await connection.send(out)) {
+      break;
+    }
+  }
+  co_await connection.cut();
+}
+
+}  // namespace posthaste::replication::stream

@@ -1,0 +1,128 @@
+#include "replication/stream/leader_stream.h"
+
+#include <fmt/format.h>
+
+namespace posthaste::replication::stream {
+
+using reactor::Result;
+using reactor::Task;
+
+Open open_of(const LocalBroker& us) {
+  return {.cluster_id = us.cluster_id,
+          .from_broker = us.broker,
+          .from_broker_epoch = us.broker_epoch,
+          .incarnation = us.incarnation,
+          .window_bytes = kWindowBytes};
+}
+
+std::optional<End> refusal_of(const LocalBroker& us, const Open& theirs) {
+  const auto refused = [](EndReason reason, std::string message) {
+    return End{.reason = reason, .message = std::move(message)};
+  };
+  if (theirs.cluster_id != us.cluster_id) {
+    return refused(
+        EndReason::kForeignCluster,
+        fmt::format("broker {} of cluster {} has reached broker {} of cluster {}: one of them has an address "
+                    "or a data folder of the other cluster in its configuration",
+                    theirs.from_broker, theirs.cluster_id, us.broker, us.cluster_id));
+  }
+  if (theirs.to_broker != us.broker) {
+    return refused(EndReason::kWrongBroker,
+                   fmt::format("broker {} wants broker {} and has reached broker {}: look at its advertised address",
+                               theirs.from_broker, theirs.to_broker, us.broker));
+  }
+  if (!common_version(open_of(us), theirs)) {
+    return refused(
+        EndReason::kNoCommonVersion,
+        fmt::format("broker {} speaks versions {} to {} between brokers, broker {} versions {} to {}: upgrade "
+                    "by one release at a time",
+                    theirs.from_broker, theirs.version_min, theirs.version_max, us.broker, kVersionMin, kVersionMax));
+  }
+  return std::nullopt;
+}
+
+LeaderStream::LeaderStream(reactor::Core& core, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks,
+                           const StreamTimes& times)
+    : core_(core),
+      us_(us),
+      hooks_(hooks),
+      times_(times),
+      connection_(core, socket, times.silence_max),
+      changed_(core) {}
+
+Task<void> LeaderStream::run() {
+  if (co_await shake_hands()) {
+    reactor::TaskScope scope(core_);
+    scope.spawn_job(send_loop());
+    co_await receive_loop();
+    end();
+    co_await connection_.cut();
+    co_await scope.join();
+    co_await leader_->stop();
+  }
+  co_await connection_.close();
+}
+
+void LeaderStream::end() {
+  is_over_ = true;
+  changed_.notify_all();
+}
+
+Task<bool> LeaderStream::shake_hands() {
+  const Result<Message> first = co_await connection_.receive();
+  const auto* const theirs = first ? std::get_if<Open>(&*first) : nullptr;
+  if (theirs == nullptr) co_return false;
+  std::vector<Frame> answer;
+  const std::optional<End> refusal = refusal_of(us_, *theirs);
+  Open ours = open_of(us_);
+  ours.to_broker = theirs->from_broker;
+  ours.stream_class = theirs->stream_class;
+  answer.push_back(refusal ? encode_frame(*refusal) : encode_frame(ours));
+  if (refusal) core_.log(reactor::LogLevel::kWarning, "replication.peer_refused", refusal->message);
+  const Result<void> sent = co_await connection_.send(answer);
+  if (refusal || !sent) co_return false;
+  connection_.opened(*common_version(ours, *theirs));
+  leader_.emplace(core_, hooks_, *theirs, connection_.version(), changed_);
+  co_return true;
+}
+
+Task<void> LeaderStream::receive_loop() {
+  while (!is_over_) {
+    const Result<Message> message = co_await connection_.receive();
+    if (!message) co_return;
+    if (hear(*message)) continue;
+    core_.log(reactor::LogLevel::kWarning, "replication.protocol_broken",
+              fmt::format("by=follower message={} action=\"the connection ends\"", message->index()));
+    co_return;
+  }
+}
+
+bool LeaderStream::hear(const Message& message) {
+  return std::visit(
+      [this]<class M>(const M& heard) {
+        if constexpr (requires { leader_->hear(heard); }) return leader_->hear(heard);
+        return std::is_same_v<M, Ping>;
+      },
+      message);
+}
+
+Task<void> LeaderStream::send_loop() {
+  reactor::Instant ping_at = core_.now() + times_.ping_every;
+  while (!is_over_) {
+    Outgoing out;
+    leader_->fill(out);
+    if (core_.now() >= ping_at) {
+      out.frames.push_back(encode_frame(Ping{.time_ms = core_.wall_now().value, .broker_epoch = us_.broker_epoch},
+                                        connection_.version()));
+      ping_at = core_.now() + times_.ping_every;
+    }
+    if (out.frames.empty()) {
+      (void)co_await changed_.wait_until(ping_at);
+    } else if (const Result<void> sent = co_await connection_.send(out.frames); !sent) {
+      break;
+    }
+  }
+  co_await connection_.cut();
+}
+
+}  // namespace posthaste::replication::stream

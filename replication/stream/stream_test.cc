@@ -1,0 +1,249 @@
+// A follower's log and its leader's over a simulated network, on stores of their own: what is copied, what counts, what
+// is cut, and that the way between them does not limit what goes over it.
+#include <fmt/format.h>
+
+#include "replication/stream/testing/stream_fixture.h"
+
+namespace posthaste::replication::stream {
+namespace {
+
+using namespace std::chrono_literals;
+using reactor::Task;
+using reactor::simulated::WorldOptions;
+
+using StreamTest = StreamFixture;
+
+TEST_F(StreamTest, AFollowerGetsTheLogAndTheHighWatermarkFollows) {
+  begin();
+  lead(4);
+  append(leader_, 4, 3);
+  append(leader_, 4);
+  EXPECT_EQ(leader_.replica->high_watermark(), 0) << "the follower counts";
+  follow(4);
+  ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  for (int i = 0; i < 20; ++i) append(leader_, 4, 1 + i % 3);
+  ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+  EXPECT_EQ(follower_.replica->log().epochs(), leader_.replica->log().epochs());
+  EXPECT_EQ(stats().cuts + stats().resets + stats().late, 0U);
+  EXPECT_EQ(leader_.progress.back().durable, end(leader_));
+  EXPECT_EQ(leader_.progress.back().broker_epoch, kFollowerEpoch);
+}
+
+// Its disk stands still: what was sent does not count, and comes to count with one message.
+TEST_F(StreamTest, OnlyWhatIsOnTheFollowersDiskCounts) {
+  begin();
+  lead(4);
+  follow(4);
+  ASSERT_TRUE(until([&] { return is_copied() && !leader_.progress.empty(); }));
+  follower_.host->slow_disk(100'000);
+  append(leader_, 4, 5);
+  ASSERT_TRUE(until([&] { return end(follower_) == 5 && durable(leader_) == 5; }));
+  world_->run_for(1s);
+  EXPECT_EQ(durable(follower_), 0);
+  EXPECT_EQ(leader_.replica->high_watermark(), 0);
+  follower_.host->heal_disk();
+  ASSERT_TRUE(until([&] { return is_copied(); }));
+}
+
+// Both disks write at the same time: the bytes are at the follower before the leader's own disk has them.
+TEST_F(StreamTest, BytesAreSentBeforeTheLeadersDiskHasThem) {
+  begin();
+  lead(4);
+  follow(4);
+  ASSERT_TRUE(until([&] { return !leader_.progress.empty(); }));
+  leader_.host->slow_disk(100'000);
+  append(leader_, 4, 5);
+  ASSERT_TRUE(until([&] { return durable(follower_) == 5; }));
+  EXPECT_EQ(durable(leader_), 0);
+  EXPECT_EQ(leader_.replica->high_watermark(), 0);
+  leader_.host->heal_disk();
+  ASSERT_TRUE(until([&] { return is_copied(); }));
+}
+
+TEST_F(StreamTest, AFollowerThatHasWhatItsLeaderNeverHadIsCut) {
+  begin();
+  append_as_of(leader_, 1, 3);
+  append_as_of(leader_, 3, 2);
+  append_as_of(follower_, 1, 3);
+  append_as_of(follower_, 2, 4);
+  lead(5);
+  append(leader_, 5);
+  follow(5);
+  ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+  EXPECT_EQ(follower_.replica->log().epochs(), leader_.replica->log().epochs());
+  EXPECT_EQ(stats().cuts, 1U);
+}
+
+TEST_F(StreamTest, WhatIsCommittedIsNotCutUnlessThePartitionRecovers) {
+  begin();
+  append_as_of(leader_, 1, 3);
+  append_as_of(follower_, 1, 3);
+  append_as_of(follower_, 2, 4);
+  step(follower_, [&] { follower_.replica->log().set_high_watermark(5); });
+  lead(5, false);
+  append(leader_, 5);
+  follow(5);
+  ASSERT_TRUE(until([&] { return stats().fuses >= 2; })) << world_->log_tail();
+  EXPECT_EQ(end(follower_), 7) << "nothing was cut";
+  follow(5, true);
+  ASSERT_TRUE(until([&] { return end(follower_) == 4; })) << world_->log_tail();
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+}
+
+TEST_F(StreamTest, AFollowerBehindTheLogStartBeginsAnewThere) {
+  begin();
+  append_as_of(follower_, 1, 1);
+  append_as_of(leader_, 1, 1);
+  append_as_of(leader_, 1, 1);
+  append_as_of(leader_, 1, 4);  // the log will begin inside this batch
+  append_as_of(leader_, 1, 4);
+  lead(5, false);
+  ASSERT_TRUE(until([&] { return leader_.replica->high_watermark() == 10; }));
+  on(leader_, [&]() -> Task<void> { EXPECT_TRUE((co_await leader_.replica->log().set_log_start(4)).has_value()); });
+  follow(5);
+  ASSERT_TRUE(until([&] { return end(follower_) == 10 && follower_.replica->log().log_start_offset() == 4; }))
+      << world_->log_tail();
+  EXPECT_EQ(stats().resets, 1U);
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+}
+
+TEST_F(StreamTest, ALogStartThatMovesIsFollowed) {
+  begin();
+  lead(4);
+  follow(4);
+  append(leader_, 4, 1);
+  append(leader_, 4, 1);
+  ASSERT_TRUE(until([&] { return is_copied() && end(leader_) == 2; }));
+  on(leader_, [&]() -> Task<void> { EXPECT_TRUE((co_await leader_.replica->log().set_log_start(1)).has_value()); });
+  append(leader_, 4, 1);
+  ASSERT_TRUE(until([&] { return follower_.replica->log().log_start_offset() == 1; }));
+  ASSERT_TRUE(until([&] { return leader_.progress.back().log_start == 1; })) << "and told";
+}
+
+// What the leader of another term would be sent, or sends, is not taken.
+TEST_F(StreamTest, ATermThatIsOverEndsWhatWasSubscribedInIt) {
+  begin();
+  lead(4);
+  follow(4);
+  append(leader_, 4, 3);
+  ASSERT_TRUE(until([&] { return is_copied(); }));
+  lead(6);
+  append(leader_, 6, 3);
+  world_->run_for(1s);
+  EXPECT_EQ(end(follower_), 3) << "it has not heard of that term";
+  EXPECT_EQ(leader_.replica->high_watermark(), 3);
+  follow(6);
+  ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  EXPECT_EQ(end(follower_), 6);
+  EXPECT_EQ(follower_.replica->log().epochs().latest()->epoch, 6);
+}
+
+TEST_F(StreamTest, AConnectionThatBreaksIsMadeAnew) {
+  begin();
+  lead(4);
+  follow(4);
+  for (int i = 0; i < 5; ++i) {
+    append(leader_, 4, 3);
+    ASSERT_TRUE(until([&] { return leader_.serving != nullptr; }));
+    world_->run_for(10ms);
+    step(leader_, [&] { leader_.serving->end(); });
+    append(leader_, 4, 1);
+    ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  }
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+}
+
+// The bytes of a follower that was started again come from its leader's disk, too.
+TEST_F(StreamTest, ALogIsReadFromDiskForWhoComesLate) {
+  begin();
+  lead(4, false);
+  for (int i = 0; i < 10; ++i) append(leader_, 4, 20, 10'000);
+  ASSERT_TRUE(until([&] { return durable(leader_) == 200; }));
+  leader_.host->kill();
+  leader_.replica = nullptr;
+  leader_.host->start();
+  ASSERT_TRUE(until([&] { return leader_.replica != nullptr; }));
+  lead(5);
+  follow(5);
+  ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+}
+
+TEST_F(StreamTest, APeerOfAnotherClusterIsToldSo) {
+  begin({}, "another");
+  lead(4);
+  append(leader_, 4);
+  follow(4);
+  ASSERT_TRUE(until([&] { return follower_.following->refused().has_value(); }));
+  EXPECT_EQ(follower_.following->refused()->reason, EndReason::kForeignCluster);
+  EXPECT_NE(
+      follower_.following->refused()->message.find("broker 2 of cluster another has reached broker 1 of cluster c"),
+      std::string::npos)
+      << follower_.following->refused()->message;
+  EXPECT_EQ(end(follower_), 0);
+}
+
+TEST(RefusalOf, ForeignClustersWrongBrokersAndVersionsWithoutACommonOne) {
+  const LocalBroker us{.cluster_id = "c", .broker = 1};
+  const Open good{.cluster_id = "c", .from_broker = 2, .to_broker = 1};
+  EXPECT_FALSE(refusal_of(us, good));
+  Open other = good;
+  other.to_broker = 3;
+  EXPECT_EQ(refusal_of(us, other)->reason, EndReason::kWrongBroker);
+  other = good;
+  other.version_min = other.version_max = kVersionMax + 1;
+  EXPECT_EQ(refusal_of(us, other)->reason, EndReason::kNoCommonVersion);
+}
+
+// --- The round trip does not limit what is sent.
+
+class ThroughputTest : public StreamFixture {
+ protected:
+  // Bytes that the follower gets in a simulated second from a log that it has to catch up with, `one_way` apart.
+  uint64_t bytes_per_second(reactor::Duration one_way) {
+    WorldOptions options;
+    options.network = {one_way, one_way};
+    options.network_spike_per_million = 0;
+    options.short_receive_per_million = 0;
+    options.piece_bytes_min = options.piece_bytes_max = 256 << 10;
+    options.window_bytes_min = options.window_bytes_max = 16 << 20;  // as TCP grows it
+    options.hash_written_bytes = false;
+    begin(options);
+    lead(4);
+    follow(4);
+    EXPECT_TRUE(until([&] { return !leader_.progress.empty(); }));
+    bool is_over = false;
+    leader_.core->scope().spawn_job(produce(is_over));
+    leader_.host->wake(0);
+    world_->run_for(1s);  // the pipe fills
+    const uint64_t before = stats().bytes;
+    world_->run_for(1s);
+    is_over = true;
+    const uint64_t bytes = stats().bytes - before;
+    world_->run_for(100ms);
+    TearDown();
+    return bytes;
+  }
+  // 100 MB/s, of which neither disk nor memory is the limit.
+  Task<void> produce(bool& is_over) {
+    const storage::Bytes batch = batch_of(10, 100'000);
+    while (!is_over) {
+      storage::Bytes bytes = batch;
+      (void)leader_.replica->append(bytes, {.leader_epoch = 4}, kNow);
+      co_await leader_.core->sleep(10ms);
+    }
+  }
+};
+
+TEST_F(ThroughputTest, AFollowerKeepsUpAt50MillisecondsAsAt1) {
+  const uint64_t near = bytes_per_second(500us);
+  const uint64_t far = bytes_per_second(25ms);
+  RecordProperty("far", std::to_string(far));
+  EXPECT_GT(near, 90'000'000U);
+  EXPECT_GT(far, near * 95 / 100) << "at 50 ms of round trip";
+}
+
+}  // namespace
+}  // namespace posthaste::replication::stream
