@@ -157,9 +157,6 @@ void Leader::join(const Subscribe& message, Replica& replica, int64_t first_offs
       return refuse(message.subscription, EndReason::kOutOfRange, -1, first_offset);
     case Joins::kAhead:
       return refuse(message.subscription, EndReason::kAhead, -1, -1);
-    case Joins::kImpossible:
-      return refuse(message.subscription, EndReason::kProtocol, -1, -1,
-                    "the follower's last epoch begins before its leader began it");
   }
 }
 

@@ -182,7 +182,6 @@ enum class EndReason : int16_t {
   kOutOfRange,      // the log begins behind what the follower has: at `log_start` it may begin anew
   kAhead,           // the follower's log knows a later epoch than its leader's
   kDamaged,         // what comes next cannot be read here
-  kProtocol,        // what the peer sent breaks a rule of the protocol
   kForeignCluster,  // of the connection, as what follows
   kWrongBroker,
   kNoCommonVersion,

@@ -19,8 +19,12 @@ JoinAnswer join_answer(const storage::EpochCache& epochs, int64_t first_offset, 
   }
   EpochEnd known = epochs.end_offset_for(follower.last_epoch, end);
   known.end_offset = std::max(known.end_offset, first_offset);
+  // It led that epoch and lost its records, and some before them, with its power: what it keeps of it is the name.
   const auto start = std::ranges::find(epochs.entries(), follower.last_epoch, &storage::EpochEntry::epoch);
-  if (start != epochs.entries().end() && start->start_offset > follower.end) return {Joins::kImpossible, {}};
+  if (start != epochs.entries().end() && start->start_offset > follower.end) {
+    const EpochEnd before = epochs.end_offset_for(follower.last_epoch - 1, end);
+    return before.epoch == kNoLeaderEpoch ? JoinAnswer{Joins::kTooOld, {}} : JoinAnswer{Joins::kDiverges, before};
+  }
   if (known.epoch == follower.last_epoch && known.end_offset >= follower.end) return {};
   return {Joins::kDiverges, known};
 }

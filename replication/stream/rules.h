@@ -17,11 +17,10 @@ struct LogTail {
 };
 
 enum class Joins : uint8_t {
-  kHere,        // the follower's log is a beginning of the leader's
-  kDiverges,    // it must be cut first: `diverges`
-  kTooOld,      // it ends below the leader's first batch
-  kAhead,       // it knows a later epoch than the leader: that is no leader for it
-  kImpossible,  // it ends below where its last epoch begins: only its leader begins an epoch
+  kHere,      // the follower's log is a beginning of the leader's
+  kDiverges,  // it must be cut first: `diverges`
+  kTooOld,    // it ends below the leader's first batch
+  kAhead,     // it knows a later epoch than the leader: that is no leader for it
 };
 struct JoinAnswer {
   Joins joins = Joins::kHere;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "reactor/scope.h"
 #include "reactor/simulated/world.h"
 #include "replication/stream/follower_stream.h"
 #include "replication/stream/leader_stream.h"
@@ -157,12 +158,13 @@ class StreamFixture : public testing::Test {
     if (log == nullptr) log = *co_await broker.engine->create_partition({.topic_name = "t"});
     broker.core = &core;
     broker.replica = &Replica::of(*log);
+    reactor::TaskScope serving(core);  // behind the store, so that what a kill leaves is thrown away before it
     if (listens) {
       auto listener = co_await reactor::Socket::listen(core, "0.0.0.0:9000", nullptr);
       CHECK(listener.has_value());
       for (;;) {
         auto socket = co_await listener->accept(nullptr);
-        if (socket) core.scope().spawn_job(serve(self, broker, *socket));
+        if (socket) serving.spawn_job(serve(self, broker, *socket));
       }
     }
     FollowerStream following(*broker.engine, broker.us, {.broker = kLeaderId, .address = "10.0.0.1:9000"}, self.times_);
