@@ -1,0 +1,136 @@
+// A cluster whose metadata is the tests' own: a coordinator that names leaders, terms and in-sync sets, is asked by the
+// brokers again and again, and is told by leaders who has caught up and who has not. What stands still or is cut off
+// goes on in the term that it knew. Beside it the judges, and what main and clients share.
+//
+// It gives out broker epochs; who comes with another disk is out of every in-sync set until its leader has seen it
+// catch up. A set never shrinks below kInSyncMin by a leader's wish, so that one disk may be lost at a time.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "reactor/program.h"
+#include "reactor/simulated/random.h"
+#include "storage/bytes/bytes.h"
+#include "tests/rig/replica_checker.h"
+
+namespace posthaste::streams {
+
+class Node;
+
+inline constexpr size_t kInSyncMin = 2;
+inline constexpr const char* kCoordinatorAddress = "10.0.1.1:7000";
+inline std::string node_ip(uint32_t node) { return "10.0.0." + std::to_string(node + 1); }
+
+struct Assignment {
+  int32_t leader_epoch = -1;
+  uint32_t leader = 0;
+  int64_t leader_broker_epoch = -1;
+  std::map<uint32_t, int64_t> in_sync;  // broker -> broker epoch
+  friend bool operator==(const Assignment&, const Assignment&) = default;
+};
+
+// What a leader wants of the in-sync set of one of its partitions.
+struct Wish {
+  uint32_t partition = 0;
+  bool joins = false;  // else it leaves
+  int32_t leader_epoch = -1;
+  uint32_t broker = 0;
+  int64_t broker_epoch = -1;
+};
+
+struct Poll {
+  uint32_t node = 0;
+  uint64_t incarnation = 0;
+  uint64_t disk = 0;
+  uint64_t sequence = 0;  // a late message's wishes are not heard
+  std::vector<Wish> wishes;
+};
+
+class Cluster {
+ public:
+  Cluster(reactor::simulated::Random& random, uint32_t nodes, uint32_t partitions);
+
+  uint32_t nodes() const { return nodes_; }
+  uint32_t partitions() const { return static_cast<uint32_t>(assignments_.size()); }
+
+  // --- The coordinator.
+  struct Answer {
+    int64_t broker_epoch = -1;  // below 0: the incarnation is over
+    std::vector<Assignment> assignments;
+  };
+  Answer polled(const Poll& poll, reactor::Duration now);
+  // Another leader, any of the in-sync set: all hold what is committed.
+  void elect(uint32_t partition);
+  // Of partitions whose leader has not been heard of for long.
+  void replace_silent(reactor::Duration now);
+  const Assignment& assignment(uint32_t partition) const { return assignments_[partition]; }
+
+  // --- Disks.
+  // Whether all that is committed is on another disk too.
+  bool may_wipe(uint32_t node) const;
+  void wiped(uint32_t node);
+  uint64_t disk_of(uint32_t node) const { return disks_[node]; }
+
+  // --- Who lives.
+  void lives(uint32_t id, Node& node) { live_[id] = &node; }
+  void gone(uint32_t id) { live_.erase(id); }
+  const std::map<uint32_t, Node*>& live() const { return live_; }
+  // All leaders against the members of the sets that they count. Outside of the hosts' turns.
+  void look();
+
+  rig::ReplicaChecker& checker(uint32_t partition) { return checkers_[partition]; }
+  std::optional<std::string> violated() const;
+
+  // --- Clients.
+  uint64_t new_payload() { return ++payloads_; }
+  bool load_over = false;     // producers end with their next acknowledgement
+  uint32_t producers = 0;     // that have not ended
+  uint64_t acknowledged = 0;  // batches
+  bool deletes = false;       // leaders delete the oldest records now and then
+
+  // --- What happened.
+  uint64_t cuts = 0;
+  uint64_t resets = 0;
+  uint64_t fuses = 0;
+  uint64_t bytes = 0;
+  uint64_t wipes = 0;
+  uint64_t joins = 0;
+  uint64_t leaves = 0;
+
+ private:
+  struct Known {
+    uint64_t incarnation = 0;
+    uint64_t disk = 0;
+    int64_t broker_epoch = -1;
+    uint64_t sequence = 0;
+    reactor::Duration heard_at{};
+  };
+  void register_again(const Poll& poll);
+  void grant(const Poll& poll, const Wish& wish);
+
+  reactor::simulated::Random& random_;
+  uint32_t nodes_;
+  std::vector<Assignment> assignments_;
+  std::vector<rig::ReplicaChecker> checkers_;
+  std::map<uint32_t, Known> known_;
+  std::set<uint64_t> over_;  // incarnations
+  std::vector<uint64_t> disks_;
+  int64_t broker_epochs_ = 0;
+  std::map<uint32_t, Node*> live_;
+  uint64_t payloads_ = 0;
+};
+
+// The batch that is produced for a payload, and what both clients and the judge know it by.
+storage::Bytes batch_of(uint64_t payload);
+uint64_t hash_of(storage::ByteView batch);
+
+// Programs of the hosts.
+reactor::Task<void> run_node(reactor::Core& core, Cluster& cluster, uint32_t id);
+reactor::Task<void> run_coordinator(reactor::Core& core, Cluster& cluster);
+// `producers` that send until the load is over, and as many readers, for ever.
+reactor::Task<void> run_clients(reactor::Core& core, Cluster& cluster, uint32_t producers);
+
+}  // namespace posthaste::streams
