@@ -1,7 +1,7 @@
 // posthaste-streams: several brokers in one simulated world, by seed, with real stores, replicas and streams between
 // them; who leads is said by a coordinator of the tests' own.
 //
-//   posthaste-streams [--twice] [--quiet] [--verbose] [--hashes] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
+//   posthaste-streams [--twice] [--verbose] [--hashes] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
 //
 // A seed draws the machines (three to five, latencies, small buffers and stores), partitions and clients, how often
 // leaders change, and the faults (tests/rig/host_faults.h), and empty disks beside those. Then everything heals: every
@@ -19,8 +19,7 @@
 #include "tests/rig/host_faults.h"
 #include "tests/streams/cluster.h"
 #include "tests/streams/node.h"
-#include "tests/tools/bug_hunt.h"
-#include "tests/tools/seed_arguments.h"
+#include "tests/tools/seed_runs.h"
 
 namespace posthaste::streams {
 namespace {
@@ -41,16 +40,8 @@ constexpr Duration kFaultEveryMax = 1500ms;
 constexpr Duration kLookEvery = 20ms;
 constexpr Duration kFinishPatience = 30s;  // a healed world needs a few seconds
 
-struct Settings {
-  bool twice = false;
-  bool quiet = false;
-  bool verbose = false;
-  bool hashes = false;
-  bool list_bugs = false;
-  std::string bug;
-};
-
-struct Totals {
+// Of one seed, or of all.
+struct Outcome : tests::SeedOutcome {
   uint64_t acknowledged = 0;
   uint64_t terms = 0;
   uint64_t cuts = 0;
@@ -60,11 +51,6 @@ struct Totals {
   uint64_t joins = 0;
   uint64_t leaves = 0;
   rig::FaultCounts faults{};
-};
-
-struct Outcome {
-  std::optional<std::string> failure;
-  uint64_t trace_hash = 0;
 };
 
 class Run {
@@ -93,20 +79,20 @@ class Run {
     for (size_t i = 0; i < world_.host_count(); ++i) world_.host(i).kill();
   }
 
-  Outcome run(Totals& totals) {
+  Outcome run() {
     Outcome outcome;
-    outcome.failure = play(totals.faults);
+    outcome.failure = play(outcome.faults);
     if (outcome.failure) *outcome.failure += "\n" + world_.log_tail();
     outcome.trace_hash = world_.trace_hash();
-    totals.acknowledged += cluster_.acknowledged;
-    totals.cuts += cluster_.cuts;
-    totals.resets += cluster_.resets;
-    totals.bytes += cluster_.bytes;
-    totals.wipes += cluster_.wipes;
-    totals.joins += cluster_.joins;
-    totals.leaves += cluster_.leaves;
+    outcome.acknowledged = cluster_.acknowledged;
+    outcome.cuts = cluster_.cuts;
+    outcome.resets = cluster_.resets;
+    outcome.bytes = cluster_.bytes;
+    outcome.wipes = cluster_.wipes;
+    outcome.joins = cluster_.joins;
+    outcome.leaves = cluster_.leaves;
     for (uint32_t i = 0; i < cluster_.partitions(); ++i) {
-      totals.terms += static_cast<uint64_t>(cluster_.assignment(i).leader_epoch) + 1;
+      outcome.terms += static_cast<uint64_t>(cluster_.assignment(i).leader_epoch) + 1;
     }
     return outcome;
   }
@@ -137,7 +123,7 @@ class Run {
       faults.disturb();
       cluster_.look();
     }
-    for (size_t i = 0; i < rig::kFaults; ++i) counts[i] += faults.counts()[i];
+    counts = faults.counts();
     if (wrong()) return wrong();
     faults.heal();
     return finish();
@@ -249,67 +235,49 @@ class Run {
   uint64_t wipe_every_ = 0;
 };
 
-Outcome run_seed(const Settings& settings, uint64_t seed, Totals& totals) {
-  Outcome outcome = Run(seed, settings.verbose).run(totals);
-  if (!settings.twice || outcome.failure) return outcome;
-  const Outcome again = Run(seed, settings.verbose).run(totals);
-  if (again.trace_hash != outcome.trace_hash) {
-    outcome.failure =
-        fmt::format("two runs, two trace hashes: {:016x} and {:016x}", outcome.trace_hash, again.trace_hash);
-  }
-  return outcome;
-}
+class Program {
+ public:
+  explicit Program(const tests::SeedSettings& settings) : settings_(settings) {}
 
-int run(const Settings& settings, uint64_t first, uint64_t count) {
-  uint64_t failed = 0;
-  Totals totals;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    tests::BugHunt::at_seed(seed);
-    const Outcome outcome = run_seed(settings, seed, totals);
-    if (outcome.failure && !settings.bug.empty()) return tests::BugHunt::found(*outcome.failure);
-    if (outcome.failure) {
-      ++failed;
-      fmt::print("seed {}: {}\n", seed, *outcome.failure);
-    } else if (settings.hashes) {
-      fmt::print("{} {:016x}\n", seed, outcome.trace_hash);
-    } else if (!settings.quiet) {
-      fmt::print("seed {}: passed\n", seed);
-    }
-    std::fflush(stdout);
+  Outcome run(uint64_t seed) { return Run(seed, settings_.verbose).run(); }
+  void add(const Outcome& outcome) {
+    total_.acknowledged += outcome.acknowledged;
+    total_.terms += outcome.terms;
+    total_.cuts += outcome.cuts;
+    total_.resets += outcome.resets;
+    total_.bytes += outcome.bytes;
+    total_.wipes += outcome.wipes;
+    total_.joins += outcome.joins;
+    total_.leaves += outcome.leaves;
+    rig::add(total_.faults, outcome.faults);
   }
-  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
-  if (settings.hashes) return failed == 0 ? 0 : 1;
-  fmt::print(
-      "{} seeds: {} batches acknowledged, {} MB streamed, {} terms, {} cuts, {} resets, {} empty disks, {} joined "
-      "and {} left in-sync sets; {}\n",
-      count, totals.acknowledged, totals.bytes / 1'000'000, totals.terms, totals.cuts, totals.resets, totals.wipes,
-      totals.joins, totals.leaves, rig::describe(totals.faults));
-  fmt::print("{} passed, {} failed\n", count - failed, failed);
-  return failed == 0 ? 0 : 1;
-}
+  std::string totals() const {
+    return fmt::format(
+        "{} batches acknowledged, {} MB streamed, {} terms, {} cuts, {} resets, {} empty disks, {} joined and {} left "
+        "in-sync sets; {}",
+        total_.acknowledged, total_.bytes / 1'000'000, total_.terms, total_.cuts, total_.resets, total_.wipes,
+        total_.joins, total_.leaves, rig::describe(total_.faults));
+  }
+
+ private:
+  const tests::SeedSettings& settings_;
+  Outcome total_;
+};
 
 }  // namespace
 }  // namespace posthaste::streams
 
 int main(int argc, char** argv) {
   using namespace posthaste;
-  streams::Settings settings;
+  tests::SeedSettings settings;
   const auto seeds = tests::parse_seed_arguments(argc, argv,
                                                  {{"--twice", &settings.twice},
-                                                  {"--quiet", &settings.quiet},
                                                   {"--verbose", &settings.verbose},
                                                   {"--hashes", &settings.hashes},
                                                   {"--bugs", &settings.list_bugs},
                                                   {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
-  if (settings.list_bugs) {
-    tests::BugHunt::list(reactor::kStreams);
-    return 0;
-  }
-  if (settings.bug.empty()) {
-    tests::BugHunt::watch();
-  } else if (!tests::BugHunt::begin(settings.bug)) {
-    return 2;
-  }
-  return streams::run(settings, seeds->first, seeds->count);
+  if (const auto end = tests::BugHunt::start(reactor::kStreams, settings.list_bugs, settings.bug)) return *end;
+  streams::Program program(settings);
+  return tests::run_seeds(program, settings, *seeds);
 }
