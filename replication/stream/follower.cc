@@ -28,6 +28,12 @@ LogTail tail_of(const Partition& log) {
   return {log.end_offset(), log.epochs().latest().value_or(storage::EpochEntry{}).epoch};
 }
 
+// All that there is, if it is no batch.
+size_t first_batch_bytes(storage::ByteView batches) {
+  const auto first = storage::RecordBatchView::parse(batches);
+  return first ? first->size_bytes() : batches.size();
+}
+
 std::string name_of(const Partition& log) { return fmt::format("{}-{}", log.topic_name(), log.partition()); }
 
 }  // namespace
@@ -198,31 +204,26 @@ Task<bool> Follower::apply(const Data& message) {
   co_return true;
 }
 
-// False: it may not be applied, and the subscription has ended.
+// False: it may not be applied, or not all of it, and the subscription has ended.
 Task<bool> Follower::append(Followed& followed, const Data& message) {
   std::vector<storage::EpochEntry> epochs;
   for (const EpochStart& start : message.epochs) epochs.push_back({start.epoch, start.start_offset});
-  Partition& log = followed.log();
-  for (;;) {
-    // Who has unsubscribed during a wait has no use for it.
-    if (followed.subscription != message.subscription) co_return false;
-    const Verdict verdict =
-        judge(message, followed.term, followed.replica.role(), followed.replica.term(), tail_of(log));
-    if (verdict == Verdict::kLate) {
-      end_subscription(followed);
-      co_return false;
-    }
-    if (verdict == Verdict::kGap) {
-      subscribe_again(followed, "a frame does not follow the end of the log");
-      co_return false;
-    }
-    const auto appended = log.append_replicated(message.batches.whole, core_.wall_now(), epochs);
-    if (appended) break;
-    if (appended.error() != Errc::kNoMemory) {
+  storage::ByteView rest = message.batches.whole;
+  size_t take = rest.size();
+  while (!rest.empty()) {
+    if (!may_apply(followed, message, rest.size() < message.batches.whole.size())) co_return false;
+    const auto appended = followed.log().append_replicated(rest.first(take), core_.wall_now(), epochs);
+    if (appended) {
+      rest = rest.subspan(take);
+      take = rest.size();
+    } else if (appended.error() == Errc::kNoMemory) {
+      co_await engine_.wait_for_room();
+    } else if (const size_t first = first_batch_bytes(rest); appended.error() == Errc::kTooLarge && first < take) {
+      take = first;  // this broker has less memory than its leader
+    } else {
       subscribe_again(followed, to_string(appended.error()));
       co_return false;
     }
-    co_await engine_.wait_for_room();
   }
   ++stats_.frames;
   stats_.bytes += message.batches.whole.size();
@@ -230,6 +231,24 @@ Task<bool> Follower::append(Followed& followed, const Data& message) {
   follow_leader(followed, message.high_watermark, message.log_start);
   await_durable(followed);
   co_return true;
+}
+
+// Asked again after each wait. `is_begun`: some of its batches are in the log, so that it follows what is there.
+bool Follower::may_apply(Followed& followed, const Data& message, bool is_begun) {
+  // Who has unsubscribed during a wait has no use for it.
+  if (followed.subscription != message.subscription) return false;
+  const Replica& replica = followed.replica;
+  switch (judge(message, followed.term, replica.role(), replica.term(), tail_of(followed.log()))) {
+    case Verdict::kApply:
+      return true;
+    case Verdict::kLate:
+      end_subscription(followed);
+      return false;
+    case Verdict::kGap:
+      if (is_begun) return true;
+      subscribe_again(followed, "a frame does not follow the end of the log");
+      return false;
+  }
 }
 
 // The bytes that both have handed from log to log since the subscription began.

@@ -80,6 +80,7 @@ class Follower {
   void subscribe_again(Followed& followed, std::string_view why);
   Subscribe subscription_of(const Followed& followed) const;
   reactor::Task<bool> append(Followed& followed, const Data& message);
+  bool may_apply(Followed& followed, const Data& message, bool is_begun);
   bool hash_is_wrong(Followed& followed, const Data& message);
   void follow_leader(Followed& followed, int64_t high_watermark, int64_t log_start);
   void follow_log_start(Followed& followed);

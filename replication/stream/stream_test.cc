@@ -171,6 +171,17 @@ TEST_F(StreamTest, ALogIsReadFromDiskForWhoComesLate) {
   EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
 }
 
+// A leader fills its frames; who has less room takes them a batch at a time.
+TEST_F(StreamTest, AFollowerMayHaveLessMemoryThanItsLeader) {
+  follower_.tail_bytes_max = 256 << 10;
+  begin();
+  lead(4);
+  for (int i = 0; i < 20; ++i) append(leader_, 4, 3, 10'000);
+  follow(4);
+  ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+}
+
 TEST_F(StreamTest, APeerOfAnotherClusterIsToldSo) {
   begin({}, "another");
   lead(4);
@@ -222,6 +233,8 @@ class ThroughputTest : public StreamFixture {
     world_->run_for(1s);
     is_over = true;
     const uint64_t bytes = stats().bytes - before;
+    EXPECT_GE(stats().hashes, 2U);
+    EXPECT_EQ(stats().unlike, 0U);
     world_->run_for(100ms);
     TearDown();
     return bytes;

@@ -29,6 +29,7 @@ class StreamFixture : public testing::Test {
     FollowerStream* following = nullptr;  // the follower's
     LeaderStream* serving = nullptr;      // the leader's, while there is a connection
     std::vector<FollowerProgress> progress;
+    uint64_t tail_bytes_max = 24 << 20;
 
     Replica* find(const storage::TopicId&, int32_t partition) override { return partition == 0 ? replica : nullptr; }
     int32_t leader_of(const storage::TopicId&, int32_t) override { return kLeaderId; }
@@ -151,7 +152,11 @@ class StreamFixture : public testing::Test {
     if (broker.serving == &stream) broker.serving = nullptr;
   }
   static reactor::Task<void> run(StreamFixture& self, Broker& broker, reactor::Core& core, bool listens) {
-    storage::EngineHost store({.data_directory = "/data", .journal_file_bytes = 8 << 20, .journal_files = 8}, 1);
+    storage::EngineHost store({.data_directory = "/data",
+                               .journal_file_bytes = 8 << 20,
+                               .journal_files = 8,
+                               .tail_bytes_max = broker.tail_bytes_max},
+                              1);
     CHECK((co_await store.recover(core)).has_value());
     broker.engine = *co_await store.open(core);
     storage::Partition* log = broker.engine->find(storage::TopicId{}, 0);
