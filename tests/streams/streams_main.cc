@@ -205,6 +205,8 @@ class Run {
       std::vector<rig::ReplicaState> states;
       for (const auto& [id, node] : cluster_.live()) {
         states.push_back(node->positions(i));
+        // Its log start may have followed the leader's since it was read.
+        std::erase_if(logs[id][i], [&](const auto& record) { return record.offset < states.back().log_start; });
         states.back().log = logs[id][i];
       }
       cluster_.checker(i).converged(states);
