@@ -19,8 +19,7 @@ std::vector<std::byte> body_of(const Message& message) {
   return {frame.begin() + 4, frame.end()};
 }
 
-// What is encoded again after a round trip is the same bytes; with values other than the defaults in each field, and
-// every field in the bytes, that says that none is lost.
+// The message that its bytes are; no beginning of them is one, and nothing may stand behind.
 template <class M>
 M round_trip(const M& message) {
   const std::vector<std::byte> body = body_of(message);
@@ -59,6 +58,11 @@ TEST(StreamMessages, EachComesBackAsItWas) {
   EXPECT_EQ(open.cluster_id, "c1");
   EXPECT_EQ(open.from_broker_epoch, 33);
   EXPECT_EQ(open.stream_class, StreamClass::kCatchUp);
+  EXPECT_EQ(open.from_broker, 2);
+  EXPECT_EQ(open.incarnation, some_id());
+  EXPECT_EQ(open.to_broker, 4);
+  EXPECT_EQ(open.core, 5);
+  EXPECT_EQ(open.cores, 8);
   EXPECT_EQ(open.version_max, 9);
   EXPECT_EQ(open.window_bytes, 1 << 23);
   const Subscribe subscribe = round_trip(Subscribe{.subscription = 7,
@@ -70,7 +74,12 @@ TEST(StreamMessages, EachComesBackAsItWas) {
                                                    .last_epoch = 4,
                                                    .durable = 90,
                                                    .log_start = 10});
+  EXPECT_EQ(subscribe.subscription, 7);
+  EXPECT_EQ(subscribe.topic_id, some_id());
+  EXPECT_EQ(subscribe.partition, 3);
+  EXPECT_EQ(subscribe.leader_epoch, 5);
   EXPECT_EQ(subscribe.leader_broker_epoch, 50);
+  EXPECT_EQ(subscribe.log_start, 10);
   EXPECT_EQ(subscribe.end, 100);
   EXPECT_EQ(subscribe.last_epoch, 4);
   EXPECT_EQ(subscribe.durable, 90);
@@ -80,6 +89,8 @@ TEST(StreamMessages, EachComesBackAsItWas) {
   const End end = round_trip(
       End{.subscription = 1, .reason = EndReason::kOutOfRange, .leader_hint = 2, .log_start = 30, .message = "gone"});
   EXPECT_EQ(end.reason, EndReason::kOutOfRange);
+  EXPECT_EQ(end.leader_hint, 2);
+  EXPECT_EQ(end.log_start, 30);
   EXPECT_EQ(end.message, "gone");
   const Ack ack = round_trip(Ack{.progress = {{1, 2, 3, 4}, {5, 6, 7, 8}}});
   EXPECT_EQ(ack.progress[1], (Ack::Progress{5, 6, 7, 8}));
@@ -107,6 +118,9 @@ TEST(StreamMessages, BatchesAreSplicedAndComeBackWhole) {
   ASSERT_TRUE(decoded.has_value());
   const Data& back = std::get<Data>(*decoded);
   EXPECT_TRUE(std::ranges::equal(back.batches.whole, batch));
+  EXPECT_EQ(back.subscription, 1);
+  EXPECT_EQ(back.leader_epoch, 2);
+  EXPECT_EQ(back.log_start, 5);
   EXPECT_EQ(back.prev_next_offset, 30);
   EXPECT_EQ(back.prev_epoch, 1);
   EXPECT_EQ(back.high_watermark, 20);
