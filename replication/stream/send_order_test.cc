@@ -37,6 +37,7 @@ TEST(TurnOrder, WhoIsIdleSavesNothingUpAndStillOwes) {
   order.sent(order.next()->subscription, 3 * kQuantumBytes);
   order.add(2);
   EXPECT_EQ(order.next()->subscription, 2) << "the first one has had its turns";
+  order.sent(2, 1);
   order.idle(2);
   EXPECT_EQ(order.next()->subscription, 1) << "but waits for nobody";
   order.idle(1);
