@@ -39,6 +39,7 @@ class Engine;
 struct PartitionFolder {
   bool is_created = false;
   bool was_tried = false;           // there may be one, though it is not known to be durable
+  bool is_removing_doomed = false;  // by one at a time: a name must not be used between two
   std::vector<std::string> doomed;  // files of removed segments, to be unlinked before their names are used again
 };
 

@@ -1,6 +1,8 @@
 // Logs that begin anew, and truncations of logs that are damaged: what is left, and what a crash brings back (nothing).
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "storage/testing/store_test.h"
 
 namespace posthaste::storage {
@@ -67,6 +69,23 @@ class ResetTest : public testing::StoreTest {
     }
   }
 };
+
+// Two that remove segments at the same time: the second unlink of a name could meet a new file.
+TEST_F(ResetTest, AFileOfARemovedSegmentIsUnlinkedOnce) {
+  std::map<std::string, int> unlinks;
+  host_.on_submit([&](const reactor::Op& op, uint64_t) {
+    if (op.kind == reactor::OpKind::kUnlink && std::string_view(op.path).ends_with(".log")) ++unlinks[op.path];
+  });
+  life([](Core& core, Engine& engine, Partition& log) -> Task<void> {
+    co_await fill(core, engine, log);
+    log.set_high_watermark(kEnd);
+    EXPECT_TRUE((co_await log.set_log_start(3)).has_value());
+    EXPECT_TRUE((co_await log.set_log_start(6)).has_value());
+    EXPECT_TRUE((co_await log.reset(0)).has_value());
+  });
+  EXPECT_TRUE(unlinks.contains(path(0)) && unlinks.contains(path(3)) && unlinks.contains(path(6)));
+  for (const auto& [name, times] : unlinks) EXPECT_EQ(times, 1) << name;
+}
 
 TEST_F(ResetTest, NothingOfBeforeComesBack) {
   for (const int64_t offset : {int64_t{0}, int64_t{1}, int64_t{3}, int64_t{6}, kEnd, int64_t{100}}) {

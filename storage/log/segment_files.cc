@@ -178,14 +178,23 @@ Task<Result<uint64_t>> SegmentFiles::read(Partition& partition, Segment& segment
 
 Task<Result<Bytes>> SegmentFiles::read_beside(std::string path) { return read_file(engine_.core(), std::move(path)); }
 
+// Whoever comes second waits for the first: it would unlink the same name once more, perhaps when a new file has it.
 Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition) {
-  while (!partition.folder().doomed.empty()) {
-    const std::string path = partition.folder().doomed.back();
-    auto removed = co_await file_system::unlink(engine_.core(), path);
-    if (!removed && removed.error() != Errc::kNotFound) co_return removed;
-    std::erase(partition.folder().doomed, path);
+  PartitionFolder& folder = partition.folder();
+  while (folder.is_removing_doomed) co_await partition.changed().wait();
+  Result<void> removed;
+  if (folder.doomed.empty()) co_return removed;
+  folder.is_removing_doomed = true;
+  while (removed && !folder.doomed.empty()) {
+    const std::string path = folder.doomed.back();
+    removed = co_await file_system::unlink(engine_.core(), path);
+    CHECK(folder.is_removing_doomed, "{} is unlinked by two", path);
+    if (!removed && removed.error() == Errc::kNotFound) removed = Result<void>();
+    if (removed) std::erase(folder.doomed, path);
   }
-  co_return Result<void>();
+  folder.is_removing_doomed = false;
+  partition.changed().notify_all();
+  co_return removed;
 }
 
 Task<void> SegmentFiles::sweep(Partition& partition) {
