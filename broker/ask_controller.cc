@@ -3,16 +3,11 @@
 #include <optional>
 
 #include "broker/broker_host.h"
-#include "reactor/mail.h"
-#include "reactor/scope.h"
-#include "reactor/sync.h"
+#include "broker/job_elsewhere.h"
 
 namespace posthaste::broker {
 namespace {
 
-using reactor::Core;
-using reactor::CoreId;
-using reactor::MessageClass;
 using reactor::Task;
 using replication::AlterConfigResult;
 using replication::AlterConfigsRequest;
@@ -25,40 +20,13 @@ using replication::GrowTopicResult;
 using replication::GrowTopicsRequest;
 using replication::ProducerIdAllocator;
 
-// What a handler asks of the controller. It lives with the handler, on its core.
-template <class Work, class Answer>
-struct Asked {
-  Asked(Core& core, Work asked) : from(core.id()), work(std::move(asked)), is_answered(core) {}
-  CoreId from;
-  Work work;  // for core 0 alone, until it has answered
-  std::optional<Answer> answer;
-  reactor::Event is_answered;
-};
-
-// A job of core 0, below all classes of calls: so a handler of any class may wait for it.
-template <class Work, class Answer>
-Task<void> work_and_push(BrokerCore& zero, Asked<Work, Answer>& asked) {
-  Answer answer = co_await asked.work(zero.host().controller());
-  auto push = [&](Core&) {
-    asked.answer.emplace(std::move(answer));
-    asked.is_answered.set();
-  };
-  co_await reactor::on_core(zero.core(), asked.from, std::move(push), MessageClass::kPush);
-}
-
-// Only handing it over is a call, the answer is a push of its own: a change may wait for seconds, and the credit of a
-// call that waits is missing to everybody else.
+// `work(Controller&)` is done by a job of core 0; what it has to work on is for core 0 alone until it has answered.
 template <class Work>
 auto ask(BrokerCore& from, Work work) -> std::invoke_result_t<Work&, Controller&> {
-  using Answer = std::invoke_result_t<Work&, Controller&>::value_type;
-  Asked<Work, Answer> asked(from.core(), std::move(work));
-  auto hand_over = [&](Core& zero) {
-    BrokerCore& there = from.there(zero);
-    there.scope().spawn_job(work_and_push(there, asked));
-  };
-  co_await reactor::on_core(from.core(), 0, std::move(hand_over), MessageClass::kControl);
-  co_await asked.is_answered.wait();
-  co_return std::move(*asked.answer);
+  std::optional<typename std::invoke_result_t<Work&, Controller&>::value_type> answer;
+  auto run = [&](BrokerCore& zero) -> Task<void> { answer.emplace(co_await work(zero.host().controller())); };
+  co_await job_elsewhere(from, 0, reactor::MessageClass::kControl, run);
+  co_return std::move(*answer);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/log_admin.h"
 #include "net/kafka/partitions.h"
+#include "net/kafka/producer_ids.h"
 #include "reactor/scope.h"
 
 namespace posthaste::broker::testing {
@@ -28,6 +29,16 @@ class ApplierTest : public BrokerTest {
     kafka::CreatePartitionsRequest request;
     request.topics.push_back({.name = topic, .count = partitions, .assignments = std::nullopt});
     co_return (co_await client.call(request, 3)).message.results.at(0).error_code;
+  }
+  // Starts a broker that cannot write tables. Without them the reserve of the disk answers for some partitions only.
+  static constexpr int32_t kWide = 200;  // more of them
+  void no_room_for_partitions() {
+    options_.engine.reserve_bytes_max = uint64_t{64} << 10;
+    start();
+    for (const reactor::OpKind kind : {reactor::OpKind::kWrite, reactor::OpKind::kAllocate}) {
+      broker_->disk().add_fault(
+          {.kind = kind, .path_contains = "table", .error = reactor::Errc::kNoSpace, .count = UINT32_MAX});
+    }
   }
   // Of what the reserve has answered for the second one after it says nothing any more.
   static Task<void> write_tables(storage::Engine& engine) {
@@ -118,15 +129,8 @@ TEST_F(ApplierTest, ANameThatComesAgainIsMadeWhenTheOldOneIsGone) {
   stop();
 }
 
-// Here no table can be written, and without one the reserve of the disk answers for so many new partitions only.
 TEST_F(ApplierTest, WhatCannotBeMadeIsMadeByALaterChange) {
-  static constexpr int32_t kWide = 200;
-  options_.engine.reserve_bytes_max = uint64_t{64} << 10;
-  start();
-  for (const reactor::OpKind kind : {reactor::OpKind::kWrite, reactor::OpKind::kAllocate}) {
-    broker_->disk().add_fault(
-        {.kind = kind, .path_contains = "table", .error = reactor::Errc::kNoSpace, .count = UINT32_MAX});
-  }
+  no_room_for_partitions();
   run([this](Client& client) -> Task<void> {
     EXPECT_EQ(co_await client.create_topic("wide", kWide), ErrorCode::kKafkaStorageError);
     kafka::MetadataRequest request;
@@ -148,6 +152,40 @@ TEST_F(ApplierTest, WhatCannotBeMadeIsMadeByALaterChange) {
     EXPECT_EQ(co_await client.create_topic("later", 1), ErrorCode::kNone);
     EXPECT_EQ(co_await shown(client), (Partitions{{"wide", kWide}, {"later", 1}}));
     co_await expect_whole(client);
+  });
+  stop();
+}
+
+// More of them than one core has credits of mail for another.
+TEST_F(ApplierTest, ChangesThatWaitHoldUpNothingElseThatIsAskedOfTheController) {
+  no_room_for_partitions();
+  run([this](Client& client) -> Task<void> {
+    (void)co_await client.call(kafka::InitProducerIdRequest{.transactional_id = std::nullopt}, 4);  // a block of ids
+    EXPECT_EQ(co_await client.create_topic("wide", kWide), ErrorCode::kKafkaStorageError);
+    size_t waiting = 0;
+    auto create = [&](int number) -> Task<void> {
+      Client own(client.core());
+      co_await own.connect();
+      ++waiting;
+      EXPECT_EQ(co_await own.create_topic(fmt::format("t{}", number), 1), ErrorCode::kKafkaStorageError);
+      --waiting;
+      co_await own.close();
+    };
+    reactor::TaskScope scope(client.core());
+    for (int number = 0; number < 500; ++number) scope.spawn(create(number));
+    co_await client.core().sleep(5s);
+    EXPECT_EQ(waiting, 500U) << "each waits for room";
+    for (int connection = 0; connection < 2 * kCores; ++connection) {
+      Client own(client.core());
+      co_await own.connect();
+      const Instant begin = client.core().now();
+      const auto answer = co_await own.call(kafka::InitProducerIdRequest{.transactional_id = std::nullopt}, 4);
+      EXPECT_EQ(answer.message.error_code, ErrorCode::kNone);
+      EXPECT_LT(client.core().now() - begin, 50ms) << connection;
+      co_await own.close();
+    }
+    co_await scope.join();
+    broker_->disk().clear_faults();
   });
   stop();
 }

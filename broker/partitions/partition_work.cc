@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/broker_host.h"
+#include "broker/job_elsewhere.h"
 #include "reactor/pace.h"
 
 namespace posthaste::broker {
@@ -55,7 +56,7 @@ Task<void> in_steps(Core& core, const std::vector<Item>& items, Begin begin) {
   }
 }
 
-// Runs on the owning core.
+// Runs on the owning core. It may wait for room, or for a folder that is on its way out.
 Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
   storage::Engine& engine = there.engine();
   co_await in_steps(there.core(), work.create,
@@ -65,8 +66,8 @@ Task<void> do_partition_work(BrokerCore& there, PartitionWork& work) {
 }
 
 Task<void> mail_partition_work(BrokerCore& from, CoreId to, PartitionWork& work) {
-  auto run = [&](Core& there) { return do_partition_work(from.there(there), work); };
-  co_await reactor::on_core(from.core(), to, std::move(run));
+  auto run = [&](BrokerCore& there) { return do_partition_work(there, work); };
+  co_await job_elsewhere(from, to, reactor::MessageClass::kRequest, run);
 }
 
 Task<void> mail_view(BrokerCore& from, CoreId to, reactor::Loan<ClusterView> loan) {
