@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What a change of topics costs beside what exists: CPU of the broker for each topic and partition that is created, altered
 or deleted and for Metadata of one topic, beside some thousand and some hundred thousand partitions; memory of an idle
-partition; and how long another change waits while 10,000 partitions are deleted.
+partition; and how long another change waits while 10,000 partitions are created, altered, grown and deleted.
 
   bench/changes.py [--broker PATH ...] [--beside 1000,40000,200000] [--repeat 200]
                    [--partitions-per-topic 1] [--deleted 10000]
+  bench/changes.py --life 200000 [--partitions-per-topic 1]    so many are made, restarted and deleted
 
 Several --broker are measured in turn in one run: a build before a change and one after it. CPU is that of all threads of
 the process (schedstat), so that another process on the machine does little to it; waits are wall time, and worth something
@@ -76,12 +77,18 @@ class Connection:
                 raise SystemExit(f"deleting {name}: error {error}")
 
     def alter(self, name, retention_ms):
-        value = str(retention_ms)
-        config = text("retention.ms") + b"\0" + text(value)
-        self.ask(ALTER_CONFIGS, 0, items([b"\2" + text(name) + items([config])]) + b"\0")
+        self.alter_all([name], retention_ms)
 
     def grow(self, name, count):
-        self.ask(CREATE_PARTITIONS, 1, items([text(name) + struct.pack(">ii", count, -1)]) + struct.pack(">i?", TIMEOUT_MS, False))
+        self.grow_all([name], count)
+
+    def alter_all(self, names, retention_ms):
+        config = text("retention.ms") + b"\0" + text(str(retention_ms))
+        self.ask(ALTER_CONFIGS, 0, items([b"\2" + text(name) + items([config]) for name in names]) + b"\0")
+
+    def grow_all(self, names, count):
+        topics = [text(name) + struct.pack(">ii", count, -1) for name in names]
+        self.ask(CREATE_PARTITIONS, 1, items(topics) + struct.pack(">i?", TIMEOUT_MS, False))
 
     def metadata(self, name):
         self.ask(METADATA, 4, items([text(name)]) + b"\0")
@@ -163,11 +170,15 @@ def waits_while(connection, port, delete):
     return max(waits), statistics.median(waits), seconds[0] * 1000
 
 
-def measure(binary, beside, options):
-    repeat, per_topic, deleted = options.repeat, options.partitions_per_topic, options.deleted
+def start_afresh(binary):
     os.environ["POSTHASTE_BINARY"] = binary
     shutil.rmtree(FOLDER / "data-changes", ignore_errors=True)
     (FOLDER / "data-changes").mkdir(parents=True)
+
+
+def measure(binary, beside, options):
+    repeat, per_topic, deleted = options.repeat, options.partitions_per_topic, options.deleted
+    start_afresh(binary)
     row = {"broker": binary, "beside": beside, "per_topic": per_topic}
     with Measured("changes", ["auto.create.topics.enable=false"], FOLDER / "data-changes") as broker:
         connection = Connection(broker.port)
@@ -190,23 +201,63 @@ def measure(binary, beside, options):
     return row
 
 
-def measure_waits(row, broker, connection, deleted):
-    """Another change beside the deletion of one wide topic, then of many narrow ones."""
-    connection.create(["wide"], deleted)
-    row["wait_max_ms"], row["wait_ms"], row["delete_wide_ms"] = waits_while(
-        connection, broker.port, lambda other: other.delete(["wide"]))
-    names = [f"many-{number}" for number in range(deleted)]
-    for first in range(0, deleted, TOPICS_IN_REQUEST):
-        connection.create(names[first:first + TOPICS_IN_REQUEST])
-    row["many_wait_max_ms"], row["many_wait_ms"], row["delete_many_ms"] = waits_while(
-        connection, broker.port, lambda other: other.delete(names))
+def measure_waits(row, broker, connection, partitions):
+    """Another change beside one large request: about one wide topic, then about many narrow ones."""
+    names = [f"many-{number}" for number in range(partitions)]
+    requests = [("create wide", lambda other: other.create(["wide"], partitions)),
+                ("delete wide", lambda other: other.delete(["wide"])),
+                ("create many", lambda other: other.create(names)),
+                ("alter many", lambda other: other.alter_all(names, 777_000)),
+                ("grow many", lambda other: other.grow_all(names, 2)),
+                ("delete many", lambda other: other.delete(names))]
+    row["waits"] = {}
+    for name, request in requests:
+        longest, median, took = waits_while(connection, broker.port, request)
+        row["waits"][name] = {"max_ms": longest, "median_ms": median, "request_ms": took}
+        broker.settle()
+
+
+def life(binary, partitions, per_topic):
+    """Makes so many partitions, starts again with them, deletes them. A row of each: seconds, CPU, memory."""
+    start_afresh(binary)
+    rows = []
+    with Measured("changes", ["auto.create.topics.enable=false"], FOLDER / "data-changes") as broker:
+        connection = Connection(broker.port)
+
+        def note(step, seconds, cpu_us):
+            rows.append({"broker": binary, "life": partitions, "per_topic": per_topic, "step": step, "seconds": seconds,
+                         "cpu_s": cpu_us / 1e6, "memory_mib": broker.memory_kib() / 1024})
+            print(f"{step} | {seconds:.1f} | {cpu_us / 1e6:.1f} | {broker.memory_kib() / 1024:.0f}", flush=True)
+
+        print("step | seconds | CPU s | MiB resident after it")
+        note("empty", 0, broker.cpu_us())
+        before = broker.cpu_us()
+        note("made", fill(connection, partitions, per_topic), broker.cpu_us() - before)
+        begin = time.monotonic()
+        broker.stop()
+        note_stop = time.monotonic() - begin
+        begin = time.monotonic()
+        broker.start()
+        connection = Connection(broker.port)
+        connection.metadata("idle-0")
+        note(f"started again (stopped in {note_stop:.1f} s)", time.monotonic() - begin, broker.cpu_us())
+        before, begin = broker.cpu_us(), time.monotonic()
+        topics = max(partitions // per_topic, 1)
+        for first in range(0, topics, TOPICS_IN_REQUEST):
+            connection.delete([f"idle-{number}" for number in range(first, min(first + TOPICS_IN_REQUEST, topics))])
+        note("deleted", time.monotonic() - begin, broker.cpu_us() - before)
+    shutil.rmtree(FOLDER / "data-changes", ignore_errors=True)
+    return rows
 
 
 COLUMNS = [("beside", "beside", "{:d}"), ("fill_s", "fill s", "{:.1f}"), ("fill_us_per_partition", "us/partition", "{:.0f}"),
            ("kib_per_partition", "KiB idle", "{:.2f}"), ("create_us", "create", "{:.0f}"), ("alter_us", "alter", "{:.0f}"),
-           ("grow_us", "grow", "{:.0f}"), ("delete_us", "delete", "{:.0f}"), ("metadata_us", "metadata", "{:.1f}"),
-           ("wait_max_ms", "wait max ms", "{:.1f}"), ("wait_ms", "median", "{:.1f}"), ("delete_wide_ms", "of ms", "{:.0f}"),
-           ("many_wait_max_ms", "many: max ms", "{:.1f}"), ("many_wait_ms", "median", "{:.1f}"), ("delete_many_ms", "of ms", "{:.0f}")]
+           ("grow_us", "grow", "{:.0f}"), ("delete_us", "delete", "{:.0f}"), ("metadata_us", "metadata", "{:.1f}")]
+
+
+def keep(row):
+    with open(FOLDER / "changes.jsonl", "a") as raw:
+        raw.write(json.dumps(row) + "\n")
 
 
 def main():
@@ -215,17 +266,25 @@ def main():
     parser.add_argument("--beside", default="1000,40000,200000", help="partitions that exist, of each row")
     parser.add_argument("--repeat", type=int, default=200, help="of each change")
     parser.add_argument("--partitions-per-topic", type=int, default=1, help="of those that exist")
-    parser.add_argument("--deleted", type=int, default=10_000, help="partitions that are deleted at once; 0: no waits")
+    parser.add_argument("--deleted", type=int, default=10_000, help="partitions of the large requests; 0: no waits")
+    parser.add_argument("--life", type=int, help="instead: make so many partitions, start again, delete them")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     brokers = options.broker or [str(ROOT / "build/release/bin/posthaste")]
+    if options.life:
+        for binary in brokers:
+            for row in life(binary, options.life, options.partitions_per_topic):
+                keep(row)
+        return
     print("broker | " + " | ".join(title for _, title, _ in COLUMNS) + "   (CPU us of the broker each)", flush=True)
     for beside in [int(count) for count in options.beside.split(",")]:
         for binary in brokers:
             row = measure(binary, beside, options)
-            with open(FOLDER / "changes.jsonl", "a") as raw:
-                raw.write(json.dumps(row) + "\n")
+            keep(row)
             print(f"{binary} | " + " | ".join(form.format(row[key]) for key, _, form in COLUMNS if key in row), flush=True)
+            for name, wait in row.get("waits", {}).items():
+                print(f"  another change beside {name}: longest {wait['max_ms']:.1f} ms, median {wait['median_ms']:.1f} ms "
+                      f"of {wait['request_ms']:.0f} ms", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "broker/partitions/partition_place.h"
 #include "replication/metadata/image_delta.h"
 #include "replication/metadata/topic_controller.h"
 #include "replication/metadata/topic_name.h"
@@ -41,6 +42,7 @@ struct Metadata {
     partition.topic_id = id_of(number);
     partition.replicas = partition.isr = {1};
     partition.leader = 1;
+    partition.leader_epoch = 0;
     CHECK(image.apply(TopicRecord{name_of(number), id_of(number)}).has_value(), "refused");
     CHECK(image.apply(partition).has_value(), "refused");
     placement.add({id_of(number).bytes, 0}, placement.choose_core(id_of(number).bytes));
@@ -81,9 +83,17 @@ TEST(CostOfChange, ATopicIsAddedAndRemoved) {
   });
 }
 
+// All that a new leader epoch of one partition is to a broker but the mail between its cores.
 TEST(CostOfChange, APartitionChanges) {
   expect_alike([](Metadata& metadata) {
-    EXPECT_TRUE(metadata.image.apply(PartitionChangeRecord{0, id_of(77), std::nullopt, 1}).has_value());
+    const PartitionChangeRecord record{0, id_of(77), std::nullopt, 1};
+    const ImageDelta delta = delta_of(metadata.image, {record});
+    EXPECT_EQ(delta.changed.size(), 1U);
+    EXPECT_TRUE(metadata.image.apply(record).has_value());
+    broker::ClusterView view{.node_id = 1, .image = metadata.image, .placement = metadata.placement};
+    const TopicImage* topic = view.image.topic(delta.changed.front());
+    EXPECT_TRUE(broker::place_of(view, *topic, 0).leads_here());
+    EXPECT_EQ(broker::role_of(view.image, *topic, 0, view.node_id).term.leader_epoch, 1) << "0 before";
   });
 }
 
