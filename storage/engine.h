@@ -263,7 +263,6 @@ class Engine : private reactor::CoreOwned {
  private:
   friend class Checkpoint;
   friend class EngineHost;
-  friend class Partition;
 
   static reactor::Task<void> wait_until_left(EngineHost& host, reactor::Core& there, const std::string& folder);
 

@@ -17,6 +17,8 @@ using reactor::failure;
 using reactor::Result;
 using reactor::Task;
 
+Engine& LogReader::engine() const { return partition_.engine(); }
+
 // Copies a batch header out of memory; false: not there, `miss` says what.
 bool LogReader::peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header,
                      Miss& miss) const {
@@ -75,7 +77,7 @@ std::optional<Result<Boundary>> LogReader::find_batch(int64_t offset, Miss& miss
 void LogReader::lease(Segment& segment, uint64_t from, uint64_t to, ReadResult& result) {
   while (from < to) {
     Chunk& chunk = *segment.chunk_at(from);
-    engine_.cache().touch(chunk);
+    engine().cache().touch(chunk);
     const uint64_t piece_end = std::min(to, chunk.segment_end());
     const ByteView bytes =
         chunk.bytes(static_cast<uint32_t>(from - chunk.position), static_cast<uint32_t>(piece_end - chunk.position));
@@ -164,7 +166,7 @@ std::optional<Result<ReadResult>> LogReader::try_read(const ReadRequest& request
 }
 
 Task<Result<Boundary>> LogReader::batch_boundary(int64_t offset) {
-  DiskRead disk(engine_);
+  DiskRead disk(engine());
   for (;;) {
     Miss miss;
     if (const auto found = find_batch(offset, miss)) co_return *found;
@@ -174,7 +176,7 @@ Task<Result<Boundary>> LogReader::batch_boundary(int64_t offset) {
 
 Task<Result<ReadResult>> LogReader::read(ReadRequest request) {
   const Partition::Use use(partition_);
-  DiskRead disk(engine_);
+  DiskRead disk(engine());
   for (;;) {
     Miss miss;
     auto answer = read_memory(request, miss);
@@ -201,7 +203,7 @@ Task<Result<void>> LogReader::fill(Miss miss, DiskRead* by) {
 Task<Result<void>> LogReader::load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
                                          DiskRead* by) {
   const uint64_t from = align_down(position);
-  Segment::Access& access = segment->make_access(engine_.core());
+  Segment::Access& access = segment->make_access(engine().core());
   for (const Segment::Access::Load& load : access.loads) {
     if (from < load.to && load.from <= from) {
       co_await access.loaded.wait();
@@ -222,19 +224,19 @@ Task<Result<void>> LogReader::load_chunk(std::shared_ptr<Segment> segment, uint6
   const uint64_t flushed = std::min(
       std::max(partition_.commit().flushed_linear(), segment->linear_start()) - segment->linear_start(), segment->size);
   if (position >= flushed) co_return failure(refuse(*segment, position, -1, "neither memory nor the file holds it"));
-  const uint64_t ahead = std::max<uint64_t>(wanted, engine_.host().options().read_ahead_bytes);
+  const uint64_t ahead = std::max<uint64_t>(wanted, engine().host().options().read_ahead_bytes);
   uint64_t to = std::min({flushed, segment->next_chunk_position(from), from + ChunkCache::kChunkBytesMax,
                           std::max(align_up(position + 1), align_down(from + ahead))});
   const auto capacity = static_cast<uint32_t>(std::bit_ceil(align_up(to - from)));
-  auto chunk = engine_.cache().allocate(capacity, static_cast<uint32_t>(from), false, *segment);
+  auto chunk = engine().cache().allocate(capacity, static_cast<uint32_t>(from), false, *segment);
   if (!chunk && capacity > ChunkCache::kChunkBytesMin) {
     to = std::min(to, from + ChunkCache::kChunkBytesMin);
-    chunk = engine_.cache().allocate(ChunkCache::kChunkBytesMin, static_cast<uint32_t>(from), false, *segment);
+    chunk = engine().cache().allocate(ChunkCache::kChunkBytesMin, static_cast<uint32_t>(from), false, *segment);
   }
   if (!chunk) co_return failure(Errc::kNoMemory);
   access.loads.push_back({from, to});
   const uint32_t generation = partition_.generation();
-  auto got = co_await engine_.files().read(
+  auto got = co_await engine().files().read(
       partition_, *segment, from, (*chunk)->buffer.bytes().first(align_up(to - from)), reactor::IoClass::kLiveRead);
   std::erase_if(access.loads, [from](const Segment::Access::Load& load) { return load.from == from; });
   access.loaded.notify_all();
@@ -251,7 +253,7 @@ Task<Result<void>> LogReader::load_chunk(std::shared_ptr<Segment> segment, uint6
   ChunkLease kept = *chunk;
   segment->insert(std::move(*chunk));
   if (by != nullptr) by->keep(kept);
-  engine_.cache().make_clean(*kept);
+  engine().cache().make_clean(*kept);
   co_return Result<void>();
 }
 

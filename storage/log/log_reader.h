@@ -22,7 +22,7 @@ class Partition;
 class LogReader {
  public:
   // `partition` owns it.
-  LogReader(Engine& engine, Partition& partition) : engine_(engine), partition_(partition) {}
+  explicit LogReader(Partition& partition) : partition_(partition) {}
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
@@ -67,6 +67,8 @@ class LogReader {
     uint64_t linear = 0;
   };
 
+  Engine& engine() const;
+
   // log_reader.cc
   bool peek(const std::shared_ptr<Segment>& segment, uint64_t position, MutableBytes header, Miss& miss) const;
   std::optional<reactor::Result<Boundary>> find_batch(int64_t offset, Miss& miss);
@@ -91,7 +93,6 @@ class LogReader {
   reactor::Task<reactor::Result<void>> check_run(std::shared_ptr<Segment> segment, size_t run);
   reactor::Task<reactor::Result<bool>> matches(std::shared_ptr<Segment> segment, IndexRange range, IndexEntry entry);
 
-  Engine& engine_;
   Partition& partition_;
   std::array<Hint, 4> hints_{};
   uint32_t next_hint_ = 0;

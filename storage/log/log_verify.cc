@@ -119,8 +119,8 @@ Errc LogReader::refuse(const Segment& segment, uint64_t position, int64_t offset
   std::vector<uint64_t>& named = segment.make_extras().refused;
   if (named.size() >= kPlacesNamed || std::ranges::find(named, position) != named.end()) return Errc::kDamaged;
   named.push_back(position);
-  engine_.count_refused_range();
-  engine_.core().log(
+  engine().count_refused_range();
+  engine().core().log(
       reactor::LogLevel::kError, "storage.range_refused",
       fmt::format("partition={}-{} file={} position={} offset={} segment_offsets={}..{} reason=\"{}\"{} "
                   "remedy=\"restore the file from a backup while the broker is stopped, or read on behind the range\"",
@@ -137,7 +137,7 @@ Result<void> LogReader::read_failed(Segment& segment, uint64_t position, Errc er
     return failure(refuse(segment, position, -1, "the file is missing"));
   }
   if (!std::exchange(segment.read_failing, true)) {
-    engine_.core().log(
+    engine().core().log(
         reactor::LogLevel::kError, "storage.read_failed",
         fmt::format("partition={}-{} file={} position={} error={} consequence=\"tried again whenever the "
                     "bytes are wanted\"{}",
@@ -160,7 +160,7 @@ Task<Result<void>> LogReader::ensure_index(std::shared_ptr<Segment> segment) {
 // From the file beside a sealed segment if that is whole and of this segment, else from the batches' headers.
 Task<Result<void>> LogReader::build_index(std::shared_ptr<Segment> segment) {
   if (segment->sealed) {
-    auto bytes = co_await engine_.files().read_beside(partition_.segment_path(*segment, "index"));
+    auto bytes = co_await engine().files().read_beside(partition_.segment_path(*segment, "index"));
     auto index = bytes ? SegmentIndex::decode(*bytes) : Result<SegmentIndex>(failure(bytes.error()));
     if (index && fits(*segment, *index)) {
       segment->set_index(SegmentIndexBuilder(std::move(*index)), true);
@@ -236,7 +236,7 @@ Task<Result<void>> LogReader::walk_headers(std::shared_ptr<Segment> segment, uin
   HeaderBytes header;
   const uint32_t generation = partition_.generation();
   int64_t expected = position == 0 ? segment->base_offset() : -1;
-  DiskRead disk(engine_);
+  DiskRead disk(engine());
   while (position < std::min(to, segment->size)) {
     if (generation != partition_.generation() || segment->removed) co_return failure(Errc::kBusy);
     Miss miss;
@@ -272,7 +272,7 @@ Task<Result<Boundary>> LogReader::last_whole_batch(int64_t offset) {
     (*at)->drop_chunks();
   }
   Boundary whole{segment->linear_start(), segment->base_offset()};
-  DiskRead disk(engine_);
+  DiskRead disk(engine());
   HeaderBytes header;
   for (;;) {
     const uint64_t position = whole.linear - segment->linear_start();

@@ -30,8 +30,8 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       topic_id_(entry.topic_id),
       topic_name_(entry.topic_name),
       partition_(entry.partition),
-      config_(config),
       generation_(entry.generation),
+      config_(config),
       log_start_(entry.log_start),
       epochs_(entry.epochs),
       holes_from_(entry.holes_from),
@@ -40,7 +40,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       folder_{.is_created = entry.directory_created, .was_tried = entry.directory_created},
       bytes_(entry.segments, end_to_go_on_from(entry)),
       commit_(bytes_, {bytes_.end().linear, entry.end_offset}, entry.last_meta_lsn, proof_of(bytes_, entry)),
-      reader_(engine, *this),
+      reader_(*this),
       changed_(engine.core()) {
   high_watermark_ = entry.high_watermark;
   producers_known_ = !damage_.damaged;

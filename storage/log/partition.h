@@ -200,6 +200,7 @@ class Partition final : private reactor::CoreOwned,
   // From here on: for the parts of the engine.
   enum class Mode : uint8_t { kOpen, kTruncating, kDeleting, kStopping };
   Mode mode() const { return mode_; }
+  Engine& engine() const { return engine_; }
   const LogBytes& bytes() const { return bytes_; }
   const CommitState& commit() const { return commit_; }
   LogReader& reader() { return reader_; }
@@ -300,18 +301,18 @@ class Partition final : private reactor::CoreOwned,
   const TopicId topic_id_;
   const std::string topic_name_;
   const int32_t partition_;
-  LogConfig config_;
   uint32_t generation_;
+  LogConfig config_;
   int64_t log_start_;
   EpochCache epochs_;
   int64_t holes_from_;  // OffsetOrder; below the end
   ProducerState producers_;
   Damage damage_;
-  Mode mode_ = Mode::kOpen;
   PartitionFolder folder_;
   LogBytes bytes_;
   CommitState commit_;
   LogReader reader_;
+  Mode mode_ = Mode::kOpen;
   bool loading_prefix_ = false;
   bool prefix_failing_ = false;  // it could not be read and is tried again; nothing can be journaled until then
   bool created_ = false;         // the CREATE record is durable
