@@ -38,7 +38,7 @@ Placement::Place& Placement::place_to_write(const Key& key) {
     topics_.insert(Cow<Topic>({.id = key.topic_id, .cores = {}}));
     held = topics_.find_to_write(key.topic_id);
   }
-  std::vector<Place>& cores = held->write().cores;
+  auto& cores = held->write().cores;
   const auto at = static_cast<size_t>(key.partition);
   if (cores.size() <= at) cores.resize(at + 1, kNone);
   return cores[at];
@@ -66,7 +66,7 @@ void Placement::remove(const Key& key) {
   --load_[*core];
   --size_;
   place_to_write(key) = kNone;
-  std::vector<Place>& cores = topics_.find_to_write(key.topic_id)->write().cores;
+  auto& cores = topics_.find_to_write(key.topic_id)->write().cores;
   while (!cores.empty() && cores.back() == kNone) cores.pop_back();
   if (cores.empty()) topics_.erase(key.topic_id);
 }

@@ -8,6 +8,7 @@
 
 #include "reactor/core.h"
 #include "reactor/cow_map.h"
+#include "reactor/inline_vector.h"
 #include "storage/log/log_types.h"
 
 namespace posthaste::storage {
@@ -69,7 +70,8 @@ class Placement {
   static reactor::CoreId core_of(Place place) { return place & ~kReserved; }
   struct Topic {
     TopicId id;
-    std::vector<Place> cores;  // by partition; the last is not kNone
+    // By partition; the last is not kNone. Most topics have few.
+    reactor::InlineVector<Place, 4> cores;
   };
   struct ById {
     using View = TopicId;

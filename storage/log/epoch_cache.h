@@ -4,8 +4,8 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <vector>
 
+#include "reactor/inline_vector.h"
 #include "reactor/result.h"
 #include "storage/bytes/bytes.h"
 
@@ -31,7 +31,8 @@ struct EpochEnd {
 class EpochCache {
  public:
   // Entries ascend strictly in epoch, and in start offset.
-  const std::vector<EpochEntry>& entries() const { return entries_; }
+  using Entries = reactor::InlineVector<EpochEntry, 1>;  // most logs know one epoch
+  const Entries& entries() const { return entries_; }
   std::optional<EpochEntry> latest() const;
 
   // Epoch `epoch` starts at `start_offset`. The same or an older epoch at the end is no news: returns false. A later
@@ -60,7 +61,7 @@ class EpochCache {
   friend bool operator==(const EpochCache&, const EpochCache&) = default;
 
  private:
-  std::vector<EpochEntry> entries_;
+  Entries entries_;
 };
 
 // Where a follower cuts its log, which ends at `end`, when its leader has told where the follower's latest epoch ends
