@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,74 @@ class Cow {
   Box* box_ = nullptr;
 };
 
+// Up to some tens of elements of a CowVector, in one block of memory with the count of their holders: there are
+// hundreds of thousands of vectors with one element.
+template <class T>
+class CowChunk {
+ public:
+  CowChunk() = default;
+  CowChunk(const CowChunk& other) : block_(other.block_) {
+    if (block_ != nullptr) ++block_->holders;
+  }
+  CowChunk(CowChunk&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  CowChunk& operator=(CowChunk other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~CowChunk() {
+    if (block_ == nullptr || --block_->holders > 0) return;
+    std::destroy_n(items(*block_), block_->size);
+    std::allocator<Unit>().deallocate(reinterpret_cast<Unit*>(block_), units_for(block_->capacity));
+  }
+
+  const T& operator[](size_t index) const { return items(*block_)[index]; }
+  // Copied first if it is shared.
+  T& write(size_t index) {
+    if (block_->holders > 1) *this = copy(block_->size);
+    return items(*block_)[index];
+  }
+  void push_back(T value) {
+    const uint32_t size = block_ == nullptr ? 0 : block_->size;
+    if (block_ == nullptr || block_->holders > 1 || size == block_->capacity) *this = copy(std::max(2 * size, 1U));
+    std::construct_at(items(*block_) + size, std::move(value));
+    ++block_->size;
+  }
+
+ private:
+  struct Block {
+    uint32_t holders;
+    uint32_t size;
+    uint32_t capacity;
+  };
+  // What blocks are made of: as aligned as both need it.
+  struct alignas(std::max(alignof(Block), alignof(T))) Unit {
+    std::byte bytes[std::max(alignof(Block), alignof(T))];  // NOLINT(modernize-avoid-c-arrays): raw memory
+  };
+  static constexpr size_t kHeaderUnits = (sizeof(Block) + sizeof(Unit) - 1) / sizeof(Unit);
+  static size_t units_for(size_t items) {
+    return kHeaderUnits + ((items * sizeof(T) + sizeof(Unit) - 1) / sizeof(Unit));
+  }
+  static T* items(Block& block) { return reinterpret_cast<T*>(reinterpret_cast<Unit*>(&block) + kHeaderUnits); }
+
+  // The same elements, held once, with room for `capacity` of them. From the only holder they move.
+  CowChunk copy(uint32_t capacity) {
+    CowChunk made;
+    made.block_ = std::construct_at(reinterpret_cast<Block*>(std::allocator<Unit>().allocate(units_for(capacity))),
+                                    Block{.holders = 1, .size = 0, .capacity = capacity});
+    if (block_ == nullptr) return made;
+    CHECK(capacity >= block_->size);
+    if (block_->holders == 1) {
+      std::uninitialized_move_n(items(*block_), block_->size, items(*made.block_));
+    } else {
+      std::uninitialized_copy_n(items(*block_), block_->size, items(*made.block_));
+    }
+    made.block_->size = block_->size;
+    return made;
+  }
+
+  Block* block_ = nullptr;
+};
+
 // A vector in chunks, each copied when it is written: to change one element of many copies one chunk, and a pointer to
 // each of the others.
 template <class T, size_t kChunk = 32>
@@ -67,7 +136,9 @@ class CowVector {
  public:
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  const T& operator[](size_t index) const { return (*chunks_[index / kChunk])[index % kChunk]; }
+  const T& operator[](size_t index) const {
+    return index < kChunk ? first_[index] : (*rest_)[(index / kChunk) - 1][index % kChunk];
+  }
   const T& at(size_t index) const {
     CHECK(index < size_, "element {} of {}", index, size_);
     return (*this)[index];
@@ -92,17 +163,23 @@ class CowVector {
   Iterator end() const { return {*this, size_}; }
   T& write(size_t index) {
     CHECK(index < size_, "element {} of {}", index, size_);
-    return chunks_[index / kChunk].write()[index % kChunk];
+    return index < kChunk ? first_.write(index) : rest_.write()[(index / kChunk) - 1].write(index % kChunk);
   }
   void push_back(T value) {
-    if (size_ % kChunk == 0) chunks_.emplace_back(std::vector<T>());
-    chunks_.back().write().push_back(std::move(value));
+    if (size_ < kChunk) {
+      first_.push_back(std::move(value));
+    } else {
+      if (!rest_) rest_ = Cow(std::vector<CowChunk<T>>());
+      if (size_ % kChunk == 0) rest_.write().emplace_back();
+      rest_.write().back().push_back(std::move(value));
+    }
     ++size_;
   }
   friend bool operator==(const CowVector& a, const CowVector& b) { return std::ranges::equal(a, b); }
 
  private:
-  std::vector<Cow<std::vector<T>>> chunks_;
+  CowChunk<T> first_;
+  Cow<std::vector<CowChunk<T>>> rest_;
   size_t size_ = 0;
 };
 
