@@ -138,7 +138,7 @@ Task<void> BrokerCore::follow_all_topics() {
 
 int32_t BrokerCore::follow_topic(const TopicImage& topic, int32_t from, reactor::Pace& pace) {
   const storage::LogConfig config =
-      log_config(TopicSettings(topic.configs, *view()->topic_defaults), options_.producers);
+      log_config(TopicSettings(topic.configs(), *view()->topic_defaults), options_.producers);
   for (int32_t index = from; index < static_cast<int32_t>(topic.partitions.size()); ++index) {
     if (pace.is_due(1)) return index;
     follow_partition(topic, index, config);

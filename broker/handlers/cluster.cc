@@ -64,8 +64,8 @@ Topic describe_topic(const ClusterView& view, const TopicImage& image) {
     Topic::Partition& out = topic.partitions.emplace_back();
     out.partition_index = index;
     out.leader_epoch = partition.leader_epoch;
-    out.replica_nodes = partition.replicas;
-    out.isr_nodes = partition.isr;
+    out.replica_nodes.assign(partition.replicas.begin(), partition.replicas.end());
+    out.isr_nodes.assign(partition.isr.begin(), partition.isr.end());
     out.leader_id = place_of(view, image, index).leader;
     if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
   }

@@ -48,7 +48,7 @@ DescribedResource describe_topic(const ClusterView& view, const ConfigLayers& la
     described.refusal = Refusal{ErrorCode::kInvalidTopicException, std::move(*problem)};
   } else if (const TopicImage* topic = view.image.topic(name)) {
     const size_t replicas = topic->partitions.empty() ? 1 : topic->partitions.front().replicas.size();
-    described.configs = describe_topic_configs(topic->configs, layers, static_cast<int32_t>(replicas));
+    described.configs = describe_topic_configs(topic->configs(), layers, static_cast<int32_t>(replicas));
   } else {
     described.refusal = refuse(ErrorCode::kUnknownTopicOrPartition, "There is no topic '{}'", name);
   }

@@ -127,7 +127,7 @@ void mark_zstd_topics(const ClusterView& view, int16_t version, RecycledDeque<Fe
   if (version >= kFirstWithZstd) return;
   for (FetchEntry& entry : entries) {
     if (entry.where.topic == nullptr) continue;
-    const TopicSettings settings(entry.where.topic->configs, *view.topic_defaults);
+    const TopicSettings settings(entry.where.topic->configs(), *view.topic_defaults);
     entry.codec_is_unknown = settings.get<"compression.type">() == "zstd";
   }
 }

@@ -62,7 +62,7 @@ Task<void> delete_records(BrokerCore&, replication::Replica& replica, RecordsToD
 // The error of the topic itself, if it has one.
 ErrorCode check_deletable(const ClusterView& view, const TopicImage& topic) {
   if (is_internal_topic(topic.name)) return ErrorCode::kInvalidTopicException;
-  const std::string_view policy = TopicSettings(topic.configs, *view.topic_defaults).get<"cleanup.policy">();
+  const std::string_view policy = TopicSettings(topic.configs(), *view.topic_defaults).get<"cleanup.policy">();
   return list_holds(policy, "compact") && !list_holds(policy, "delete") ? ErrorCode::kPolicyViolation
                                                                         : ErrorCode::kNone;
 }

@@ -48,8 +48,8 @@ Page::Topic::Partition describe_partition(const ClusterView& view, const TopicIm
   Page::Topic::Partition out;
   out.partition_index = index;
   out.leader_epoch = partition.leader_epoch;
-  out.replica_nodes = partition.replicas;
-  out.isr_nodes = partition.isr;
+  out.replica_nodes.assign(partition.replicas.begin(), partition.replicas.end());
+  out.isr_nodes.assign(partition.isr.begin(), partition.isr.end());
   out.eligible_leader_replicas.emplace();
   out.last_known_elr.emplace();
   out.leader_id = place_of(view, image, index).leader;

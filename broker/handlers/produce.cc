@@ -42,7 +42,7 @@ RecycledVector<ProduceEntry> locate_entries(const ClusterView& view, const Produ
     bool relaxed = false;
     bool compacts = false;
     if (image != nullptr) {
-      const TopicSettings settings(image->configs, *view.topic_defaults);
+      const TopicSettings settings(image->configs(), *view.topic_defaults);
       relaxed = body.acks == kAcksLeader && settings.get<"flush.messages">() != 1;
       compacts = list_holds(settings.get<"cleanup.policy">(), "compact");
     }
@@ -168,7 +168,7 @@ Instant deadline_of(const ProduceRequest& body, Instant now) {
 void explain(const ClusterView& view, const BrokerOptions& options, reactor::WallMillis now, ProduceEntry& entry) {
   if (!entry.refused.message.empty()) return;  // whoever refused it has said why
   const ConfigMap none;
-  const ConfigMap& own = entry.topic == nullptr ? none : entry.topic->configs;
+  const ConfigMap& own = entry.topic == nullptr ? none : entry.topic->configs();
   const storage::LogConfig config = log_config(TopicSettings(own, *view.topic_defaults), options.producers);
   entry.refused = explain_refusal(entry.error, entry.asked->records.whole, config.batch, now);
 }

@@ -64,7 +64,7 @@ Applier::Applier(BrokerCore& core, storage::EngineHost& engine_host, const NodeI
 
 bool Applier::is_replica_here(const TopicImage* topic, int32_t partition) const {
   if (topic == nullptr || static_cast<size_t>(partition) >= topic->partitions.size()) return false;
-  const std::vector<int32_t>& replicas = topic->partitions[static_cast<size_t>(partition)].replicas;
+  const replication::PartitionImage::Brokers& replicas = topic->partitions[static_cast<size_t>(partition)].replicas;
   return std::ranges::find(replicas, node_id_) != replicas.end();
 }
 
@@ -193,7 +193,7 @@ bool Applier::plan_next(TopicPlan& plan, Work& work) {
   const CoreId core = before ? *before : plan.chooser.next();
   placement_.reserve(key, core);
   if (!plan.config) {
-    plan.config = log_config(TopicSettings(topic.configs, *topic_defaults_), broker_.options().producers);
+    plan.config = log_config(TopicSettings(topic.configs(), *topic_defaults_), broker_.options().producers);
   }
   work[core].create.push_back(
       {.spec = {.topic_id = key.topic_id, .topic_name = topic.name, .partition = index, .config = *plan.config},

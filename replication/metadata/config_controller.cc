@@ -176,7 +176,7 @@ std::optional<Refusal> find_topic(const MetadataImage& image, int32_t node_id, c
                                   const AlterConfigResource& resource, Altering& altering) {
   altering.is_topic = true;
   if (const TopicImage* topic = image.topic(resource.name)) {
-    altering.before = topic->configs;
+    altering.before = topic->configs();
   } else {
     altering.missing = true;
   }

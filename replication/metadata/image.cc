@@ -11,17 +11,17 @@ using reactor::Errc;
 using reactor::failure;
 using reactor::Result;
 
-bool contains(const std::vector<int32_t>& values, int32_t value) {
-  return std::ranges::find(values, value) != values.end();
-}
+using Brokers = PartitionImage::Brokers;
 
-bool has_duplicates(std::vector<int32_t> values) {
+bool contains(const Brokers& values, int32_t value) { return std::ranges::find(values, value) != values.end(); }
+
+bool has_duplicates(Brokers values) {
   std::ranges::sort(values);
   return std::ranges::adjacent_find(values) != values.end();
 }
 
 // The ISR lies within the replicas and the leader, if any, within the ISR.
-bool is_consistent(const std::vector<int32_t>& replicas, const std::vector<int32_t>& isr, int32_t leader) {
+bool is_consistent(const Brokers& replicas, const Brokers& isr, int32_t leader) {
   const bool isr_fits = std::ranges::all_of(isr, [&](int32_t id) { return contains(replicas, id); });
   return !replicas.empty() && !has_duplicates(replicas) && isr_fits && (leader == -1 || contains(isr, leader));
 }
@@ -38,16 +38,26 @@ PartitionRecord record_of(const Uuid& topic, size_t index, const PartitionImage&
   PartitionRecord record;
   record.partition_id = static_cast<int32_t>(index);
   record.topic_id = topic;
-  record.replicas = from.replicas;
-  record.isr = from.isr;
+  record.replicas.assign(from.replicas.begin(), from.replicas.end());
+  record.isr.assign(from.isr.begin(), from.isr.end());
   record.leader = from.leader;
   record.leader_epoch = from.leader_epoch;
   record.partition_epoch = from.partition_epoch;
-  record.directories = from.directories;
+  record.directories.assign(from.directories.begin(), from.directories.end());
   return record;
 }
 
 }  // namespace
+
+const ConfigMap& TopicImage::configs() const {
+  static const ConfigMap none;
+  return own_configs ? *own_configs : none;
+}
+
+ConfigMap& TopicImage::write_configs() {
+  if (!own_configs) own_configs = reactor::Cow(ConfigMap());
+  return own_configs.write();
+}
 
 Result<void> MetadataImage::apply(const MetadataRecord& record) {
   TRY(std::visit([&](const auto& alternative) { return apply_one(alternative); }, record));
@@ -132,13 +142,13 @@ Result<void> MetadataImage::apply_one(const TopicRecord& record) {
 Result<void> MetadataImage::apply_one(const PartitionRecord& record) {
   const TopicImage* found = topic(record.topic_id);
   if (found == nullptr) return failure(Errc::kNotFound);
-  if (record.partition_id < 0 || !is_consistent(record.replicas, record.isr, record.leader)) {
+  PartitionImage partition{record.replicas,        record.isr,        record.leader, record.leader_epoch,
+                           record.partition_epoch, record.directories};
+  if (record.partition_id < 0 || !is_consistent(partition.replicas, partition.isr, partition.leader)) {
     return failure(Errc::kCorrupt);
   }
   const auto index = static_cast<size_t>(record.partition_id);
   if (index > found->partitions.size()) return failure(Errc::kOutOfOrder);
-  PartitionImage partition{record.replicas,        record.isr,        record.leader, record.leader_epoch,
-                           record.partition_epoch, record.directories};
   TopicImage& changed = write(*found);
   if (index < changed.partitions.size()) {
     changed.partitions.write(index) = std::move(partition);
@@ -185,7 +195,7 @@ Result<void> MetadataImage::apply_one(const ConfigRecord& record) {
   if (record.resource_type != kTopicResource) return failure(Errc::kUnsupported);
   const TopicImage* found = topic(record.resource_name);
   if (found == nullptr) return failure(Errc::kNotFound);
-  set(write(*found).configs, record);
+  set(write(*found).write_configs(), record);
   return {};
 }
 
@@ -250,7 +260,7 @@ bool MetadataImage::next_records(RecordsPosition& at, size_t enough, std::vector
     }
     at.topic = topic->name;
     if (at.partition < topic->partitions.size()) return true;
-    for (const auto& [name, value] : topic->configs) {
+    for (const auto& [name, value] : topic->configs()) {
       records.emplace_back(ConfigRecord{kTopicResource, topic->name, name, value});
     }
     at.topic.push_back('\0');  // the next name, if it were one

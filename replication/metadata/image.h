@@ -11,18 +11,21 @@
 
 #include "config/topic_config.h"
 #include "reactor/cow_map.h"
+#include "reactor/inline_vector.h"
 #include "reactor/result.h"
 #include "replication/metadata/records.h"
 
 namespace posthaste::replication {
 
 struct PartitionImage {
-  std::vector<int32_t> replicas;
-  std::vector<int32_t> isr;
+  // Few brokers have a replica, of most partitions.
+  using Brokers = reactor::InlineVector<int32_t, 4>;
+  Brokers replicas;
+  Brokers isr;
   int32_t leader = -1;
   int32_t leader_epoch = -1;
   int32_t partition_epoch = -1;
-  std::vector<Uuid> directories;
+  reactor::InlineVector<Uuid, 1> directories;
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };
 
@@ -30,8 +33,14 @@ struct TopicImage {
   std::string name;
   Uuid id;
   reactor::CowVector<PartitionImage> partitions;  // by index
-  config::ConfigMap configs;                      // its own settings only
-  friend bool operator==(const TopicImage&, const TopicImage&) = default;
+  reactor::Cow<config::ConfigMap> own_configs;    // none: most topics have no settings of their own
+
+  // Its own settings only.
+  const config::ConfigMap& configs() const;
+  config::ConfigMap& write_configs();
+  friend bool operator==(const TopicImage& a, const TopicImage& b) {
+    return a.name == b.name && a.id == b.id && a.partitions == b.partitions && a.configs() == b.configs();
+  }
 };
 
 // Owned by the core that made it and its copies; concurrent reading of one image is fine, applying, copying and

@@ -70,7 +70,7 @@ TEST(MetadataImage, HoldsWhatWasApplied) {
   EXPECT_EQ(image.partition("orders", 2), nullptr);
   EXPECT_EQ(image.partition("orders", -1), nullptr);
   EXPECT_EQ(image.partition("other", 0), nullptr);
-  EXPECT_EQ(image.topic("orders")->configs.at("retention.ms"), "5");
+  EXPECT_EQ(image.topic("orders")->configs().at("retention.ms"), "5");
   EXPECT_EQ(image.broker_configs("").at("log.retention.ms"), "6");
   EXPECT_TRUE(image.broker_configs("1").empty());
   EXPECT_EQ(image.next_producer_id(), 3'000);
@@ -102,14 +102,14 @@ TEST(MetadataImage, RemovingATopicTakesAllOfIt) {
   EXPECT_EQ(image.partition_count(), 0U);
   EXPECT_EQ(refused(image, RemoveTopicRecord{id_of(1)}), Errc::kNotFound);
   ASSERT_TRUE(image.apply(TopicRecord{"orders", id_of(3)}).has_value());
-  EXPECT_TRUE(image.topic("orders")->configs.empty());
+  EXPECT_TRUE(image.topic("orders")->configs().empty());
   EXPECT_TRUE(image.topic("orders")->partitions.empty());
 }
 
 TEST(MetadataImage, SettingsGoBackToTheDefault) {
   MetadataImage image = some_image();
   ASSERT_TRUE(image.apply(ConfigRecord{kTopicResource, "orders", "retention.ms", std::nullopt}).has_value());
-  EXPECT_TRUE(image.topic("orders")->configs.empty());
+  EXPECT_TRUE(image.topic("orders")->configs().empty());
   EXPECT_EQ(refused(image, ConfigRecord{kTopicResource, "other", "retention.ms", "1"}), Errc::kNotFound);
   EXPECT_EQ(refused(image, ConfigRecord{99, "x", "y", "1"}), Errc::kUnsupported);
 }
@@ -205,7 +205,7 @@ void change(MetadataImage& image, Model& model, std::mt19937& random) {
   } else if (dice < 4) {
     const std::string value = std::to_string(random() % 9);
     ASSERT_TRUE(image.apply(ConfigRecord{kTopicResource, name, "retention.ms", value}).has_value());
-    topic.configs["retention.ms"] = value;
+    topic.write_configs()["retention.ms"] = value;
   } else {
     ASSERT_TRUE(image.apply(partition(static_cast<int32_t>(topic.partitions.size()), id)).has_value());
     topic.partitions.push_back({{1, 2}, {1, 2}, 1, 0, 0, {}});
