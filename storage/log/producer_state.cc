@@ -23,25 +23,18 @@ constexpr size_t kSmallestProducerBytes = 24;  // without batches
 ProducerState::ProducerState(ProducerState&& other) noexcept
     : limits_(other.limits_),
       of_core_(std::move(other.of_core_)),
-      producers_(std::move(other.producers_)),
-      oldest_(std::exchange(other.oldest_, nullptr)),
-      newest_(std::exchange(other.newest_, nullptr)),
-      pushed_out_(std::exchange(other.pushed_out_, 0)) {
-  other.producers_.clear();
-}
+      remembered_(std::move(other.remembered_)),
+      pushed_out_(std::exchange(other.pushed_out_, 0)) {}
 
 ProducerState& ProducerState::operator=(ProducerState&& other) noexcept {
   if (this == &other) return *this;
   clear();
-  const auto taken = static_cast<int64_t>(other.producers_.size());
+  const auto taken = static_cast<int64_t>(other.size());
   count(taken);
   other.count(-taken);
   limits_ = other.limits_;
-  producers_ = std::move(other.producers_);
-  oldest_ = std::exchange(other.oldest_, nullptr);
-  newest_ = std::exchange(other.newest_, nullptr);
+  remembered_ = std::move(other.remembered_);
   pushed_out_ = std::exchange(other.pushed_out_, 0);
-  other.producers_.clear();
   return *this;
 }
 
@@ -58,11 +51,17 @@ int32_t ProducerState::Producer::expected_sequence() const {
   return batch_count == 0 ? 0 : sequence_after(remembered().back().last_sequence, 1);
 }
 
+const ProducerState::Producer* ProducerState::find(int64_t id) const {
+  if (remembered_ == nullptr) return nullptr;
+  const auto found = remembered_->by_id.find(id);
+  return found == remembered_->by_id.end() ? nullptr : &found->second;
+}
+
 ProducerVerdict ProducerState::check(const RecordBatchView& batch) const {
   if (!batch.has_producer_id()) return {};
-  const auto found = producers_.find(batch.producer_id());
-  if (found == producers_.end()) return {};
-  const Producer& producer = found->second;
+  const Producer* const found = find(batch.producer_id());
+  if (found == nullptr) return {};
+  const Producer& producer = *found;
   if (batch.producer_epoch() < producer.epoch) return {.kind = Kind::kFenced};
   // Markers and a coordinator's own writes are fenced by epoch only.
   const int32_t first = batch.base_sequence();
@@ -97,21 +96,26 @@ void ProducerState::append(const RecordBatchView& batch, reactor::WallMillis now
 void ProducerState::refused(const RecordBatchView& batch, reactor::WallMillis now) {
   const int32_t first = batch.base_sequence();
   if (!batch.has_producer_id() || batch.is_control() || first == kNoSequence) return;
-  const auto known = producers_.find(batch.producer_id());
-  if (known != producers_.end() && (known->second.is_in_log() || batch.producer_epoch() <= known->second.epoch)) return;
+  const Producer* const known = find(batch.producer_id());
+  if (known != nullptr && (known->is_in_log() || batch.producer_epoch() <= known->epoch)) return;
   Producer& producer = touch(batch.producer_id(), now.value);
   producer.epoch = batch.producer_epoch();
   producer.awaited_sequence = first;
 }
 
 size_t ProducerState::expire(reactor::WallMillis now) {
+  if (remembered_ == nullptr) return 0;
+  const auto is_due = [&](const Producer* oldest) {
+    return oldest != nullptr && now.value - oldest->last_seen_ms >= limits_.expiration_ms;
+  };
   size_t count = 0;
-  for (; oldest_ != nullptr && now.value - oldest_->last_seen_ms >= limits_.expiration_ms; ++count) forget_oldest();
+  for (; is_due(remembered_->oldest); ++count) forget_oldest();
   return count;
 }
 
 bool ProducerState::reaches(int64_t offset) const {
-  return std::ranges::any_of(producers_, [offset](const auto& entry) {
+  if (remembered_ == nullptr) return false;
+  return std::ranges::any_of(remembered_->by_id, [offset](const auto& entry) {
     const auto remembered = entry.second.remembered();
     return !remembered.empty() && remembered.back().last_offset >= offset;
   });
@@ -119,8 +123,9 @@ bool ProducerState::reaches(int64_t offset) const {
 
 std::vector<ProducerState::Described> ProducerState::describe() const {
   std::vector<Described> described;
-  described.reserve(producers_.size());
-  for (const auto& [id, producer] : producers_) {
+  if (remembered_ == nullptr) return described;
+  described.reserve(size());
+  for (const auto& [id, producer] : remembered_->by_id) {
     if (!producer.is_in_log()) continue;
     Described& out = described.emplace_back(Described{.id = id, .epoch = producer.epoch});
     if (producer.batch_count == 0) continue;
@@ -136,61 +141,66 @@ void ProducerState::count(int64_t change) {
 
 // Makes room for one more. Where the core has no more one goes for the one that comes: others keep theirs.
 void ProducerState::make_room() {
-  for (; !producers_.empty() && producers_.size() >= limits_.max_producers; ++pushed_out_) forget_oldest();
-  if (of_core_ == nullptr || of_core_->held < of_core_->max || producers_.size() < kProducersAlways) return;
+  for (; size() > 0 && size() >= limits_.max_producers; ++pushed_out_) forget_oldest();
+  if (of_core_ == nullptr || of_core_->held < of_core_->max || size() < kProducersAlways) return;
   forget_oldest();
   ++pushed_out_;
 }
 
 void ProducerState::clear() {
-  count(-static_cast<int64_t>(producers_.size()));
-  producers_.clear();
-  oldest_ = newest_ = nullptr;
+  count(-static_cast<int64_t>(size()));
+  remembered_.reset();
 }
 
 ProducerState::Producer& ProducerState::touch(int64_t id, int64_t now_ms) {
-  auto found = producers_.find(id);
-  if (found == producers_.end()) {
+  if (remembered_ == nullptr) remembered_ = std::make_unique<Remembered>();
+  auto found = remembered_->by_id.find(id);
+  if (found == remembered_->by_id.end()) {
     make_room();
-    found = producers_.try_emplace(id).first;
+    found = remembered_->by_id.try_emplace(id).first;
     count(1);
     found->second.id = id;
   } else {
     unlink(found->second);
   }
   // A wall clock that jumped back must not unsort the list.
-  found->second.last_seen_ms = newest_ == nullptr ? now_ms : std::max(now_ms, newest_->last_seen_ms);
+  const Producer* const newest = remembered_->newest;
+  found->second.last_seen_ms = newest == nullptr ? now_ms : std::max(now_ms, newest->last_seen_ms);
   link_newest(found->second);
   return found->second;
 }
 
 void ProducerState::link_newest(Producer& producer) {
-  producer.older = newest_;
+  producer.older = remembered_->newest;
   producer.newer = nullptr;
-  (newest_ == nullptr ? oldest_ : newest_->newer) = &producer;
-  newest_ = &producer;
+  (producer.older == nullptr ? remembered_->oldest : producer.older->newer) = &producer;
+  remembered_->newest = &producer;
 }
 
 void ProducerState::unlink(Producer& producer) {
-  (producer.older == nullptr ? oldest_ : producer.older->newer) = producer.newer;
-  (producer.newer == nullptr ? newest_ : producer.newer->older) = producer.older;
+  (producer.older == nullptr ? remembered_->oldest : producer.older->newer) = producer.newer;
+  (producer.newer == nullptr ? remembered_->newest : producer.newer->older) = producer.older;
 }
 
 void ProducerState::forget_oldest() {
-  const int64_t id = oldest_->id;
-  unlink(*oldest_);
-  producers_.erase(id);
+  Producer& oldest = *remembered_->oldest;
+  const int64_t id = oldest.id;
+  unlink(oldest);
+  remembered_->by_id.erase(id);
   count(-1);
 }
 
 Bytes ProducerState::encode(int64_t offset) const {
   Bytes payload;
   LittleWriter writer(payload);
-  const auto in_log = std::ranges::count_if(producers_, [](const auto& entry) { return entry.second.is_in_log(); });
+  const Producer* const oldest = remembered_ == nullptr ? nullptr : remembered_->oldest;
+  uint32_t in_log = 0;
+  for (const Producer* producer = oldest; producer != nullptr; producer = producer->newer)
+    in_log += producer->is_in_log() ? 1 : 0;
   writer.put<int64_t>(offset);
-  writer.put<uint32_t>(static_cast<uint32_t>(in_log));
+  writer.put<uint32_t>(in_log);
   writer.put<uint32_t>(0);
-  for (const Producer* producer = oldest_; producer != nullptr; producer = producer->newer) {
+  for (const Producer* producer = oldest; producer != nullptr; producer = producer->newer) {
     if (!producer->is_in_log()) continue;
     writer.put<int64_t>(producer->id);
     writer.put<int64_t>(producer->last_seen_ms);
@@ -230,8 +240,9 @@ Result<void> ProducerState::decode_producers(ByteView payload, uint32_t count, S
     const auto batch_count = reader.take<uint16_t>();
     reader.take<uint32_t>();
     if (reader.failed() || id < 0 || epoch < 0 || batch_count > kRememberedBatches) return failure(Errc::kCorrupt);
-    if (state.producers_.contains(id)) return failure(Errc::kCorrupt);
-    if (state.newest_ != nullptr && last_seen_ms < state.newest_->last_seen_ms) return failure(Errc::kCorrupt);
+    if (state.find(id) != nullptr) return failure(Errc::kCorrupt);
+    const Producer* const newest = state.remembered_ == nullptr ? nullptr : state.remembered_->newest;
+    if (newest != nullptr && last_seen_ms < newest->last_seen_ms) return failure(Errc::kCorrupt);
     Producer& producer = state.touch(id, last_seen_ms);
     producer.epoch = epoch;
     int64_t last_offset = -1;

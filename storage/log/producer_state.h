@@ -33,6 +33,7 @@ struct ProducerLimits {
   // is a new producer, so to refuse it would lock everybody out; who is forgotten may go on as if expired, but what it
   // repeats of its last batches is stored again.
   uint32_t max_producers = 10'000;
+  friend bool operator==(const ProducerLimits&, const ProducerLimits&) = default;
 };
 
 // The producers that all partitions of one core remember, against a limit: beyond it a new one takes the place of the
@@ -95,7 +96,7 @@ class ProducerState {
   // the headers between it and the cut. False: the state holds as it is.
   bool reaches(int64_t offset) const;
 
-  size_t size() const { return producers_.size(); }
+  size_t size() const { return remembered_ == nullptr ? 0 : remembered_->by_id.size(); }
   // How many were pushed out by new ones, by append(), since this state was made.
   uint64_t pushed_out() const { return pushed_out_; }
 
@@ -142,6 +143,14 @@ class ProducerState {
     void remember(const StoredBatch& batch);
   };
 
+  // Most partitions never hear of a producer, so it is there from the first one on.
+  struct Remembered {
+    std::map<int64_t, Producer> by_id;
+    Producer* oldest = nullptr;
+    Producer* newest = nullptr;
+  };
+
+  const Producer* find(int64_t id) const;
   Producer& touch(int64_t id, int64_t now_ms);
   void link_newest(Producer& producer);
   void unlink(Producer& producer);
@@ -152,9 +161,7 @@ class ProducerState {
 
   ProducerLimits limits_;
   std::shared_ptr<ProducerCount> of_core_;
-  std::map<int64_t, Producer> producers_;
-  Producer* oldest_ = nullptr;
-  Producer* newest_ = nullptr;
+  std::unique_ptr<Remembered> remembered_;
   uint64_t pushed_out_ = 0;
 };
 
