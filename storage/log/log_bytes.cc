@@ -30,7 +30,7 @@ LogBytes::LogBytes(std::span<const SegmentEntry> segments, int64_t end_offset) {
 bool LogBytes::adopt_proof(const HeaderProof& proof) {
   const auto of = std::ranges::find(segments_, proof.segment_base, [](const auto& s) { return s->base_offset(); });
   if (of == segments_.end() || proof.position > (*of)->size) return false;
-  (*of)->make_extras().proof = proof;
+  if (proof.position > 0) (*of)->make_extras().proof = proof;  // of nothing there is nothing to prove
   if (*of != segments_.back() || proof.position < active().size) return true;
   active().headers_hash = proof.hash;
   active().headers_known = true;

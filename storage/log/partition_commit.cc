@@ -131,7 +131,8 @@ void Partition::snapshot_producers() {
   }
   if (next_producers_.valid || !producers_known_) return;
   if (stable_producers_.valid && stable_producers_.at.linear == bytes_.end().linear) return;
-  ProducerSnapshot taken{producers_.encode(bytes_.end().offset), bytes_.end(), true};
+  ProducerSnapshot taken{.at = bytes_.end(), .valid = true};
+  if (producers_.size() > 0) taken.bytes = producers_.encode(bytes_.end().offset);
   (commit_.durable().linear == bytes_.end().linear ? stable_producers_ : next_producers_) = std::move(taken);
 }
 
@@ -163,7 +164,8 @@ TableEntry Partition::table_entry() {
     entry.end_offset = bytes_.end().offset;
   }
   if (stable_producers_.valid) {
-    entry.producers = stable_producers_.bytes;
+    entry.producers =
+        stable_producers_.bytes.empty() ? ProducerState().encode(stable_producers_.at.offset) : stable_producers_.bytes;
     // A new log has one too, so that the table needs no more space for it later.
     std::optional<HeaderProof> proof = commit_.durable_proof();
     if (!proof && entry.end.position == 0) proof = HeaderProof{.segment_base = entry.end.base_offset};
