@@ -88,6 +88,16 @@ void Engine::spawn(Task<void> task) {
   core_.scope().spawn_job(run_background(*this, std::move(task)));
 }
 
+std::shared_ptr<const LogConfig> Engine::share(const LogConfig& config) {
+  check_core();
+  const auto same =
+      std::ranges::find_if(configs_, [&](const auto& kept) { return kept != nullptr && *kept == config; });
+  if (same != configs_.end()) return *same;
+  auto& kept = configs_[next_config_++ % kConfigsKept];
+  kept = std::make_shared<const LogConfig>(config);
+  return kept;
+}
+
 Partition* Engine::find(const TopicId& topic_id, int32_t partition) {
   check_core();
   const auto found = by_key_.find({topic_id, partition});

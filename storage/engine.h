@@ -232,6 +232,9 @@ class Engine : private reactor::CoreOwned {
   void give_back_prefix_block(reactor::Buffer block);
   SegmentFiles& files() { return files_; }
   const std::shared_ptr<ProducerCount>& producer_count() { return producer_count_; }
+  // The same configuration, as one object with that of partitions that were given an equal one lately: most have the
+  // defaults. It never changes; who is given another one asks again.
+  std::shared_ptr<const LogConfig> share(const LogConfig& config);
   WriteBack& write_back() { return write_back_; }
   Contributor& contributor() { return *contributor_; }
   JournalStream* own_stream() { return stream_.get(); }
@@ -291,6 +294,9 @@ class Engine : private reactor::CoreOwned {
   reactor::Core& core_;
   std::shared_ptr<ChunkCache> cache_;
   std::shared_ptr<ProducerCount> producer_count_;
+  static constexpr size_t kConfigsKept = 8;  // few are in use at a time, and to look through them costs little
+  std::array<std::shared_ptr<const LogConfig>, kConfigsKept> configs_;
+  size_t next_config_ = 0;
   SegmentFiles files_;
   WriteBack write_back_;
   std::unique_ptr<JournalStream> stream_;

@@ -122,6 +122,7 @@ struct BatchRules {
   TimestampType timestamp_type = TimestampType::kCreateTime;
   int64_t timestamp_before_max_ms = std::numeric_limits<int64_t>::max();
   int64_t timestamp_after_max_ms = 3'600'000;
+  friend bool operator==(const BatchRules&, const BatchRules&) = default;
 };
 
 // Structure only, any origin (client, replica, our own internal topics, disk): codec number known, counts and deltas

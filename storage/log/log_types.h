@@ -32,6 +32,7 @@ struct LogConfig {
   RetentionRules retention;
   BatchRules batch;
   ProducerLimits producers;
+  friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
 struct AppendOptions {

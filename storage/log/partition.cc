@@ -31,7 +31,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       topic_name_(entry.topic_name),
       partition_(entry.partition),
       generation_(entry.generation),
-      config_(config),
+      config_(engine.share(config)),
       log_start_(entry.log_start),
       epochs_(entry.epochs),
       holes_from_(entry.holes_from),
@@ -53,7 +53,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
       if (of != bytes_.segments().end()) {
         const Boundary at{(*of)->linear_start() + entry.producers_at.position, entry.producers_offset};
         const ByteView alone = without_proof(entry.producers);
-        stable_producers_ = {Bytes(alone.begin(), alone.end()), at, true};
+        stable_producers_ = {producers_.size() == 0 ? Bytes() : Bytes(alone.begin(), alone.end()), at, true};
       }
     }
   }
@@ -65,7 +65,7 @@ reactor::Core& Partition::core() const { return engine_.core(); }
 
 void Partition::set_config(const LogConfig& config) {
   check_core();
-  config_ = config;
+  config_ = engine_.share(config);
   producers_.set_limits(config.producers);
 }
 

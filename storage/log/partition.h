@@ -86,7 +86,7 @@ class Partition final : private reactor::CoreOwned,
   const TopicId& topic_id() const { return topic_id_; }
   const std::string& topic_name() const { return topic_name_; }
   int32_t partition() const { return partition_; }
-  const LogConfig& config() const { return config_; }
+  const LogConfig& config() const { return *config_; }
   // Live change; holds from the next append, roll or retention pass on.
   void set_config(const LogConfig& config);
 
@@ -302,7 +302,7 @@ class Partition final : private reactor::CoreOwned,
   const std::string topic_name_;
   const int32_t partition_;
   uint32_t generation_;
-  LogConfig config_;
+  std::shared_ptr<const LogConfig> config_;  // Engine::share
   int64_t log_start_;
   EpochCache epochs_;
   int64_t holes_from_;  // OffsetOrder; below the end
@@ -320,7 +320,7 @@ class Partition final : private reactor::CoreOwned,
   WriteBackGoal write_back_goal_;
   // Producer state for tables: of the durable log, and of an end that is not durable yet.
   struct ProducerSnapshot {
-    Bytes bytes;
+    Bytes bytes;  // empty: there are none
     Boundary at;
     bool valid = false;
   };

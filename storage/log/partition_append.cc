@@ -45,7 +45,7 @@ Result<Partition::BatchViews> Partition::whole_batches(ByteView bytes) {
 Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, const AppendOptions& options,
                                                        reactor::WallMillis now, AppendResult& duplicate) const {
   if (!options.from_client) return whole_batches(batches);
-  const RecordBatchView batch = TRY(parse_produced(batches, config_.batch, now));
+  const RecordBatchView batch = TRY(parse_produced(batches, config_->batch, now));
   const ProducerVerdict verdict = producers_.check(batch);
   switch (verdict.kind) {
     case ProducerVerdict::Kind::kAccepted:
@@ -55,7 +55,7 @@ Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, con
                    .last_offset = verdict.last_offset,
                    .log_start_offset = log_start_,
                    .duplicate = true};
-      if (config_.batch.timestamp_type == TimestampType::kLogAppendTime) duplicate.log_append_time = verdict.timestamp;
+      if (config_->batch.timestamp_type == TimestampType::kLogAppendTime) duplicate.log_append_time = verdict.timestamp;
       break;
     case ProducerVerdict::Kind::kOutOfOrder:
       return failure(Errc::kOutOfOrder);
@@ -70,8 +70,8 @@ Result<Partition::BatchViews> Partition::check_batches(MutableBytes batches, con
 bool Partition::roll_is_due(uint64_t bytes, reactor::WallMillis now) const {
   const Segment& segment = bytes_.active();
   if (segment.size == 0) return false;
-  if (segment.size + bytes > config_.segment_bytes) return true;
-  const int64_t age_ms = roll_age_ms(config_, uid_, segment.base_offset());
+  if (segment.size + bytes > config_->segment_bytes) return true;
+  const int64_t age_ms = roll_age_ms(*config_, uid_, segment.base_offset());
   return age_ms >= 0 && now.value - segment.first_append.value > age_ms;
 }
 
@@ -109,7 +109,7 @@ Result<AppendResult> Partition::append_now(MutableBytes batches, const AppendOpt
   if (result.duplicate) return result;
   TRY(make_room(batches.size(), options.from_client, now));
 
-  const bool stamp = config_.batch.timestamp_type == TimestampType::kLogAppendTime && options.from_client;
+  const bool stamp = config_->batch.timestamp_type == TimestampType::kLogAppendTime && options.from_client;
   result = {.base_offset = bytes_.end().offset, .last_offset = bytes_.end().offset - 1, .log_start_offset = log_start_};
   if (stamp) result.log_append_time = now.value;
   uint64_t at = bytes_.active().size;

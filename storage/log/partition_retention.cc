@@ -65,7 +65,7 @@ Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {
   producers_.expire(now);
   if (roll_is_due(0, now)) roll();
   const std::vector<SegmentSummary> summaries = bytes_.summaries();
-  const RetentionDecision decision = decide_retention(summaries, config_.retention, log_start_, high_watermark_, now);
+  const RetentionDecision decision = decide_retention(summaries, config_->retention, log_start_, high_watermark_, now);
   if (decision.roll_active) roll();
   if (decision.log_start_offset <= log_start_) co_return Result<void>();
   uint64_t bytes = 0;

@@ -120,7 +120,7 @@ Task<Result<void>> Partition::rebuild_producers() {
       auto read = co_await engine_.files().read_beside(segment_path(*segments[i - 1], "snapshot"));
       if (read) snapshot_bytes = std::move(*read);
     }
-    auto snapshot = ProducerState::decode(snapshot_bytes, config_.producers);
+    auto snapshot = ProducerState::decode(snapshot_bytes, config_->producers);
     if (!snapshot || snapshot->offset != segments[i]->base_offset()) continue;
     producers_ = std::move(snapshot->state);
     first = i;

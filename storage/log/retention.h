@@ -15,6 +15,7 @@ namespace posthaste::storage {
 struct RetentionRules {
   int64_t retention_ms = 604'800'000;  // retention.ms; -1: no limit
   int64_t retention_bytes = -1;        // retention.bytes, over the whole partition; -1: no limit
+  friend bool operator==(const RetentionRules&, const RetentionRules&) = default;
 };
 
 // A segment of one partition. Segments are given oldest first, each starting where the one before ends; the last one is
