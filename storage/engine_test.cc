@@ -112,6 +112,26 @@ TEST_F(EngineTest, SegmentsRollByAgeAndJitterSpreadsThem) {
   });
 }
 
+TEST_F(EngineTest, PartitionsOfEqualSettingsShareThemUntilOneIsChanged) {
+  life([](Core&, Engine& engine) -> Task<void> {
+    std::vector<Partition*> partitions;
+    for (int32_t index = 0; index < 3; ++index) {
+      auto created = co_await engine.create_partition(
+          {.topic_id = {}, .topic_name = "t", .partition = index, .config = {.segment_ms = 5}});
+      if (!created) co_return ADD_FAILURE() << to_string(created.error());
+      partitions.push_back(*created);
+    }
+    EXPECT_EQ(&partitions[0]->config(), &partitions[1]->config());
+    partitions[1]->set_config({.segment_ms = 6});
+    EXPECT_EQ(partitions[0]->config().segment_ms, 5);
+    EXPECT_EQ(partitions[1]->config().segment_ms, 6);
+    // Many others push it out of what is kept for sharing, not from under who has it.
+    for (int64_t other = 100; other < 150; ++other) partitions[2]->set_config({.segment_ms = other});
+    EXPECT_EQ(partitions[0]->config().segment_ms, 5);
+    EXPECT_EQ(partitions[2]->config().segment_ms, 149);
+  });
+}
+
 // A growing journal finds a file ready that is in the page cache alone.
 TEST_F(EngineTest, AJournalFileThatAKilledLifeHadJustMadeIsUsedWhenItIsDurable) {
   constexpr int kRecords = 16;  // the last of them in the third pair
