@@ -18,7 +18,7 @@ using net::kafka::ErrorCode;
 constexpr int kTopicsInRequest = 1'000;
 constexpr int kTopicsBefore = 2'000;  // what is made once, whatever the number of topics, is there then
 constexpr int kTopics = 6'000;
-constexpr double kBytesMax = 2'560;
+constexpr double kBytesMax = 2'048;
 
 void create_topics(const BrokerUnderCount& broker, int first, int count) {
   Client client(broker);
