@@ -1,7 +1,7 @@
 // A short vector of plain values: up to `kInline` of them lie in the object itself, more on the heap. For members of
-// which there are hundreds of thousands and that hold one or three elements almost always (the replicas of a partition,
-// its leader epochs): std::vector takes a block of the heap for these, with its header and rounding 32 bytes for 4. No
-// larger than std::vector as long as kInline elements fit into 8 or 16 bytes. A plain value of one core.
+// which there are hundreds of thousands and that hold one or three elements almost always: std::vector takes a block of
+// the heap for these, with its header and rounding 32 bytes for 4. No larger than std::vector as long as kInline
+// elements fit into 8 or 16 bytes. A plain value of one core.
 #pragma once
 #include <algorithm>
 #include <concepts>
@@ -61,6 +61,10 @@ class InlineVector {
   const T* end() const { return data() + size_; }
   T& operator[](size_t index) { return data()[index]; }
   const T& operator[](size_t index) const { return data()[index]; }
+  const T& at(size_t index) const {
+    CHECK(index < size_, "element {} of {}", index, size_);
+    return data()[index];
+  }
   const T& front() const {
     CHECK(size_ > 0);
     return data()[0];

@@ -49,16 +49,6 @@ PartitionRecord record_of(const Uuid& topic, size_t index, const PartitionImage&
 
 }  // namespace
 
-const ConfigMap& TopicImage::configs() const {
-  static const ConfigMap none;
-  return own_configs ? *own_configs : none;
-}
-
-ConfigMap& TopicImage::write_configs() {
-  if (!own_configs) own_configs = reactor::Cow(ConfigMap());
-  return own_configs.write();
-}
-
 Result<void> MetadataImage::apply(const MetadataRecord& record) {
   TRY(std::visit([&](const auto& alternative) { return apply_one(alternative); }, record));
   ++version_;
@@ -133,7 +123,7 @@ void MetadataImage::begin_epochs_of(int32_t leader) {
 Result<void> MetadataImage::apply_one(const TopicRecord& record) {
   if (record.name.empty() || record.topic_id.is_zero()) return failure(Errc::kCorrupt);
   if (topic(record.name) != nullptr || topic(record.topic_id) != nullptr) return failure(Errc::kExists);
-  const reactor::Cow<TopicImage> made(TopicImage{record.name, record.topic_id, {}, {}});
+  const reactor::Cow<TopicImage> made(TopicImage{record.name, record.topic_id, {}, no_configs_});
   const bool is_new = by_name_.insert(made) && by_id_.insert(made);
   CHECK(is_new, "topic {} is in one map only", record.name);
   return {};

@@ -33,11 +33,11 @@ struct TopicImage {
   std::string name;
   Uuid id;
   reactor::CowVector<PartitionImage> partitions;  // by index
-  reactor::Cow<config::ConfigMap> own_configs;    // none: most topics have no settings of their own
+  reactor::Cow<config::ConfigMap> own_configs;    // topics without settings of their own share an empty one
 
   // Its own settings only.
-  const config::ConfigMap& configs() const;
-  config::ConfigMap& write_configs();
+  const config::ConfigMap& configs() const { return *own_configs; }
+  config::ConfigMap& write_configs() { return own_configs.write(); }
   friend bool operator==(const TopicImage& a, const TopicImage& b) {
     return a.name == b.name && a.id == b.id && a.partitions == b.partitions && a.configs() == b.configs();
   }
@@ -129,6 +129,7 @@ class MetadataImage {
   Topics by_name_;
   reactor::CowMap<TopicImage, TopicId> by_id_;
   reactor::Cow<Settings> settings_{Settings()};
+  reactor::Cow<config::ConfigMap> no_configs_{config::ConfigMap()};  // what topics begin with
   bool in_transaction_ = false;
   int32_t producer_ids_broker_ = -1;
   int64_t producer_ids_epoch_ = -1;

@@ -185,7 +185,7 @@ void change(MetadataImage& image, Model& model, std::mt19937& random) {
     const std::string made = std::to_string(random() % 1000);
     if (model.topics.contains(made)) return;
     ASSERT_TRUE(image.apply(TopicRecord{made, id}).has_value());
-    model.topics.emplace(made, TopicImage{made, id, {}, {}});
+    model.topics.emplace(made, TopicImage{made, id, {}, reactor::Cow(config::ConfigMap())});
     return;
   }
   TopicImage& topic = model.topics.at(name);

@@ -187,7 +187,7 @@ TEST_F(TopicCreate, Configs) {
   request.configs = {{"retention.ms", "5"}, {"cleanup.policy", "compact"}};
   const CreateTopicResult result = create(request);
   EXPECT_EQ(result.error, ErrorCode::kNone);
-  EXPECT_EQ(image.topic("t")->configs, (ConfigMap{{"cleanup.policy", "compact"}, {"retention.ms", "5"}}));
+  EXPECT_EQ(image.topic("t")->configs(), (ConfigMap{{"cleanup.policy", "compact"}, {"retention.ms", "5"}}));
   EXPECT_EQ(result.configs.size(), topic_keys_by_name().size());
   request = topic("u");
   request.configs = {{"retention.ms", "-7"}};
@@ -320,7 +320,7 @@ TEST_F(TopicCreate, EqualRandomBytesStillGiveDifferentIds) {
 TEST_F(TopicCreate, ConsumerOffsets) {
   EXPECT_EQ(create_error(consumer_offsets_topic(50, 1, 104'857'600, {1})), ErrorCode::kNone);
   EXPECT_EQ(image.topic(kConsumerOffsetsTopic)->partitions.size(), 50U);
-  EXPECT_EQ(TopicSettings(image.topic(kConsumerOffsetsTopic)->configs, rules.defaults).get<"cleanup.policy">(),
+  EXPECT_EQ(TopicSettings(image.topic(kConsumerOffsetsTopic)->configs(), rules.defaults).get<"cleanup.policy">(),
             "compact");
 }
 
