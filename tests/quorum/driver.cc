@@ -122,7 +122,8 @@ void World::act(size_t index, quorum::Committed& action) {
   }
 }
 
-// Q9: when a record is said to be committed for the first time, the disks of a majority hold it.
+// Q9: when a record is said to be committed for the first time, the disks of a majority hold it, and it is of the epoch
+// of who says so: with one of an older epoch a majority is not enough (Raft, 5.4.2).
 void World::judge_durable(Machine& machine, Offset to) {
   const Entry* const entry = machine.life->log.ending_at(to);
   const quorum::VoterSet& voters = machine.life->machine.voters();
@@ -134,6 +135,9 @@ void World::judge_durable(Machine& machine, Offset to) {
     const Entry* const there = log.ending_at(to);
     const bool lied = machines_[static_cast<size_t>(voter.id)].has_lied;
     holders += lied || log.snapshot->id.offset >= to || (there != nullptr && there->chain == entry->chain) ? 1 : 0;
+  }
+  if (entry != nullptr && entry->batch.epoch != machine.life->machine.epoch()) {
+    checker_.fail(fmt::format("{} commits a record of epoch {} by count", describe(machine.key), entry->batch.epoch));
   }
   if (holders < voters.majority()) {
     checker_.fail(fmt::format("{} says that {} is committed, and {} of {} disks hold it", describe(machine.key), to,

@@ -217,14 +217,6 @@ int main(int argc, char** argv) {
                                                   {"--bugs", &settings.list_bugs},
                                                   {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
-  if (settings.list_bugs) {
-    tests::BugHunt::list(reactor::kQuorum);
-    return 0;
-  }
-  if (settings.bug.empty()) {
-    tests::BugHunt::watch();
-  } else if (!tests::BugHunt::begin(settings.bug)) {
-    return 2;
-  }
+  if (const auto ended = tests::BugHunt::start(reactor::kQuorum, settings.list_bugs, settings.bug)) return *ended;
   return quorum_model::run(settings, seeds->first, seeds->count);
 }
