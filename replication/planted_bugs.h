@@ -32,8 +32,6 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "a follower goes on at the end of its log whatever epoch its last records are of"},
     {"truncation-to-high-watermark", reactor::kStreams,
      "a follower cuts its log to its own high watermark before it follows, not to where it agrees with the leader"},
-    {"stale-acknowledgement-counts", reactor::kStreams,
-     "what a broker acknowledged in an earlier life counts for the replica of this one"},
 }));
 
 }  // namespace posthaste::replication

@@ -15,8 +15,7 @@ using storage::OffsetWaiter;
 namespace {
 
 bool is_same_life(const InSyncMember& member, int32_t broker, int64_t broker_epoch) {
-  if (member.broker != broker) return false;
-  return member.broker_epoch == broker_epoch || planted(kBugs["stale-acknowledgement-counts"]);
+  return member.broker == broker && member.broker_epoch == broker_epoch;
 }
 
 }  // namespace
