@@ -124,7 +124,7 @@ TEST_F(LargeRequestTest, OthersHaveTheirTurnsBetween) {
                                   [](const Image& image) { return image.topics().size(); });
     co_await expect_others_get_in(client, alter, "beside-settings", [](const Image& image) {
       size_t altered = 0;
-      image.topics().for_each([&](const replication::TopicImage& topic) { altered += topic.configs.size(); });
+      image.topics().for_each([&](const replication::TopicImage& topic) { altered += topic.configs().size(); });
       return altered;
     });
     co_await expect_others_get_in(client, grow, "beside-growth",
