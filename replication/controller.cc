@@ -14,7 +14,6 @@ namespace {
 using config::ConfigMap;
 using config::topic_config_defaults;
 using net::kafka::ErrorCode;
-using reactor::Core;
 using reactor::CoreId;
 using reactor::Errc;
 using reactor::Result;

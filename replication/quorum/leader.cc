@@ -128,7 +128,7 @@ void Quorum::on(NodeId from, const FetchSnapshotRequest& request) {
     if (!progress.is_unverified) progress.last_counted = now_;
     if (request.id != log_.snapshot()) answer.error = FetchError::kNoSnapshot;
   }
-  send(from, std::move(answer));
+  send(from, answer);
 }
 
 // With `all`, everybody; else who has waited long enough.

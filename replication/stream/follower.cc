@@ -207,6 +207,7 @@ Task<bool> Follower::apply(const Data& message) {
 // False: it may not be applied, or not all of it, and the subscription has ended.
 Task<bool> Follower::append(Followed& followed, const Data& message) {
   std::vector<storage::EpochEntry> epochs;
+  epochs.reserve(message.epochs.size());
   for (const EpochStart& start : message.epochs) epochs.push_back({start.epoch, start.start_offset});
   storage::ByteView rest = message.batches.whole;
   size_t take = rest.size();
@@ -436,10 +437,10 @@ void Follower::fill_subscriptions(std::vector<Frame>& out) {
     Followed& followed = *at->second;
     followed.is_waiting = false;
     if (!followed.is_of_its_term() || followed.subscription != 0) continue;
-    const int64_t high_watermark = followed.replica.high_watermark();
-    if (planted(kBugs["truncation-to-high-watermark"]) && followed.log().end_offset() > high_watermark) {
+    if (planted(kBugs["truncation-to-high-watermark"]) &&
+        followed.log().end_offset() > followed.replica.high_watermark()) {
       followed.is_cutting = true;
-      scope_.spawn_job(cut(followed, {INT32_MAX, high_watermark}));
+      scope_.spawn_job(cut(followed, {INT32_MAX, followed.replica.high_watermark()}));
       continue;
     }
     followed.subscription = ++newest_id_;

@@ -41,7 +41,7 @@ Task<void> FollowerStream::serve(Socket socket) {
     reactor::TaskScope scope(core_);
     scope.spawn_job(send_loop(connection, is_gone));
     co_await receive_loop(connection);
-    is_gone = true;
+    is_gone = true;  // NOLINT(clang-analyzer-deadcode.DeadStores): send_loop() looks at it
     changed_.notify_all();
     co_await connection.cut();
     co_await scope.join();

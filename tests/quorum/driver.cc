@@ -225,7 +225,7 @@ void World::transmit(size_t from, quorum::Send& send) {
   }
 }
 
-void World::deliver(size_t from, size_t to, std::shared_ptr<const quorum::Message> message, uint64_t from_life) {
+void World::deliver(size_t from, size_t to, const std::shared_ptr<const quorum::Message>& message, uint64_t from_life) {
   if (cut_[from][to]) return;
   if (!runs(to)) {
     // The machine is there, the process is not.

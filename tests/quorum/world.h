@@ -161,7 +161,7 @@ class World {
   void log_written(size_t machine);
   void send_waiting(size_t machine);
   void transmit(size_t from, quorum::Send& send);
-  void deliver(size_t from, size_t to, std::shared_ptr<const quorum::Message> message, uint64_t from_life);
+  void deliver(size_t from, size_t to, const std::shared_ptr<const quorum::Message>& message, uint64_t from_life);
   void fill(Machine& from, quorum::Message& message);
   void write_snapshot(size_t machine);
   void judge_durable(Machine& machine, Offset from);
