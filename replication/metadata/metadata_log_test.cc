@@ -372,6 +372,36 @@ TEST_F(MetadataLogTest, ASnapshotThatDoesNotMeetTheLogIsRefused) {
   EXPECT_NE(refusal().find(snapshot_file(ahead)), std::string::npos) << problem_;
 }
 
+// As some builds wrote it: a piece ended behind a topic's name, and the next one began with the name again.
+TEST_F(MetadataLogTest, ATopicThatASnapshotGivesAgainIsReadOnce) {
+  const std::vector<MetadataRecord> expected = make_folder(1);
+  SnapshotId id;
+  run([&](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
+    id = log.snapshots().kept().back();
+    co_return;
+  });
+  const auto topic = std::ranges::find_if(
+      expected, [](const MetadataRecord& record) { return std::holds_alternative<TopicRecord>(record); });
+  ASSERT_NE(topic, expected.end());
+  const auto write = [&](size_t times) {
+    SnapshotEncoder encoder(id);
+    storage::Bytes file = encoder.begin();
+    const auto extend = [&file](const storage::Bytes& frame) { file.insert(file.end(), frame.begin(), frame.end()); };
+    const auto add = [&](std::span<const MetadataRecord> records) {
+      while (!records.empty()) extend(encoder.piece(records));
+    };
+    add({expected.begin(), topic});
+    for (size_t time = 0; time < times; ++time) add({topic, topic + 1});
+    add({topic + 1, expected.end()});
+    extend(encoder.finish());
+    host_->disk().write_file(snapshot_files().at(0), file);
+  };
+  write(2);
+  expect_image(expected, "the topic twice");
+  write(0);
+  EXPECT_NE(refusal(), "") << "partitions of a topic that is not there";
+}
+
 TEST_F(MetadataLogTest, WhatWasNeverFinishedIsRemovedAndOtherNamesStay) {
   const std::vector<MetadataRecord> expected = make_folder(2);
   const std::string folder = "/data/metadata-snapshots/";

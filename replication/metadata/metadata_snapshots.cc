@@ -31,6 +31,13 @@ Task<Result<uint64_t>> read_exactly(File& file, uint64_t at, std::span<std::byte
   co_return read;
 }
 
+// Some builds gave a topic once more in the next piece when one had ended between it and its first partition.
+bool is_topic_again(const MetadataImage& image, const MetadataRecord& record) {
+  const auto* const again = std::get_if<TopicRecord>(&record);
+  const TopicImage* const known = again == nullptr ? nullptr : image.topic(again->topic_id);
+  return known != nullptr && known->name == again->name && known->partitions.empty();
+}
+
 }  // namespace
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
@@ -95,7 +102,9 @@ Task<Result<MetadataSnapshots::Loaded>> MetadataSnapshots::read(SnapshotId id) {
 Task<Result<uint64_t>> MetadataSnapshots::read_frames(File& file, SnapshotDecoder& decoder, MetadataImage& image) {
   uint64_t at = 0;
   storage::Bytes frame;
-  const auto apply = [&image](const MetadataRecord& record) { return image.apply(record); };
+  const auto apply = [&image](const MetadataRecord& record) {
+    return is_topic_again(image, record) ? Result<void>() : image.apply(record);
+  };
   while (!decoder.finished()) {
     frame.resize(SnapshotDecoder::kFrameHead);
     const Result<uint64_t> head = co_await read_exactly(file, at, frame);
