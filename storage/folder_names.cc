@@ -33,7 +33,8 @@ bool take_digits(std::string_view& text) {
 }  // namespace
 
 std::optional<std::string> partition_folder(std::string_view topic, int32_t partition) {
-  if (topic.empty() || partition < 0 || !std::ranges::all_of(topic, is_topic_character)) return std::nullopt;
+  if (topic.empty() || partition < 0 || partition >= kPartitionsOfTopicMax) return std::nullopt;
+  if (!std::ranges::all_of(topic, is_topic_character)) return std::nullopt;
   std::string name = fmt::format("{}-{}", topic, partition);
   if (name.size() > kNameBytesMax) return std::nullopt;
   return name;

@@ -11,10 +11,14 @@
 
 namespace posthaste::storage {
 
+// Partitions of one topic. What is kept by partition number is an array of as many, and a number may be read from a
+// damaged table.
+inline constexpr int32_t kPartitionsOfTopicMax = int32_t{1} << 20;
+
 // The folder of a partition, "NAME-PARTITION": one to one, and none of the engine's other names ends like that. Every
 // topic name that Kafka allows has one for the partitions 0 to 99,999. Empty if there can be no such folder: an empty
-// name, characters other than letters, digits, '.', '_' and '-', a negative number, or more bytes than a file system
-// takes.
+// name, characters other than letters, digits, '.', '_' and '-', a number that no partition can have, or more bytes
+// than a file system takes.
 std::optional<std::string> partition_folder(std::string_view topic, int32_t partition);
 
 // "NAME-PARTITION" as partition_folder() makes it.

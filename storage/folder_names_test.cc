@@ -26,6 +26,13 @@ TEST(FolderNames, NoTopicTakesAnotherNameOfTheEngine) {
   }
 }
 
+TEST(FolderNames, NoPartitionHasANumberThatNoTopicCanHave) {
+  EXPECT_TRUE(partition_folder("a", kPartitionsOfTopicMax - 1).has_value());
+  EXPECT_FALSE(partition_folder("a", kPartitionsOfTopicMax).has_value());
+  EXPECT_FALSE(partition_folder("a", INT32_MAX).has_value());
+  EXPECT_FALSE(is_partition_folder("a-2147483647"));
+}
+
 TEST(FolderNames, OnlyWhatTheEngineNamesIsItsOwn) {
   EXPECT_TRUE(is_deleted_folder(deleted_folder(17)));
   EXPECT_TRUE(is_deleted_folder(deleted_folder(3, 1)));

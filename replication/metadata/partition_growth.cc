@@ -34,9 +34,11 @@ std::optional<Refusal> check_count(const Growing& growing, const TopicImage& top
                   topic.name, now, asked.count);
   }
   if (!storage::partition_folder(topic.name, asked.count - 1)) {
-    return refuse(ErrorCode::kInvalidPartitions,
-                  "Topic '{}' cannot have {} partitions: with its number the name would be too long for a folder",
-                  topic.name, asked.count);
+    return refuse(
+        ErrorCode::kInvalidPartitions,
+        "Topic '{}' cannot have {} partitions: a topic has at most {}, and its name with the number must not be "
+        "too long for a folder",
+        topic.name, asked.count, storage::kPartitionsOfTopicMax);
   }
   const int64_t in_request = growing.partitions + asked.count - now;
   if (in_request > growing.rules.max_partitions_per_request) {
