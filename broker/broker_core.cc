@@ -114,7 +114,7 @@ Task<void> BrokerCore::adopt_view(reactor::Loan<ClusterView> loan) {
     while (const TopicImage* topic = view()->image.topic(id)) {
       next = follow_topic(*topic, next, pace);
       if (next == kAllFollowed) break;
-      co_await core_.yield();
+      co_await core_.yield(reactor::CpuClass::kBackground);
     }
   }
 }
@@ -132,7 +132,7 @@ Task<void> BrokerCore::follow_all_topics() {
       if (more) at = topic.name;
       return !more;
     });
-    if (more) co_await core_.yield();
+    if (more) co_await core_.yield(reactor::CpuClass::kBackground);
   }
 }
 

@@ -156,7 +156,7 @@ Task<void> Controller::apply(const std::vector<MetadataRecord>& records) {
   for (const MetadataRecord& record : records) {
     const Result<void> applied = next.apply(record);
     CHECK(applied, "a metadata record of our own does not apply: {}", to_string(applied.error()));
-    if (pace.is_due(1)) co_await core_.yield();
+    if (pace.is_due(1)) co_await core_.yield(reactor::CpuClass::kBackground);
   }
   image_ = std::move(next);
 }
@@ -167,7 +167,7 @@ Task<void> Controller::note_all(Decisions& decisions) {
   reactor::Pace pace(kNotedAtOnce);
   while (!decisions.all_noted()) {
     decisions.note_next(image);
-    if (pace.is_due(1)) co_await core_.yield();
+    if (pace.is_due(1)) co_await core_.yield(reactor::CpuClass::kBackground);
   }
 }
 
@@ -180,7 +180,7 @@ Task<typename Decisions::Outcome> Controller::decide_piece(Decisions& decisions)
   while (!decisions.all_decided() && outcome.results.size() < kResultsInPiece &&
          outcome.records.size() < kRecordsInPiece) {
     decisions.decide_next(image_, rules_, outcome);
-    if (pace.is_due(1)) co_await core_.yield();
+    if (pace.is_due(1)) co_await core_.yield(reactor::CpuClass::kBackground);
   }
   co_return outcome;
 }
@@ -226,7 +226,7 @@ auto Controller::change(Needs needs, Decisions decisions, Committed committed) -
   while (!decisions.all_decided()) {
     auto applying = co_await change_piece(needs, decisions, committed, decided.results, given_up);
     decided.not_made.merge(co_await follower_.applied(std::exchange(before, std::move(applying))));
-    co_await core_.yield();
+    co_await core_.yield(reactor::CpuClass::kBackground);
   }
   decided.not_made.merge(co_await follower_.applied(std::move(before)));
   co_return decided;

@@ -156,7 +156,7 @@ Task<void> Applier::plan(const Following& change, Work& work) {
     CHECK(topic != nullptr, "topic {} has changed and is not there", to_string(id));
     TopicPlan plan(*topic, placement_);
     while (plan_next(plan, work)) {
-      if (pace.is_due(1)) co_await core_.yield();
+      if (pace.is_due(1)) co_await core_.yield(reactor::CpuClass::kBackground);
     }
   }
 }
@@ -165,7 +165,7 @@ Task<void> Applier::plan_removed(const ImageDelta::Removed& topic, Work& work, r
   incomplete_.erase(topic.id);
   for (size_t index = 0; index < topic.partitions; ++index) {
     remove_from_plan({topic.id.bytes, static_cast<int32_t>(index)}, work);
-    if (pace.is_due(1)) co_await core_.yield();
+    if (pace.is_due(1)) co_await core_.yield(reactor::CpuClass::kBackground);
   }
 }
 
@@ -224,7 +224,7 @@ Task<Applier::NotMade> Applier::take_outcome(const MetadataImage& image, Work& w
     for (const PartitionToMake& asked : work[core].create) {
       const Placement::Key key{asked.spec.topic_id, asked.spec.partition};
       if (!failed.contains(key)) placement_.add(key, static_cast<CoreId>(core));
-      if (pace.is_due(1)) co_await core_.yield();
+      if (pace.is_due(1)) co_await core_.yield(reactor::CpuClass::kBackground);
     }
   }
   report(image, not_made);

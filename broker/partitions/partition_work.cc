@@ -50,7 +50,7 @@ Task<void> in_steps(Core& core, const std::vector<Item>& items, Begin begin) {
     const size_t end = std::min(next + kChangedAtOnce, items.size());
     for (; next < end; ++next) {
       scope.spawn(begin(items[next]));
-      if (pace.is_due(1)) co_await core.yield();
+      if (pace.is_due(1)) co_await core.yield(reactor::CpuClass::kBackground);
     }
     co_await scope.join();
   }

@@ -39,7 +39,7 @@ Task<Result<storage::Bytes>> batch_of(Core& core, const std::vector<MetadataReco
     const std::string value = encode(record);
     builder.add({.timestamp = now.value, .value = storage::bytes_of(value)});
     if (builder.size_bytes() > kMetadataChangeBytesMax) co_return failure(Errc::kTooLarge);
-    if (pace.is_due(1)) co_await core.yield();
+    if (pace.is_due(1)) co_await core.yield(reactor::CpuClass::kBackground);
   }
   co_return builder.finish();
 }
