@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "net/gather.h"
 #include "reactor/check.h"
 
 namespace posthaste::net {
@@ -50,14 +51,10 @@ Task<void> ClientConnection::send_loop() {
     batch.swap(unsent_);
     reactor::RecycledVector<kafka::Bytes> pieces;
     for (const auto& call : batch) call->frame.append_slices(pieces);
-    constexpr size_t kSlicesPerSend = 512;
-    std::vector<Slice> slices;
+    reactor::RecycledVector<Slice> slices;
     Result<void> sent;
-    for (size_t at = 0; sent && at < pieces.size(); at += kSlicesPerSend) {
-      slices.clear();
-      for (size_t i = at; i < std::min(at + kSlicesPerSend, pieces.size()); ++i) {
-        slices.push_back({const_cast<std::byte*>(pieces[i].data()), pieces[i].size()});
-      }
+    for (size_t at = 0; sent && at < pieces.size();) {
+      at = gather(pieces, at, slices);
       sent = co_await socket_.send(slices);
     }
     for (const auto& call : batch) {

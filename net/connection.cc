@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "net/address.h"
+#include "net/gather.h"
 #include "net/planted_bugs.h"
 #include "reactor/check.h"
 
@@ -20,8 +21,6 @@ using reactor::Task;
 
 // The shortest request header: api key, version, correlation id.
 constexpr size_t kRequestHeaderBytesMin = 8;
-// Pieces of one sendmsg; Linux takes at most 1024 (UIO_MAXIOV).
-constexpr size_t kSlicesPerSend = 512;
 // Answers are gathered into one send up to about this many bytes; more would only delay the first.
 constexpr size_t kBytesPerSend = size_t{1} << 20;
 // How often a late transfer is checked again: at the last check perhaps nothing waited for its memory.
@@ -339,11 +338,8 @@ Task<bool> Connection::send_front(reactor::RecycledVector<Slice>& slices) {
   }
   Result<void> sent;
   if (!pieces.empty()) watch_transfer(send_alarm_, bytes);
-  for (size_t at = 0; sent && at < pieces.size(); at += kSlicesPerSend) {
-    slices.clear();
-    for (size_t i = at; i < std::min(at + kSlicesPerSend, pieces.size()); ++i) {
-      slices.push_back({const_cast<std::byte*>(pieces[i].data()), pieces[i].size()});
-    }
+  for (size_t at = 0; sent && at < pieces.size();) {
+    at = gather(pieces, at, slices);
     sent = co_await socket_.send(slices);
   }
   send_alarm_.cancel();

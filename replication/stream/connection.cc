@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/gather.h"
 #include "storage/bytes/endian.h"
 
 namespace posthaste::replication::stream {
@@ -17,7 +18,6 @@ namespace {
 
 constexpr size_t kReceiveBytes = 256 << 10;    // of memory for what comes in, at least
 constexpr size_t kReceiveBytesKept = 4 << 20;  // what a larger frame took beyond that goes back
-constexpr size_t kSlicesPerSend = 512;         // the kernel takes 1,024 at most
 
 }  // namespace
 
@@ -40,12 +40,9 @@ Task<Result<void>> StreamConnection::send(std::span<const Frame> frames) {
   reactor::RecycledVector<net::kafka::Bytes> pieces;
   for (const Frame& frame : frames) frame.append_slices(pieces);
   reactor::RecycledVector<Slice> slices;
-  for (size_t at = 0; at < pieces.size(); at += kSlicesPerSend) {
+  for (size_t at = 0; at < pieces.size();) {
     if (is_cut_) co_return failure(Errc::kConnectionClosed);
-    slices.clear();
-    for (size_t i = at; i < std::min(at + kSlicesPerSend, pieces.size()); ++i) {
-      slices.push_back({const_cast<std::byte*>(pieces[i].data()), pieces[i].size()});
-    }
+    at = net::gather(pieces, at, slices);
     const Result<void> sent = co_await socket_.send(slices);
     if (!sent) co_return sent;
   }
