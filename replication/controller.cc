@@ -14,7 +14,6 @@ namespace {
 using config::ConfigMap;
 using config::topic_config_defaults;
 using net::kafka::ErrorCode;
-using reactor::CoreId;
 using reactor::Errc;
 using reactor::Result;
 using reactor::Task;
@@ -39,9 +38,7 @@ constexpr size_t kRecordsAppliedAtOnce = 512;
 template <class Results>
 void refuse_all(Results& results, const Refusal& refusal) {
   for (auto& result : results) {
-    if (result.error != ErrorCode::kNone) continue;
-    result.error = refusal.error;
-    result.message = refusal.message;
+    if (result.error == ErrorCode::kNone) refusal.into(result);
   }
 }
 
@@ -50,8 +47,9 @@ template <class Result>
 void refuse_if(const std::map<Uuid, Errc>& not_made, const Uuid& topic, Result& result) {
   const auto found = not_made.find(topic);
   if (found == not_made.end() || result.error != ErrorCode::kNone) return;
-  result.error = ErrorCode::kKafkaStorageError;
-  result.message = fmt::format("the topic is there, its partitions cannot be made yet ({})", to_string(found->second));
+  Refusal{ErrorCode::kKafkaStorageError,
+          fmt::format("the topic is there, its partitions cannot be made yet ({})", to_string(found->second))}
+      .into(result);
 }
 
 }  // namespace
@@ -176,7 +174,7 @@ template <class Decisions>
 Task<typename Decisions::Outcome> Controller::decide_piece(Decisions& decisions) {
   typename Decisions::Outcome outcome;
   reactor::Pace pace(kDecidedAtOnce);
-  decisions.begin_piece();
+  decisions.begin_piece(image_);
   while (!decisions.all_decided() && outcome.results.size() < kResultsInPiece &&
          outcome.records.size() < kRecordsInPiece) {
     decisions.decide_next(image_, rules_, outcome);
@@ -263,13 +261,13 @@ Task<std::vector<GrowTopicResult>> Controller::grow_topics(GrowTopicsRequest req
 
 Task<std::vector<AlterConfigResult>> Controller::alter_configs(AlterConfigsRequest request) {
   check_core();
-  auto decided = co_await change(Needs::kNothing, ConfigChanges(self_.node_id, given_, request),
-                                 [&](const AlterConfigsOutcome& outcome) {
-                                   log_configured(core_, outcome, request.asked_by);
-                                   if (!outcome.brokers) return;
-                                   follow_broker_configs();
-                                   if (on_broker_configs) on_broker_configs();
-                                 });
+  auto decided =
+      co_await change(Needs::kNothing, ConfigChanges(self_.node_id, request), [&](const AlterConfigsOutcome& outcome) {
+        log_configured(core_, outcome, request.asked_by);
+        if (!outcome.brokers) return;
+        follow_broker_configs();
+        if (on_broker_configs) on_broker_configs();
+      });
   co_return std::move(decided.results);
 }
 

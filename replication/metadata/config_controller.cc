@@ -158,13 +158,13 @@ void append_records(const Altering& altering, const AlterConfigResource& resourc
   }
 }
 
-std::optional<Refusal> find_broker(const MetadataImage& image, int32_t node_id, const ConfigMap& given,
+std::optional<Refusal> find_broker(const MetadataImage& image, const TopicRules& rules, int32_t node_id,
                                    const AlterConfigResource& resource, Altering& altering) {
   if (!resource.name.empty() && resource.name != std::to_string(node_id)) {
     return refuse(ErrorCode::kInvalidRequest, "Unexpected broker id, expected {} or an empty name, but received {}",
                   node_id, resource.name);
   }
-  ConfigLayers layers = config_layers(image, node_id, given);
+  ConfigLayers layers = rules.layers;
   altering.before = image.broker_configs(resource.name);
   if (resource.name.empty()) layers.dynamic_default.clear();
   layers.dynamic_broker.clear();
@@ -172,32 +172,34 @@ std::optional<Refusal> find_broker(const MetadataImage& image, int32_t node_id, 
   return std::nullopt;
 }
 
-std::optional<Refusal> find_topic(const MetadataImage& image, int32_t node_id, const ConfigMap& given,
-                                  const AlterConfigResource& resource, Altering& altering) {
+void find_topic(const MetadataImage& image, const TopicRules& rules, const AlterConfigResource& resource,
+                Altering& altering) {
   altering.is_topic = true;
   if (const TopicImage* topic = image.topic(resource.name)) {
     altering.before = topic->configs();
   } else {
     altering.missing = true;
   }
-  altering.inherited = topic_config_defaults(merged(config_layers(image, node_id, given)));
-  return std::nullopt;
+  altering.inherited = rules.defaults;
 }
 
-std::optional<Refusal> find_resource(const MetadataImage& image, int32_t node_id, const ConfigMap& given,
+std::optional<Refusal> find_resource(const MetadataImage& image, const TopicRules& rules, int32_t node_id,
                                      const AlterConfigResource& resource, Altering& altering) {
-  if (resource.type == ConfigResourceType::kTopic) return find_topic(image, node_id, given, resource, altering);
-  if (resource.type == ConfigResourceType::kBroker) return find_broker(image, node_id, given, resource, altering);
+  if (resource.type == ConfigResourceType::kTopic) {
+    find_topic(image, rules, resource, altering);
+    return std::nullopt;
+  }
+  if (resource.type == ConfigResourceType::kBroker) return find_broker(image, rules, node_id, resource, altering);
   return refuse(ErrorCode::kInvalidRequest, "Configs of resource type {} cannot be altered: there are none here",
                 static_cast<int>(resource.type));
 }
 
-std::optional<Refusal> alter_one(const MetadataImage& image, int32_t node_id, const ConfigMap& given,
+std::optional<Refusal> alter_one(const MetadataImage& image, const TopicRules& rules, int32_t node_id,
                                  const AlterConfigsRequest& request, const AlterConfigResource& resource,
                                  AlterConfigsOutcome& outcome) {
   Altering altering;
   if (auto refusal = check_form(resource)) return refusal;
-  if (auto refusal = find_resource(image, node_id, given, resource, altering)) return refusal;
+  if (auto refusal = find_resource(image, rules, node_id, resource, altering)) return refusal;
   if (!request.replace_all) altering.after = altering.before;
   for (const ConfigChange& change : resource.changes) {
     if (auto refusal = apply_change(altering, change)) return refusal;
@@ -232,7 +234,7 @@ void ConfigChanges::note_next(const MetadataImage& /*image*/) {
   ++times_[{resource.type, resource.name}];
 }
 
-void ConfigChanges::decide_next(const MetadataImage& image, const TopicRules& /*rules*/, AlterConfigsOutcome& outcome) {
+void ConfigChanges::decide_next(const MetadataImage& image, const TopicRules& rules, AlterConfigsOutcome& outcome) {
   CHECK(all_noted() && !all_decided(), "{} of {} resources are decided about", decided_, noted_);
   const AlterConfigResource& resource = request_.resources[decided_++];
   const size_t count = times_[{resource.type, resource.name}];
@@ -240,12 +242,10 @@ void ConfigChanges::decide_next(const MetadataImage& image, const TopicRules& /*
   if (count > 1) {  // each of them is answered
     refusal = refuse(ErrorCode::kInvalidRequest, "Resource '{}' is in this request {} times", resource.name, count);
   } else {
-    refusal = alter_one(image, node_id_, given_, request_, resource, outcome);
+    refusal = alter_one(image, rules, node_id_, request_, resource, outcome);
   }
   AlterConfigResult& result = outcome.results.emplace_back(AlterConfigResult{resource.type, resource.name});
-  if (!refusal) return;
-  result.error = refusal->error;
-  result.message = std::move(refusal->message);
+  if (refusal) refusal->into(result);
 }
 
 }  // namespace posthaste::replication

@@ -61,19 +61,17 @@ class ConfigChanges {
  public:
   using Outcome = AlterConfigsOutcome;
 
-  // For broker `node_id`, whose keys were given as `given`; `given` and `request` outlive it.
-  ConfigChanges(int32_t node_id, const config::ConfigMap& given, const AlterConfigsRequest& request)
-      : node_id_(node_id), given_(given), request_(request) {}
+  // For broker `node_id`, whose settings are the rules'. `request` outlives it.
+  ConfigChanges(int32_t node_id, const AlterConfigsRequest& request) : node_id_(node_id), request_(request) {}
 
   bool all_noted() const { return noted_ == request_.resources.size(); }
   void note_next(const MetadataImage& image);
   bool all_decided() const { return decided_ == request_.resources.size(); }
   void decide_next(const MetadataImage& image, const TopicRules& rules, AlterConfigsOutcome& outcome);
-  void begin_piece() {}
+  void begin_piece(const MetadataImage& /*image*/) {}
 
  private:
   int32_t node_id_;
-  const config::ConfigMap& given_;
   const AlterConfigsRequest& request_;
   std::map<std::pair<net::kafka::ConfigResourceType, std::string_view>, size_t> times_;
   size_t noted_ = 0;

@@ -17,9 +17,9 @@ using Replicas = std::vector<int32_t>;
 struct Growing {
   const MetadataImage& image;
   const TopicRules& rules;
-  const std::vector<int32_t> brokers;  // unfenced
-  int64_t& partitions;                 // added by this request
-  int64_t& partitions_ahead;           // of these, what the image does not have
+  const std::vector<int32_t>& brokers;  // unfenced
+  int64_t& partitions;                  // added by this request
+  int64_t& partitions_ahead;            // of these, what the image does not have
 };
 
 std::optional<Refusal> check_count(const Growing& growing, const TopicImage& topic, const GrowTopic& asked) {
@@ -140,7 +140,8 @@ std::optional<Refusal> grow_one(Growing& growing, const GrowTopic& asked, bool v
 
 void PartitionGrowth::note_next(const MetadataImage& /*image*/) { ++times_[request_.topics.at(noted_++).name]; }
 
-void PartitionGrowth::begin_piece() {
+void PartitionGrowth::begin_piece(const MetadataImage& image) {
+  brokers_ = image.active_brokers();
   if (!request_.validate_only) partitions_ahead_ = 0;
 }
 
@@ -154,21 +155,11 @@ void PartitionGrowth::decide_next(const MetadataImage& image, const TopicRules& 
     refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
     count = 0;
   } else {
-    Growing growing{image, rules, image.active_brokers(), partitions_, partitions_ahead_};
+    Growing growing{image, rules, brokers_, partitions_, partitions_ahead_};
     refusal = grow_one(growing, topic, request_.validate_only, outcome);
   }
   GrowTopicResult& result = outcome.results.emplace_back(GrowTopicResult{.name = topic.name});
-  if (!refusal) return;
-  result.error = refusal->error;
-  result.message = std::move(refusal->message);
-}
-
-GrowTopicsOutcome grow_topics(const MetadataImage& image, const TopicRules& rules, const GrowTopicsRequest& request) {
-  PartitionGrowth growth(request);
-  GrowTopicsOutcome outcome;
-  while (!growth.all_noted()) growth.note_next(image);
-  while (!growth.all_decided()) growth.decide_next(image, rules, outcome);
-  return outcome;
+  if (refusal) refusal->into(result);
 }
 
 }  // namespace posthaste::replication

@@ -49,18 +49,16 @@ class PartitionGrowth {
   void note_next(const MetadataImage& image);
   bool all_decided() const { return decided_ == request_.topics.size(); }
   void decide_next(const MetadataImage& image, const TopicRules& rules, GrowTopicsOutcome& outcome);
-  void begin_piece();
+  void begin_piece(const MetadataImage& image);
 
  private:
   const GrowTopicsRequest& request_;
   std::map<std::string_view, size_t> times_;
+  std::vector<int32_t> brokers_;  // unfenced
   int64_t partitions_ = 0;        // added by this request
   int64_t partitions_ahead_ = 0;  // of these, what the image does not have
   size_t noted_ = 0;
   size_t decided_ = 0;
 };
-
-// The whole request in one piece.
-GrowTopicsOutcome grow_topics(const MetadataImage& image, const TopicRules& rules, const GrowTopicsRequest& request);
 
 }  // namespace posthaste::replication

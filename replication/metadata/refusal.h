@@ -13,6 +13,12 @@ namespace posthaste::replication {
 struct Refusal {
   net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;
   std::string message;
+
+  // Puts it into a result, which has the same two fields.
+  void into(auto& result) const {
+    result.error = error;
+    result.message = message;
+  }
 };
 
 template <class... Args>

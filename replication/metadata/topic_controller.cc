@@ -25,7 +25,7 @@ using Placement = std::vector<std::vector<int32_t>>;  // replicas by partition
 struct Deciding {
   const MetadataImage& image;
   const TopicRules& rules;
-  const std::vector<int32_t> brokers;  // unfenced
+  const std::vector<int32_t>& brokers;  // unfenced
   TopicCreation::SoFar& so_far;
 };
 
@@ -271,18 +271,12 @@ const TopicImage* find(const MetadataImage& image, const DeleteTopic& asked) {
   return asked.name ? image.topic(*asked.name) : image.topic(asked.topic_id);
 }
 
-template <class Result>
-void refuse_if(std::optional<Refusal>& refusal, Result& result) {
-  if (!refusal) return;
-  result.error = refusal->error;
-  result.message = std::move(refusal->message);
-}
-
 }  // namespace
 
 void TopicCreation::note_next(const MetadataImage& /*image*/) { ++times_[request_.topics.at(noted_++).name]; }
 
-void TopicCreation::begin_piece() {
+void TopicCreation::begin_piece(const MetadataImage& image) {
+  brokers_ = image.active_brokers();
   if (request_.validate_only) return;
   so_far_.topics_ahead = 0;
   so_far_.partitions_ahead = 0;
@@ -300,20 +294,11 @@ void TopicCreation::decide_next(const MetadataImage& image, const TopicRules& ru
     refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
     count = 0;
   } else {
-    Deciding deciding{image, rules, image.active_brokers(), so_far_};
+    Deciding deciding{image, rules, brokers_, so_far_};
     refusal = create_one(deciding, request_, topic, result, outcome.records);
   }
-  refuse_if(refusal, result);
+  if (refusal) refusal->into(result);
   outcome.results.push_back(std::move(result));
-}
-
-CreateTopicsOutcome create_topics(const MetadataImage& image, const TopicRules& rules,
-                                  const CreateTopicsRequest& request) {
-  TopicCreation creation(request);
-  CreateTopicsOutcome outcome;
-  while (!creation.all_noted()) creation.note_next(image);
-  while (!creation.all_decided()) creation.decide_next(image, rules, outcome);
-  return outcome;
 }
 
 void TopicDeletion::note_next(const MetadataImage& image) {
@@ -355,17 +340,8 @@ void TopicDeletion::decide_next(const MetadataImage& image, const TopicRules& ru
     outcome.deleted.push_back(topic->name);
     removed_.insert(topic->id);
   }
-  refuse_if(refusal, result);
+  if (refusal) refusal->into(result);
   outcome.results.push_back(std::move(result));
-}
-
-DeleteTopicsOutcome delete_topics(const MetadataImage& image, const TopicRules& rules,
-                                  const std::vector<DeleteTopic>& topics) {
-  TopicDeletion deletion(topics);
-  DeleteTopicsOutcome outcome;
-  while (!deletion.all_noted()) deletion.note_next(image);
-  while (!deletion.all_decided()) deletion.decide_next(image, rules, outcome);
-  return outcome;
 }
 
 CreateTopic consumer_offsets_topic(int32_t partitions, int16_t replication_factor, int32_t segment_bytes,

@@ -75,8 +75,8 @@ struct CreateTopicsOutcome {
 
 // Decides a CreateTopics request. Never fails as a whole: each topic has its own result. Partitions are spread over the
 // unfenced brokers in turn. Like the other two of its kind (TopicDeletion, PartitionGrowth, ConfigChanges) it is used
-// so: note_next() until all_noted(); then decide_next() until all_decided(), with begin_piece() before whatever follows
-// a commit.
+// so: note_next() until all_noted(); then decide_next() until all_decided(), with begin_piece() before the first one
+// and before whatever follows a commit.
 class TopicCreation {
  public:
   using Outcome = CreateTopicsOutcome;
@@ -100,20 +100,17 @@ class TopicCreation {
   // Decides about one topic, and adds to `outcome` what follows.
   bool all_decided() const { return decided_ == request_.topics.size(); }
   void decide_next(const MetadataImage& image, const TopicRules& rules, CreateTopicsOutcome& outcome);
-  // What was decided is in the image from now on, or was refused and is not created.
-  void begin_piece();
+  // What was decided is in the image from now on, or was refused and is not created. The brokers are this image's.
+  void begin_piece(const MetadataImage& image);
 
  private:
   const CreateTopicsRequest& request_;
   std::map<std::string_view, size_t> times_;
+  std::vector<int32_t> brokers_;  // unfenced
   SoFar so_far_;
   size_t noted_ = 0;
   size_t decided_ = 0;
 };
-
-// The whole request in one piece.
-CreateTopicsOutcome create_topics(const MetadataImage& image, const TopicRules& rules,
-                                  const CreateTopicsRequest& request);
 
 // By name, or by id (DeleteTopics v6), never both.
 struct DeleteTopic {
@@ -147,7 +144,7 @@ class TopicDeletion {
   void note_next(const MetadataImage& image);
   bool all_decided() const { return decided_ == topics_.size(); }
   void decide_next(const MetadataImage& image, const TopicRules& rules, DeleteTopicsOutcome& outcome);
-  void begin_piece() { removed_.clear(); }
+  void begin_piece(const MetadataImage& /*image*/) { removed_.clear(); }
 
  private:
   using Key = std::pair<std::string_view, Uuid>;
@@ -164,10 +161,6 @@ class TopicDeletion {
   std::set<Uuid> removed_;                                                        // of this piece
   size_t decided_ = 0;
 };
-
-// The whole request in one piece.
-DeleteTopicsOutcome delete_topics(const MetadataImage& image, const TopicRules& rules,
-                                  const std::vector<DeleteTopic>& topics);
 
 // The request that creates __consumer_offsets: compacted, `segment_bytes` (offsets.topic.segment.bytes) per segment.
 CreateTopic consumer_offsets_topic(int32_t partitions, int16_t replication_factor, int32_t segment_bytes,

@@ -7,6 +7,7 @@
 
 #include "reactor/check.h"
 #include "replication/metadata/topic_name.h"
+#include "replication/testing/decide_all.h"
 #include "storage/folder_names.h"
 
 namespace posthaste::replication {
@@ -142,7 +143,7 @@ TEST_F(TopicCreate, BoundsHoldAcrossThePiecesOfARequest) {
       std::vector<ErrorCode> errors;
       while (!creation.all_decided()) {
         CreateTopicsOutcome piece;
-        creation.begin_piece();
+        creation.begin_piece(image);
         creation.decide_next(image, rules, piece);
         errors.push_back(piece.results.at(0).error);
         apply(piece.records);
@@ -387,7 +388,7 @@ TEST_F(TopicDelete, WhatHasGoneMeanwhileIsNotThere) {
   deletion.decide_next(image, rules, outcome);
   apply(outcome.records);
   apply(delete_topics(image, rules, {{.name = "b"}}).records);
-  deletion.begin_piece();
+  deletion.begin_piece(image);
   outcome.records.clear();
   deletion.decide_next(image, rules, outcome);
   EXPECT_TRUE(outcome.records.empty());

@@ -8,6 +8,7 @@
 #include "replication/metadata/image_delta.h"
 #include "replication/metadata/topic_controller.h"
 #include "replication/metadata/topic_name.h"
+#include "replication/testing/decide_all.h"
 #include "storage/placement.h"
 #include "tests/tools/allocation_hook.h"
 
