@@ -9,11 +9,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "tests/quorum/faults.h"
-#include "tests/tools/bug_hunt.h"
-#include "tests/tools/seed_arguments.h"
+#include "tests/tools/seed_runs.h"
 
 namespace posthaste::quorum_model {
 namespace {
@@ -23,18 +21,7 @@ constexpr Duration kCalm = 6s;       // longer than any time-out
 
 constexpr uint64_t kSeedsThatCover = 500;
 
-struct Settings {
-  bool twice = false;
-  bool quiet = false;
-  bool verbose = false;
-  bool hashes = false;
-  bool list_bugs = false;
-  std::string bug;
-};
-
-struct Outcome {
-  std::optional<std::string> failure;
-  uint64_t trace = 0;
+struct Outcome : tests::SeedOutcome {
   Counts counts;
   uint64_t committed = 0;
 };
@@ -67,7 +54,7 @@ class Run {
     load();
     if (!world_.checker().violated()) finish();
     outcome.failure = world_.checker().violated();
-    outcome.trace = world_.trace();
+    outcome.trace_hash = world_.trace();
     outcome.counts = world_.counts();
     outcome.committed = world_.checker().committed_count();
     return outcome;
@@ -135,15 +122,6 @@ class Run {
   Faults faults_;
 };
 
-Outcome run_seed(const Settings& settings, uint64_t seed) {
-  Outcome outcome = Run(seed, settings.verbose).run();
-  if (!settings.twice || outcome.failure) return outcome;
-  if (const Outcome again = Run(seed, false).run(); again.trace != outcome.trace) {
-    outcome.failure = fmt::format("two runs, two trace hashes: {:016x} and {:016x}", outcome.trace, again.trace);
-  }
-  return outcome;
-}
-
 void add(Counts& total, const Counts& one) {
   total.steps += one.steps;
   total.leaders += one.leaders;
@@ -159,7 +137,7 @@ void add(Counts& total, const Counts& one) {
   total.alarms += one.alarms;
 }
 
-std::string describe(const Counts& counts) {
+std::string text_of(const Counts& counts) {
   return fmt::format(
       "{} steps, {} leaders, {} records, {} cuts, {} snapshots, {} installed, {} changes of voters; {} kills, "
       "{} power losses, {} lies, {} wipes; {} alarms",
@@ -174,41 +152,32 @@ bool covers_all(const Counts& counts) {
   return std::ranges::none_of(each, [](uint64_t count) { return count == 0; });
 }
 
-int run(const Settings& settings, uint64_t first, uint64_t count) {
-  Counts total;
-  uint64_t failed = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    tests::BugHunt::at_seed(seed);
-    const Outcome outcome = run_seed(settings, seed);
-    if (outcome.failure && !settings.bug.empty()) return tests::BugHunt::found(*outcome.failure);
-    failed += outcome.failure ? 1 : 0;
-    if (outcome.failure) {
-      fmt::print("seed {}: {}\n", seed, *outcome.failure);
-    } else if (settings.hashes) {
-      fmt::print("seed {} trace {:016x}\n", seed, outcome.trace);
-    } else if (!settings.quiet && settings.bug.empty()) {
-      fmt::print("seed {}: {} committed; {}\n", seed, outcome.committed, describe(outcome.counts));
-    }
-    std::fflush(stdout);
-    add(total, outcome.counts);
+class Program {
+ public:
+  explicit Program(const tests::SeedSettings& settings) : settings_(settings) {}
+
+  Outcome run(uint64_t seed) { return Run(seed, settings_.verbose).run(); }
+  void add(const Outcome& outcome) { quorum_model::add(total_, outcome.counts); }
+  std::string describe(const Outcome& outcome) const {
+    return fmt::format("{} committed; {}", outcome.committed, text_of(outcome.counts));
   }
-  if (!settings.bug.empty()) return tests::BugHunt::missed(count);
-  if (count >= kSeedsThatCover && !covers_all(total)) {
-    fmt::print("some fault never happened\n");
-    ++failed;
+  std::string totals() const { return text_of(total_); }
+  std::optional<std::string> missed(uint64_t seeds) const {
+    if (seeds < kSeedsThatCover || covers_all(total_)) return std::nullopt;
+    return "some fault never happened";
   }
-  if (!settings.hashes) {
-    fmt::print("{} seeds: {}\n{} passed, {} failed\n", count, describe(total), count - failed, failed);
-  }
-  return failed == 0 ? 0 : 1;
-}
+
+ private:
+  const tests::SeedSettings& settings_;
+  Counts total_;
+};
 
 }  // namespace
 }  // namespace posthaste::quorum_model
 
 int main(int argc, char** argv) {
   using namespace posthaste;
-  quorum_model::Settings settings;
+  tests::SeedSettings settings;
   const auto seeds = tests::parse_seed_arguments(argc, argv,
                                                  {{"--twice", &settings.twice},
                                                   {"--quiet", &settings.quiet},
@@ -218,5 +187,6 @@ int main(int argc, char** argv) {
                                                   {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
   if (const auto ended = tests::BugHunt::start(reactor::kQuorum, settings.list_bugs, settings.bug)) return *ended;
-  return quorum_model::run(settings, seeds->first, seeds->count);
+  quorum_model::Program program(settings);
+  return tests::run_seeds(program, settings, *seeds);
 }

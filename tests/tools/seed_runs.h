@@ -21,7 +21,8 @@ struct SeedOutcome {
 };
 
 // A program: `run` plays one seed; `add` takes an outcome into the totals, once for each seed; `totals` is the text
-// behind "N seeds: ". One that has `describe` prints a line with that text for each seed that passed.
+// behind "N seeds: ". One that has `describe` prints a line with that text for each seed that passed. One that has
+// `missed(count)` says what so many seeds must have shown together and have not, which counts as a failed one.
 template <class Program>
 concept SeedProgram = requires(Program program, const Program& constant, uint64_t seed) {
   { program.run(seed) } -> std::derived_from<SeedOutcome>;
@@ -67,6 +68,12 @@ int run_seeds(Program& program, const SeedSettings& settings, const SeedArgument
     program.add(outcome);
   }
   if (!settings.bug.empty()) return BugHunt::missed(seeds.count);
+  if constexpr (requires { program.missed(seeds.count); }) {
+    if (const std::optional<std::string> missed = program.missed(seeds.count)) {
+      fmt::print("{}\n", *missed);
+      ++failed;
+    }
+  }
   if (!settings.hashes) {
     fmt::print("{} seeds: {}\n{} passed, {} failed\n", seeds.count, program.totals(), seeds.count - failed, failed);
   }
