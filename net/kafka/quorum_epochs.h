@@ -102,9 +102,10 @@ struct VoteRequest {
   }
 };
 
-// Who leads as far as the voter knows.
-struct BeginQuorumEpochResponse {
-  static constexpr ApiKey kKey = ApiKey::kBeginQuorumEpoch;
+// Who leads as far as the voter knows: the answer to the beginning and to the end of an epoch.
+template <ApiKey kApi>
+struct QuorumEpochResponse {
+  static constexpr ApiKey kKey = kApi;
 
   struct Topic {
     struct Partition {
@@ -140,6 +141,8 @@ struct BeginQuorumEpochResponse {
     field.tagged(0, self.node_endpoints, since(1));
   }
 };
+using BeginQuorumEpochResponse = QuorumEpochResponse<ApiKey::kBeginQuorumEpoch>;
+using EndQuorumEpochResponse = QuorumEpochResponse<ApiKey::kEndQuorumEpoch>;
 
 // A new leader tells the other voters where it can be fetched from.
 struct BeginQuorumEpochRequest {
@@ -180,45 +183,6 @@ struct BeginQuorumEpochRequest {
     field(self.voter_id, since(1));
     field(self.topics);
     field(self.leader_endpoints, since(1));
-  }
-};
-
-// Who leads as far as the voter knows.
-struct EndQuorumEpochResponse {
-  static constexpr ApiKey kKey = ApiKey::kEndQuorumEpoch;
-
-  struct Topic {
-    struct Partition {
-      int32_t partition_index = 0;
-      ErrorCode error_code = ErrorCode::kNone;
-      int32_t leader_id = 0;
-      int32_t leader_epoch = 0;
-
-      static constexpr void fields(auto& self, auto& field) {
-        field(self.partition_index);
-        field(self.error_code);
-        field(self.leader_id);
-        field(self.leader_epoch);
-      }
-    };
-
-    std::string_view topic_name;
-    std::vector<Partition> partitions;
-
-    static constexpr void fields(auto& self, auto& field) {
-      field(self.topic_name);
-      field(self.partitions);
-    }
-  };
-
-  ErrorCode error_code = ErrorCode::kNone;
-  std::vector<Topic> topics;
-  std::vector<QuorumNode> node_endpoints;
-
-  static constexpr void fields(auto& self, auto& field) {
-    field(self.error_code);
-    field(self.topics);
-    field.tagged(0, self.node_endpoints, since(1));
   }
 };
 
