@@ -15,12 +15,15 @@ import os
 import pathlib
 import shutil
 import struct
+import sys
 import time
 
 import changes
 from changes import Connection, items, text
 
-PRODUCE = 0
+sys.path.insert(0, str(changes.ROOT / "tests/overload"))
+import protocol  # noqa: E402
+
 TOPIC = "load"
 PARTITIONS = 4  # of the load, so that each core has some
 SETTLE_S = 0.5  # after a window, before the next
@@ -30,38 +33,9 @@ RETENTION_TOPIC = "old"
 RETENTION_PARTITIONS = 16
 
 
-def crc32c_table():
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-def crc32c(data):
-    table, crc = crc32c_table(), 0xFFFFFFFF
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
-
-
-def varint(value):
-    value = (value << 1) ^ (value >> 63)
-    out = b""
-    while value > 0x7F:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
 def batch(value):
-    """One record, as a producer without idempotence sends it, of the present time: the broker stamps nothing."""
-    record = b"\0" + varint(0) + varint(0) + varint(-1) + varint(len(value)) + value + varint(0)
-    record = varint(len(record)) + record
-    now = int(time.time() * 1000)
-    body = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + record
-    return struct.pack(">qiibI", 0, 4 + 1 + 4 + len(body), -1, 2, crc32c(body)) + body
+    """One record of the present time: the broker stamps nothing."""
+    return protocol.batch(value, int(time.time() * 1000))
 
 
 def produce_body(topic, partition, records):
@@ -70,7 +44,7 @@ def produce_body(topic, partition, records):
 
 
 def produce(connection, body):
-    answer = connection.ask(PRODUCE, 3, body)
+    answer = connection.ask(protocol.PRODUCE, 3, body)
     at = 4 + 2 + struct.unpack_from(">h", answer, 4)[0] + 4
     _, error = struct.unpack_from(">ih", answer, at)
     if error:
