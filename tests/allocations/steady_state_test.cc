@@ -164,14 +164,17 @@ TEST_P(SteadyState, ProduceWithManyRequestsInFlight) {
   const Batches batches{batch_of(1, 100)};
   const ProduceRequest request = produce_request(batches);
   constexpr int kInFlight = 5;
-  const double each = count("40 produces at a time, over 8 connections", 50, [&] {
+  const auto exchange = [&](int in_flight) {
     for (auto& client : clients) {
-      for (int i = 0; i < kInFlight; ++i) client->send(request, kProduceVersion);
+      for (int i = 0; i < in_flight; ++i) client->send(request, kProduceVersion);
     }
     for (auto& client : clients) {
-      for (int i = 0; i < kInFlight; ++i) check(client->receive<ProduceRequest>(kProduceVersion));
+      for (int i = 0; i < in_flight; ++i) check(client->receive<ProduceRequest>(kProduceVersion));
     }
-  });
+  };
+  // How many of them are on their way at once is up to the threads. The free lists have seen more than the most of it.
+  for (int i = 0; i < 20; ++i) exchange(2 * kInFlight);
+  const double each = count("40 produces at a time, over 8 connections", 50, [&] { exchange(kInFlight); });
   EXPECT_LE(each / (8 * kInFlight), kLogGrowth);
 }
 
