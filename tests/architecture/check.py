@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Checks the laws of the house that a compiler does not: what may include what, which symbols a room may use, that no
 room but reactor and app has mutable globals, that each header compiles alone, that reactor/ has no word of the protocol,
-that no file is too long, that the examples of docs/style.md are true, and that each setting that is said to be used is
-read (settings.py). It reads sources and built libraries; it changes nothing but its own cache in build/. Last line: `N passed, M failed`.
+that no file is too long, that the examples of docs/style.md are true, that docs/ names tests that there are, and that each
+setting that is said to be used is read (settings.py). It reads sources and built libraries; it changes nothing but its own
+cache in build/. Last line: `N passed, M failed`.
 
 usage: check.py [--build build/release]      checks the tree (the libraries must be built)
        check.py --self-test                  shows, on small planted violations, that each check can fail
 """
 import argparse
 import concurrent.futures
+import fnmatch
 import hashlib
 import json
 import os
@@ -128,6 +130,25 @@ def check_examples(root):
     for path, example in re.findall(r"^```cpp (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         there = (root / path).is_file() and example in (root / path).read_text(encoding="utf-8")
         yield f"example of {path}", [] if there else [f"docs/style.md: this is not in {path}: {example.splitlines()[0]}"]
+
+
+def tests_of(root, program):
+    """Suite.Name of each test of NAME_test, as its sources state them: those of a room, or of tests/NAME."""
+    folder = next((path for path in (root / program, root / "tests" / program) if path.is_dir()), None)
+    sources_of = folder.rglob("*_test.cc") if folder else []
+    return [".".join(names) for path in sources_of
+            for names in re.findall(r"^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", path.read_text(encoding="utf-8"), re.MULTILINE)]
+
+
+def check_named_tests(root):
+    """One result per filter of tests in docs/: the program has such tests. Parameters are left out of the comparison."""
+    for page in sorted((root / "docs").glob("*.md")):
+        for program, patterns in re.findall(r"(\w+)_test --gtest_filter='([^']+)'", page.read_text(encoding="utf-8")):
+            known = tests_of(root, program)
+            gone = [one for one in patterns.split(":")
+                    if not any(fnmatch.fnmatchcase(test, one) or fnmatch.fnmatchcase("x/" + test + "/0", one) for test in known)]
+            yield f"tests that {page.name} names of {program}_test", [
+                f"docs/{page.name}: {program}_test has no test {one}" for one in gone]
 
 
 # Above it a file hides a second idea.
@@ -254,6 +275,7 @@ def all_checks(root, build):
     yield from check_comments(root)
     yield from check_words(root)
     yield from check_examples(root)
+    yield from check_named_tests(root)
     yield from check_length(root)
     yield from settings.check_settings(root)
     for room in SEALED_ROOMS:
@@ -372,6 +394,11 @@ def self_test():
         (tree / "docs" / "style.md").write_text("```cpp net/long.cc\n// Why.\n```\n\n```cpp net/long.cc\nint gone;\n```\n")
         complaints = found(check_examples(tree))
         yield "an example that is gone is found", [] if len(complaints) == 1 else [f"got {complaints}"]
+        (tree / "net" / "thing_test.cc").write_text("// Why.\nTEST_F(Thing, Works) {}\n")
+        (tree / "docs" / "style.md").write_text("`net_test --gtest_filter='Thing.*:*Works*'`, `net_test --gtest_filter='Thing.Gone'`\n")
+        complaints = found(check_named_tests(tree))
+        ok = len(complaints) == 1 and "Thing.Gone" in complaints[0]
+        yield "a test that a page names and that is gone is found", [] if ok else [f"got {complaints}"]
         yield from settings.self_test(folder / "settings")
 
 
