@@ -33,13 +33,6 @@ std::optional<Refusal> check_count(const Growing& growing, const TopicImage& top
     return refuse(ErrorCode::kInvalidPartitions, "Topic '{}' has {} partition(s); {} would not be an increase",
                   topic.name, now, asked.count);
   }
-  if (!storage::partition_folder(topic.name, asked.count - 1)) {
-    return refuse(
-        ErrorCode::kInvalidPartitions,
-        "Topic '{}' cannot have {} partitions: a topic has at most {}, and its name with the number must not be "
-        "too long for a folder",
-        topic.name, asked.count, storage::kPartitionsOfTopicMax);
-  }
   const int64_t in_request = growing.partitions + asked.count - now;
   if (in_request > growing.rules.max_partitions_per_request) {
     return refuse(ErrorCode::kPolicyViolation, "{} new partitions: at most {} in one request", in_request,
@@ -49,6 +42,13 @@ std::optional<Refusal> check_count(const Growing& growing, const TopicImage& top
   if (growing.image.partition_count() + static_cast<size_t>(ahead) > growing.rules.max_partitions) {
     return refuse(ErrorCode::kPolicyViolation, "No room for {} more partitions: {} of at most {} exist",
                   asked.count - now, growing.image.partition_count(), growing.rules.max_partitions);
+  }
+  if (!storage::partition_folder(topic.name, asked.count - 1)) {
+    return refuse(
+        ErrorCode::kInvalidPartitions,
+        "Topic '{}' cannot have {} partitions: a topic has at most {}, and its name with the number must not be "
+        "too long for a folder",
+        topic.name, asked.count, storage::kPartitionsOfTopicMax);
   }
   return std::nullopt;
 }
