@@ -171,6 +171,9 @@ class Backend {
 
   // Zeroed memory, kBlockBytes-aligned, for the life of the backend; pages are not touched before use. kNoMemory.
   virtual Result<std::span<std::byte>> allocate_memory(size_t bytes) = 0;
+  // A part of that memory will be used soon: its pages are made usable beside this core's work. A hint; the content is
+  // not changed, and the memory may be used meanwhile.
+  virtual void prepare_memory(std::span<std::byte>) {}
   // Called for a part of that memory which its user gave back to the pool: no code may read it until it is allocated
   // again. The simulated backend fills it with garbage, so that such a read is found.
   virtual void memory_freed(std::span<std::byte>) {}

@@ -1,7 +1,7 @@
 #include "reactor/buffer.h"
 
+#include <algorithm>
 #include <bit>
-#include <new>
 
 namespace posthaste::reactor {
 
@@ -13,22 +13,31 @@ void Buffer::release() {
   size_ = 0;
 }
 
-BufferPool::BufferPool(Core& core, size_t bytes) : core_(core) {
+BufferPool::BufferPool(Core& core, size_t bytes) : core_(core), free_(bytes / kBufferBytesMin) {
   const size_t blocks = bytes / kBufferBytesMin;
   CHECK(blocks >= 2);
   auto region = core.backend().allocate_memory(blocks * kBufferBytesMin);
   if (!region) fatal(FatalReason::kOutOfMemoryAtStart, "no memory for the buffer pool: lower posthaste.memory.bytes");
   region_ = *region;
-  free_ = std::vector<IntrusiveList<FreeBlock>>(static_cast<size_t>(std::bit_width(blocks)));
-  free_order_.assign(blocks, kNotFree);
+  units_.assign((region_.size() + kUnitBytes - 1) / kUnitBytes, Unit::kUntouched);
   // Largest pieces first, so that each starts at a multiple of its own size.
-  for (size_t index = 0; index < blocks;) {
-    const auto order = static_cast<uint8_t>(std::bit_width(blocks - index) - 1);
-    free_[order].push_back(*new (region_.data() + index * kBufferBytesMin) FreeBlock);
-    free_order_[index] = order;
-    index += size_t{1} << order;
+  for (size_t block = 0; block < blocks;) {
+    const size_t piece = std::bit_floor(blocks - block);
+    free_.add(block, static_cast<uint8_t>(std::countr_zero(piece)));
+    block += piece;
   }
   free_bytes_ = region_.size();
+  prepare_first();
+}
+
+// The first buffers come from the smallest pieces, which are the last.
+void BufferPool::prepare_first() {
+  for (size_t end = region_.size() / kBufferBytesMin, piece = 0; end > 0; end -= piece) {
+    piece = size_t{1} << std::countr_zero(end);
+    const size_t units = (piece * kBufferBytesMin + kUnitBytes - 1) / kUnitBytes;
+    prepare((end - piece) * kBufferBytesMin / kUnitBytes, std::min(units, kUnitsAhead));
+    if (units >= kUnitsAhead) return;
+  }
 }
 
 uint8_t BufferPool::order_of(size_t size) const {
@@ -44,40 +53,52 @@ Result<Buffer> BufferPool::allocate(size_t size) {
 
 Result<Buffer> BufferPool::take(size_t size) {
   const uint8_t order = order_of(size);
-  size_t from = order;
-  while (from < free_.size() && free_[from].empty()) ++from;
-  if (from == free_.size()) return failure(Errc::kNoMemory);
-  FreeBlock& block = free_[from].pop_front();
-  auto* data = reinterpret_cast<std::byte*>(&block);
-  block.~FreeBlock();
-  const auto index = static_cast<size_t>(data - region_.data()) / kBufferBytesMin;
-  free_order_[index] = kNotFree;
+  uint8_t from = order;
+  while (from < free_.orders() && !free_.any(from)) ++from;
+  if (from == free_.orders()) return failure(Errc::kNoMemory);
+  const size_t block = free_.take(from);
   while (from > order) {
     --from;
-    const size_t buddy = index + (size_t{1} << from);
-    free_[from].push_front(*new (region_.data() + buddy * kBufferBytesMin) FreeBlock);
-    free_order_[buddy] = static_cast<uint8_t>(from);
+    free_.add(block + (size_t{1} << from), from);
   }
+  const size_t offset = block * kBufferBytesMin;
   free_bytes_ -= kBufferBytesMin << order;
-  return Buffer(this, data, size, order);
+  note_used(offset, kBufferBytesMin << order);
+  return Buffer(this, region_.data() + offset, size, order);
+}
+
+// Where the last byte of a buffer stands for the first time, what lies behind it is likely to be used next: a block
+// that is split is used from its front.
+void BufferPool::note_used(size_t offset, size_t bytes) {
+  const size_t last = (offset + bytes - 1) / kUnitBytes;
+  if (units_[last] == Unit::kUsed) return;
+  std::fill(units_.begin() + static_cast<ptrdiff_t>(offset / kUnitBytes),
+            units_.begin() + static_cast<ptrdiff_t>(last + 1), Unit::kUsed);
+  prepare(last + 1, kUnitsAhead);
+}
+
+void BufferPool::prepare(size_t first_unit, size_t units) {
+  for (size_t unit = first_unit; unit < std::min(first_unit + units, units_.size()); ++unit) {
+    if (units_[unit] != Unit::kUntouched) continue;
+    units_[unit] = Unit::kPrepared;
+    const size_t begin = unit * kUnitBytes;
+    core_.backend().prepare_memory(region_.subspan(begin, std::min(kUnitBytes, region_.size() - begin)));
+  }
 }
 
 void BufferPool::give_back(std::byte* data, uint8_t order) {
   const size_t bytes = kBufferBytesMin << order;
   core_.backend().memory_freed({data, bytes});
   free_bytes_ += bytes;
-  auto index = static_cast<size_t>(data - region_.data()) / kBufferBytesMin;
-  while (order + 1U < free_.size()) {
-    const size_t buddy = index ^ (size_t{1} << order);
-    if (buddy >= free_order_.size() || free_order_[buddy] != order) break;
-    auto* block = std::launder(reinterpret_cast<FreeBlock*>(region_.data() + buddy * kBufferBytesMin));
-    block->~FreeBlock();  // unlinks it
-    free_order_[buddy] = kNotFree;
-    index = std::min(index, buddy);
+  auto block = static_cast<size_t>(data - region_.data()) / kBufferBytesMin;
+  while (order + 1U < free_.orders()) {
+    const size_t buddy = block ^ (size_t{1} << order);
+    if (!free_.is_free(buddy, order)) break;
+    free_.remove(buddy, order);
+    block = std::min(block, buddy);
     ++order;
   }
-  free_[order].push_front(*new (region_.data() + index * kBufferBytesMin) FreeBlock);
-  free_order_[index] = order;
+  free_.add(block, order);
   serve_waiters();
 }
 

@@ -1,8 +1,10 @@
 // The memory of one core: a region sized at start, handed out as buffers of a power of two from 4 KiB up (a buddy
 // allocator, so freed neighbours join again and a large request finds room once the others have gone). When it is
-// exhausted, callers get kNoMemory or wait; the process never ends for it. Buffers are block-aligned, so fit for direct
-// I/O. Owned by one core; a Buffer is destroyed on its core. A core has one pool for long-lived memory (core.pool());
-// code that needs large buffers for a short time has a pool of its own, so that long-lived memory never blocks it.
+// exhausted, callers get kNoMemory or wait; the process never ends for it. Memory that will be used soon is prepared
+// ahead (Backend::prepare_memory): whoever touches a page first waits until the kernel has found and zeroed it. Buffers
+// are block-aligned, so fit for direct I/O. Owned by one core; a Buffer is destroyed on its core. A core has one pool
+// for long-lived memory (core.pool()); code that needs large buffers for a short time has a pool of its own, so that
+// long-lived memory never blocks it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "reactor/core.h"
+#include "reactor/free_blocks.h"
 
 namespace posthaste::reactor {
 
@@ -63,7 +66,7 @@ class BufferPool {
 
   // The largest buffer that is ever possible: the greatest power of two that fits. A user that shares the pool sets a
   // lower limit for itself.
-  size_t buffer_bytes_max() const { return kBufferBytesMin << (free_.size() - 1); }
+  size_t buffer_bytes_max() const { return kBufferBytesMin << (free_.orders() - 1); }
   size_t bytes_total() const { return region_.size(); }
   size_t bytes_free() const { return free_bytes_; }
   // True if a task waits in allocate_waiting().
@@ -98,19 +101,25 @@ class BufferPool {
     size_t wanted = 0;
     Result<Buffer> granted = failure(Errc::kNoMemory);
   };
-  struct FreeBlock : ListNode<> {};
-  static constexpr uint8_t kNotFree = 0xff;
+  // Memory is prepared in units of a huge page, so many ahead of what is used. More would be ready for a faster load,
+  // and would be resident in every pool of every core though nobody uses it.
+  static constexpr size_t kUnitBytes = size_t{2} << 20;
+  static constexpr size_t kUnitsAhead = 2;
+  enum class Unit : uint8_t { kUntouched, kPrepared, kUsed };
 
   uint8_t order_of(size_t size) const;
   Result<Buffer> take(size_t size);
+  void prepare_first();
+  void note_used(size_t offset, size_t bytes);
+  void prepare(size_t first_unit, size_t units);
   void give_back(std::byte* data, uint8_t order);
   void serve_waiters();
 
   Core& core_;
   std::span<std::byte> region_;
   size_t free_bytes_ = 0;
-  std::vector<IntrusiveList<FreeBlock>> free_;  // by order; the list nodes lie in the free memory itself
-  std::vector<uint8_t> free_order_;             // per smallest block: order of the free block that starts here
+  FreeBlocks free_;
+  std::vector<Unit> units_;
   IntrusiveList<Runnable> waiters_;
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <random>
 
@@ -95,6 +96,7 @@ TEST(Core, TimerHeapSurvivesRandomArmAndCancel) {
   };
   std::mt19937_64 random(7);
   std::vector<std::unique_ptr<Counted>> timers;
+  timers.reserve(500);
   for (int i = 0; i < 500; ++i) timers.push_back(std::make_unique<Counted>(host.core));
   for (int step = 0; step < 20'000; ++step) {
     Counted& timer = *timers[random() % timers.size()];
@@ -389,6 +391,7 @@ TEST(BufferPool, AnySizeOfWholeBlocks) {
   EXPECT_EQ(pool.bytes_total(), kBlocks * BufferPool::kBufferBytesMin);
   EXPECT_EQ(pool.buffer_bytes_max(), 16 * BufferPool::kBufferBytesMin);
   std::vector<Buffer> all;
+  all.reserve(kBlocks);
   for (size_t i = 0; i < kBlocks; ++i) all.push_back(std::move(*pool.allocate(1)));
   EXPECT_EQ(pool.allocate(1).error(), Errc::kNoMemory);
   std::ranges::shuffle(all, std::mt19937_64(5));
@@ -398,6 +401,54 @@ TEST(BufferPool, AnySizeOfWholeBlocks) {
   const Buffer next = std::move(*pool.allocate(4 * BufferPool::kBufferBytesMin));
   const Buffer last = std::move(*pool.allocate(1));
   EXPECT_EQ(pool.bytes_free(), 0U);
+}
+
+TEST(BufferPool, TouchesOnlyWhatItHandsOut) {
+  OneCore host;
+  BufferPool pool(host.core, size_t{64} * BufferPool::kBufferBytesMin);
+  const std::byte mark{0xab};
+  Buffer all = std::move(*pool.allocate(pool.bytes_total()));
+  const std::span<std::byte> memory = all.bytes();
+  std::ranges::fill(memory, mark);
+  all.release();
+  {
+    const Buffer one = std::move(*pool.allocate(1));
+    const Buffer other = std::move(*pool.allocate(3 * BufferPool::kBufferBytesMin));
+  }
+  EXPECT_TRUE(std::ranges::all_of(memory, [&](std::byte b) { return b == mark; }));
+}
+
+TEST(BufferPool, PreparesMemoryAheadOfItsUseOnce) {
+  constexpr size_t kUnit = size_t{2} << 20;
+  OneCore host;
+  auto& prepared = host.backend.prepared;
+  prepared.clear();
+  BufferPool pool(host.core, size_t{32} << 20);
+  EXPECT_EQ(prepared.size(), 2U);
+  std::array<Buffer, 64> held;
+  const std::byte* const begin = prepared[0].data();
+  for (Buffer& buffer : held) {
+    buffer = std::move(*pool.allocate(kUnit / 4));
+    const auto unit = static_cast<size_t>(buffer.data() - begin) / kUnit;
+    EXPECT_EQ(prepared.size(), std::min<size_t>(unit + 3, 16));
+    EXPECT_EQ(prepared[unit].data(), begin + unit * kUnit);
+  }
+  held = {};
+  for (Buffer& buffer : held) buffer = std::move(*pool.allocate(kUnit / 4));
+  EXPECT_EQ(prepared.size(), 16U);
+}
+
+// Small buffers come from the smallest pieces at its end, larger ones from those before.
+TEST(BufferPool, PreparesTheFirstPiecesOfAnySize) {
+  OneCore host;
+  auto& prepared = host.backend.prepared;
+  prepared.clear();
+  const BufferPool pool(host.core, (size_t{32} << 20) + (size_t{2} << 20) + 4096);
+  ASSERT_EQ(prepared.size(), 4U);
+  EXPECT_EQ(prepared[0].size(), 4096U);
+  EXPECT_EQ(prepared[1].data() + prepared[1].size(), prepared[0].data());
+  EXPECT_EQ(prepared[2].data() + (size_t{32} << 20), prepared[1].data());
+  EXPECT_EQ(prepared[3].data(), prepared[2].data() + prepared[2].size());
 }
 
 TEST(BufferPool, WaitersAreServedInOrder) {

@@ -17,6 +17,7 @@ class ManualBackend final : public Backend {
   std::vector<Op*> submitted;
   std::vector<std::string> lines;
   uint32_t wakes = 0;
+  std::vector<std::span<std::byte>> prepared;
 
   void complete(Op& op, int64_t result) {
     op.result = result;
@@ -38,6 +39,7 @@ class ManualBackend final : public Backend {
     memory_.push_back(memory);
     return std::span(memory, bytes);
   }
+  void prepare_memory(std::span<std::byte> memory) override { prepared.push_back(memory); }
   void recycle(Slice) override {}
   int detach(FileId socket) override { return socket.value; }
   Result<FileId> adopt(int detached) override { return FileId{detached}; }

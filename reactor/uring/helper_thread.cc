@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -93,7 +94,7 @@ void HelperThread::execute(Op& op, int fd) {
   }
 }
 
-HelperThread::~HelperThread() {
+void HelperThread::stop() {
   if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
@@ -138,18 +139,44 @@ void HelperThread::collect(IntrusiveList<Op>& done) {
   done.splice_back(finished_);
 }
 
+void HelperThread::prepare(std::span<std::byte> memory) {
+  {
+    const std::lock_guard lock(mutex_);
+    to_prepare_.push_back(memory);
+  }
+  changed_.notify_one();
+}
+
 void HelperThread::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stop_ || !queued_.empty(); });
+    changed_.wait(lock, [this] { return stop_ || !queued_.empty() || !to_prepare_.empty(); });
     if (stop_) return;
-    Op& op = queued_.pop_front();
-    lock.unlock();
-    execute(op, state_of(op).fd);
-    lock.lock();
-    finished_.push_back(op);
-    if (wakes_.claim(core_)) wakes_.send(core_);
+    if (!queued_.empty()) {
+      execute_one(lock);
+    } else {
+      prepare_one(lock);
+    }
   }
+}
+
+void HelperThread::execute_one(std::unique_lock<std::mutex>& lock) {
+  Op& op = queued_.pop_front();
+  lock.unlock();
+  execute(op, state_of(op).fd);
+  lock.lock();
+  finished_.push_back(op);
+  if (wakes_.claim(core_)) wakes_.send(core_);
+}
+
+// The kernel before 5.14 refuses the advice; the first to touch a page waits for it then. It writes nothing to pages
+// that are there, so that the core's thread may use them meanwhile.
+void HelperThread::prepare_one(std::unique_lock<std::mutex>& lock) {
+  const std::span<std::byte> memory = to_prepare_.front();
+  to_prepare_.pop_front();
+  lock.unlock();
+  ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
+  lock.lock();
 }
 
 }  // namespace posthaste::reactor::uring

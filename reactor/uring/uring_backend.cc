@@ -55,6 +55,7 @@ UringBackend::~UringBackend() {
   files_.reset();
   ring_.reset();
   receive_buffers_.reset();
+  helper_.stop();  // it may be preparing memory
   for (const Mapping& mapping : mappings_) ::munmap(mapping.data, mapping.bytes);
 }
 
@@ -254,6 +255,8 @@ Result<std::span<std::byte>> UringBackend::allocate_memory(size_t bytes) {
   if (options_.register_memory && mappings_.size() == 1) register_mapping(mappings_.front());
   return std::span(mappings_.back().data, bytes);
 }
+
+void UringBackend::prepare_memory(std::span<std::byte> memory) { helper_.prepare(memory); }
 
 void UringBackend::register_mapping(Mapping& mapping) {
   rlimit limit{RLIM_INFINITY, RLIM_INFINITY};

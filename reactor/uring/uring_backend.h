@@ -69,6 +69,7 @@ class UringBackend final : public Backend {
   WallMillis wall_now() override;
   uint64_t random() override;
   Result<std::span<std::byte>> allocate_memory(size_t bytes) override;
+  void prepare_memory(std::span<std::byte> memory) override;
   void recycle(Slice selected) override;
   int detach(FileId socket) override;
   Result<FileId> adopt(int detached) override;

@@ -5,11 +5,13 @@
 #include <linux/seccomp.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <thread>
 
@@ -189,6 +191,28 @@ TEST(UringBackend, ItEndsWithOperationsUnderWay) {
   host.backend->wait(Instant{});
   host.backend.reset();
   EXPECT_FALSE(accept.done);
+}
+
+// Pages of `memory` that the kernel has found already.
+size_t resident_pages(std::span<std::byte> memory) {
+  std::vector<unsigned char> pages(memory.size() / kBlockBytes);
+  CHECK(::mincore(memory.data(), memory.size(), pages.data()) == 0);
+  return static_cast<size_t>(std::ranges::count_if(pages, [](unsigned char page) { return page & 1; }));
+}
+
+TEST(UringBackend, MemoryIsPreparedBesideTheCore) {
+  OneBackend one;
+  constexpr size_t kBytes = size_t{4} << 20;
+  const std::span<std::byte> memory = *one.backend->allocate_memory(2 * kBytes);
+  memory[0] = std::byte{7};
+  const std::span<std::byte> asked = memory.first(kBytes);
+  one.backend->prepare_memory(asked);
+  for (int i = 0; i < 5'000 && resident_pages(asked) < kBytes / kBlockBytes; ++i) {
+    one.backend->wait(one.backend->now() + 1ms);
+  }
+  EXPECT_EQ(resident_pages(asked), kBytes / kBlockBytes);
+  EXPECT_EQ(resident_pages(memory.last(kBytes)), 0U);
+  EXPECT_EQ(memory[0], std::byte{7});
 }
 
 TEST(UringBackendDeathTest, AClosedFileIdIsABugOfOurs) {
