@@ -27,7 +27,7 @@
 #include "storage/log/segment_files.h"
 #include "storage/log/write_back.h"
 #include "storage/placement.h"
-#include "storage/recovery/table.h"
+#include "storage/recovery/table_file.h"
 #include "storage/space/free_space.h"
 #include "storage/space/space_account.h"
 
@@ -271,8 +271,7 @@ class Engine : private reactor::CoreOwned {
 
   // What one core adds to a table.
   struct TablePart {
-    Bytes entries;
-    uint64_t count = 0;
+    TableEntries entries;
     uint64_t next_uid = 0;
     uint64_t low_water_lsn = 0;
     uint64_t growth = 0;  // SpaceAccount::growth_of_table

@@ -80,16 +80,24 @@ struct OpenedFrame {
   size_t total_bytes = 0;  // header, payload and checksum; padding may follow
 };
 
-// Wraps a payload. `magic` names the kind of structure, `version` its layout.
-inline Bytes make_frame(uint32_t magic, uint16_t version, ByteView payload) {
+// What a frame of `frame_bytes` in all begins with; its payload and the XXH3 of all that is before it follow.
+inline Bytes frame_header(uint32_t magic, uint16_t version, uint32_t frame_bytes) {
   Bytes out;
-  out.reserve(payload.size() + kFrameOverheadBytes);
   LittleWriter writer(out);
   writer.put<uint32_t>(magic);
   writer.put<uint16_t>(version);
   writer.put<uint16_t>(0);
-  writer.put<uint32_t>(static_cast<uint32_t>(payload.size() + kFrameOverheadBytes));
+  writer.put<uint32_t>(frame_bytes);
   writer.put<uint32_t>(0);
+  return out;
+}
+
+// Wraps a payload. `magic` names the kind of structure, `version` its layout.
+inline Bytes make_frame(uint32_t magic, uint16_t version, ByteView payload) {
+  const auto frame_bytes = static_cast<uint32_t>(payload.size() + kFrameOverheadBytes);
+  Bytes out = frame_header(magic, version, frame_bytes);
+  out.reserve(frame_bytes);
+  LittleWriter writer(out);
   writer.put_bytes(payload);
   writer.put<uint64_t>(xxh3_64(out));
   return out;

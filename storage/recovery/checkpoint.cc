@@ -127,8 +127,7 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
     table.streams.push_back(view.table);
     views.push_back(view);
   }
-  Bytes entries;
-  uint64_t count = 0;
+  TableEntries entries;
   std::vector<uint64_t> low_water(streams);
   for (uint16_t s = 0; s < streams; ++s) low_water[s] = views[s].bound_lsn;
   for (CoreId c = 0; c < host_.cores(); ++c) {
@@ -151,14 +150,13 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
       }
       part = std::move(*answer);
     }
-    entries.insert(entries.end(), part.entries.begin(), part.entries.end());
-    count += part.count;
+    entries.add(std::move(part.entries));
     growth_[c] = part.growth;
     table.next_uid = std::max(table.next_uid, part.next_uid);
     low_water[s] = std::min(low_water[s], part.low_water_lsn);
   }
   for (uint16_t s = 0; s < streams; ++s) table.streams[s].low_water_lsn = low_water[s];
-  co_await write_slot(encode_table(table, entries, count));
+  co_await write_table(std::move(table), std::move(entries));
   for (uint16_t s = 0; s < streams; ++s) {
     const CoreId owner = host_.stream_owner(s);
     if (closed_[owner]) continue;
@@ -177,8 +175,20 @@ Task<void> Checkpoint::gather_and_write(bool write_back) {
   }
 }
 
+Task<void> Checkpoint::write_table(TableSnapshot table, TableEntries entries) {
+  TableFile file(table, entries.count(), entries.bytes());
+  for (Bytes& piece : entries.take_pieces()) {
+    file.add(piece);
+    Bytes().swap(piece);
+    co_await core_.yield(reactor::CpuClass::kBackground);
+  }
+  file.finish();
+  co_await write_slot(file);
+  while (file.drop_chunk()) co_await core_.yield(reactor::CpuClass::kBackground);
+}
+
 // The older slot is overwritten; until that is durable the newest one is untouched.
-Task<void> Checkpoint::write_slot(const Bytes& file) {
+Task<void> Checkpoint::write_slot(const TableFile& file) {
   const size_t slot = 1 - newest_slot_;
   Result<void> done = co_await try_slot(slot, file, false);
   bool told = false;
@@ -206,13 +216,13 @@ Task<void> Checkpoint::write_slot(const Bytes& file) {
 
 // What the table's file grows by comes out of the reserve while the disk is full, and then it is not free to grow by
 // more.
-Task<Result<void>> Checkpoint::try_slot(size_t slot, const Bytes& file, bool found_full) {
+Task<Result<void>> Checkpoint::try_slot(size_t slot, const TableFile& file, bool found_full) {
   const auto found = co_await reactor::file_system::stat(core_, host_.table_path(slot));
   const uint64_t there = found ? found->size_bytes : 0;
   SpaceReserve& reserve = *host_.reserve_;
   uint64_t given = 0;
-  if (there < file.size() && (found_full || reserve.disk_full())) {
-    given = co_await reserve.give_up_for_table(file.size() - there, growth_, found_full);
+  if (there < file.bytes() && (found_full || reserve.disk_full())) {
+    given = co_await reserve.give_up_for_table(file.bytes() - there, growth_, found_full);
   }
   FreeSpace& space = host_.engines_[core_.id()]->free_space();
   std::optional<FreeSpace::Use> use;
@@ -241,31 +251,32 @@ Task<void> Checkpoint::write_last() {
                       .cores = host_.cores(),
                       .streams = host_.recovered_.streams,
                       .owner = host_.options().owner};
-  Bytes entries;
-  uint64_t count = 0;
+  TableEntries entries;
   for (CoreId c = 0; c < host_.cores(); ++c) {
-    const auto& part = closed_[c];
+    auto& part = closed_[c];
     growth_[c] = part->growth;
-    entries.insert(entries.end(), part->entries.begin(), part->entries.end());
-    count += part->count;
+    entries.add(std::move(part->entries));
     table.next_uid = std::max(table.next_uid, part->next_uid);
   }
   const auto streams = static_cast<uint16_t>(table.streams.size());
   for (uint16_t s = 0; s < streams; ++s) {
     table.streams[s] = closed_[host_.stream_owner(s)]->closed_stream;
   }
-  co_await write_slot(encode_table(table, entries, count));
+  co_await write_table(std::move(table), std::move(entries));
   one_at_a_time_.release(1);
 }
 
-Task<Result<void>> write_table_file(Core& core, std::string path, const Bytes& file, TableRoom room) {
+Task<Result<void>> write_table_file(Core& core, std::string path, const TableFile& file, TableRoom room) {
   auto opened = co_await File::open(core, path, reactor::kOpenWrite | reactor::kOpenCreate);
   if (!opened) co_return failure(opened.error());
   // One flush makes data and size durable; the file may be new, so data alone would not be enough.
-  Result<void> done = co_await make_table_room(core, path, *opened, file.size(), room);
-  if (done) {
-    const Result<uint64_t> written = co_await opened->write(0, file, 0, reactor::IoClass::kWriteBack);
+  Result<void> done = co_await make_table_room(core, path, *opened, file.bytes(), room);
+  uint64_t position = 0;
+  for (const Bytes& chunk : file.chunks()) {
+    if (!done) break;
+    const Result<uint64_t> written = co_await opened->write(position, chunk, 0, reactor::IoClass::kWriteBack);
     if (!written) done = failure(written.error());
+    position += chunk.size();
   }
   if (done) done = co_await opened->sync();
   Result<void> closed = co_await opened->close();

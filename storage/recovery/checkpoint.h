@@ -42,8 +42,9 @@ class Checkpoint {
   template <class Work>
   auto ask(reactor::CoreId core, Work work);
   reactor::Task<void> gather_and_write(bool write_back);
-  reactor::Task<void> write_slot(const Bytes& file);
-  reactor::Task<reactor::Result<void>> try_slot(size_t slot, const Bytes& file, bool found_full);
+  reactor::Task<void> write_table(TableSnapshot table, TableEntries entries);
+  reactor::Task<void> write_slot(const TableFile& file);
+  reactor::Task<reactor::Result<void>> try_slot(size_t slot, const TableFile& file, bool found_full);
 
   EngineHost& host_;
   reactor::Core& core_;
@@ -60,9 +61,9 @@ class Checkpoint {
 
 // Whether a table's file is made as large as it must be, or larger while there is room.
 enum class TableRoom : uint8_t { kExact, kAhead };
-// Writes a table's file image, durably. The file is made if missing; its directory is not synced. kNoSpace: the file
+// Writes a table's file, durably. The file is made if missing; its directory is not synced. kNoSpace: the file
 // holds what it held.
-reactor::Task<reactor::Result<void>> write_table_file(reactor::Core& core, std::string path, const Bytes& file,
+reactor::Task<reactor::Result<void>> write_table_file(reactor::Core& core, std::string path, const TableFile& file,
                                                       TableRoom room);
 
 }  // namespace posthaste::storage

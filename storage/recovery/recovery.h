@@ -12,7 +12,7 @@
 #include "reactor/core.h"
 #include "storage/engine.h"
 #include "storage/journal/journal_scan.h"
-#include "storage/recovery/table.h"
+#include "storage/recovery/table_file.h"
 
 namespace posthaste::storage {
 
@@ -99,7 +99,7 @@ class Recovery {
   uint64_t lsn_ceiling_ = 0;
   uint64_t file_sequence_ceiling_ = 0;
   Records partitions_;
-  Bytes entries_;  // of the new table
+  TableEntries entries_;  // of the new table
 };
 
 }  // namespace posthaste::storage

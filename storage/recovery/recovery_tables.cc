@@ -134,7 +134,7 @@ void Recovery::make_table() {
       placement.add({entry.topic_id, entry.partition}, entry.core);
     }
     entry.last_meta_lsn = 0;
-    encode_table_entry(entry, entries_);
+    entries_.add(entry);
     report_.damaged_partitions += entry.damage.damaged ? 1 : 0;
     next.entries.push_back(entry);
   }
@@ -160,7 +160,9 @@ Task<Result<void>> Recovery::write_table() {
   TableSnapshot& next = host_.recovered_;
   const size_t slot = 1 - newest_slot_;
   ++next.number;
-  const Bytes file = encode_table(next, entries_, next.entries.size());
+  TableFile file(next, entries_.count(), entries_.bytes());
+  for (const Bytes& piece : entries_.pieces()) file.add(piece);
+  file.finish();
   auto written = co_await write_table_file(core_, host_.table_path(slot), file,
                                            host_.reserve_->gave_way() ? TableRoom::kExact : TableRoom::kAhead);
   if (!written) co_return written;

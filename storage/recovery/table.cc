@@ -12,7 +12,6 @@ using reactor::failure;
 using reactor::Result;
 
 namespace {
-constexpr uint32_t kTableMagic = 0x54535048;  // "HPST"
 constexpr uint16_t kFlagDeleted = 1;
 constexpr uint16_t kFlagDirectoryCreated = 2;
 constexpr uint16_t kFlagDamaged = 4;
@@ -166,10 +165,9 @@ Result<TableEntry> take_entry(LittleReader& reader, uint16_t version) {
 
 // number u64 | next uid u64 | cores u16 | streams u16 | zero u32 | entries u64 | streams | from version 3: owner
 // (length u32 and bytes) | entries
-Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t count) {
-  Bytes payload;
-  payload.reserve(entries.size() + 64 + 64 * snapshot.streams.size() + snapshot.owner.size());
-  LittleWriter writer(payload);
+Bytes encode_table_begin(const TableSnapshot& snapshot, uint64_t count) {
+  Bytes begin;
+  LittleWriter writer(begin);
   writer.put<uint64_t>(snapshot.number);
   writer.put<uint64_t>(snapshot.next_uid);
   writer.put<uint16_t>(snapshot.cores);
@@ -178,7 +176,12 @@ Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t cou
   writer.put<uint64_t>(count);
   for (const TableStream& stream : snapshot.streams) put_stream(writer, stream);
   put_blob(writer, bytes_of(snapshot.owner));
-  writer.put_bytes(entries);
+  return begin;
+}
+
+Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t count) {
+  Bytes payload = encode_table_begin(snapshot, count);
+  payload.insert(payload.end(), entries.begin(), entries.end());
   Bytes file = make_frame(kTableMagic, kTableVersion, payload);
   file.resize(align_up(file.size()));
   return file;

@@ -71,6 +71,7 @@ struct TableStream {
 // owner; versions before go with journals of versions before 3. 2: `flushed` and `released` may lie behind `end`. What
 // version 1 says is read as before.
 inline constexpr uint16_t kTableVersion = 4;
+inline constexpr uint32_t kTableMagic = 0x54535048;  // "HPST"
 
 struct TableSnapshot {
   uint16_t version = kTableVersion;  // as found
@@ -84,8 +85,10 @@ struct TableSnapshot {
 
 // One entry's encoding, so that each core can make those of its own partitions.
 void encode_table_entry(const TableEntry& entry, Bytes& out);
-// The whole file image, padded to whole blocks. `entries` holds encode_table_entry() outputs, `count` of them;
-// snapshot.entries is not looked at.
+// What stands before the `count` entries in the frame's payload; snapshot.entries is not looked at.
+Bytes encode_table_begin(const TableSnapshot& snapshot, uint64_t count);
+// The whole file image, padded to whole blocks, of a table that is not large (table_file.h makes large ones). `entries`
+// holds encode_table_entry() outputs, `count` of them.
 Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t count);
 // kTruncated, kCorrupt: not a whole snapshot; kUnsupported: made by a newer Posthaste.
 reactor::Result<TableSnapshot> decode_table(ByteView file);
