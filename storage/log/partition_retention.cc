@@ -56,7 +56,7 @@ void Partition::remove_segments_below_log_start() {
 
 Task<void> Partition::remove_gone(Use /*use*/, LogBytes::Segments gone) {
   for (const auto& segment : gone) co_await engine_.files().close(*segment);
-  (void)co_await engine_.files().remove_doomed(*this);
+  co_await engine_.files().remove_doomed_slowly(*this);
 }
 
 Task<Result<void>> Partition::apply_retention(reactor::WallMillis now) {

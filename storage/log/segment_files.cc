@@ -24,8 +24,11 @@ constexpr uint64_t kGrowBytesMin = uint64_t{1} << 20;
 constexpr uint64_t kGrowBytesMax = uint64_t{64} << 20;
 // What the reserve gave up may be taken by somebody else, or not be enough for what the file system needs beside it.
 constexpr uint32_t kTriesWithReserve = 4;
+// A file that goes is in the same transaction of the file system as what is being flushed, and that waits for it.
+constexpr int kRestPerRemoval = 3;
+constexpr reactor::Duration kRestMax = std::chrono::milliseconds(50);
 
-// Releases a segment's gate at the end of a scope.
+// Releases a gate at the end of a scope.
 struct GateHold {
   explicit GateHold(reactor::Semaphore& gate) : gate_(gate) {}
   GateHold(const GateHold&) = delete;
@@ -36,6 +39,9 @@ struct GateHold {
 
 bool is_open(const Segment& segment) { return segment.access() != nullptr && segment.access()->file.valid(); }
 }  // namespace
+
+SegmentFiles::SegmentFiles(Engine& engine, uint32_t open_max)
+    : engine_(engine), open_max_(open_max), removal_turn_(engine.core(), 1) {}
 
 SegmentFiles::Pin::Pin(Segment& segment) : segment_(&segment) { ++segment.file_users; }
 std::string remedy_field(Errc error) {
@@ -179,13 +185,13 @@ Task<Result<uint64_t>> SegmentFiles::read(Partition& partition, Segment& segment
 Task<Result<Bytes>> SegmentFiles::read_beside(std::string path) { return read_file(engine_.core(), std::move(path)); }
 
 // Whoever comes second waits for the first: it would unlink the same name once more, perhaps when a new file has it.
-Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition) {
+Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition, size_t files_max) {
   PartitionFolder& folder = partition.folder();
   while (folder.is_removing_doomed) co_await partition.changed().wait();
   Result<void> removed;
   if (folder.doomed.empty()) co_return removed;
   folder.is_removing_doomed = true;
-  while (removed && !folder.doomed.empty()) {
+  for (size_t files = 0; removed && !folder.doomed.empty() && files < files_max; ++files) {
     const std::string path = folder.doomed.back();
     removed = co_await file_system::unlink(engine_.core(), path);
     CHECK(folder.is_removing_doomed, "{} is unlinked by two", path);
@@ -195,6 +201,18 @@ Task<Result<void>> SegmentFiles::remove_doomed(Partition& partition) {
   folder.is_removing_doomed = false;
   partition.changed().notify_all();
   co_return removed;
+}
+
+Task<void> SegmentFiles::remove_doomed_slowly(Partition& partition) {
+  reactor::Core& core = engine_.core();
+  while (!partition.folder().doomed.empty()) {
+    co_await removal_turn_.acquire(1);
+    const GateHold hold(removal_turn_);
+    const reactor::Instant begin = core.now();
+    if (!co_await remove_doomed(partition, 1)) co_return;
+    if (engine_.disk_full() || engine_.stopping()) continue;
+    co_await core.sleep(std::min(kRestPerRemoval * (core.now() - begin), kRestMax));
+  }
 }
 
 Task<void> SegmentFiles::sweep(Partition& partition) {

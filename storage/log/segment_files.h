@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "reactor/file.h"
+#include "reactor/sync.h"
 #include "storage/bytes/bytes.h"
 #include "storage/log/log_types.h"
 
@@ -24,7 +25,7 @@ std::string remedy_field(reactor::Errc error);
 
 class SegmentFiles {
  public:
-  SegmentFiles(Engine& engine, uint32_t open_max) : engine_(engine), open_max_(open_max) {}
+  SegmentFiles(Engine& engine, uint32_t open_max);
 
   // Keeps a segment's file open while it lives.
   class Pin {
@@ -51,8 +52,11 @@ class SegmentFiles {
                                                 MutableBytes into, reactor::IoClass io_class);
   // A small file beside a segment, whole.
   reactor::Task<reactor::Result<Bytes>> read_beside(std::string path);
-  // Unlinks what removed segments left behind; before a name is used again, and in the background.
-  reactor::Task<reactor::Result<void>> remove_doomed(Partition& partition);
+  // Unlinks what removed segments left behind, at once: before a name is used again.
+  reactor::Task<reactor::Result<void>> remove_doomed(Partition& partition, size_t files_max = SIZE_MAX);
+  // The same in the background: a file at a time on this core, and after each the disk is left to others for some
+  // times as long; not on a full disk, nor at the stop. Ends at an error: who uses the name next meets it.
+  reactor::Task<void> remove_doomed_slowly(Partition& partition);
   // Unlinks files of segments below the log's first one, which a crash kept from being removed. Best effort. Nothing
   // can come to stand under their names again: the log start never goes back.
   reactor::Task<void> sweep(Partition& partition);
@@ -72,6 +76,7 @@ class SegmentFiles {
 
   Engine& engine_;
   uint32_t open_max_;
+  reactor::Semaphore removal_turn_;
   std::list<std::weak_ptr<Segment>> open_;  // least recently opened first
 };
 
