@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What changes in the background do to those who produce: p50 and p99 of a steady load of produce requests (acks=all, one
-record each) while nothing else goes on, while partitions are created and deleted, as many narrow topics and as one wide
-one, and while retention removes segments; and each p99 beside the undisturbed one before and after it.
+record each) while nothing else goes on, while partitions are created and deleted (at a steady pace in the background, and as
+fast as they can be: as many narrow topics and as one wide one), and while retention removes segments; and each p99 beside
+the undisturbed one before and after it.
 
   bench/background.py [--partitions 10000] [--rate 500] [--rounds 3] [--segments 512] [--data FOLDER]
 
@@ -28,6 +29,9 @@ TOPIC = "load"
 PARTITIONS = 4  # of the load, so that each core has some
 SETTLE_S = 0.5  # after a window, before the next
 QUIET_S = 3.0
+PACED_TOPICS = 50  # of one request of those at a steady pace
+PACED_REQUESTS = 60
+PACED_S = 0.1  # from one to the next
 SEGMENT_BYTES = 1 << 20
 RETENTION_TOPIC = "old"
 RETENTION_PARTITIONS = 16
@@ -124,6 +128,16 @@ def remove_segments(connection, folder):
     raise SystemExit("retention does not remove the segments")
 
 
+def at_pace(connection):
+    """Creates and deletes topics, 500 a second."""
+    due = time.monotonic()
+    for number in range(PACED_REQUESTS):
+        names = [f"paced-{number // 2}-{topic}" for topic in range(PACED_TOPICS)]
+        (connection.delete if number % 2 else connection.create)(names)
+        due += PACED_S
+        time.sleep(max(due - time.monotonic(), 0))
+
+
 def disturb(windows, connection, folder, options):
     names = [f"many-{number}" for number in range(options.partitions)]
 
@@ -133,6 +147,7 @@ def disturb(windows, connection, folder, options):
 
     for _ in range(options.rounds):
         windows.measure("nothing", lambda: time.sleep(QUIET_S))
+        windows.measure(f"topics created and deleted, {PACED_TOPICS / PACED_S:.0f} a second", lambda: at_pace(connection))
         windows.measure("creating narrow topics", lambda: narrow(connection.create))
         windows.measure("deleting narrow topics", lambda: narrow(connection.delete))
         windows.measure("creating them in one request", lambda: connection.create(names))

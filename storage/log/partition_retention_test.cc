@@ -58,6 +58,23 @@ TEST_F(PartitionRetentionTest, SegmentsThatAreTooOldGoWithTheirFiles) {
   });
 }
 
+// Their flushes wait for removals: others have the disk for longer than the files that go.
+TEST_F(PartitionRetentionTest, FilesGoOneByOneWithRestsBetween) {
+  life([this](Core& core, Engine&, Partition& log) -> Task<void> {
+    co_await make(core, log, 5);
+    co_await core.sleep(std::chrono::seconds(1));
+    const reactor::Instant before = core.now();
+    for (int i = 0; i < 10; ++i) (void)co_await reactor::file_system::unlink(core, "/data/nothing");
+    const reactor::Duration ten_unlinks = core.now() - before;
+    co_await retain(log, {.retention_ms = kHour}, kNow.value + 4 * kHour + 1, 4);
+    const reactor::Instant begin = core.now();
+    while (host_.disk().read_file(path(0)) || host_.disk().read_file(path(3))) {
+      co_await core.sleep(std::chrono::microseconds(100));
+    }
+    EXPECT_GT(core.now() - begin, 3 * ten_unlinks);
+  });
+}
+
 TEST_F(PartitionRetentionTest, TheOldestGoUntilTheLogIsSmallEnough) {
   life([](Core& core, Engine&, Partition& log) -> Task<void> {
     co_await make(core, log, 5);
