@@ -7,26 +7,43 @@
 namespace posthaste::replication::stream {
 
 using reactor::planted;
+using storage::EpochCache;
 using storage::EpochEnd;
 using storage::kNoLeaderEpoch;
 
-JoinAnswer join_answer(const storage::EpochCache& epochs, int64_t first_offset, int64_t end, LogTail follower) {
+namespace {
+
+// Up to where this log and the follower's may be one, by the latest epoch that both may have. Nothing: this log begins
+// behind all that its epochs could say of the follower's.
+std::optional<EpochEnd> common_end(const EpochCache& epochs, int64_t end, LogTail follower) {
+  EpochEnd common = epochs.end_offset_for(follower.last_epoch, end);
+  const auto entry_of = [&](int32_t epoch) {
+    return std::ranges::find(epochs.entries(), epoch, &storage::EpochEntry::epoch);
+  };
+  const auto last = entry_of(follower.last_epoch);
+  // It led that epoch and lost its records, and some before them, with its power: what it keeps of it is the name.
+  if (last != epochs.entries().end() && last->start_offset > follower.end) {
+    common = epochs.end_offset_for(follower.last_epoch - 1, end);
+  }
+  if (entry_of(common.epoch) == epochs.entries().end()) return std::nullopt;
+  return common;
+}
+
+}  // namespace
+
+JoinAnswer join_answer(const EpochCache& epochs, int64_t first_offset, int64_t end, LogTail follower) {
   const int32_t newest = epochs.latest().value_or(storage::EpochEntry{}).epoch;
   if (follower.last_epoch > newest) return {Joins::kAhead, {}};
   if (follower.end < first_offset) return {Joins::kTooOld, {}};
   if (follower.last_epoch == kNoLeaderEpoch || planted(kBugs["previous-epoch-unchecked"])) {
     return follower.end <= end ? JoinAnswer{} : JoinAnswer{Joins::kTooOld, {}};
   }
-  EpochEnd known = epochs.end_offset_for(follower.last_epoch, end);
-  known.end_offset = std::max(known.end_offset, first_offset);
-  // It led that epoch and lost its records, and some before them, with its power: what it keeps of it is the name.
-  const auto start = std::ranges::find(epochs.entries(), follower.last_epoch, &storage::EpochEntry::epoch);
-  if (start != epochs.entries().end() && start->start_offset > follower.end) {
-    const EpochEnd before = epochs.end_offset_for(follower.last_epoch - 1, end);
-    return before.epoch == kNoLeaderEpoch ? JoinAnswer{Joins::kTooOld, {}} : JoinAnswer{Joins::kDiverges, before};
-  }
-  if (known.epoch == follower.last_epoch && known.end_offset >= follower.end) return {};
-  return {Joins::kDiverges, known};
+  const std::optional<EpochEnd> common = common_end(epochs, end, follower);
+  // What lies between there and the first batch here was deleted, and cannot be compared: cut to the first batch, the
+  // follower would keep it, and take it for committed with the next high watermark.
+  if (!common || common->end_offset < first_offset) return {Joins::kTooOld, {}};
+  if (common->epoch == follower.last_epoch && common->end_offset >= follower.end) return {};
+  return {Joins::kDiverges, *common};
 }
 
 bool may_cut_to(int64_t offset, int64_t high_watermark, bool is_empty, bool is_recovering) {

@@ -19,7 +19,7 @@ struct LogTail {
 enum class Joins : uint8_t {
   kHere,      // the follower's log is a beginning of the leader's
   kDiverges,  // it must be cut first: `diverges`
-  kTooOld,    // it ends below the leader's first batch
+  kTooOld,    // it ends, or parts from the leader's, below the leader's first batch: it must begin anew there
   kAhead,     // it knows a later epoch than the leader: that is no leader for it
 };
 struct JoinAnswer {

@@ -44,7 +44,19 @@ TEST(JoinAnswer, ALogThatEndsBeforeTheLeadersBeginsAnew) {
   EXPECT_EQ(join_answer(epochs, 60, 100, {60, 3}).joins, Joins::kHere);
   EXPECT_EQ(join_answer(epochs, 60, 100, {59, -1}).joins, Joins::kTooOld);
   EXPECT_EQ(join_answer(epochs, 0, 100, {101, -1}).joins, Joins::kTooOld) << "an empty log behind the end";
-  EXPECT_EQ(join_answer(epochs, 85, 100, {90, 3}), (JoinAnswer{Joins::kDiverges, {3, 85}})) << "not below the start";
+}
+
+// A leader that has deleted up to behind the place where the logs part, and one that began anew behind it: it cannot
+// say what stands between. A follower that was cut to the first batch there kept other records than were committed.
+TEST(JoinAnswer, ALogThatPartsBelowTheLeadersFirstBatchBeginsAnew) {
+  const auto epochs = epochs_of({{3, 50}, {5, 80}});
+  EXPECT_EQ(join_answer(epochs, 85, 100, {90, 3}).joins, Joins::kTooOld);
+  EXPECT_EQ(join_answer(epochs, 85, 100, {85, 3}).joins, Joins::kTooOld) << "ends where the leader's begins";
+  EXPECT_EQ(join_answer(epochs, 85, 100, {90, 4}).joins, Joins::kTooOld) << "an epoch of its own";
+  EXPECT_EQ(join_answer(epochs, 85, 100, {85, 5}).joins, Joins::kHere) << "the same up to there";
+  EXPECT_EQ(join_answer(epochs, 80, 100, {90, 3}), (JoinAnswer{Joins::kDiverges, {3, 80}})) << "parts just there";
+  EXPECT_EQ(join_answer(epochs, 50, 100, {50, 2}).joins, Joins::kTooOld) << "of an epoch before all that are known";
+  EXPECT_EQ(join_answer(epochs, 50, 100, {90, 2}).joins, Joins::kTooOld);
 }
 
 TEST(MayCutTo, NothingCommittedGoesUnlessThePartitionRecovers) {

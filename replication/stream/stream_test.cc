@@ -109,6 +109,26 @@ TEST_F(StreamTest, AFollowerBehindTheLogStartBeginsAnewThere) {
   EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
 }
 
+// It led on while another one had been elected; that one has deleted up to behind the place where the logs part.
+TEST_F(StreamTest, AFollowerThatPartsFromADeletedPlaceKeepsNothingOfItsOwn) {
+  begin();
+  append_as_of(leader_, 1, 3);
+  append_as_of(follower_, 1, 3);
+  for (int i = 0; i < 4; ++i) append_as_of(follower_, 1, 1);
+  lead(5, false);
+  for (int i = 0; i < 3; ++i) append(leader_, 5, 1, 20);
+  ASSERT_TRUE(until([&] { return leader_.replica->high_watermark() == 6; }));
+  on(leader_, [&]() -> Task<void> { EXPECT_TRUE((co_await leader_.replica->log().set_log_start(5)).has_value()); });
+  follow(5);
+  ASSERT_TRUE(until([&] {
+    const storage::Partition& log = follower_.replica->log();
+    EXPECT_FALSE(log.high_watermark() > 3 && log.log_start_offset() < 5) << "records of its own count as committed";
+    return log.high_watermark() == 6;
+  })) << world_->log_tail();
+  EXPECT_EQ(stats().resets, 1U);
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+}
+
 TEST_F(StreamTest, ALogStartThatMovesIsFollowed) {
   begin();
   lead(4);
