@@ -32,6 +32,12 @@ Replica* Replica::find(storage::Engine& engine, const storage::TopicId& topic, i
 
 Replica::Replica(storage::Partition& log) : CoreOwned(log.core()), log_(log) {}
 
+Replica::Copying::Copying(Replica& into) : into_(into) {
+  CHECK(into.role() == Role::kFollower, "a log is copied into one that does not follow");
+  CHECK(!into.is_copied_, "two copy into one log");
+  into.is_copied_ = true;
+}
+
 void Replica::become_leader(const Term& term, InSyncSet in_sync) {
   check_core();
   if (role_ == Role::kLeader && term_ == term) return set_in_sync(std::move(in_sync));
@@ -67,6 +73,7 @@ void Replica::begin(Role role, const Term& term) {
 
 // The role goes first: whoever is told and asks again at once must not be taken by what ends.
 void Replica::end_role() {
+  CHECK(!is_copied_, "a role ends, and its leader's log is still copied");
   role_ = Role::kNone;
   in_sync_ = {};
   marks_.reset();

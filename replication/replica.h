@@ -58,6 +58,20 @@ class Replica final : public storage::LogAttachment, private reactor::CoreOwned 
 
   explicit Replica(storage::Partition& log);
 
+  // What copies a leader's log into this one, held from its first step to its last. As long as it lives the replica is
+  // a follower in one term, and is not deleted (CHECK): who changes a role has the copying end first
+  // (stream::Follower::unfollow). One at a time. It goes before the replica does.
+  class Copying {
+   public:
+    explicit Copying(Replica& into);
+    Copying(const Copying&) = delete;
+    Copying& operator=(const Copying&) = delete;
+    ~Copying() { into_.is_copied_ = false; }
+
+   private:
+    Replica& into_;
+  };
+
   storage::Partition& log() { return log_; }
   Role role() const { return check_core(), role_; }
   const Term& term() const { return check_core(), term_; }
@@ -67,7 +81,8 @@ class Replica final : public storage::LogAttachment, private reactor::CoreOwned 
   bool is_settled() const { return high_watermark() >= epoch_start_; }
 
   // Each of these ends the role that was, if it was another one: who waited is told kNotFound, listeners that it ended.
-  // A term is never older than the one before (CHECK). Saying the same again changes nothing.
+  // A term is never older than the one before, and nothing copies into the log any more (CHECK). Saying the same again
+  // changes nothing.
   // Starts the epoch in the log; nothing else does. The high watermark goes on from the last one known here.
   void become_leader(const Term& term, InSyncSet in_sync);
   void become_follower(const Term& term);
@@ -117,7 +132,8 @@ class Replica final : public storage::LogAttachment, private reactor::CoreOwned 
   Role role_ = Role::kNone;
   Term term_;
   int64_t epoch_start_ = 0;
-  int64_t told_ = 0;  // follower: the leader's high watermark
+  int64_t told_ = 0;        // follower: the leader's high watermark
+  bool is_copied_ = false;  // there is a Copying
   InSyncSet in_sync_;
   std::unique_ptr<PositionMarks> marks_;  // while others hold the high watermark back; null: it is the durable offset
   reactor::IntrusiveList<storage::OffsetWaiter> waiters_;

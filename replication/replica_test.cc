@@ -274,6 +274,23 @@ TEST_F(ReplicaTest, AFollowerGoesAsFarAsItsOwnDisk) {
 }
 
 // What was safe before a new leader's epoch began is known when the high watermark has reached its start.
+TEST_F(ReplicaTest, ARoleDoesNotEndWhileALeadersLogIsCopied) {
+  life([](Core&, Replica& replica) -> Task<void> {
+    EXPECT_DEATH(Replica::Copying{replica}, "does not follow");
+    replica.become_follower(kFirst);
+    {
+      const Replica::Copying copying(replica);
+      EXPECT_DEATH(Replica::Copying{replica}, "two copy into one log");
+      EXPECT_DEATH(replica.become_follower(kSecond), "still copied");
+      EXPECT_DEATH(replica.become_leader(kSecond, {}), "still copied");
+      EXPECT_DEATH(replica.resign(), "still copied");
+      replica.become_follower(kFirst);
+    }
+    replica.become_leader(kSecond, {});
+    co_return;
+  });
+}
+
 TEST_F(ReplicaTest, ANewLeaderIsSettledWhenItsPastIsSafe) {
   life([](Core& core, Replica& replica) -> Task<void> {
     replica.become_leader(kFirst, with({kOther}));

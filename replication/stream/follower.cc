@@ -45,6 +45,7 @@ struct Follower::Followed {
 
   Follower& follower;
   Replica& replica;
+  const Replica::Copying copying;  // role and term stay what they are
   const Term term;
   const bool is_recovering;
   int32_t subscription = 0;  // 0: none
@@ -59,7 +60,7 @@ struct Follower::Followed {
   Durable durable;
 
   Followed(Follower& by, Replica& about, bool recovering)
-      : follower(by), replica(about), term(about.term()), is_recovering(recovering) {
+      : follower(by), replica(about), copying(about), term(about.term()), is_recovering(recovering) {
     durable.of = this;
     durable.done = [](storage::OffsetWaiter& self, Result<void> outcome) {
       Followed& followed = *static_cast<Durable&>(self).of;
@@ -67,21 +68,22 @@ struct Follower::Followed {
     };
   }
   Partition& log() const { return replica.log(); }
-  bool is_of_its_term() const { return replica.role() == Role::kFollower && replica.term() == term; }
 };
 
-// For as long as a coroutine works with a Followed, that stays.
+// For as long as a coroutine works with a Followed, that stays. A job gets its own as an argument: it counts from then
+// on, not from when the job first runs.
 class Follower::Busy {
  public:
-  explicit Busy(Followed& with) : with_(with) { ++with_.busy; }
-  Busy(const Busy&) = delete;
-  Busy& operator=(const Busy&) = delete;
+  explicit Busy(Followed& with) : with_(&with) { ++with.busy; }
+  Busy(Busy&& other) noexcept : with_(std::exchange(other.with_, nullptr)) {}
+  Busy& operator=(Busy&&) = delete;
   ~Busy() {
-    if (--with_.busy == 0) with_.follower.idle_.notify_all();
+    if (with_ != nullptr && --with_->busy == 0) with_->follower.idle_.notify_all();
   }
+  Followed& followed() const { return *with_; }
 
  private:
-  Followed& with_;
+  Followed* with_;
 };
 
 Follower::Follower(storage::Engine& engine, const StreamTimes& times, reactor::Event& changed)
@@ -102,10 +104,9 @@ Follower::Key Follower::key_of(const Replica& replica) {
 // --- What is followed.
 
 void Follower::follow(Replica& replica, bool is_recovering) {
-  CHECK(replica.role() == Role::kFollower);
   const auto [at, is_new] =
       followed_.try_emplace(key_of(replica), std::make_unique<Followed>(*this, replica, is_recovering));
-  CHECK(is_new, "it is followed already");
+  CHECK(is_new);
   subscribe_now(*at->second);
 }
 
@@ -276,7 +277,6 @@ bool Follower::hear(const HighWatermark& message) {
 }
 
 void Follower::follow_leader(Followed& followed, int64_t high_watermark, int64_t log_start) {
-  if (!followed.is_of_its_term()) return end_subscription(followed);
   followed.replica.follow_high_watermark(high_watermark);
   followed.told_log_start = log_start;
   follow_log_start(followed);
@@ -287,12 +287,12 @@ void Follower::follow_log_start(Followed& followed) {
   const int64_t start = std::min(followed.told_log_start, followed.replica.high_watermark());
   if (start > followed.log().log_start_offset() && !followed.log_start_moves && !followed.is_leaving) {
     followed.log_start_moves = true;
-    scope_.spawn_job(raise_log_start(followed, start));
+    scope_.spawn_job(raise_log_start(Busy(followed), start));
   }
 }
 
-Task<void> Follower::raise_log_start(Followed& followed, int64_t offset) {
-  const Busy busy(followed);
+Task<void> Follower::raise_log_start(Busy busy, int64_t offset) {
+  Followed& followed = busy.followed();
   // Refused: the next move of the durable offset, or the next word of the leader, tries it again.
   if (!followed.is_leaving) (void)co_await followed.log().set_log_start(offset);
   followed.log_start_moves = false;
@@ -305,7 +305,7 @@ bool Follower::hear(const Diverge& message) {
   if (followed == nullptr) return true;
   end_subscription(*followed);
   followed->is_cutting = true;
-  scope_.spawn_job(cut(*followed, {message.epoch, message.end_offset}));
+  scope_.spawn_job(cut(Busy(*followed), {message.epoch, message.end_offset}));
   return true;
 }
 
@@ -316,7 +316,7 @@ bool Follower::hear(const End& message) {
   end_subscription(*followed);
   if (message.reason == EndReason::kOutOfRange && message.log_start >= 0) {
     followed->is_cutting = true;
-    scope_.spawn_job(begin_anew(*followed, message.log_start));
+    scope_.spawn_job(begin_anew(Busy(*followed), message.log_start));
   } else {
     subscribe_again(*followed, message.message.empty()
                                    ? fmt::format("ended by its leader, reason {}", static_cast<int16_t>(message.reason))
@@ -348,8 +348,8 @@ Task<Result<void>> Follower::cut_log(Followed& followed, int64_t offset) {
   co_return co_await log.truncate(offset);
 }
 
-Task<void> Follower::cut(Followed& followed, EpochEnd leaders) {
-  const Busy busy(followed);
+Task<void> Follower::cut(Busy busy, EpochEnd leaders) {
+  Followed& followed = busy.followed();
   const int64_t end = followed.log().end_offset();
   co_await cut_to(followed, storage::truncation_step(followed.log().epochs(), end, leaders).offset);
 }
@@ -367,8 +367,8 @@ Task<void> Follower::cut_to(Followed& followed, int64_t offset) {
   }
 }
 
-Task<void> Follower::begin_anew(Followed& followed, int64_t offset) {
-  const Busy busy(followed);
+Task<void> Follower::begin_anew(Busy busy, int64_t offset) {
+  Followed& followed = busy.followed();
   const Result<void> done = co_await change_log(followed, offset, [&] { return followed.log().reset(offset); });
   if (done) {
     ++stats_.resets;
@@ -378,11 +378,11 @@ Task<void> Follower::begin_anew(Followed& followed, int64_t offset) {
   }
 }
 
-// What takes records from a log to which `offset` is to be the end: in its term only, and never what is committed.
+// What takes records from a log to which `offset` is to be the end: not for who has left, and never what is committed.
 template <class Change>
 Task<Result<void>> Follower::change_log(Followed& followed, int64_t offset, Change change) {
   Result<void> done = reactor::failure(Errc::kFenced);
-  if (!followed.is_leaving && followed.is_of_its_term() && !fuse_blows(followed, offset)) done = co_await change();
+  if (!followed.is_leaving && !fuse_blows(followed, offset)) done = co_await change();
   followed.is_cutting = false;
   co_return done;
 }
@@ -436,11 +436,11 @@ void Follower::fill_subscriptions(std::vector<Frame>& out) {
     if (at == followed_.end() || at->second->is_leaving || !at->second->is_waiting) continue;
     Followed& followed = *at->second;
     followed.is_waiting = false;
-    if (!followed.is_of_its_term() || followed.subscription != 0) continue;
+    if (followed.subscription != 0) continue;
     if (planted(kBugs["truncation-to-high-watermark"]) &&
         followed.log().end_offset() > followed.replica.high_watermark()) {
       followed.is_cutting = true;
-      scope_.spawn_job(cut(followed, {INT32_MAX, followed.replica.high_watermark()}));
+      scope_.spawn_job(cut(Busy(followed), {INT32_MAX, followed.replica.high_watermark()}));
       continue;
     }
     followed.subscription = ++newest_id_;

@@ -41,10 +41,11 @@ class Follower {
   ~Follower();
 
   // From now on the replica, which is a follower already, gets its log from this peer. `is_recovering`: its leader may
-  // lack what was committed, and the log may be cut below its high watermark. Not while it is followed.
+  // lack what was committed, and the log may be cut below its high watermark. Not while it is followed, here or by
+  // another peer's (CHECK).
   void follow(Replica& replica, bool is_recovering);
   // No more. When this returns nothing here touches the replica any more, and its role or term may change, or it may be
-  // deleted. Nothing if it is not followed.
+  // deleted; before that they cannot (Replica::Copying). Nothing if it is not followed.
   reactor::Task<void> unfollow(Replica& replica);
   bool is_empty() const { return followed_.empty(); }
 
@@ -84,10 +85,10 @@ class Follower {
   bool hash_is_wrong(Followed& followed, const Data& message);
   void follow_leader(Followed& followed, int64_t high_watermark, int64_t log_start);
   void follow_log_start(Followed& followed);
-  reactor::Task<void> raise_log_start(Followed& followed, int64_t offset);
-  reactor::Task<void> cut(Followed& followed, storage::EpochEnd leaders);
+  reactor::Task<void> raise_log_start(Busy busy, int64_t offset);
+  reactor::Task<void> cut(Busy busy, storage::EpochEnd leaders);
   reactor::Task<void> cut_to(Followed& followed, int64_t offset);
-  reactor::Task<void> begin_anew(Followed& followed, int64_t offset);
+  reactor::Task<void> begin_anew(Busy busy, int64_t offset);
   reactor::Task<reactor::Result<void>> cut_log(Followed& followed, int64_t offset);
   template <class Change>
   reactor::Task<reactor::Result<void>> change_log(Followed& followed, int64_t offset, Change change);

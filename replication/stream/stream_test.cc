@@ -142,6 +142,31 @@ TEST_F(StreamTest, ALogStartThatMovesIsFollowed) {
   ASSERT_TRUE(until([&] { return leader_.progress.back().log_start == 1; })) << "and told";
 }
 
+// A cut that was asked for, and whose subscription is left before it begins, does nothing: neither for who has left,
+// nor for who follows the same log next.
+TEST_F(StreamTest, ADivergenceOfWhatWasLeftCutsNothing) {
+  begin();
+  for (int i = 0; i < 3; ++i) append_as_of(follower_, 1);
+  on(follower_, [&]() -> Task<void> {
+    reactor::Event changed(*follower_.core);
+    Follower follower(*follower_.engine, times_, changed);
+    follower_.replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
+    follower.follow(*follower_.replica, false);
+    follower.connected(0);
+    std::vector<Frame> sent;
+    follower.fill(sent);
+    EXPECT_TRUE(follower.hear(Diverge{.subscription = 1, .epoch = 1, .end_offset = 1}));
+    co_await follower.unfollow(*follower_.replica);
+    follower_.replica->become_follower({.leader_epoch = 5, .broker_epoch = 100});
+    follower.follow(*follower_.replica, false);
+    co_await follower_.core->sleep(1s);
+    EXPECT_EQ(follower.stats().cuts, 0U);
+    co_await follower.unfollow(*follower_.replica);
+    co_await follower.stop();
+  });
+  EXPECT_EQ(end(follower_), 3);
+}
+
 // What the leader of another term would be sent, or sends, is not taken.
 TEST_F(StreamTest, ATermThatIsOverEndsWhatWasSubscribedInIt) {
   begin();
