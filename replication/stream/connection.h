@@ -1,5 +1,9 @@
 // A connection between two brokers: messages out, messages in, and an end to it when the peer is silent for too long.
 // One coroutine sends and one receives at a time; all on one core. It does not know what a message asks for.
+//
+// Bounded: what comes in lies in memory of the core's pools: a small buffer for as long as the connection lasts, and
+// one for a frame that is larger, from when its length is known until the next message is asked for. Without room the
+// connection waits, and hears nothing meanwhile.
 #pragma once
 #include <optional>
 #include <span>
@@ -9,22 +13,16 @@
 #include "reactor/scope.h"
 #include "reactor/sync.h"
 #include "replication/stream/messages.h"
+#include "replication/stream/shared.h"
 
 namespace posthaste::replication::stream {
-
-struct StreamTimes {
-  reactor::Duration ping_every = std::chrono::milliseconds(500);
-  // Several pings: a peer that is silent for so long is taken for gone, and its logs are followed elsewhere.
-  reactor::Duration silence_max = std::chrono::seconds(2);
-  reactor::Duration retry_after = std::chrono::milliseconds(100);  // of a refused connection or subscription
-};
 
 // Before OPEN has said who it is, a peer is given memory for so much.
 inline constexpr size_t kOpenBytesMax = 4096;
 
 class StreamConnection {
  public:
-  StreamConnection(reactor::Core& core, reactor::Socket socket, reactor::Duration silence_max);
+  StreamConnection(StreamShared& shared, reactor::Socket socket);
   StreamConnection(const StreamConnection&) = delete;
   StreamConnection& operator=(const StreamConnection&) = delete;
 
@@ -36,7 +34,7 @@ class StreamConnection {
   // All frames, one behind the other, in as few sends as may be. They stay untouched until it returns.
   reactor::Task<reactor::Result<void>> send(std::span<const Frame> frames);
   // The next message; its views are good until the next call. Fails: kConnectionClosed, errors of decode_message(),
-  // kLimit (a frame that is too long).
+  // kLimit (a frame that is too long, or larger than all memory for frames), kNoMemory (none for the connection).
   reactor::Task<reactor::Result<Message>> receive();
   // Ends what both ends wait for on it. It must still be closed.
   reactor::Task<void> cut();
@@ -45,16 +43,20 @@ class StreamConnection {
 
  private:
   reactor::Task<void> watch_silence();
-  void make_room(size_t bytes);
+  reactor::Task<reactor::Result<void>> receive_small(size_t bytes);
+  reactor::Task<reactor::Result<void>> receive_large(size_t bytes);
+  reactor::Task<reactor::Result<size_t>> receive_into(std::span<std::byte> room);
 
+  StreamShared& shared_;
   reactor::Core& core_;
   reactor::Socket socket_;
-  reactor::Duration silence_max_;
   std::optional<int16_t> version_;
-  std::vector<std::byte> input_;
-  size_t begin_ = 0;  // of what was received and not yet handed out
+  reactor::Buffer input_;  // what was received and not yet handed out lies from begin_ to end_
+  size_t begin_ = 0;
   size_t end_ = 0;
   size_t handed_out_ = 0;  // bytes at `begin_` that the caller has
+  reactor::Buffer large_;  // a frame that has no place in `input_`, until the caller is done with it
+  bool is_listening_ = false;
   reactor::Instant heard_at_;
   reactor::Event over_;
   bool is_cut_ = false;

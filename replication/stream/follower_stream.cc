@@ -10,13 +10,14 @@ using reactor::Result;
 using reactor::Socket;
 using reactor::Task;
 
-FollowerStream::FollowerStream(storage::Engine& engine, const LocalBroker& us, Peer peer, const StreamTimes& times)
-    : core_(engine.core()),
+FollowerStream::FollowerStream(StreamShared& shared, storage::Engine& engine, const LocalBroker& us, Peer peer)
+    : shared_(shared),
+      core_(shared.core),
       us_(us),
       peer_(std::move(peer)),
-      times_(times),
-      changed_(engine.core()),
-      follower_(engine, times, changed_) {}
+      times_(shared.times),
+      changed_(shared.core),
+      follower_(engine, shared.times, changed_) {}
 
 void FollowerStream::end() {
   is_over_ = true;
@@ -34,7 +35,7 @@ Task<void> FollowerStream::run() {
 }
 
 Task<void> FollowerStream::serve(Socket socket) {
-  StreamConnection connection(core_, socket, times_.silence_max);
+  StreamConnection connection(shared_, socket);
   if (co_await shake_hands(connection)) {
     follower_.connected(connection.version());
     bool is_gone = false;

@@ -16,7 +16,7 @@ class FollowerStream {
     std::string address;  // of its listener between brokers
   };
 
-  FollowerStream(storage::Engine& engine, const LocalBroker& us, Peer peer, const StreamTimes& times);
+  FollowerStream(StreamShared& shared, storage::Engine& engine, const LocalBroker& us, Peer peer);
   FollowerStream(const FollowerStream&) = delete;
   FollowerStream& operator=(const FollowerStream&) = delete;
 
@@ -36,10 +36,11 @@ class FollowerStream {
   reactor::Task<bool> hear(const Message& message);
   void told_no(const End& end);
 
+  StreamShared& shared_;
   reactor::Core& core_;
   const LocalBroker us_;
   const Peer peer_;
-  const StreamTimes times_;
+  const StreamTimes& times_;
   reactor::Event changed_;
   Follower follower_;
   std::optional<End> refused_;

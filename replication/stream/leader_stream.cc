@@ -41,14 +41,13 @@ std::optional<End> refusal_of(const LocalBroker& us, const Open& theirs) {
   return std::nullopt;
 }
 
-LeaderStream::LeaderStream(reactor::Core& core, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks,
-                           const StreamTimes& times)
-    : core_(core),
+LeaderStream::LeaderStream(StreamShared& shared, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks)
+    : core_(shared.core),
       us_(us),
       hooks_(hooks),
-      times_(times),
-      connection_(core, socket, times.silence_max),
-      changed_(core) {}
+      times_(shared.times),
+      connection_(shared, socket),
+      changed_(shared.core) {}
 
 Task<void> LeaderStream::run() {
   if (co_await shake_hands()) {

@@ -24,8 +24,7 @@ std::optional<End> refusal_of(const LocalBroker& us, const Open& theirs);
 
 class LeaderStream {
  public:
-  LeaderStream(reactor::Core& core, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks,
-               const StreamTimes& times);
+  LeaderStream(StreamShared& shared, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks);
 
   // Until either side ends it; then the socket is closed, and nothing of it runs any more.
   reactor::Task<void> run();
@@ -41,7 +40,7 @@ class LeaderStream {
   reactor::Core& core_;
   const LocalBroker us_;
   LeaderHooks& hooks_;
-  const StreamTimes times_;
+  const StreamTimes& times_;
   StreamConnection connection_;
   reactor::Event changed_;
   std::optional<Leader> leader_;

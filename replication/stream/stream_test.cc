@@ -227,6 +227,41 @@ TEST_F(StreamTest, AFollowerMayHaveLessMemoryThanItsLeader) {
   EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
 }
 
+// Another stream of the core has it: the frame waits, the connection lasts, and what is small is heard as before.
+TEST_F(StreamTest, ALargeFrameWaitsForMemoryOfItsCore) {
+  large_frame_memory_bytes_ = 512 << 10;
+  begin();
+  lead(4, false);
+  follow(4);
+  reactor::BufferPool& memory = follower_.shared->large_frames;
+  reactor::Buffer taken;
+  step(follower_, [&] { taken = *memory.allocate(memory.buffer_bytes_max()); });
+  append(leader_, 4, 1, 10);
+  ASSERT_TRUE(until([&] { return end(follower_) == 1; }));
+  const LeaderStream* const connection = leader_.serving;
+  append(leader_, 4, 2, 100'000);
+  world_->run_for(5s);
+  EXPECT_EQ(end(follower_), 1);
+  step(follower_, [&] { taken.release(); });
+  ASSERT_TRUE(until([&] { return end(follower_) == 3; })) << world_->log_tail();
+  EXPECT_EQ(leader_.serving, connection) << "who does not listen takes nobody for gone";
+  world_->run_for(1s);
+  EXPECT_EQ(memory.bytes_free(), memory.bytes_total()) << "it is given back";
+}
+
+TEST_F(StreamTest, AFrameThatIsLargerThanAllMemoryEndsTheConnection) {
+  large_frame_memory_bytes_ = 512 << 10;
+  begin();
+  lead(4, false);
+  follow(4);
+  append(leader_, 4, 1, 10);
+  ASSERT_TRUE(until([&] { return end(follower_) == 1; }));
+  append(leader_, 4, 6, 100'000);
+  ASSERT_TRUE(until([&] { return world_->log_tail().find("replication.frame_too_large") != std::string::npos; }));
+  world_->run_for(1s);
+  EXPECT_EQ(end(follower_), 1);
+}
+
 TEST_F(StreamTest, APeerOfAnotherClusterIsToldSo) {
   begin({}, "another");
   lead(4);

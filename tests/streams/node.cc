@@ -25,6 +25,8 @@ namespace {
 constexpr reactor::Duration kPollEvery = 100ms;
 constexpr reactor::Duration kPollPatience = 700ms;
 constexpr reactor::Duration kRetry = 50ms;
+// Two frames of a turn's length: those of several leaders wait for each other.
+constexpr size_t kLargeFrameBytes = 1 << 20;
 
 storage::EngineOptions small_store(uint64_t draw) {
   storage::EngineOptions options;
@@ -55,6 +57,7 @@ Node::Node(Core& core, Cluster& cluster, uint32_t id, storage::EngineHost& store
       incarnation_(core.random() | 1),
       lag_max_(1s + std::chrono::milliseconds(core.random() % 2000)),
       us_{.cluster_id = "rig", .broker = static_cast<int32_t>(id)},
+      shared_(core, {}, kLargeFrameBytes),
       partitions_(cluster.partitions()),
       tasks_(core) {
   cluster_.lives(id_, *this);
@@ -147,7 +150,7 @@ void Node::registered(int64_t broker_epoch) {
   for (uint32_t node = 0; node < cluster_.nodes(); ++node) {
     if (node == id_) continue;
     streams_[node] = std::make_unique<FollowerStream>(
-        *engine_, us_, FollowerStream::Peer{static_cast<int32_t>(node), node_ip(node) + ":9000"}, times_);
+        shared_, *engine_, us_, FollowerStream::Peer{static_cast<int32_t>(node), node_ip(node) + ":9000"});
     tasks_.spawn_job(streams_[node]->run());
   }
 }
@@ -275,7 +278,7 @@ Task<void> Node::accept_peers(Socket listener) {
 }
 
 Task<void> Node::serve_peer(Socket socket) {
-  replication::stream::LeaderStream stream(core_, socket, us_, *this, times_);
+  replication::stream::LeaderStream stream(shared_, socket, us_, *this);
   co_await stream.run();
 }
 

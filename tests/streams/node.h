@@ -95,7 +95,7 @@ class Node final : private replication::stream::LeaderHooks {
   uint64_t polls_ = 0;
   reactor::Duration lag_max_;
   replication::stream::LocalBroker us_;
-  replication::stream::StreamTimes times_;
+  replication::stream::StreamShared shared_;
   storage::Engine* engine_ = nullptr;
   std::vector<Partition> partitions_;
   std::map<uint32_t, std::unique_ptr<replication::stream::FollowerStream>> streams_;

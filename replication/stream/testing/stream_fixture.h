@@ -25,6 +25,7 @@ class StreamFixture : public testing::Test {
     reactor::simulated::Host* host = nullptr;
     reactor::Core* core = nullptr;
     storage::Engine* engine = nullptr;
+    StreamShared* shared = nullptr;
     Replica* replica = nullptr;           // while it lives
     FollowerStream* following = nullptr;  // the follower's
     LeaderStream* serving = nullptr;      // the leader's, while there is a connection
@@ -136,6 +137,7 @@ class StreamFixture : public testing::Test {
   static constexpr reactor::WallMillis kNow{1'700'000'000'000};
   static constexpr size_t kPoolBytes = 96 << 20;
   StreamTimes times_;
+  size_t large_frame_memory_bytes_ = kLargeFrameMemoryBytes;
   std::unique_ptr<reactor::simulated::World> world_;
   Broker leader_;
   Broker follower_;
@@ -146,7 +148,7 @@ class StreamFixture : public testing::Test {
     is_done = true;
   }
   static reactor::Task<void> serve(StreamFixture& self, Broker& broker, reactor::Socket socket) {
-    LeaderStream stream(*broker.core, socket, broker.us, broker, self.times_);
+    LeaderStream stream(*broker.shared, socket, broker.us, broker);
     broker.serving = &stream;
     co_await stream.run();
     if (broker.serving == &stream) broker.serving = nullptr;
@@ -161,6 +163,8 @@ class StreamFixture : public testing::Test {
     broker.engine = *co_await store.open(core);
     storage::Partition* log = broker.engine->find(storage::TopicId{}, 0);
     if (log == nullptr) log = *co_await broker.engine->create_partition({.topic_name = "t"});
+    StreamShared shared(core, self.times_, self.large_frame_memory_bytes_);
+    broker.shared = &shared;
     broker.core = &core;
     broker.replica = &Replica::of(*log);
     reactor::TaskScope serving(core);  // behind the store, so that what a kill leaves is thrown away before it
@@ -172,7 +176,7 @@ class StreamFixture : public testing::Test {
         if (socket) serving.spawn_job(serve(self, broker, *socket));
       }
     }
-    FollowerStream following(*broker.engine, broker.us, {.broker = kLeaderId, .address = "10.0.0.1:9000"}, self.times_);
+    FollowerStream following(shared, *broker.engine, broker.us, {.broker = kLeaderId, .address = "10.0.0.1:9000"});
     broker.following = &following;
     co_await following.run();
   }

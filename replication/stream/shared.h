@@ -1,0 +1,30 @@
+// What the streams of one core share, those that it follows and those that it serves: how patient they are, and the
+// memory that large frames come in by. It knows no connection.
+#pragma once
+#include "reactor/buffer.h"
+
+namespace posthaste::replication::stream {
+
+struct StreamTimes {
+  reactor::Duration ping_every = std::chrono::milliseconds(500);
+  // Several pings: a peer that is silent for so long is taken for gone, and its logs are followed elsewhere.
+  reactor::Duration silence_max = std::chrono::seconds(2);
+  reactor::Duration retry_after = std::chrono::milliseconds(100);  // of a refused connection or subscription
+};
+
+// For large frames that come in, of all streams of a core at a time: the largest frame that a broker takes from clients
+// by default, twice.
+inline constexpr size_t kLargeFrameMemoryBytes = size_t{32} << 20;
+
+// Outlives the streams. Its core only.
+struct StreamShared {
+  StreamShared(reactor::Core& on, const StreamTimes& with, size_t large_frame_memory_bytes = kLargeFrameMemoryBytes)
+      : core(on), times(with), large_frames(on, large_frame_memory_bytes) {}
+
+  reactor::Core& core;
+  StreamTimes times;
+  // A pool of their own: they come and go, and must not wait for what stays long (reactor/buffer.h).
+  reactor::BufferPool large_frames;
+};
+
+}  // namespace posthaste::replication::stream
