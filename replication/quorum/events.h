@@ -63,10 +63,14 @@ struct SnapshotInstalled {
   SnapshotId id;
   VoterSet voters;
 };
+// InstallSnapshot is not done: the pieces made no whole snapshot, or had no room. The log is as it was.
+struct SnapshotFailed {
+  SnapshotId id;
+};
 
 using Event =
     std::variant<Received, VotePersisted, LogPersisted, TimerFired, ConnectionLost, AppendRequested, AddVoterRequested,
-                 RemoveVoterRequested, ResignRequested, SnapshotWritten, SnapshotInstalled>;
+                 RemoveVoterRequested, ResignRequested, SnapshotWritten, SnapshotInstalled, SnapshotFailed>;
 
 // ---- Actions.
 

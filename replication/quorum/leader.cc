@@ -13,6 +13,7 @@ using reactor::Instant;
 // are written once, so that whoever has the log knows them.
 void Quorum::become_leader() {
   CHECK(vote_.voted == self_ && vote_writes_done_ == vote_writes_ && can_stand());
+  elected_by_ = VoterSet(std::vector<ReplicaKey>(granted_.begin(), granted_.end()));
   enter(Role::kLeader, self_.id);
   epoch_start_ = log_.end_offset();
   for (const ReplicaKey& voter : voters()) {

@@ -87,12 +87,16 @@ void Quorum::handle(const ConnectionLost& event) {
 
 void Quorum::handle(const AppendRequested& event) {
   CHECK(event.count > 0);
-  if (role_ != Role::kLeader) return answer(Refusal::kNotLeader);
-  if (log_.end_offset() - high_watermark_ >= kUncommittedMax || log_.writes_under_way() >= kWritesUnderWayMax) {
-    return answer(Refusal::kTooMuchUncommitted);
-  }
+  if (const Refusal refusal = why_no_append(); refusal != Refusal::kNone) return answer(refusal);
   append({.count = event.count, .body = event.body});
   answer(Refusal::kNone, log_.end_offset());
+}
+
+Refusal Quorum::why_no_append() const {
+  if (role_ != Role::kLeader) return Refusal::kNotLeader;
+  const bool is_too_much =
+      log_.end_offset() - high_watermark_ >= kUncommittedMax || log_.writes_under_way() >= kWritesUnderWayMax;
+  return is_too_much ? Refusal::kTooMuchUncommitted : Refusal::kNone;
 }
 
 void Quorum::handle(const ResignRequested&) {
@@ -114,6 +118,14 @@ void Quorum::handle(const SnapshotInstalled& event) {
   advance_high_watermark(event.id.offset);
   verify_if_caught_up();
   fetch_at_ = now_;
+}
+
+// It fetches on from where the log ends: its leader may have another snapshot by then.
+void Quorum::handle(const SnapshotFailed& event) {
+  CHECK(is_installing_ && fetching_ == event.id);
+  is_installing_ = false;
+  fetching_.reset();
+  fetch_at_ = in(options_.retry_backoff);
 }
 
 VoterSet Quorum::voters_at(Offset end) const {

@@ -75,6 +75,10 @@ class Quorum {
   // A leader that has committed in its own epoch: nobody who was elected before can have committed more.
   bool has_committed_in_epoch() const { return role_ == Role::kLeader && high_watermark_ > epoch_start_; }
   const std::map<ReplicaKey, Progress>& progress() const { return progress_; }
+  // Why AppendRequested would be refused, as things stand after a step; kNone: it would not.
+  Refusal why_no_append() const;
+  // Who voted for this leader, itself included. For the record that begins its epoch.
+  const VoterSet& elected_by() const { return elected_by_; }
 
  private:
   // quorum.cc: what all roles share.
@@ -89,6 +93,7 @@ class Quorum {
   void handle(const ResignRequested& event);
   void handle(const SnapshotWritten& event);
   void handle(const SnapshotInstalled& event);
+  void handle(const SnapshotFailed& event);
   void fire_due();
   void set_vote(const Vote& vote);
   void enter(Role role, NodeId leader);
@@ -191,6 +196,7 @@ class Quorum {
 
   // A leader.
   Offset epoch_start_ = 0;
+  VoterSet elected_by_;
   std::map<ReplicaKey, Progress> progress_;
   reactor::Instant call_at_ = reactor::Instant::never();
 

@@ -326,6 +326,33 @@ TEST(Quorum, WhoIsNotCountedHoldsNothingForTheLeader) {
   EXPECT_EQ(leader.quorum.high_watermark(), end);
 }
 
+TEST(Quorum, ASnapshotThatCannotBeInstalledIsFetchedAgain) {
+  Member member(1, three());
+  member.follow(2, 3);
+  FetchResponse behind = member.answer({}, {});
+  behind.snapshot = SnapshotId{.offset = 9, .epoch = 2};
+  const FetchSnapshotResponse piece{.epoch = 3, .leader = 2, .id = *behind.snapshot, .size = 5, .bytes = 5};
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    member.receive(2, behind);
+    ASSERT_EQ(member.sent<FetchSnapshotRequest>().size(), 1U);
+    member.receive(2, piece);
+    EXPECT_TRUE(std::holds_alternative<InstallSnapshot>(member.actions.back()));
+    member.step(SnapshotFailed{*behind.snapshot});
+    EXPECT_EQ(member.quorum.log().end_offset(), 0);
+    member.after(Options{}.retry_backoff);
+    EXPECT_EQ(member.sent<FetchRequest>().size(), 1U);
+  }
+}
+
+TEST(Quorum, ALeaderSaysWhoElectedIt) {
+  Member leader(1, three());
+  leader.lead();
+  EXPECT_EQ(leader.quorum.elected_by(), VoterSet({key(1), key(2)}));
+  EXPECT_EQ(leader.quorum.why_no_append(), Refusal::kNone);
+  leader.receive(3, BeginEpochRequest{.epoch = 2, .leader = key(3)});
+  EXPECT_EQ(leader.quorum.why_no_append(), Refusal::kNotLeader);
+}
+
 // Only who was removed may have the record that removes it: without it nobody could be elected.
 TEST(Quorum, WhoIsRemovedStandsUntilThatIsKnownToBeCommitted) {
   Member member(2, VoterSet({key(1), key(2)}));

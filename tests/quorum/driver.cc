@@ -9,6 +9,11 @@
 
 namespace posthaste::quorum_model {
 
+namespace {
+// Snapshots whose bytes turn out to be wrong, or that find no room.
+constexpr uint32_t kInstallFailsPerMillion = 100'000;
+}  // namespace
+
 // Q10: nobody lends a hand against a leader that it hears.
 void World::act(size_t index, quorum::Send& action) {
   Life& life = *machines_[index].life;
@@ -55,6 +60,10 @@ void World::log_written(size_t index) {
   std::shared_ptr<const Snapshot> installed;
   if (const auto* install = std::get_if<InstallWrite>(&writer.disk->writes_under_way.front().what)) {
     installed = install->snapshot;
+  }
+  if (installed != nullptr && random_.chance(kInstallFailsPerMillion)) {
+    writer.disk->writes_under_way.pop_front();
+    return event(index, quorum::SnapshotFailed{installed->id});
   }
   writer.disk->complete_log();
   writer.life->writes_done = number;
