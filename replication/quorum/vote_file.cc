@@ -85,14 +85,17 @@ Result<StoredVote> decode_vote_file(ByteView file) {
   return newest;
 }
 
+// It has its name when it is whole: a start that was cut short leaves none, not one that cannot say how it has voted.
 Task<Result<VoteFile>> VoteFile::create(reactor::Core& core, std::string folder, DirectoryId directory) {
+  const std::string path = vote_file_path(folder);
+  if (co_await file_system::stat(core, path)) co_return failure(Errc::kExists);
   VoteFile made;
-  auto file = co_await File::open(core, vote_file_path(folder),
-                                  reactor::kOpenWrite | reactor::kOpenCreate | reactor::kOpenExclusive);
+  auto file = co_await File::open(core, path + ".new", reactor::kOpenWrite | reactor::kOpenCreate);
   if (!file) co_return failure(file.error());
   made.file_ = *file;
   made.stored_ = {.sequence = 1, .directory = directory};
   auto done = co_await made.write_both();
+  if (done) done = co_await file_system::rename(core, path + ".new", path);
   if (done) done = co_await file_system::sync_directory(core, folder);
   if (done) co_return made;
   static_cast<void>(co_await made.close());
