@@ -1,5 +1,7 @@
 #include "reactor/file.h"
 
+#include "reactor/timed_operation.h"
+
 namespace posthaste::reactor {
 namespace {
 
@@ -145,6 +147,14 @@ Task<Result<Socket>> Socket::connect(Core& core, std::string address) {
   OperationAwaiter op(core, OpKind::kConnect, IoClass::kNetwork);
   op.path = address.c_str();
   Result<uint64_t> done = co_await op;
+  if (!done) co_return failure(done.error());
+  co_return Socket(core, file_id(*done));
+}
+
+Task<Result<Socket>> Socket::connect(Core& core, std::string address, Instant deadline, Event& over) {
+  TimedOperation op(core, OpKind::kConnect);
+  op.path = address.c_str();
+  const Result<uint64_t> done = co_await op.run(deadline, over);
   if (!done) co_return failure(done.error());
   co_return Socket(core, file_id(*done));
 }

@@ -8,6 +8,8 @@
 
 namespace posthaste::reactor {
 
+class Event;
+
 // `co_await OperationAwaiter(core, prepare)`: submits one operation; resumes with its outcome.
 struct OperationAwaiter : Op {
   Core& core;
@@ -73,6 +75,8 @@ class Socket {
   // `bound` (may be null) gets the address with the real port.
   static Task<Result<Socket>> listen(Core& core, std::string address, std::string* bound);
   static Task<Result<Socket>> connect(Core& core, std::string address);
+  // The same until `deadline` (kTimedOut), or until `over` is set (kCancelled; timed_operation.h).
+  static Task<Result<Socket>> connect(Core& core, std::string address, Instant deadline, Event& over);
   // `peer` (may be null) gets the address of the other side.
   Task<Result<Socket>> accept(std::string* peer);
   // Up to into.size() bytes; 0 = orderly end.
