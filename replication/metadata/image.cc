@@ -13,18 +13,39 @@ using reactor::Result;
 
 using Brokers = PartitionImage::Brokers;
 
-bool contains(const Brokers& values, int32_t value) { return std::ranges::find(values, value) != values.end(); }
+bool contains(std::span<const int32_t> values, int32_t value) {
+  return std::ranges::find(values, value) != values.end();
+}
 
-bool has_duplicates(Brokers values) {
+bool has_duplicates(std::span<const int32_t> of) {
+  Brokers values;
+  values.assign(of);
   std::ranges::sort(values);
   return std::ranges::adjacent_find(values) != values.end();
 }
 
-// The ISR lies within the replicas and the leader, if any, within the ISR.
-bool is_consistent(const Brokers& replicas, const Brokers& isr, int32_t leader) {
-  const bool isr_fits = std::ranges::all_of(isr, [&](int32_t id) { return contains(replicas, id); });
-  return !replicas.empty() && !has_duplicates(replicas) && isr_fits && (leader == -1 || contains(isr, leader));
+// ISR and ELR lie within the replicas and have nobody in common; the leader, if any, is in the ISR and verified.
+bool is_consistent(const PartitionImage& partition) {
+  const auto is_replica = [&](int32_t id) { return contains(partition.replicas, id); };
+  const auto may_be_eligible = [&](int32_t id) { return is_replica(id) && !contains(partition.isr, id); };
+  const Unsettled::View elr = partition.unsettled.elr();
+  return !partition.replicas.empty() && !has_duplicates(partition.replicas) && !has_duplicates(elr) &&
+         std::ranges::all_of(partition.isr, is_replica) && std::ranges::all_of(elr, may_be_eligible) &&
+         (partition.leader == -1 || contains(partition.isr, partition.leader)) &&
+         !contains(partition.unsettled.unverified(), partition.leader);
 }
+
+// Who is in neither set any more is nobody whose log has to be verified.
+void forget_strangers(const Brokers& isr, UnsettledPartition& state) {
+  Brokers kept;
+  for (const int32_t id : state.unverified) {
+    if (contains(isr, id) || contains(state.elr, id)) kept.push_back(id);
+  }
+  state.unverified = kept;
+}
+
+// No record of a partition stated a recovery that is none.
+bool is_recovery_state(int8_t state) { return state == kRecovered || state == kRecovering; }
 
 void set(ConfigMap& configs, const ConfigRecord& record) {
   if (record.value) {
@@ -41,10 +62,59 @@ PartitionRecord record_of(const Uuid& topic, size_t index, const PartitionImage&
   record.replicas.assign(from.replicas.begin(), from.replicas.end());
   record.isr.assign(from.isr.begin(), from.isr.end());
   record.leader = from.leader;
+  record.leader_recovery_state = from.leader_recovery_state;
   record.leader_epoch = from.leader_epoch;
   record.partition_epoch = from.partition_epoch;
   record.directories.assign(from.directories.begin(), from.directories.end());
+  const UnsettledPartition state = from.unsettled.state();
+  record.removing_replicas.assign(state.removing_replicas.begin(), state.removing_replicas.end());
+  record.adding_replicas.assign(state.adding_replicas.begin(), state.adding_replicas.end());
+  record.elr.assign(state.elr.begin(), state.elr.end());
+  record.last_known_elr.assign(state.last_known_elr.begin(), state.last_known_elr.end());
+  record.unverified.assign(state.unverified.begin(), state.unverified.end());
   return record;
+}
+
+PartitionImage image_of(const PartitionRecord& record) {
+  UnsettledPartition state{.elr = record.elr,
+                           .last_known_elr = record.last_known_elr,
+                           .unverified = record.unverified,
+                           .removing_replicas = record.removing_replicas,
+                           .adding_replicas = record.adding_replicas};
+  forget_strangers(record.isr, state);
+  return {.replicas = record.replicas,
+          .isr = record.isr,
+          .leader = record.leader,
+          .leader_epoch = record.leader_epoch,
+          .partition_epoch = record.partition_epoch,
+          .directories = record.directories,
+          .leader_recovery_state = record.leader_recovery_state,
+          .unsettled = Unsettled(std::move(state))};
+}
+
+void take(Brokers& to, const std::optional<std::vector<int32_t>>& from) {
+  if (from) to = *from;
+}
+
+PartitionImage changed(PartitionImage partition, const PartitionChangeRecord& record) {
+  take(partition.replicas, record.replicas);
+  take(partition.isr, record.isr);
+  if (record.leader) {
+    partition.leader = *record.leader;
+    ++partition.leader_epoch;
+  }
+  if (record.leader_recovery_state) partition.leader_recovery_state = *record.leader_recovery_state;
+  if (record.directories) partition.directories = *record.directories;
+  ++partition.partition_epoch;
+  UnsettledPartition state = partition.unsettled.state();
+  take(state.elr, record.elr);
+  take(state.last_known_elr, record.last_known_elr);
+  take(state.unverified, record.unverified);
+  take(state.removing_replicas, record.removing_replicas);
+  take(state.adding_replicas, record.adding_replicas);
+  forget_strangers(partition.isr, state);
+  partition.unsettled.set(std::move(state));
+  return partition;
 }
 
 }  // namespace
@@ -81,6 +151,16 @@ const PartitionImage* MetadataImage::partition(std::string_view name, int32_t in
   return &found->partitions[static_cast<size_t>(index)];
 }
 
+const RegisterBrokerRecord* MetadataImage::broker(int32_t id) const {
+  const auto found = brokers().find(id);
+  return found == brokers().end() ? nullptr : &found->second;
+}
+
+bool MetadataImage::is_active(int32_t id) const {
+  const RegisterBrokerRecord* registration = broker(id);
+  return registration != nullptr && !registration->fenced && !registration->in_controlled_shutdown;
+}
+
 std::vector<int32_t> MetadataImage::active_brokers() const {
   std::vector<int32_t> ids;
   for (const auto& [id, broker] : brokers()) {
@@ -99,25 +179,95 @@ Result<void> MetadataImage::apply_one(const RegisterBrokerRecord& record) {
   const auto before = brokers().find(record.broker_id);
   const bool new_life = before != brokers().end() && before->second.incarnation_id != record.incarnation_id;
   settings_.write().brokers.insert_or_assign(record.broker_id, record);
+  if (new_life && record.is_unverified) mark_unverified(record.broker_id);
   if (new_life) begin_epochs_of(record.broker_id);
   return {};
 }
 
-void MetadataImage::begin_epochs_of(int32_t leader) {
+Result<void> MetadataImage::apply_one(const UnregisterBrokerRecord& record) {
+  const RegisterBrokerRecord* registration = broker(record.broker_id);
+  if (registration == nullptr) return failure(Errc::kNotFound);
+  if (registration->broker_epoch != record.broker_epoch) return failure(Errc::kCorrupt);
+  settings_.write().brokers.erase(record.broker_id);
+  return {};
+}
+
+Result<void> MetadataImage::apply_one(const BrokerRegistrationChangeRecord& record) {
+  using Fenced = BrokerRegistrationChangeRecord::Fenced;
+  using ControlledShutdown = BrokerRegistrationChangeRecord::ControlledShutdown;
+  const RegisterBrokerRecord* before = broker(record.broker_id);
+  if (before == nullptr) return failure(Errc::kNotFound);
+  const bool is_fenced_known = record.fenced >= Fenced::kUnfence && record.fenced <= Fenced::kFence;
+  const bool is_shutdown_known = record.in_controlled_shutdown == ControlledShutdown::kUnchanged ||
+                                 record.in_controlled_shutdown == ControlledShutdown::kEnter;
+  if (before->broker_epoch != record.broker_epoch || !is_fenced_known || !is_shutdown_known) {
+    return failure(Errc::kCorrupt);
+  }
+  RegisterBrokerRecord& registration = settings_.write().brokers.at(record.broker_id);
+  if (record.fenced != Fenced::kUnchanged) registration.fenced = record.fenced == Fenced::kFence;
+  if (record.in_controlled_shutdown == ControlledShutdown::kEnter) registration.in_controlled_shutdown = true;
+  if (!record.log_dirs.empty()) registration.log_dirs = record.log_dirs;
+  return {};
+}
+
+// Calls change(PartitionImage&) for each partition that touches(partition).
+template <class Touches, class Change>
+void MetadataImage::change_partitions(Touches touches, Change change) {
   std::vector<Uuid> topics;
-  const auto is_led = [leader](const PartitionImage& partition) { return partition.leader == leader; };
   by_id_.for_each([&](const TopicImage& topic) {
-    if (std::ranges::any_of(topic.partitions, is_led)) topics.push_back(topic.id);
+    const auto is_touched = [&](const PartitionImage& partition) { return touches(topic, partition); };
+    if (std::ranges::any_of(topic.partitions, is_touched)) topics.push_back(topic.id);
   });
   for (const Uuid& id : topics) {
-    TopicImage& changed = write(*topic(id));
-    for (size_t index = 0; index < changed.partitions.size(); ++index) {
-      if (!is_led(changed.partitions[index])) continue;
-      PartitionImage& partition = changed.partitions.write(index);
-      ++partition.leader_epoch;
-      ++partition.partition_epoch;
+    TopicImage& topic_image = write(*topic(id));
+    for (size_t index = 0; index < topic_image.partitions.size(); ++index) {
+      if (!touches(topic_image, topic_image.partitions[index])) continue;
+      PartitionImage partition = topic_image.partitions[index];
+      change(partition);
+      replace(topic_image, index, std::move(partition));
     }
   }
+}
+
+void MetadataImage::begin_epochs_of(int32_t leader) {
+  const auto is_led = [leader](const TopicImage&, const PartitionImage& partition) {
+    return partition.leader == leader;
+  };
+  change_partitions(is_led, [](PartitionImage& partition) {
+    ++partition.leader_epoch;
+    ++partition.partition_epoch;
+  });
+}
+
+// It must not lead on what its disk may have lost: whoever is elected has been compared with the others.
+void MetadataImage::mark_unverified(int32_t broker) {
+  const auto counts_on_it = [broker](const TopicImage&, const PartitionImage& partition) {
+    const bool is_member = contains(partition.isr, broker) || contains(partition.unsettled.elr(), broker);
+    return is_member && !contains(partition.unsettled.unverified(), broker);
+  };
+  change_partitions(counts_on_it, [broker](PartitionImage& partition) {
+    UnsettledPartition state = partition.unsettled.state();
+    state.unverified.push_back(broker);
+    if (partition.leader == broker) {
+      state.last_known_elr = {broker};
+      partition.leader = -1;
+      ++partition.leader_epoch;
+    }
+    partition.unsettled.set(std::move(state));
+    ++partition.partition_epoch;
+  });
+}
+
+// `partition`, which is consistent, in place of what stands there or behind the last one.
+void MetadataImage::replace(TopicImage& topic, size_t index, PartitionImage partition) {
+  if (!partition.unsettled.elr().empty()) ++partitions_with_elr_;
+  if (index == topic.partitions.size()) {
+    topic.partitions.push_back(std::move(partition));
+    ++partition_count_;
+    return;
+  }
+  if (!topic.partitions[index].unsettled.elr().empty()) --partitions_with_elr_;
+  topic.partitions.write(index) = std::move(partition);
 }
 
 Result<void> MetadataImage::apply_one(const TopicRecord& record) {
@@ -132,20 +282,13 @@ Result<void> MetadataImage::apply_one(const TopicRecord& record) {
 Result<void> MetadataImage::apply_one(const PartitionRecord& record) {
   const TopicImage* found = topic(record.topic_id);
   if (found == nullptr) return failure(Errc::kNotFound);
-  PartitionImage partition{record.replicas,        record.isr,        record.leader, record.leader_epoch,
-                           record.partition_epoch, record.directories};
-  if (record.partition_id < 0 || !is_consistent(partition.replicas, partition.isr, partition.leader)) {
+  PartitionImage partition = image_of(record);
+  if (record.partition_id < 0 || !is_consistent(partition) || !is_recovery_state(record.leader_recovery_state)) {
     return failure(Errc::kCorrupt);
   }
   const auto index = static_cast<size_t>(record.partition_id);
   if (index > found->partitions.size()) return failure(Errc::kOutOfOrder);
-  TopicImage& changed = write(*found);
-  if (index < changed.partitions.size()) {
-    changed.partitions.write(index) = std::move(partition);
-  } else {
-    changed.partitions.push_back(std::move(partition));
-    ++partition_count_;
-  }
+  replace(write(*found), index, std::move(partition));
   return {};
 }
 
@@ -154,15 +297,9 @@ Result<void> MetadataImage::apply_one(const PartitionChangeRecord& record) {
   if (found == nullptr || record.partition_id < 0) return failure(Errc::kNotFound);
   const auto index = static_cast<size_t>(record.partition_id);
   if (index >= found->partitions.size()) return failure(Errc::kNotFound);
-  PartitionImage changed = found->partitions[index];
-  if (record.isr) changed.isr = *record.isr;
-  if (record.leader) {
-    changed.leader = *record.leader;
-    ++changed.leader_epoch;
-  }
-  ++changed.partition_epoch;
-  if (!is_consistent(changed.replicas, changed.isr, changed.leader)) return failure(Errc::kCorrupt);
-  write(*found).partitions.write(index) = std::move(changed);
+  PartitionImage partition = changed(found->partitions[index], record);
+  if (!is_consistent(partition) || !is_recovery_state(partition.leader_recovery_state)) return failure(Errc::kCorrupt);
+  replace(write(*found), index, std::move(partition));
   return {};
 }
 
@@ -171,6 +308,8 @@ Result<void> MetadataImage::apply_one(const RemoveTopicRecord& record) {
   if (found == nullptr) return failure(Errc::kNotFound);
   CHECK(partition_count_ >= found->partitions.size(), "{} partitions are counted", partition_count_);
   partition_count_ -= found->partitions.size();
+  partitions_with_elr_ -= static_cast<size_t>(std::ranges::count_if(
+      found->partitions, [](const PartitionImage& partition) { return !partition.unsettled.elr().empty(); }));
   const std::string name = found->name;
   const bool was_there = by_name_.erase(name) && by_id_.erase(record.topic_id);
   CHECK(was_there, "topic {} was in one map only", name);
@@ -195,6 +334,24 @@ Result<void> MetadataImage::apply_one(const FeatureLevelRecord& record) {
   } else {
     settings_.write().features.insert_or_assign(record.name, record.level);
   }
+  return {};
+}
+
+Result<void> MetadataImage::apply_one(const ClearElrRecord& record) {
+  if (!record.topic_name.empty() && topic(record.topic_name) == nullptr) return failure(Errc::kNotFound);
+  const auto is_meant = [&](const TopicImage& topic, const PartitionImage& partition) {
+    const bool is_of_record =
+        record.topic_name.empty() ? !topic.configs().contains(kMinIsrKey) : topic.name == record.topic_name;
+    return is_of_record && partition.leader != -1 && !partition.unsettled.elr().empty();
+  };
+  change_partitions(is_meant, [](PartitionImage& partition) {
+    UnsettledPartition state = partition.unsettled.state();
+    state.elr.clear();
+    state.last_known_elr.clear();
+    forget_strangers(partition.isr, state);
+    partition.unsettled.set(std::move(state));
+    ++partition.partition_epoch;
+  });
   return {};
 }
 

@@ -5,8 +5,11 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/topic_config.h"
@@ -17,15 +20,70 @@
 
 namespace posthaste::replication {
 
+// The setting that says how many replicas must have a record before it is committed.
+inline constexpr std::string_view kMinIsrKey = "min.insync.replicas";
+
+// Whether a leader holds all that was committed (KIP-704). The numbers are those of records.
+inline constexpr int8_t kRecovered = 0;
+inline constexpr int8_t kRecovering = 1;
+
+// Few brokers have a replica, of most partitions.
+using PartitionBrokers = reactor::InlineVector<int32_t, 4>;
+
+// What is said of a partition only while something is wrong or under way. Most partitions have nothing of it, and no
+// memory for it.
+struct UnsettledPartition {
+  PartitionBrokers elr;             // left the ISR when too few were in it; holds all that was committed (KIP-966)
+  PartitionBrokers last_known_elr;  // who led last, once nobody does
+  PartitionBrokers unverified;      // of ISR and ELR: on a disk that may have lied
+  PartitionBrokers removing_replicas;
+  PartitionBrokers adding_replicas;
+  friend bool operator==(const UnsettledPartition&, const UnsettledPartition&) = default;
+};
+
+// An UnsettledPartition, or none when all of it is empty. A plain value.
+class Unsettled {
+ public:
+  using View = std::span<const int32_t>;
+
+  Unsettled() = default;
+  explicit Unsettled(UnsettledPartition state) { set(std::move(state)); }
+  Unsettled(const Unsettled& other) { set(other.state()); }
+  Unsettled(Unsettled&&) noexcept = default;
+  Unsettled& operator=(Unsettled other) noexcept {
+    state_ = std::move(other.state_);
+    return *this;
+  }
+  ~Unsettled() = default;
+
+  View elr() const { return part(&UnsettledPartition::elr); }
+  View last_known_elr() const { return part(&UnsettledPartition::last_known_elr); }
+  View unverified() const { return part(&UnsettledPartition::unverified); }
+  // All of it, to change and to set again.
+  UnsettledPartition state() const { return state_ ? *state_ : UnsettledPartition(); }
+  void set(UnsettledPartition state) {
+    state_ = state == UnsettledPartition() ? nullptr : std::make_unique<UnsettledPartition>(std::move(state));
+  }
+  friend bool operator==(const Unsettled& a, const Unsettled& b) {
+    return a.state_ && b.state_ ? *a.state_ == *b.state_ : a.state_ == b.state_;
+  }
+
+ private:
+  View part(PartitionBrokers UnsettledPartition::* member) const { return state_ ? View((*state_).*member) : View(); }
+
+  std::unique_ptr<UnsettledPartition> state_;
+};
+
 struct PartitionImage {
-  // Few brokers have a replica, of most partitions.
-  using Brokers = reactor::InlineVector<int32_t, 4>;
+  using Brokers = PartitionBrokers;
   Brokers replicas;
   Brokers isr;
   int32_t leader = -1;
   int32_t leader_epoch = -1;
   int32_t partition_epoch = -1;
   reactor::InlineVector<Uuid, 1> directories;
+  int8_t leader_recovery_state = kRecovered;
+  Unsettled unsettled;
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };
 
@@ -71,6 +129,10 @@ class MetadataImage {
   const Topics& topics() const { return by_name_; }
 
   const Brokers& brokers() const { return settings_->brokers; }
+  // Null when there is none.
+  const RegisterBrokerRecord* broker(int32_t id) const;
+  // Takes part: neither fenced nor in controlled shutdown. Only such brokers lead and enter an ISR.
+  bool is_active(int32_t id) const;
   // Ids of brokers that are not fenced, ascending.
   std::vector<int32_t> active_brokers() const;
 
@@ -79,6 +141,8 @@ class MetadataImage {
   int64_t next_producer_id() const { return next_producer_id_; }
   const Features& features() const { return settings_->features; }
   size_t partition_count() const { return partition_count_; }
+  // Partitions that have an ELR. While there are none, no change of a setting can make one unsafe.
+  size_t partitions_with_elr() const { return partitions_with_elr_; }
   // Changes with every record applied; lets a reader see that its copy is old.
   uint64_t version() const { return version_; }
 
@@ -97,17 +161,24 @@ class MetadataImage {
 
  private:
   reactor::Result<void> apply_one(const RegisterBrokerRecord& record);
+  reactor::Result<void> apply_one(const UnregisterBrokerRecord& record);
+  reactor::Result<void> apply_one(const BrokerRegistrationChangeRecord& record);
   reactor::Result<void> apply_one(const TopicRecord& record);
   reactor::Result<void> apply_one(const PartitionRecord& record);
   reactor::Result<void> apply_one(const PartitionChangeRecord& record);
   reactor::Result<void> apply_one(const RemoveTopicRecord& record);
   reactor::Result<void> apply_one(const ConfigRecord& record);
   reactor::Result<void> apply_one(const FeatureLevelRecord& record);
+  reactor::Result<void> apply_one(const ClearElrRecord& record);
   reactor::Result<void> apply_one(const ProducerIdsRecord& record);
   reactor::Result<void> apply_one(const BeginTransactionRecord& record);
   reactor::Result<void> apply_one(const EndTransactionRecord& record);
+  template <class Touches, class Change>
+  void change_partitions(Touches touches, Change change);
   void begin_epochs_of(int32_t leader);
+  void mark_unverified(int32_t broker);
   TopicImage& write(const TopicImage& topic);
+  void replace(TopicImage& topic, size_t index, PartitionImage partition);
   void add_settings(std::vector<MetadataRecord>& records) const;
   const TopicImage* topic_from(std::string_view name) const;
 
@@ -135,6 +206,7 @@ class MetadataImage {
   int64_t producer_ids_epoch_ = -1;
   int64_t next_producer_id_ = 0;
   size_t partition_count_ = 0;
+  size_t partitions_with_elr_ = 0;
   uint64_t version_ = 0;
 };
 

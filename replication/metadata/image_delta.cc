@@ -34,6 +34,17 @@ class DeltaMaker {
       touch(topic->id);
     }
   }
+  void note(const ClearElrRecord& record) {
+    if (record.topic_name.empty()) {
+      delta_.all_changed = true;
+    } else if (const TopicImage* topic = before_.topic(record.topic_name)) {
+      touch(topic->id);
+    }
+  }
+  // A term names its leader's registration.
+  void note(const UnregisterBrokerRecord& /*record*/) { delta_.all_changed = true; }
+  // What follows from it for topics are records of their own.
+  void note(const BrokerRegistrationChangeRecord& /*record*/) {}
   // A new life of a broker begins new epochs of all that it leads.
   void note(const RegisterBrokerRecord& /*record*/) { delta_.all_changed = true; }
   void note(const FeatureLevelRecord& /*record*/) {}

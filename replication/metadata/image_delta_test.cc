@@ -73,6 +73,8 @@ TEST(ImageDelta, ANameThatComesAgainIsTheNewTopic) {
 TEST(ImageDelta, WhatConcernsAllTopics) {
   EXPECT_TRUE(delta_of(some_image(), {ConfigRecord{kBrokerResource, "", "log.retention.ms", "6"}}).all_changed);
   EXPECT_TRUE(delta_of(some_image(), {RegisterBrokerRecord{.broker_id = 1}}).all_changed);
+  EXPECT_TRUE(delta_of(some_image(), {UnregisterBrokerRecord{.broker_id = 1}}).all_changed);
+  EXPECT_TRUE(delta_of(some_image(), {ClearElrRecord{}}).all_changed);
   EXPECT_TRUE(delta_of(some_image(), {ProducerIdsRecord{1, 2, 3'000}}).empty());
 }
 
@@ -95,6 +97,11 @@ std::vector<MetadataRecord> random_change(MetadataImage& image, std::mt19937& ra
     records.push_back(std::move(record));
   }
   return records;
+}
+
+TEST(ImageDelta, WhatConcernsOneTopicOrNone) {
+  EXPECT_EQ(delta_of(some_image(), {ClearElrRecord{"b"}}).changed, std::vector<Uuid>{id_of(2)});
+  EXPECT_TRUE(delta_of(some_image(), {BrokerRegistrationChangeRecord{.broker_id = 1}}).empty());
 }
 
 TEST(ImageDelta, HasAllThatDiffersAndNothingElse) {

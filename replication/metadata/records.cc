@@ -41,6 +41,16 @@ Result<MetadataRecord> decode_as(const Head& head) {
       net::kafka::decode_record<R>(head.record, static_cast<int16_t>(head.version), net::kafka::UnknownTags::kRefuse));
 }
 
+// The newest, unless the record says that an older one holds it all.
+template <class R>
+int16_t version_of(const R& record) {
+  if constexpr (requires { record.written_version(); }) {
+    return record.written_version();
+  } else {
+    return R::kRules.codec_max;
+  }
+}
+
 // The alternative of MetadataRecord whose type it is.
 template <size_t kIndex = 0>
 Result<MetadataRecord> decode_alternative(const Head& head) {
@@ -57,11 +67,11 @@ Result<MetadataRecord> decode_alternative(const Head& head) {
 std::string encode(const MetadataRecord& record) {
   return std::visit(
       []<class R>(const R& alternative) {
-        constexpr int16_t kVersion = R::kRules.codec_max;
-        return net::kafka::encode_record(alternative, kVersion, [](Encoder& head) {
+        const int16_t version = version_of(alternative);
+        return net::kafka::encode_record(alternative, version, [version](Encoder& head) {
           head.write_unsigned_varint(kFrameVersion);
           head.write_unsigned_varint(R::kType);
-          head.write_unsigned_varint(static_cast<uint32_t>(kVersion));
+          head.write_unsigned_varint(static_cast<uint32_t>(version));
         });
       },
       record);

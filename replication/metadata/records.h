@@ -1,8 +1,9 @@
 // Records of the metadata log, in the frames and schema of Kafka's own (KRaft: frame version, record type and version
 // as varints, then the record in flexible encoding), so that Kafka's tools can print it. Each record states its fields
-// once, as a message does; it is written in the newest version it has. Only the types this broker writes; another type
-// or a newer version is kUnsupported, and whoever replays the log then stops rather than lose a change. Pure functions,
-// any core.
+// once, as a message does; it is written in the newest version it has, or in the oldest that can say what it says where
+// it tells which (written_version), so that what a lone broker writes can be read by the releases before this one. Only
+// the types this broker writes; another type or a newer version is kUnsupported, and whoever replays the log then stops
+// rather than lose a change. Pure functions, any core.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -24,6 +25,10 @@ using net::kafka::VersionRules;
 constexpr VersionRules metadata_versions(int16_t newest) {
   return {.codec_min = 0, .codec_max = newest, .first_flexible = 0};
 }
+
+// Fields that Kafka's records do not have stand in tagged fields from here on: Kafka's tools skip what they do not
+// know.
+inline constexpr uint32_t kFirstOwnTag = 1000;
 
 // A broker that takes part, with the addresses it is reached at. A new incarnation of a broker
 // begins a new leader epoch in every partition it leads: a restarted broker never leads under an epoch that it may have
@@ -68,6 +73,9 @@ struct RegisterBrokerRecord {
   bool fenced = true;
   bool in_controlled_shutdown = false;
   std::vector<Uuid> log_dirs;
+  // Ours: it went down with its machine and without an orderly stop, so that a disk which lies may have lost what it
+  // acknowledged. Its replicas keep their places in ISR and ELR, as unverified ones.
+  bool is_unverified = false;
   friend bool operator==(const RegisterBrokerRecord&, const RegisterBrokerRecord&) = default;
 
   static constexpr void fields(auto& self, auto& field) {
@@ -81,6 +89,51 @@ struct RegisterBrokerRecord {
     field(self.fenced);
     field(self.in_controlled_shutdown, since(1));
     field.tagged(0, self.log_dirs, since(3));
+    field.tagged(kFirstOwnTag, self.is_unverified, since(0));
+  }
+};
+
+// The broker of this registration is forgotten: it will not come back.
+struct UnregisterBrokerRecord {
+  static constexpr uint32_t kType = 1;
+  static constexpr VersionRules kRules = metadata_versions(0);
+
+  int32_t broker_id = -1;
+  int64_t broker_epoch = -1;
+  friend bool operator==(const UnregisterBrokerRecord&, const UnregisterBrokerRecord&) = default;
+
+  static constexpr void fields(auto& self, auto& field) {
+    field(self.broker_id);
+    field(self.broker_epoch);
+  }
+};
+
+// What changed in a registration; what is absent stays.
+struct BrokerRegistrationChangeRecord {
+  static constexpr uint32_t kType = 17;
+  static constexpr VersionRules kRules = metadata_versions(2);
+
+  enum class Fenced : int8_t { kUnfence = -1, kUnchanged = 0, kFence = 1 };
+  enum class ControlledShutdown : int8_t { kUnchanged = 0, kEnter = 1 };
+
+  int32_t broker_id = -1;
+  int64_t broker_epoch = -1;
+  Fenced fenced = Fenced::kUnchanged;
+  ControlledShutdown in_controlled_shutdown = ControlledShutdown::kUnchanged;
+  std::vector<Uuid> log_dirs;
+  friend bool operator==(const BrokerRegistrationChangeRecord&, const BrokerRegistrationChangeRecord&) = default;
+
+  int16_t written_version() const {
+    if (!log_dirs.empty()) return 2;
+    return in_controlled_shutdown == ControlledShutdown::kUnchanged ? 0 : 1;
+  }
+
+  static constexpr void fields(auto& self, auto& field) {
+    field(self.broker_id);
+    field(self.broker_epoch);
+    field.tagged(0, self.fenced, since(0));
+    field.tagged(1, self.in_controlled_shutdown, since(1));
+    field.tagged(2, self.log_dirs, since(2));
   }
 };
 
@@ -99,10 +152,11 @@ struct TopicRecord {
   }
 };
 
-// The whole state of one partition.
+// The whole state of one partition. Its eligible leader replicas (ELR) left the ISR when too few were left in it, and
+// hold all that was committed (KIP-966); the last known ELR is who led last, once nobody does.
 struct PartitionRecord {
   static constexpr uint32_t kType = 3;
-  static constexpr VersionRules kRules = metadata_versions(1);
+  static constexpr VersionRules kRules = metadata_versions(2);
 
   int32_t partition_id = -1;
   Uuid topic_id;
@@ -115,7 +169,12 @@ struct PartitionRecord {
   int32_t leader_epoch = -1;
   int32_t partition_epoch = -1;
   std::vector<Uuid> directories;
+  std::vector<int32_t> elr;
+  std::vector<int32_t> last_known_elr;
+  std::vector<int32_t> unverified;  // ours: of ISR and ELR (RegisterBrokerRecord)
   friend bool operator==(const PartitionRecord&, const PartitionRecord&) = default;
+
+  int16_t written_version() const { return elr.empty() && last_known_elr.empty() ? 1 : 2; }
 
   static constexpr void fields(auto& self, auto& field) {
     field(self.partition_id);
@@ -129,6 +188,9 @@ struct PartitionRecord {
     field(self.leader_epoch);
     field(self.partition_epoch);
     field(self.directories, since(1));
+    field.tagged(1, self.elr, since(2).nullable());
+    field.tagged(2, self.last_known_elr, since(2).nullable());
+    field.tagged(kFirstOwnTag, self.unverified, since(0));
   }
 };
 
@@ -136,19 +198,40 @@ struct PartitionRecord {
 // new leader epoch.
 struct PartitionChangeRecord {
   static constexpr uint32_t kType = 5;
-  static constexpr VersionRules kRules = metadata_versions(0);
+  static constexpr VersionRules kRules = metadata_versions(2);
 
   int32_t partition_id = -1;
   Uuid topic_id;
-  std::optional<std::vector<int32_t>> isr;
-  std::optional<int32_t> leader;  // -1: none
+  std::optional<std::vector<int32_t>> isr{};
+  std::optional<int32_t> leader{};  // -1: none
+  std::optional<std::vector<int32_t>> replicas{};
+  std::optional<std::vector<int32_t>> removing_replicas{};
+  std::optional<std::vector<int32_t>> adding_replicas{};
+  std::optional<int8_t> leader_recovery_state{};
+  std::optional<std::vector<int32_t>> elr{};
+  std::optional<std::vector<int32_t>> last_known_elr{};
+  std::optional<std::vector<Uuid>> directories{};
+  std::optional<std::vector<int32_t>> unverified{};  // ours
   friend bool operator==(const PartitionChangeRecord&, const PartitionChangeRecord&) = default;
+
+  int16_t written_version() const {
+    if (elr || last_known_elr) return 2;
+    return directories ? 1 : 0;
+  }
 
   static constexpr void fields(auto& self, auto& field) {
     field(self.partition_id);
     field(self.topic_id);
     field.tagged(0, self.isr, since(0));
     field.tagged(1, self.leader, since(0));
+    field.tagged(2, self.replicas, since(0));
+    field.tagged(3, self.removing_replicas, since(0));
+    field.tagged(4, self.adding_replicas, since(0));
+    field.tagged(5, self.leader_recovery_state, since(0));
+    field.tagged(6, self.elr, since(2));
+    field.tagged(7, self.last_known_elr, since(2));
+    field.tagged(8, self.directories, since(1));
+    field.tagged(kFirstOwnTag, self.unverified, since(0));
   }
 };
 
@@ -199,6 +282,19 @@ struct FeatureLevelRecord {
   }
 };
 
+// The partitions of a topic (of an empty name: of all topics that have no min.insync.replicas of their own) have
+// another effective minimum of in-sync replicas: who left the ISR under the one before may not hold all that is
+// committed under this one. So their ELR is cleared; but where nobody leads, nothing is committed, and it stays.
+struct ClearElrRecord {
+  static constexpr uint32_t kType = 28;
+  static constexpr VersionRules kRules = metadata_versions(0);
+
+  std::string topic_name;
+  friend bool operator==(const ClearElrRecord&, const ClearElrRecord&) = default;
+
+  static constexpr void fields(auto& self, auto& field) { field(self.topic_name); }
+};
+
 // All producer ids below next_producer_id are given away.
 struct ProducerIdsRecord {
   static constexpr uint32_t kType = 15;
@@ -238,8 +334,9 @@ struct EndTransactionRecord {
 };
 
 using MetadataRecord =
-    std::variant<RegisterBrokerRecord, TopicRecord, PartitionRecord, PartitionChangeRecord, RemoveTopicRecord,
-                 ConfigRecord, FeatureLevelRecord, ProducerIdsRecord, BeginTransactionRecord, EndTransactionRecord>;
+    std::variant<RegisterBrokerRecord, UnregisterBrokerRecord, BrokerRegistrationChangeRecord, TopicRecord,
+                 PartitionRecord, PartitionChangeRecord, RemoveTopicRecord, ConfigRecord, FeatureLevelRecord,
+                 ClearElrRecord, ProducerIdsRecord, BeginTransactionRecord, EndTransactionRecord>;
 
 // The value of one record of the metadata log (its key is null). Never fails.
 std::string encode(const MetadataRecord& record);
