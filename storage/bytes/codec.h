@@ -81,22 +81,21 @@ struct OpenedFrame {
 };
 
 // What a frame of `frame_bytes` in all begins with; its payload and the XXH3 of all that is before it follow.
-inline Bytes frame_header(uint32_t magic, uint16_t version, uint32_t frame_bytes) {
-  Bytes out;
+inline void put_frame_header(uint32_t magic, uint16_t version, uint32_t frame_bytes, Bytes& out) {
   LittleWriter writer(out);
   writer.put<uint32_t>(magic);
   writer.put<uint16_t>(version);
   writer.put<uint16_t>(0);
   writer.put<uint32_t>(frame_bytes);
   writer.put<uint32_t>(0);
-  return out;
 }
 
 // Wraps a payload. `magic` names the kind of structure, `version` its layout.
 inline Bytes make_frame(uint32_t magic, uint16_t version, ByteView payload) {
   const auto frame_bytes = static_cast<uint32_t>(payload.size() + kFrameOverheadBytes);
-  Bytes out = frame_header(magic, version, frame_bytes);
+  Bytes out;
   out.reserve(frame_bytes);
+  put_frame_header(magic, version, frame_bytes, out);
   LittleWriter writer(out);
   writer.put_bytes(payload);
   writer.put<uint64_t>(xxh3_64(out));

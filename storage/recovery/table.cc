@@ -167,6 +167,7 @@ Result<TableEntry> take_entry(LittleReader& reader, uint16_t version) {
 // (length u32 and bytes) | entries
 Bytes encode_table_begin(const TableSnapshot& snapshot, uint64_t count) {
   Bytes begin;
+  begin.reserve(64 + 64 * snapshot.streams.size() + snapshot.owner.size());
   LittleWriter writer(begin);
   writer.put<uint64_t>(snapshot.number);
   writer.put<uint64_t>(snapshot.next_uid);

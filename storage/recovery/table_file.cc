@@ -38,7 +38,10 @@ TableFile::TableFile(const TableSnapshot& snapshot, uint64_t count, uint64_t ent
   const Bytes begin = encode_table_begin(snapshot, count);
   const uint64_t frame_bytes = kFrameOverheadBytes + begin.size() + entry_bytes;
   CHECK(frame_bytes <= UINT32_MAX, "a table of {} bytes", frame_bytes);
-  put(frame_header(kTableMagic, kTableVersion, static_cast<uint32_t>(frame_bytes)));
+  Bytes header;
+  header.reserve(kFrameHeaderBytes);
+  put_frame_header(kTableMagic, kTableVersion, static_cast<uint32_t>(frame_bytes), header);
+  put(header);
   put(begin);
 }
 
