@@ -18,12 +18,17 @@ Refusal Quorum::why_no_change() const {
   return Refusal::kNone;
 }
 
+// It holds what it says that it holds, and has said so lately.
+bool Quorum::is_fetching(const Progress& progress) const {
+  return progress.match != kNoOffset && !progress.is_unverified &&
+         now_ - progress.last_fetch <= options_.fetch_timeout / 2;
+}
+
 // Of these voters enough have fetched lately to commit the change to them.
 bool Quorum::majority_fetches(const VoterSet& voters) const {
   const auto fetches = std::ranges::count_if(voters, [this](const ReplicaKey& voter) {
     const auto found = progress_.find(voter);
-    return voter == self_ || (found != progress_.end() && found->second.match != kNoOffset &&
-                              now_ - found->second.last_fetch <= options_.fetch_timeout / 2);
+    return voter == self_ || (found != progress_.end() && is_fetching(found->second));
   });
   return static_cast<size_t>(fetches) >= voters.majority();
 }
@@ -40,8 +45,8 @@ void Quorum::handle(const AddVoterRequested& event) {
   if (voters().with_id(event.voter.id) != kNoReplica) return answer(Refusal::kIdInUse);
   if (voters().size() >= kVotersMax) return answer(Refusal::kTooManyVoters);
   const auto found = progress_.find(event.voter);
-  const bool is_caught_up = found != progress_.end() && found->second.match >= high_watermark_ &&
-                            now_ - found->second.last_fetch <= options_.fetch_timeout / 2;
+  const bool is_caught_up =
+      found != progress_.end() && is_fetching(found->second) && found->second.match >= high_watermark_;
   if (!is_caught_up) return answer(Refusal::kNotCaughtUp);
   VoterSet grown = voters().with(event.voter);
   if (!majority_fetches(grown)) return answer(Refusal::kWouldStop);

@@ -155,6 +155,7 @@ class Quorum {
 
   // membership.cc
   Refusal why_no_change() const;
+  bool is_fetching(const Progress& progress) const;
   bool majority_fetches(const VoterSet& voters) const;
   void change_voters(VoterSet voters);
   void answer(Refusal refusal, Offset end_offset = 0);

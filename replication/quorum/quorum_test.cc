@@ -248,6 +248,22 @@ TEST(Quorum, ChangesOfVotersAreRefusedByName) {
   EXPECT_EQ(leader.refusal(), Refusal::kNone);
 }
 
+// It is not counted, so what it is to confirm could not be committed.
+TEST(Quorum, NobodyWhoseDiskMayHaveLiedIsNeededForAChangeOfVoters) {
+  Member leader(1, VoterSet({key(1)}));
+  leader.vote_write = 1;
+  leader.persist_vote();
+  leader.persist_log();
+  FetchRequest fetch{.epoch = 1, .replica = key(2), .end = {.offset = 2, .epoch = 1}, .is_unverified = true};
+  for (int i = 0; i < 2; ++i) leader.receive(2, fetch);
+  leader.step(AddVoterRequested{key(2)});
+  EXPECT_EQ(leader.refusal(), Refusal::kNotCaughtUp);
+  fetch.is_unverified = false;
+  leader.receive(2, fetch);
+  leader.step(AddVoterRequested{key(2)});
+  EXPECT_EQ(leader.refusal(), Refusal::kNone);
+}
+
 TEST(Quorum, OneChangeOfVotersAtATime) {
   Member leader(1, three());
   leader.lead();
