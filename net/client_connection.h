@@ -1,5 +1,5 @@
 // A Kafka client's connection on the reactor: sends requests without waiting for earlier answers and matches answers to
-// them. For simulated clients, the load generator and followers. It does not retry, choose brokers or keep metadata.
+// them. For simulated clients and the load generator. It does not retry, choose brokers or keep metadata.
 #pragma once
 #include <deque>
 #include <memory>
