@@ -48,7 +48,7 @@ void Quorum::heard_leader() {
 }
 
 void Quorum::on(NodeId from, const BeginEpochRequest& request) {
-  if (!is_old(request.epoch) && from != self_.id && from == request.leader.id) {
+  if (!is_old(request.epoch) && from != self_.id && from == request.leader) {
     // A prospective one has only lost sight of this leader.
     const bool lost_sight = role_ == Role::kProspective && request.epoch == vote_.epoch && leader_ == from;
     lost_sight ? become_follower(request.epoch, from) : learn(request.epoch, from);

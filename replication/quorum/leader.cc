@@ -193,7 +193,7 @@ void Quorum::call_silent_voters() {
     const auto found = progress_.find(voter);
     const bool is_silent = found == progress_.end() || found->second.match == kNoOffset ||
                            now_ - found->second.last_fetch > options_.fetch_timeout / 2;
-    if (voter != self_ && is_silent) send(voter.id, BeginEpochRequest{.epoch = vote_.epoch, .leader = self_});
+    if (voter != self_ && is_silent) send(voter.id, BeginEpochRequest{.epoch = vote_.epoch, .leader = self_.id});
   }
 }
 

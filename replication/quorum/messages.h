@@ -30,7 +30,7 @@ struct VoteResponse {
 
 struct BeginEpochRequest {
   Epoch epoch = 0;
-  ReplicaKey leader;
+  NodeId leader = kNobody;
 };
 
 struct BeginEpochResponse {

@@ -62,7 +62,7 @@ struct Member {
   }
   // Follows `leader` in `epoch`.
   void follow(NodeId leader, Epoch epoch) {
-    receive(leader, BeginEpochRequest{.epoch = epoch, .leader = key(leader)});
+    receive(leader, BeginEpochRequest{.epoch = epoch, .leader = leader});
     persist_vote();
   }
   // Leads three voters, of which 2 votes for it. What it has appended is not durable yet.
@@ -365,7 +365,7 @@ TEST(Quorum, ALeaderSaysWhoElectedIt) {
   leader.lead();
   EXPECT_EQ(leader.quorum.elected_by(), VoterSet({key(1), key(2)}));
   EXPECT_EQ(leader.quorum.why_no_append(), Refusal::kNone);
-  leader.receive(3, BeginEpochRequest{.epoch = 2, .leader = key(3)});
+  leader.receive(3, BeginEpochRequest{.epoch = 2, .leader = 3});
   EXPECT_EQ(leader.quorum.why_no_append(), Refusal::kNotLeader);
 }
 

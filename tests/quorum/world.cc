@@ -212,7 +212,7 @@ void World::arrived(size_t to, size_t from, const quorum::Message& message) {
     if (piece->epoch == life.machine.epoch()) life.fetches[piece->replica] = now;
   } else if (const auto* begin = std::get_if<quorum::BeginEpochRequest>(&message)) {
     if (begin->epoch < life.machine.epoch()) return;
-    life.heard_leader = begin->leader.id;
+    life.heard_leader = begin->leader;
     life.heard_epoch = begin->epoch;
     life.heard_at = now;
   } else if (const auto* none = std::get_if<quorum::FetchSnapshotResponse>(&message)) {
