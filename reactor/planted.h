@@ -17,6 +17,7 @@ inline constexpr std::string_view kTwoLogs = "posthaste-two-logs";
 inline constexpr std::string_view kSimulation = "posthaste-sim";
 inline constexpr std::string_view kQuorum = "posthaste-quorum";
 inline constexpr std::string_view kDrivers = "posthaste-drivers";
+inline constexpr std::string_view kController = "posthaste-controller";
 inline constexpr std::string_view kStreams = "posthaste-streams";
 
 // `program` must find it.

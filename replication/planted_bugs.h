@@ -36,6 +36,17 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "a follower goes on at the end of its log whatever epoch its last records are of"},
     {"truncation-to-high-watermark", reactor::kStreams,
      "a follower cuts its log to its own high watermark before it follows, not to where it agrees with the leader"},
+    {"unverified-preferred", reactor::kController,
+     "a replica whose disk may have lied is elected though one that is beyond doubt lives"},
+    {"stale-ack-expands", reactor::kController,
+     "a replica enters the ISR by what an earlier life of its broker has acknowledged"},
+    {"elr-kept-when-min-isr-falls", reactor::kController,
+     "who left an ISR stays eligible when fewer replicas begin to be enough to commit"},
+    {"unclean-without-leave", reactor::kController,
+     "a replica that may not hold all that was committed is elected in a topic that does not allow it"},
+    {"lost-stays-eligible", reactor::kController, "a replica whose disk is gone stays in ISR and ELR"},
+    {"first-unverified-leads", reactor::kController,
+     "of members whose disks may have lied the first one leads, not the one that holds most"},
 }));
 
 }  // namespace posthaste::replication

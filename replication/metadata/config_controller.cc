@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "config/connection_limits.h"
+#include "replication/metadata/partition_transition.h"
 #include "replication/metadata/refusal.h"
 #include "replication/metadata/topic_name.h"
+#include "replication/planted_bugs.h"
 
 namespace posthaste::replication {
 namespace {
@@ -28,6 +30,7 @@ using config::topic_key_of;
 using config::TopicKey;
 using net::kafka::ConfigResourceType;
 using net::kafka::ErrorCode;
+using reactor::planted;
 using Operation = ConfigChange::Operation;
 
 // One resource while its changes are worked out.
@@ -158,6 +161,29 @@ void append_records(const Altering& altering, const AlterConfigResource& resourc
   }
 }
 
+// Partitions may commit with fewer replicas than before, or need more: those who left an ISR do not hold, or cannot be
+// shown to hold, what was committed. In one batch with the setting, so that no leader acts on one without the other.
+void clear_elr(const MetadataImage& image, const Altering& altering, const AlterConfigResource& resource,
+               std::vector<MetadataRecord>& records) {
+  if (image.partitions_with_elr() == 0 || planted(kBugs["elr-kept-when-min-isr-falls"])) return;
+  if (!altering.is_topic) {
+    const auto before = altering.before.find(kMinIsrKey);
+    const auto after = altering.after.find(kMinIsrKey);
+    const bool differs = (before == altering.before.end()) != (after == altering.after.end()) ||
+                         (after != altering.after.end() && before->second != after->second);
+    if (differs) records.emplace_back(ClearElrRecord{});
+    return;
+  }
+  const auto is_concerned = [&](const PartitionImage& partition) {
+    const size_t replicas = partition.replicas.size();
+    return !partition.unsettled.elr().empty() && effective_min_isr(altering.before, altering.inherited, replicas) !=
+                                                     effective_min_isr(altering.after, altering.inherited, replicas);
+  };
+  if (std::ranges::any_of(image.topic(resource.name)->partitions, is_concerned)) {
+    records.emplace_back(ClearElrRecord{resource.name});
+  }
+}
+
 std::optional<Refusal> find_broker(const MetadataImage& image, const TopicRules& rules, int32_t node_id,
                                    const AlterConfigResource& resource, Altering& altering) {
   if (!resource.name.empty() && resource.name != std::to_string(node_id)) {
@@ -212,6 +238,7 @@ std::optional<Refusal> alter_one(const MetadataImage& image, const TopicRules& r
   if (request.validate_only) return std::nullopt;
   const size_t records = outcome.records.size();
   append_records(altering, resource, outcome.records);
+  clear_elr(image, altering, resource, outcome.records);
   if (outcome.records.size() == records) return std::nullopt;  // it was so already
   if (altering.is_topic) {
     outcome.topics.push_back(image.topic(resource.name)->id);
