@@ -211,7 +211,7 @@ class OneOfThree : public DriverTest {
   OneOfThree() { options_.first_voters = three(); }
   // 2 leads in `epoch`.
   static void follow(Member& member, Epoch epoch) {
-    member.driver.received(2, {BeginEpochRequest{.epoch = epoch, .leader = key(2)}, {}});
+    member.driver.received(2, {BeginEpochRequest{.epoch = epoch, .leader = 2}, {}});
   }
   static FetchResponse answer(Member& member, Epoch epoch, Offset high_watermark = kNoOffset) {
     return {
@@ -262,7 +262,7 @@ TEST_F(OneOfThree, ALogIsCutAndGoesOnUnderAnotherLeader) {
   run([this](Core& core, Member& member) -> Task<void> {
     co_await fill(core, member);
     EXPECT_EQ(member.user.high_watermark, 1);
-    member.driver.received(3, {BeginEpochRequest{.epoch = 4, .leader = key(3)}, {}});
+    member.driver.received(3, {BeginEpochRequest{.epoch = 4, .leader = 3}, {}});
     co_await until(core, [&] { return fetch_of(member)->epoch == 4; });
     FetchResponse diverging = answer(member, 4);
     diverging.leader = 3;
