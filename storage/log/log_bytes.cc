@@ -136,6 +136,13 @@ LogBytes::Segments LogBytes::drop_below(int64_t log_start, const Segment& last_k
   return gone;
 }
 
+uint64_t LogBytes::bytes_from(int64_t offset) const {
+  if (offset >= end_.offset) return 0;
+  const Segment& segment = *segment_with(offset);
+  const auto run = segment.index_whole ? segment.index().find_offset(offset) : std::nullopt;
+  return end_.linear - segment.linear_start() - (run ? run->end : segment.size);
+}
+
 LogBytes::Segments LogBytes::cut_to(const Boundary& to) {
   CHECK(to.linear <= end_.linear && to.linear >= segments_.front()->linear_start());
   const std::shared_ptr<Segment> last = last_segment_up_to(to);

@@ -33,6 +33,8 @@ class LogBytes {
   Segment& active() const { return *segments_.back(); }
   const Boundary& end() const { return end_; }
   uint64_t size_bytes() const { return end_.linear - segments_.front()->linear_start(); }
+  // Bytes from `offset` to the end, at least: as far as indexes in memory tell, which they do to two runs.
+  uint64_t bytes_from(int64_t offset) const;
   // For retention: each with the offset behind it.
   std::vector<SegmentSummary> summaries() const;
 

@@ -55,6 +55,23 @@ TEST_F(LogBytesTest, PlacesAndOffsetsLeadToTheirSegments) {
   EXPECT_EQ(second.offset, 3);
 }
 
+// Of the segment itself only what lies behind the run of its index, and the one behind that
+// (SegmentIndex::find_offset).
+TEST_F(LogBytesTest, WhatLiesBehindAnOffsetIsToldAsFarAsIndexesTell) {
+  make_three_segments();
+  EXPECT_EQ(bytes_->bytes_from(0), 300U);
+  EXPECT_EQ(bytes_->bytes_from(3), 100U);
+  EXPECT_EQ(bytes_->bytes_from(4), 0U);
+  EXPECT_EQ(bytes_->bytes_from(5), 0U) << "the end";
+  EXPECT_EQ(bytes_->bytes_from(-1), 300U) << "before all";
+  append(batch_of(5, kIndexRunBytes));
+  append(batch_of(6, kIndexRunBytes));
+  append(batch_of(7, 100));
+  EXPECT_EQ(bytes_->bytes_from(4), 100U);
+  bytes_->active().index_whole = false;
+  EXPECT_EQ(bytes_->bytes_from(4), 0U) << "an index that was not read tells nothing";
+}
+
 // A batch lies in as many chunks as it takes, and they become larger while the tail is busy.
 TEST_F(LogBytesTest, WhatIsAppendedIsThereByteForByteOverAllChunks) {
   make();

@@ -106,6 +106,8 @@ class Partition final : private reactor::CoreOwned,
   // Bytes that have become durable, counted from some start: for differences. Retention does not lower it, a truncation
   // does.
   uint64_t durable_position() const { return commit_.durable().linear; }
+  // Bytes from `offset` to the end, at least; that and no more without a look at a disk (LogBytes).
+  uint64_t bytes_from(int64_t offset) const { return check_core(), bytes_.bytes_from(offset); }
   // Bytes of all segments, and how many segments there are.
   uint64_t size_bytes() const { return bytes_.size_bytes(); }
   size_t segment_count() const { return bytes_.segments().size(); }
