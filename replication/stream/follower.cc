@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "replication/metadata/topic_name.h"
 #include "replication/planted_bugs.h"
 #include "replication/stream/leader.h"
 #include "storage/bytes/xxh3.h"
@@ -86,10 +87,13 @@ class Follower::Busy {
   Followed* with_;
 };
 
-Follower::Follower(storage::Engine& engine, const StreamTimes& times, reactor::Event& changed)
+Follower::Follower(storage::Engine& engine, const StreamShared& shared, StreamClass stream_class, ClassChanges& changes,
+                   reactor::Event& changed)
     : engine_(engine),
       core_(engine.core()),
-      times_(times),
+      shared_(shared),
+      stream_class_(stream_class),
+      changes_(changes),
       changed_(changed),
       idle_(engine.core()),
       scope_(engine.core()) {}
@@ -108,6 +112,7 @@ void Follower::follow(Replica& replica, bool is_recovering) {
       followed_.try_emplace(key_of(replica), std::make_unique<Followed>(*this, replica, is_recovering));
   CHECK(is_new);
   subscribe_now(*at->second);
+  changed_.notify_all();
 }
 
 Task<void> Follower::unfollow(Replica& replica) {
@@ -120,6 +125,7 @@ Task<void> Follower::unfollow(Replica& replica) {
   end_subscription(followed);
   while (followed.busy > 0) co_await idle_.wait();
   followed_.erase(key);
+  changed_.notify_all();
 }
 
 Task<void> Follower::stop() {
@@ -156,14 +162,24 @@ void Follower::subscribe_now(Followed& followed) {
   if (!is_connected_ || followed.is_waiting || followed.is_leaving || followed.is_cutting) return;
   if (followed.subscription != 0) return;
   followed.is_waiting = true;
-  to_subscribe_.push_back(key_of(followed.replica));
+  const Key key = key_of(followed.replica);
+  // What groups and offsets wait for comes first.
+  if (is_internal_topic(followed.log().topic_name())) {
+    to_subscribe_.push_front(key);
+  } else {
+    to_subscribe_.push_back(key);
+  }
   changed_.notify_all();
+}
+
+bool Follower::may_subscribe() const {
+  return stream_class_ == StreamClass::kLive || by_subscription_.size() < shared_.catch_up.at_once;
 }
 
 void Follower::subscribe_later(Followed& followed) {
   if (!is_connected_ || followed.is_waiting || followed.is_leaving || followed.is_cutting) return;
   followed.is_waiting = true;
-  retries_.emplace_back(core_.now() + times_.retry_after, key_of(followed.replica));
+  retries_.emplace_back(core_.now() + shared_.times.retry_after, key_of(followed.replica));
   changed_.notify_all();
 }
 
@@ -311,12 +327,18 @@ bool Follower::hear(const Diverge& message) {
 
 bool Follower::hear(const End& message) {
   if (message.subscription == kWholeConnection) return false;
+  const bool is_far = message.reason == EndReason::kFarBehind;
+  const bool is_close = message.reason == EndReason::kCaughtUp;
+  if ((is_far || is_close) && is_far != (stream_class_ == StreamClass::kLive)) return false;
   Followed* const followed = subscribed(message.subscription);
   if (followed == nullptr) return true;
   end_subscription(*followed);
   if (message.reason == EndReason::kOutOfRange && message.log_start >= 0) {
     followed->is_cutting = true;
     scope_.spawn_job(begin_anew(Busy(*followed), message.log_start));
+  } else if (is_far || is_close) {
+    ++(is_far ? stats_.far : stats_.close);
+    changes_.change_class(followed->replica, followed->is_recovering);
   } else {
     subscribe_again(*followed, message.message.empty()
                                    ? fmt::format("ended by its leader, reason {}", static_cast<int16_t>(message.reason))
@@ -431,7 +453,8 @@ Subscribe Follower::subscription_of(const Followed& followed) const {
 }
 
 void Follower::fill_subscriptions(std::vector<Frame>& out) {
-  for (size_t count = 0; !to_subscribe_.empty() && count < kSubscriptionsPerSend; to_subscribe_.pop_front()) {
+  for (size_t count = 0; !to_subscribe_.empty() && count < kSubscriptionsPerSend && may_subscribe();
+       to_subscribe_.pop_front()) {
     const auto at = followed_.find(to_subscribe_.front());
     if (at == followed_.end() || at->second->is_leaving || !at->second->is_waiting) continue;
     Followed& followed = *at->second;

@@ -1,7 +1,7 @@
-// The follower's end: the partitions that this core follows from one peer, over whatever connection there is to it just
-// now. Takes what the leader says to the replicas if it may be applied (rules.h), cuts logs to where they agree with
-// the leader's, and says how far they are durable. Owner core only. It holds no socket (follower_stream.h), and does
-// not decide whom a replica follows.
+// The follower's end of one of the connections to a peer (StreamClass): the partitions that this core follows over it,
+// whatever socket there is just now. Takes what the leader says to the replicas if it may be applied (rules.h), cuts
+// logs to where they agree with the leader's, and says how far they are durable. Owner core only. It holds no socket
+// (follower_stream.h), and does not decide whom a replica follows.
 //
 // Memory: none of batches; a frame is applied before the next one is received, and waits for room in the log's tail.
 #pragma once
@@ -15,27 +15,28 @@
 #include "reactor/sync.h"
 #include "replication/replica.h"
 #include "replication/stream/connection.h"
+#include "replication/stream/follower_stats.h"
 #include "replication/stream/messages.h"
 #include "replication/stream/rules.h"
 
 namespace posthaste::replication::stream {
 
-// Counters of one follower's end.
-struct FollowerStats {
-  uint64_t bytes = 0;   // of batches applied
-  uint64_t frames = 0;  // DATA, applied
-  uint64_t late = 0;    // DATA that was not
-  uint64_t cuts = 0;    // of logs, for their leader's sake
-  uint64_t resets = 0;  // logs that began anew
-  uint64_t fuses = 0;   // cuts refused: they would have gone below the high watermark
-  uint64_t hashes = 0;  // compared with the leader's
-  uint64_t unlike = 0;  // and were not the same
+// Who is told that a partition goes on over the other connection. On the follower's core.
+class ClassChanges {
+ public:
+  ClassChanges() = default;
+  ClassChanges(const ClassChanges&) = delete;
+  ClassChanges& operator=(const ClassChanges&) = delete;
+  virtual ~ClassChanges() = default;
+  // Its subscription has ended. It must leave this end before it enters the other one.
+  virtual void change_class(Replica& replica, bool is_recovering) = 0;
 };
 
 class Follower {
  public:
-  // `changed` is notified when there is something to send.
-  Follower(storage::Engine& engine, const StreamTimes& times, reactor::Event& changed);
+  // `changed` is notified when there is something to send, and when it is empty or no more.
+  Follower(storage::Engine& engine, const StreamShared& shared, StreamClass stream_class, ClassChanges& changes,
+           reactor::Event& changed);
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
   ~Follower();
@@ -76,6 +77,7 @@ class Follower {
 
   Followed* subscribed(int32_t subscription);
   void subscribe_now(Followed& followed);
+  bool may_subscribe() const;
   void subscribe_later(Followed& followed);
   void end_subscription(Followed& followed);
   void subscribe_again(Followed& followed, std::string_view why);
@@ -101,7 +103,9 @@ class Follower {
 
   storage::Engine& engine_;
   reactor::Core& core_;
-  const StreamTimes times_;
+  const StreamShared& shared_;
+  const StreamClass stream_class_;
+  ClassChanges& changes_;
   reactor::Event& changed_;
   reactor::Event idle_;  // a Busy has ended
   bool is_connected_ = false;

@@ -1,11 +1,12 @@
-// A follower's core and one peer: connects, again whenever the connection ends, shakes hands, and carries what the
-// follower's end (follower.h) says and is told. One core. Which peer leads what is the broker's business.
+// A follower's core and one peer: connects, again whenever a connection ends, shakes hands, and carries what the
+// follower's ends (peer_follower.h) say and are told. Live all the time, and by a second connection for as long as
+// something catches up. One core. Which peer leads what is the broker's business.
 #pragma once
 #include <string>
 
 #include "replication/stream/connection.h"
-#include "replication/stream/follower.h"
 #include "replication/stream/leader_stream.h"
+#include "replication/stream/peer_follower.h"
 
 namespace posthaste::replication::stream {
 
@@ -21,7 +22,7 @@ class FollowerStream {
   FollowerStream& operator=(const FollowerStream&) = delete;
 
   // What is followed over it; may be called whether or not there is a connection.
-  Follower& follower() { return follower_; }
+  PeerFollower& follower() { return follower_; }
   // Until end(); then nothing of it runs any more, and nothing is followed.
   reactor::Task<void> run();
   void end();
@@ -29,11 +30,18 @@ class FollowerStream {
   const std::optional<End>& refused() const { return refused_; }
 
  private:
-  reactor::Task<void> serve(reactor::Socket socket);
-  reactor::Task<bool> shake_hands(StreamConnection& connection);
-  reactor::Task<void> receive_loop(StreamConnection& connection);
-  reactor::Task<void> send_loop(StreamConnection& connection, const bool& is_gone);
-  reactor::Task<bool> hear(const Message& message);
+  struct Link {
+    StreamClass stream_class;
+    reactor::Event changed;
+  };
+  Follower& end_of(const Link& link) { return follower_.end_of(link.stream_class); }
+  bool is_needed(const Link& link);
+  reactor::Task<void> keep_connected(Link& link);
+  reactor::Task<void> serve(Link& link, reactor::Socket socket);
+  reactor::Task<bool> shake_hands(Link& link, StreamConnection& connection);
+  reactor::Task<void> receive_loop(Link& link, StreamConnection& connection);
+  reactor::Task<void> send_loop(Link& link, StreamConnection& connection, const bool& is_gone);
+  reactor::Task<bool> hear(Link& link, const Message& message);
   void told_no(const End& end);
 
   StreamShared& shared_;
@@ -41,8 +49,9 @@ class FollowerStream {
   const LocalBroker us_;
   const Peer peer_;
   const StreamTimes& times_;
-  reactor::Event changed_;
-  Follower follower_;
+  Link live_;
+  Link catch_up_;
+  PeerFollower follower_;
   std::optional<End> refused_;
   bool is_over_ = false;
 };

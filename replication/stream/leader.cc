@@ -80,15 +80,20 @@ struct Leader::Subscription {
   }
 };
 
-Leader::Leader(reactor::Core& core, LeaderHooks& hooks, const Open& follower, int16_t version, reactor::Event& changed)
-    : core_(core),
+Leader::Leader(const StreamShared& shared, LeaderHooks& hooks, const Open& follower, int16_t version,
+               reactor::Event& changed)
+    : core_(shared.core),
+      limits_(shared.catch_up),
       hooks_(hooks),
       broker_(follower.from_broker),
       broker_epoch_(follower.from_broker_epoch),
+      stream_class_(follower.stream_class),
       version_(version),
       changed_(changed),
       window_(std::clamp<int64_t>(follower.window_bytes, kDataBytesMax, kWindowBytes)),
-      scope_(core) {}
+      scope_(shared.core) {
+  CHECK(limits_.close_bytes < limits_.far_bytes, "a partition would go to and fro between its connections");
+}
 
 Leader::~Leader() = default;
 
@@ -147,6 +152,7 @@ void Leader::join(const Subscribe& message, Replica& replica, int64_t first_offs
   const JoinAnswer answer = join_answer(log.epochs(), first_offset, log.end_offset(), follower);
   switch (answer.joins) {
     case Joins::kHere:
+      if (is_too_far(replica, message.end)) return refuse(message.subscription, EndReason::kFarBehind, -1, -1);
       return accept(message, replica);
     case Joins::kDiverges:
       answers_.emplace_back(Diverge{.subscription = message.subscription,
@@ -160,12 +166,26 @@ void Leader::join(const Subscribe& message, Replica& replica, int64_t first_offs
   }
 }
 
+// Live, though it has to be read from old segments: the others would wait behind that.
+bool Leader::is_too_far(Replica& replica, int64_t offset) const {
+  return stream_class_ == StreamClass::kLive && replica.log().bytes_from(offset) > limits_.far_bytes;
+}
+
+bool Leader::is_close(const Subscription& subscription) const {
+  return stream_class_ == StreamClass::kCatchUp &&
+         subscription.replica.log().bytes_from(subscription.sent.end) <= limits_.close_bytes;
+}
+
 // From here on the follower's log is known to be a beginning of this one, and what it has on disk counts.
 void Leader::accept(const Subscribe& message, Replica& replica) {
   const auto [at, is_new] =
       subscriptions_.try_emplace(message.subscription, std::make_unique<Subscription>(*this, replica, message));
   CHECK(is_new);
   Subscription& subscription = *at->second;
+  if (planted(kBugs["caught-up-leaves-gap"]) && stream_class_ == StreamClass::kLive && message.end > 0) {
+    subscription.sent = {replica.log().end_offset(), message.last_epoch};
+    subscription.read_from = subscription.sent.end;
+  }
   has_data(subscription);
   has_news(subscription);
   count(subscription, message.durable, message.end, message.log_start);
@@ -274,6 +294,11 @@ void Leader::fill_data(Outgoing& out) {
 
 Leader::Step Leader::send_data(Subscription& subscription, int64_t bytes_max, Outgoing& out) {
   const int32_t id = subscription.id;
+  if (is_close(subscription)) {
+    if (planted(kBugs["caught-up-is-durable"])) count(subscription, subscription.sent.end, subscription.sent.end, 0);
+    end(subscription, EndReason::kCaughtUp);
+    return Step::kEnded;
+  }
   if (!subscription.ready && !read_next(subscription, bytes_max)) {
     return subscriptions_.contains(id) ? Step::kIdle : Step::kEnded;
   }
@@ -300,6 +325,10 @@ bool Leader::read_next(Subscription& subscription, int64_t bytes_max) {
                                      .max_bytes = static_cast<uint32_t>(std::min<int64_t>(bytes_max, kDataBytesMax)),
                                      .limit_offset = log.end_offset()};
   auto read = log.try_read(request);
+  if (!read && is_too_far(subscription.replica, subscription.read_from)) {
+    end(subscription, EndReason::kFarBehind);
+    return false;
+  }
   if (!read) {
     start_read(subscription, request);
     return false;

@@ -16,6 +16,7 @@
 #include "replication/stream/messages.h"
 #include "replication/stream/rules.h"
 #include "replication/stream/send_order.h"
+#include "replication/stream/shared.h"
 #include "storage/bytes/xxh3.h"
 
 namespace posthaste::replication::stream {
@@ -57,7 +58,8 @@ struct Outgoing {
 class Leader {
  public:
   // `changed` is notified when there is something to send.
-  Leader(reactor::Core& core, LeaderHooks& hooks, const Open& follower, int16_t version, reactor::Event& changed);
+  Leader(const StreamShared& shared, LeaderHooks& hooks, const Open& follower, int16_t version,
+         reactor::Event& changed);
   Leader(const Leader&) = delete;
   Leader& operator=(const Leader&) = delete;
   ~Leader();
@@ -85,6 +87,8 @@ class Leader {
   reactor::Task<void> end_out_of_range(storage::Partition::Use use, int32_t id);
   reactor::Task<void> read(storage::Partition::Use use, int32_t id, storage::ReadRequest request);
   static reactor::Task<int64_t> first_offset(storage::Partition& log);
+  bool is_too_far(Replica& replica, int64_t offset) const;
+  bool is_close(const Subscription& subscription) const;
   bool leads_in(const Replica& replica, const Subscribe& message) const;
   void refuse(int32_t id, EndReason reason, int32_t leader_hint, int64_t log_start, std::string message = {});
   void end(Subscription& subscription, EndReason reason, int64_t log_start = -1);
@@ -104,9 +108,11 @@ class Leader {
   void say(const Message& message, Outgoing& out) const { out.frames.push_back(encode_frame(message, version_)); }
 
   reactor::Core& core_;
+  const CatchUpLimits limits_;
   LeaderHooks& hooks_;
   const int32_t broker_;
   const int64_t broker_epoch_;
+  const StreamClass stream_class_;
   const int16_t version_;
   reactor::Event& changed_;
   Window window_;

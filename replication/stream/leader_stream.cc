@@ -42,7 +42,8 @@ std::optional<End> refusal_of(const LocalBroker& us, const Open& theirs) {
 }
 
 LeaderStream::LeaderStream(StreamShared& shared, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks)
-    : core_(shared.core),
+    : shared_(shared),
+      core_(shared.core),
       us_(us),
       hooks_(hooks),
       times_(shared.times),
@@ -81,7 +82,7 @@ Task<bool> LeaderStream::shake_hands() {
   const Result<void> sent = co_await connection_.send(answer);
   if (refusal || !sent) co_return false;
   connection_.opened(*common_version(ours, *theirs));
-  leader_.emplace(core_, hooks_, *theirs, connection_.version(), changed_);
+  leader_.emplace(shared_, hooks_, *theirs, connection_.version(), changed_);
   co_return true;
 }
 

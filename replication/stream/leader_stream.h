@@ -37,6 +37,7 @@ class LeaderStream {
   reactor::Task<void> send_loop();
   bool hear(const Message& message);
 
+  StreamShared& shared_;
   reactor::Core& core_;
   const LocalBroker us_;
   LeaderHooks& hooks_;

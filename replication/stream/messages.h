@@ -185,6 +185,8 @@ enum class EndReason : int16_t {
   kForeignCluster,  // of the connection, as what follows
   kWrongBroker,
   kNoCommonVersion,
+  kFarBehind,  // of a subscription: it goes on over the connection for catching up
+  kCaughtUp,   // of a subscription there: it goes on over the live one
 };
 
 inline constexpr int32_t kWholeConnection = -1;

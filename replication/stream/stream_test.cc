@@ -148,8 +148,11 @@ TEST_F(StreamTest, ADivergenceOfWhatWasLeftCutsNothing) {
   begin();
   for (int i = 0; i < 3; ++i) append_as_of(follower_, 1);
   on(follower_, [&]() -> Task<void> {
+    struct NoChanges final : ClassChanges {
+      void change_class(Replica&, bool) override {}
+    } no_changes;
     reactor::Event changed(*follower_.core);
-    Follower follower(*follower_.engine, times_, changed);
+    Follower follower(*follower_.engine, *follower_.shared, StreamClass::kLive, no_changes, changed);
     follower_.replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
     follower.follow(*follower_.replica, false);
     follower.connected(0);
@@ -286,6 +289,109 @@ TEST(RefusalOf, ForeignClustersWrongBrokersAndVersionsWithoutACommonOne) {
   other = good;
   other.version_min = other.version_max = kVersionMax + 1;
   EXPECT_EQ(refusal_of(us, other)->reason, EndReason::kNoCommonVersion);
+}
+
+// --- Catching up.
+
+TEST_F(StreamTest, WhoIsFarBehindCatchesUpAndComesBack) {
+  catch_up_ = {.far_bytes = 500'000, .close_bytes = 200'000};
+  begin();
+  lead(4);
+  for (int i = 0; i < 20; ++i) append(leader_, 4, 1, 100'000);
+  follow(4);
+  for (int i = 0; i < 20; ++i) {
+    append(leader_, 4, 1, 10'000);
+    world_->run_for(1ms);
+  }
+  ASSERT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+  EXPECT_EQ(stats().far, 1U);
+  EXPECT_EQ(stats().close, 1U);
+  EXPECT_EQ(stats().late, 0U) << "no frame comes twice, none is left out";
+  EXPECT_EQ(bytes_of(leader_), bytes_of(follower_));
+  append(leader_, 4, 3);
+  ASSERT_TRUE(until([&] { return is_copied(); }));
+  EXPECT_EQ(stats().far, 1U) << "it stays";
+}
+
+// The leader has sent it to the other connection, and before it goes its role ends.
+TEST_F(StreamTest, WhoIsBetweenItsConnectionsCanLeave) {
+  begin();
+  append_as_of(follower_, 1);
+  on(follower_, [&]() -> Task<void> {
+    reactor::Event live(*follower_.core);
+    reactor::Event catch_up(*follower_.core);
+    PeerFollower follower(*follower_.engine, *follower_.shared, live, catch_up);
+    follower_.replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
+    follower.follow(*follower_.replica, false);
+    follower.end_of(StreamClass::kLive).connected(0);
+    std::vector<Frame> sent;
+    follower.end_of(StreamClass::kLive).fill(sent);
+    const End end{.subscription = 1, .reason = EndReason::kFarBehind};
+    EXPECT_FALSE(follower.end_of(StreamClass::kCatchUp).hear(end)) << "it makes no sense there";
+    EXPECT_TRUE(follower.end_of(StreamClass::kLive).hear(end));
+    co_await follower.unfollow(*follower_.replica);
+    follower_.replica->become_follower({.leader_epoch = 5, .broker_epoch = 100});
+    co_await follower_.core->sleep(1s);
+    EXPECT_TRUE(follower.end_of(StreamClass::kLive).is_empty());
+    EXPECT_TRUE(follower.end_of(StreamClass::kCatchUp).is_empty());
+    co_await follower.stop();
+  });
+}
+
+class CatchUpTest : public StreamFixture {
+ protected:
+  // How long the slowest of some small records waits for its follower, 50 ms away, which gets 10 MB of another log.
+  reactor::Duration slowest(const CatchUpLimits& limits) {
+    catch_up_ = limits;
+    WorldOptions options;
+    options.network = {25ms, 25ms};
+    options.network_spike_per_million = 0;
+    options.disk_slow_per_million = 0;
+    options.piece_bytes_min = options.piece_bytes_max = 64 << 10;
+    options.window_bytes_min = options.window_bytes_max = 256 << 10;
+    begin(options);
+    lead(4, false);
+    for (int i = 0; i < 10; ++i) append(leader_, 4, 10, 100'000);
+    const Term term{.leader_epoch = 4, .broker_epoch = 100};
+    step(leader_, [&] {
+      InSyncSet in_sync{.others = {{.broker = kFollowerId, .broker_epoch = kFollowerEpoch}}};
+      leader_.second->become_leader(term, std::move(in_sync));
+    });
+    step(follower_, [&] {
+      follower_.second->become_follower(term);
+      follower_.following->follower().follow(*follower_.second, false);
+    });
+    EXPECT_TRUE(until([&] { return !leader_.progress.empty(); }));
+    follow(4);
+    world_->run_for(200ms);
+    reactor::Duration slowest{};
+    for (int i = 0; i < 8; ++i) slowest = std::max(slowest, one_record());
+    was_catching_up_ = end(follower_) < end(leader_);
+    EXPECT_TRUE(until([&] { return is_copied(); })) << world_->log_tail();
+    TearDown();
+    return slowest;
+  }
+  reactor::Duration one_record() {
+    const reactor::Duration begin = world_->elapsed();
+    step(leader_, [&] {
+      storage::Bytes batch = batch_of(1, 10);
+      EXPECT_TRUE(leader_.second->append(batch, {.leader_epoch = 4}, kNow).has_value());
+    });
+    const storage::Partition& log = leader_.second->log();
+    EXPECT_TRUE(until([&] { return log.high_watermark() == log.end_offset(); }));
+    return world_->elapsed() - begin;
+  }
+  bool was_catching_up_ = false;  // to the last of those records
+};
+
+TEST_F(CatchUpTest, ATailDoesNotWaitForWhoCatchesUp) {
+  const reactor::Duration apart = slowest({.far_bytes = 1 << 20, .close_bytes = 1 << 19});
+  EXPECT_TRUE(was_catching_up_);
+  const reactor::Duration together = slowest({.far_bytes = UINT64_MAX, .close_bytes = 0});
+  RecordProperty("apart_ms", std::to_string(apart / 1ms));
+  RecordProperty("together_ms", std::to_string(together / 1ms));
+  EXPECT_LT(apart, 100ms) << "a round trip is 50";
+  EXPECT_GT(together, 200ms) << "what it would be over one connection";
 }
 
 // --- The round trip does not limit what is sent.

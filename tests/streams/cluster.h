@@ -96,6 +96,8 @@ class Cluster {
   uint64_t resets = 0;
   uint64_t fuses = 0;
   uint64_t bytes = 0;
+  uint64_t far = 0;    // partitions that a follower went to catch up with
+  uint64_t close = 0;  // and had caught up with
   uint64_t wipes = 0;
   uint64_t joins = 0;
   uint64_t leaves = 0;

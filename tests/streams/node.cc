@@ -43,6 +43,14 @@ storage::EngineOptions small_store(uint64_t draw) {
   return options;
 }
 
+// So small that who comes late, or with an empty disk, is far behind: an index tells it to some 128 KiB.
+replication::stream::CatchUpLimits limits_of(uint64_t draw) {
+  const uint64_t far_bytes = draw % 8 == 0 ? UINT64_MAX : 1 + draw / 64 % (48 << 10);
+  return {.far_bytes = far_bytes,
+          .close_bytes = draw % 8 < 4 ? 0 : std::min<uint64_t>(far_bytes / 2, 64 << 10),
+          .at_once = static_cast<uint32_t>(1 + draw / 16 % 3)};
+}
+
 Term term_of(const Assignment& assignment) {
   return {.leader_epoch = assignment.leader_epoch, .broker_epoch = assignment.leader_broker_epoch};
 }
@@ -57,7 +65,7 @@ Node::Node(Core& core, Cluster& cluster, uint32_t id, storage::EngineHost& store
       incarnation_(core.random() | 1),
       lag_max_(1s + std::chrono::milliseconds(core.random() % 2000)),
       us_{.cluster_id = "rig", .broker = static_cast<int32_t>(id)},
-      shared_(core, {}, kLargeFrameBytes),
+      shared_(core, {}, limits_of(core.random()), kLargeFrameBytes),
       partitions_(cluster.partitions()),
       tasks_(core) {
   cluster_.lives(id_, *this);

@@ -39,7 +39,8 @@ bool Node::is_quiet(uint32_t partition, int64_t end) const {
 uint64_t Node::changes() const {
   uint64_t changes = 0;
   for (const auto& [peer, stream] : streams_) {
-    changes += stream->follower().stats().cuts + stream->follower().stats().resets;
+    const replication::stream::FollowerStats stats = stream->follower().stats();
+    changes += stats.cuts + stats.resets;
   }
   return changes;
 }
@@ -96,17 +97,13 @@ Task<bool> Node::catch_up(storage::Partition& log, View& view) {
 // What the streams have counted since the last time.
 void Node::count_stats() {
   replication::stream::FollowerStats now;
-  for (const auto& [peer, stream] : streams_) {
-    const auto& stats = stream->follower().stats();
-    now.cuts += stats.cuts;
-    now.resets += stats.resets;
-    now.fuses += stats.fuses;
-    now.bytes += stats.bytes;
-  }
+  for (const auto& [peer, stream] : streams_) now += stream->follower().stats();
   cluster_.cuts += now.cuts - counted_stats_.cuts;
   cluster_.resets += now.resets - counted_stats_.resets;
   cluster_.fuses += now.fuses - counted_stats_.fuses;
   cluster_.bytes += now.bytes - counted_stats_.bytes;
+  cluster_.far += now.far - counted_stats_.far;
+  cluster_.close += now.close - counted_stats_.close;
   counted_stats_ = now;
 }
 

@@ -47,6 +47,8 @@ struct Outcome : tests::SeedOutcome {
   uint64_t cuts = 0;
   uint64_t resets = 0;
   uint64_t bytes = 0;
+  uint64_t far = 0;
+  uint64_t close = 0;
   uint64_t wipes = 0;
   uint64_t joins = 0;
   uint64_t leaves = 0;
@@ -88,6 +90,8 @@ class Run {
     outcome.cuts = cluster_.cuts;
     outcome.resets = cluster_.resets;
     outcome.bytes = cluster_.bytes;
+    outcome.far = cluster_.far;
+    outcome.close = cluster_.close;
     outcome.wipes = cluster_.wipes;
     outcome.joins = cluster_.joins;
     outcome.leaves = cluster_.leaves;
@@ -248,6 +252,8 @@ class Program {
     total_.cuts += outcome.cuts;
     total_.resets += outcome.resets;
     total_.bytes += outcome.bytes;
+    total_.far += outcome.far;
+    total_.close += outcome.close;
     total_.wipes += outcome.wipes;
     total_.joins += outcome.joins;
     total_.leaves += outcome.leaves;
@@ -255,10 +261,10 @@ class Program {
   }
   std::string totals() const {
     return fmt::format(
-        "{} batches acknowledged, {} MB streamed, {} terms, {} cuts, {} resets, {} empty disks, {} joined and {} left "
-        "in-sync sets; {}",
-        total_.acknowledged, total_.bytes / 1'000'000, total_.terms, total_.cuts, total_.resets, total_.wipes,
-        total_.joins, total_.leaves, rig::describe(total_.faults));
+        "{} batches acknowledged, {} MB streamed, {} terms, {} cuts, {} resets, {} far behind, {} caught up, {} empty "
+        "disks, {} joined and {} left in-sync sets; {}",
+        total_.acknowledged, total_.bytes / 1'000'000, total_.terms, total_.cuts, total_.resets, total_.far,
+        total_.close, total_.wipes, total_.joins, total_.leaves, rig::describe(total_.faults));
   }
 
  private:

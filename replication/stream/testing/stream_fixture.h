@@ -1,8 +1,10 @@
-// Two brokers in the simulator for tests of the stream: each a host with a store of its own and one log, the first one
-// with a listener for followers, the other one with a stream to it. The test says who leads.
+// Two brokers in the simulator for tests of the stream: each a host with a store of its own and two logs, of which most
+// tests use the first, the first broker with a listener for followers, the other one with a stream to it. The test says
+// who leads.
 #pragma once
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
 #include <memory>
 
@@ -27,12 +29,13 @@ class StreamFixture : public testing::Test {
     storage::Engine* engine = nullptr;
     StreamShared* shared = nullptr;
     Replica* replica = nullptr;           // while it lives
+    Replica* second = nullptr;            // of the other log
     FollowerStream* following = nullptr;  // the follower's
     LeaderStream* serving = nullptr;      // the leader's, while there is a connection
     std::vector<FollowerProgress> progress;
     uint64_t tail_bytes_max = 24 << 20;
 
-    Replica* find(const storage::TopicId&, int32_t partition) override { return partition == 0 ? replica : nullptr; }
+    Replica* find(const storage::TopicId&, int32_t partition) override { return partition == 0 ? replica : second; }
     int32_t leader_of(const storage::TopicId&, int32_t) override { return kLeaderId; }
     void progressed(Replica&, const FollowerProgress& told) override { progress.push_back(told); }
   };
@@ -118,7 +121,7 @@ class StreamFixture : public testing::Test {
     return end(leader_) == end(follower_) && leader_.replica->high_watermark() == end(leader_) &&
            follower_.replica->high_watermark() == end(leader_);
   }
-  const FollowerStats& stats() const { return follower_.following->follower().stats(); }
+  FollowerStats stats() const { return follower_.following->follower().stats(); }
   // All bytes of a log.
   storage::Bytes bytes_of(Broker& broker) {
     storage::Bytes bytes;
@@ -137,6 +140,7 @@ class StreamFixture : public testing::Test {
   static constexpr reactor::WallMillis kNow{1'700'000'000'000};
   static constexpr size_t kPoolBytes = 96 << 20;
   StreamTimes times_;
+  CatchUpLimits catch_up_;
   size_t large_frame_memory_bytes_ = kLargeFrameMemoryBytes;
   std::unique_ptr<reactor::simulated::World> world_;
   Broker leader_;
@@ -161,12 +165,17 @@ class StreamFixture : public testing::Test {
                               1);
     CHECK((co_await store.recover(core)).has_value());
     broker.engine = *co_await store.open(core);
-    storage::Partition* log = broker.engine->find(storage::TopicId{}, 0);
-    if (log == nullptr) log = *co_await broker.engine->create_partition({.topic_name = "t"});
-    StreamShared shared(core, self.times_, self.large_frame_memory_bytes_);
+    std::array<storage::Partition*, 2> logs{};
+    for (int32_t i = 0; i < 2; ++i) {
+      storage::Partition*& log = logs[static_cast<size_t>(i)];
+      log = broker.engine->find(storage::TopicId{}, i);
+      if (log == nullptr) log = *co_await broker.engine->create_partition({.topic_name = "t", .partition = i});
+    }
+    StreamShared shared(core, self.times_, self.catch_up_, self.large_frame_memory_bytes_);
     broker.shared = &shared;
     broker.core = &core;
-    broker.replica = &Replica::of(*log);
+    broker.second = &Replica::of(*logs[1]);
+    broker.replica = &Replica::of(*logs[0]);
     reactor::TaskScope serving(core);  // behind the store, so that what a kill leaves is thrown away before it
     if (listens) {
       auto listener = co_await reactor::Socket::listen(core, "0.0.0.0:9000", nullptr);
