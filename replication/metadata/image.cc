@@ -164,7 +164,7 @@ bool MetadataImage::is_active(int32_t id) const {
 std::vector<int32_t> MetadataImage::active_brokers() const {
   std::vector<int32_t> ids;
   for (const auto& [id, broker] : brokers()) {
-    if (!broker.fenced) ids.push_back(id);
+    if (is_active(id)) ids.push_back(id);
   }
   return ids;
 }

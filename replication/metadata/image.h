@@ -133,7 +133,7 @@ class MetadataImage {
   const RegisterBrokerRecord* broker(int32_t id) const;
   // Takes part: neither fenced nor in controlled shutdown. Only such brokers lead and enter an ISR.
   bool is_active(int32_t id) const;
-  // Ids of brokers that are not fenced, ascending.
+  // Ids of those, ascending.
   std::vector<int32_t> active_brokers() const;
 
   // Settings of all brokers (empty name) or of one.

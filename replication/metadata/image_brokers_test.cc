@@ -67,6 +67,7 @@ TEST_F(ImageBrokersTest, ARegistrationChangesInParts) {
   apply(image_, BrokerRegistrationChangeRecord{
                     .broker_id = 2, .broker_epoch = 20, .in_controlled_shutdown = ControlledShutdown::kEnter});
   EXPECT_FALSE(image_.is_active(2));
+  EXPECT_EQ(image_.active_brokers(), (Ids{1, 3}));
   EXPECT_FALSE(image_.broker(2)->fenced);
   apply(image_, BrokerRegistrationChangeRecord{.broker_id = 2, .broker_epoch = 20, .fenced = Fenced::kFence});
   EXPECT_TRUE(image_.broker(2)->fenced);

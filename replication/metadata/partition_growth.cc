@@ -17,7 +17,7 @@ using Replicas = std::vector<int32_t>;
 struct Growing {
   const MetadataImage& image;
   const TopicRules& rules;
-  const std::vector<int32_t>& brokers;  // unfenced
+  const std::vector<int32_t>& brokers;  // active
   int64_t& partitions;                  // added by this request
   int64_t& partitions_ahead;            // of these, what the image does not have
 };

@@ -25,7 +25,7 @@ using Placement = std::vector<std::vector<int32_t>>;  // replicas by partition
 struct Deciding {
   const MetadataImage& image;
   const TopicRules& rules;
-  const std::vector<int32_t>& brokers;  // unfenced
+  const std::vector<int32_t>& brokers;  // active
   TopicCreation::SoFar& so_far;
 };
 

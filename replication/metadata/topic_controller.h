@@ -74,7 +74,7 @@ struct CreateTopicsOutcome {
 };
 
 // Decides a CreateTopics request. Never fails as a whole: each topic has its own result. Partitions are spread over the
-// unfenced brokers in turn. Like the other two of its kind (TopicDeletion, PartitionGrowth, ConfigChanges) it is used
+// active brokers in turn. Like the other two of its kind (TopicDeletion, PartitionGrowth, ConfigChanges) it is used
 // so: note_next() until all_noted(); then decide_next() until all_decided(), with begin_piece() before the first one
 // and before whatever follows a commit.
 class TopicCreation {
@@ -106,7 +106,7 @@ class TopicCreation {
  private:
   const CreateTopicsRequest& request_;
   std::map<std::string_view, size_t> times_;
-  std::vector<int32_t> brokers_;  // unfenced
+  std::vector<int32_t> brokers_;  // active
   SoFar so_far_;
   size_t noted_ = 0;
   size_t decided_ = 0;
