@@ -119,7 +119,9 @@ bool BrokerRegistration::next_portion(const MetadataImage& image, const Election
 
 bool BrokerFencing::next_portion(const MetadataImage& image, const ElectionInputs& inputs,
                                  std::vector<MetadataRecord>& records) {
-  if (auto record = fence(image, broker_)) {
+  const RegisterBrokerRecord* registration = image.broker(broker_);
+  const bool is_meant = registration != nullptr && registration->broker_epoch == broker_epoch_;
+  if (auto record = is_meant ? fence(image, broker_) : std::nullopt) {
     // The sweep has to see that it is fenced.
     records.emplace_back(std::move(*record));
     return true;

@@ -57,14 +57,16 @@ class BrokerRegistration {
 class BrokerFencing {
  public:
   enum class When : uint8_t { kSessionOver, kEarly };
-  BrokerFencing(int32_t broker, When when)
+  BrokerFencing(int32_t broker, int64_t broker_epoch, When when)
       : broker_(broker),
+        broker_epoch_(broker_epoch),
         sweep_(when == When::kEarly ? PartitionSweep::of_early_fenced(broker) : PartitionSweep::of_broker(broker)) {}
 
   bool next_portion(const MetadataImage& image, const ElectionInputs& inputs, std::vector<MetadataRecord>& records);
 
  private:
   int32_t broker_;
+  int64_t broker_epoch_;
   PartitionSweep sweep_;
 };
 

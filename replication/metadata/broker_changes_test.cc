@@ -167,7 +167,7 @@ TEST_F(BrokerChangesTest, NobodyIsLeftOfAPartitionThatWasOnThatDiskAlone) {
 TEST_F(BrokerChangesTest, AFencedBrokerIsFencedFirstAndItsPartitionsFollow) {
   cluster_.add_topic("a", {1, 2, 3}, /*partitions=*/3);
   cluster_.add_topic("b", {2, 3});
-  BrokerFencing fencing(1, BrokerFencing::When::kSessionOver);
+  BrokerFencing fencing(1, cluster_.epoch(1), BrokerFencing::When::kSessionOver);
   const auto portions =
       run([&](auto& records) { return fencing.next_portion(cluster_.image, cluster_.inputs(), records); });
   ASSERT_EQ(portions.size(), 2U);
@@ -179,14 +179,24 @@ TEST_F(BrokerChangesTest, AFencedBrokerIsFencedFirstAndItsPartitionsFollow) {
   });
 }
 
+TEST_F(BrokerChangesTest, ANewLifeIsNotFencedForTheOneBefore) {
+  cluster_.add_topic("a", {1, 2});
+  BrokerFencing fencing(1, cluster_.epoch(1), BrokerFencing::When::kSessionOver);
+  cluster_.start(1);
+  cluster_.unfence(1);
+  run([&](auto& records) { return fencing.next_portion(cluster_.image, cluster_.inputs(), records); });
+  EXPECT_TRUE(cluster_.image.is_active(1));
+  EXPECT_EQ(cluster_.partition("a").leader, 1);
+}
+
 TEST_F(BrokerChangesTest, FencingEarlyKeepsWhatNobodyElseCanLead) {
   cluster_.add_topic("a", {1, 2});
   cluster_.add_topic("b", {1});
-  BrokerFencing early(1, BrokerFencing::When::kEarly);
+  BrokerFencing early(1, cluster_.epoch(1), BrokerFencing::When::kEarly);
   run([&](auto& records) { return early.next_portion(cluster_.image, cluster_.inputs(), records); });
   EXPECT_EQ(cluster_.partition("a").leader, 2);
   EXPECT_EQ(cluster_.partition("b").leader, 1);
-  BrokerFencing over(1, BrokerFencing::When::kSessionOver);
+  BrokerFencing over(1, cluster_.epoch(1), BrokerFencing::When::kSessionOver);
   run([&](auto& records) { return over.next_portion(cluster_.image, cluster_.inputs(), records); });
   EXPECT_EQ(cluster_.partition("b").leader, -1);
 }
