@@ -51,10 +51,10 @@ TEST_F(SweepTest, TopicsMayComeAndGoBetweenPortions) {
   cluster_.apply(records);
   cluster_.apply(RemoveTopicRecord{topic_id("b")});
   cluster_.apply(RemoveTopicRecord{topic_id("a")});
-  cluster_.add_topic("c", {2, 3}, 1'000);
+  cluster_.add_topic("c", {1, 2}, 20);
   records.clear();
   EXPECT_FALSE(sweep.next_portion(cluster_.image, cluster_.inputs(), records));
-  EXPECT_EQ(records.size(), 10U) << "d from its first partition on";
+  EXPECT_EQ(records.size(), 30U) << "c and d from their first partitions on";
 }
 
 TEST_F(SweepTest, ABrokerThatReturnsIsElectedWhereNobodyLeads) {
@@ -68,6 +68,20 @@ TEST_F(SweepTest, ABrokerThatReturnsIsElectedWhereNobodyLeads) {
   run(PartitionSweep::of_broker(3));
   EXPECT_EQ(cluster_.partition("a").leader, -1);
   EXPECT_EQ(cluster_.partition("b").leader, 3);
+}
+
+TEST_F(SweepTest, ABrokerThatHoldsNothingIsElectedWhereDataMayBeLost) {
+  cluster_.add_topic("a", {1, 2});
+  cluster_.set("a", "min.insync.replicas", "1");
+  cluster_.set("a", "unclean.leader.election.enable", "true");
+  for (const int32_t id : {2, 1}) {
+    cluster_.fence(id);
+    run(PartitionSweep::of_broker(id));
+  }
+  ASSERT_EQ(testing::ids(cluster_.partition("a").unsettled.elr()), Ids{1});
+  cluster_.unfence(2);
+  run(PartitionSweep::of_broker(2));
+  EXPECT_EQ(cluster_.partition("a").leader, 2);
 }
 
 // The controller before had fenced a broker and had not come to its partitions.

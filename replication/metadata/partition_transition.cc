@@ -134,10 +134,13 @@ class Transition {
     recovery_ = kRecovering;
   }
 
-  // Who leaves an ISR that becomes too small to commit anything holds all that was committed, until it grows again.
+  bool can_commit() const { return leader_ != kNobody && isr_.size() >= static_cast<size_t>(rules_.min_isr); }
+
+  // Who leaves an ISR that cannot commit anything, because it is too small or nobody leads, holds all that was
+  // committed, until it can again.
   void settle_elr() {
     if (leader_ != kNobody) last_known_.clear();
-    if (isr_.size() < static_cast<size_t>(rules_.min_isr)) {
+    if (!can_commit()) {
       std::ranges::copy_if(members_, std::back_inserter(elr_), [&](int32_t id) { return !contains(isr_, id); });
     }
     if (leader_ == kNobody && partition_.leader != kNobody) last_known_ = {partition_.leader};
@@ -147,7 +150,7 @@ class Transition {
     CHECK(leader_ == kNobody || contains(isr_, leader_), "{} leads and is not in sync", leader_);
     CHECK(leader_ == kNobody || at_.image.is_active(leader_), "{} leads and takes no part", leader_);
     CHECK(!isr_.empty() || leader_ == kNobody);
-    CHECK(elr_.empty() || isr_.size() < static_cast<size_t>(rules_.min_isr), "an ELR beside an ISR that commits");
+    CHECK(elr_.empty() || !can_commit(), "an ELR beside an ISR that commits");
   }
 
   std::optional<PartitionChangeRecord> record() {

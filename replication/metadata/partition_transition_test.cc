@@ -119,6 +119,20 @@ TEST_F(TransitionTest, AnIsrThatIsLargeEnoughHasNoElrBesideIt) {
   EXPECT_EQ(last_known(), Ids{});
 }
 
+TEST_F(TransitionTest, WhileNobodyLeadsNobodyIsGivenUp) {
+  for (const int32_t id : {1, 2, 3}) cluster_.start(id, /*is_unverified=*/true);
+  for (const int32_t id : {2, 3}) cluster_.unfence(id);
+  cluster_.settle("a");
+  EXPECT_EQ(partition().leader, -1);
+  EXPECT_EQ(isr(), (Ids{2, 3}));
+  EXPECT_EQ(elr(), Ids{1}) << "two would be enough, but nobody commits anything";
+  cluster_.now = cluster_.now + kReportsPatience;
+  report(2, 1, 10);
+  cluster_.settle("a");
+  EXPECT_EQ(partition().leader, 2);
+  EXPECT_EQ(elr(), Ids{}) << "they commit without it";
+}
+
 TEST_F(TransitionTest, TheEffectiveMinimumIsAtMostTheReplicas) {
   cluster_.set("a", "min.insync.replicas", "5");
   EXPECT_EQ(rules_of(*cluster_.image.topic("a"), partition(), cluster_.inputs().defaults).min_isr, 3);
@@ -170,7 +184,9 @@ TEST_F(TransitionTest, AnUncleanElectionPrefersWhoLedLast) {
 }
 
 TEST_F(TransitionTest, ALostReplicaIsNeitherInSyncNorEligible) {
-  lose({3, 2, 1});
+  cluster_.settle("a", {.lost = {3}});
+  EXPECT_EQ(isr(), (Ids{1, 2}));
+  lose({2, 1});
   cluster_.settle("a", {.lost = {1}});
   EXPECT_EQ(elr(), Ids{2});
   cluster_.settle("a", {.lost = {2}});
