@@ -120,7 +120,10 @@ std::optional<Refusal> alter_one(const PartitionAt& at, const ElectionInputs& in
   if (auto refusal = check_epochs(partition, broker, change)) return refusal;
   if (auto refusal = check_isr(partition, change)) return refusal;
   if (auto refusal = check_members(at.image, change.isr)) return refusal;
-  const auto record = next_state(at, inputs, wish_of(partition, change));
+  auto record = next_state(at, inputs, wish_of(partition, change));
+  if (!record && change.renews) {
+    record = PartitionChangeRecord{.partition_id = at.index, .topic_id = at.topic.id, .isr = ids_of(change.isr)};
+  }
   fill(result, partition, record ? &*record : nullptr);
   CHECK(result.leader == broker, "an ISR that its leader asked for has deposed it");
   if (record) outcome.records.emplace_back(*record);

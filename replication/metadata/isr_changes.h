@@ -27,7 +27,9 @@ struct IsrChange {
   std::vector<Member> isr;
   int8_t recovery_state = kRecovered;
   std::vector<int32_t> verified{};  // unverified members of it that hold all that is committed
-  std::vector<int32_t> lost{};      // replicas out of it that do not: their disks have lied
+  // The partition epoch moves even if nothing else does: what was asked for before, and may still arrive, is too late.
+  bool renews = false;
+  std::vector<int32_t> lost{};  // replicas out of it that do not: their disks have lied
 };
 
 struct AlterIsrRequest {

@@ -208,6 +208,23 @@ TEST_F(IsrChangesTest, WhoComesInIsVerified) {
   EXPECT_TRUE(partition().unsettled.unverified().empty());
 }
 
+// Of a request that was sent twice, one copy was refused, and the other may still arrive.
+TEST_F(IsrChangesTest, ARenewalMakesWhatWasAskedBeforeTooLate) {
+  ASSERT_EQ(error(change({1, 2})), ErrorCode::kNone);
+  const IsrChange copy = change({1, 2, 3});
+  cluster_.fence(3);
+  EXPECT_EQ(error(copy), ErrorCode::kIneligibleReplica);
+  IsrChange renewal = change({1, 2});
+  renewal.renews = true;
+  const IsrChangeResult renewed = decide(renewal);
+  EXPECT_EQ(renewed.error, ErrorCode::kNone);
+  EXPECT_EQ(renewed.partition_epoch, 2);
+  EXPECT_EQ(partition().partition_epoch, 2);
+  cluster_.unfence(3);
+  EXPECT_EQ(error(copy), ErrorCode::kInvalidUpdateVersion);
+  EXPECT_EQ(ids(partition().isr), (Ids{1, 2}));
+}
+
 TEST_F(IsrChangesTest, APartitionIsChangedOnceInAPiece) {
   const AlterIsrRequest request{
       .broker = 1, .broker_epoch = cluster_.epoch(1), .changes = {change({1, 2}), change({1, 3})}};
