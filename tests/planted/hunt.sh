@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plants each bug of every room's planted_bugs.h in turn and lets its simulator look for it, at most 5,000 seeds long. Prints a
 # table; the last line is `N passed, M failed`. With --write the table in docs/reliability.md is replaced.
-# usage: tests/planted/hunt.sh [--write] [BUG...]      needs: cmake --preset planted && ninja -C build/planted posthaste-sim posthaste-storage-crash posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-streams
+# usage: tests/planted/hunt.sh [--write] [BUG...]      needs: cmake --preset planted && ninja -C build/planted posthaste-sim posthaste-storage-crash posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-controller posthaste-streams
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 bin=build/planted/bin
@@ -20,7 +20,7 @@ hunt() { # hunt PROGRAM BUG: PROGRAM may have an option behind it
 }
 
 bugs=()
-for program in posthaste-storage-crash "posthaste-storage-crash --rot" posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-streams posthaste-sim; do
+for program in posthaste-storage-crash "posthaste-storage-crash --rot" posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-controller posthaste-streams posthaste-sim; do
   while read -r bug what; do
     [ $# -gt 0 ] && [[ " $* " != *" $bug "* ]] && continue
     bugs+=("$bug")

@@ -2,6 +2,6 @@
 # modes: full
 # limit: 1800
 . "$(dirname "$0")/../tools/suite.sh"
-must_build planted posthaste-sim posthaste-storage-crash posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-streams
+must_build planted posthaste-sim posthaste-storage-crash posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-controller posthaste-streams
 counted tests/planted/hunt.sh
 finish

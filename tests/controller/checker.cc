@@ -1,0 +1,178 @@
+#include "tests/controller/checker.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace posthaste::controller_model {
+namespace {
+
+using replication::kRecovering;
+using replication::TopicImage;
+
+std::string describe(const PartitionImage& partition) {
+  return fmt::format("leader {} epoch {}/{} isr {} elr {} unverified {} last {} recovery {}", partition.leader,
+                     partition.leader_epoch, partition.partition_epoch, partition.isr, partition.unsettled.elr(),
+                     partition.unsettled.unverified(), partition.unsettled.last_known_elr(),
+                     partition.leader_recovery_state);
+}
+
+bool is_member(const PartitionImage& partition, int32_t id) {
+  return is_in(partition.isr, id) || is_in(partition.unsettled.elr(), id);
+}
+
+}  // namespace
+
+bool is_in(std::span<const int32_t> brokers, int32_t id) { return std::ranges::find(brokers, id) != brokers.end(); }
+
+int32_t min_isr_of(const MetadataImage& image, const TopicImage& topic, const PartitionImage& partition) {
+  const auto own = topic.configs().find("min.insync.replicas");
+  const auto& brokers = image.broker_configs("");
+  const auto broad = brokers.find("min.insync.replicas");
+  std::string value = "2";
+  if (broad != brokers.end()) value = broad->second;
+  if (own != topic.configs().end()) value = own->second;
+  return std::min(std::stoi(value), static_cast<int32_t>(partition.replicas.size()));
+}
+
+void Checker::changed(const MetadataImage& before, const MetadataImage& after, Cause cause) {
+  after.topics().for_each([&](const TopicImage& topic) {
+    const TopicImage* was = before.topic(topic.id);
+    for (size_t index = 0; index < topic.partitions.size(); ++index) {
+      const PartitionImage& partition = topic.partitions[index];
+      const std::string name = fmt::format("{}-{}", topic.name, index);
+      check_state(after, name, partition);
+      if (!partition.unsettled.elr().empty() && partition.leader != -1 &&
+          static_cast<int32_t>(partition.isr.size()) >= min_isr_of(after, topic, partition)) {
+        fail(fmt::format("S4: {} has an ELR beside an ISR that commits: {}", name, describe(partition)));
+      }
+      const Partition key{topic.id, static_cast<int32_t>(index)};
+      if (was == nullptr || index >= was->partitions.size()) {
+        histories_[key].leaders[partition.leader_epoch] = partition.leader;
+      } else if (!(was->partitions[index] == partition)) {
+        check_step(after, key, name, was->partitions[index], partition, cause);
+      }
+    }
+  });
+  check_logs(after);
+}
+
+void Checker::check_state(const MetadataImage& image, const std::string& name, const PartitionImage& partition) {
+  const auto wrong = [&](std::string_view rule) { fail(fmt::format("{}: {} {}", rule, name, describe(partition))); };
+  if (partition.leader != -1 && !is_in(partition.isr, partition.leader)) wrong("S1, the leader is not in the ISR");
+  if (partition.isr.empty() && partition.leader != -1) wrong("S1, nobody is in sync and somebody leads");
+  for (const int32_t id : partition.unsettled.elr()) {
+    if (is_in(partition.isr, id)) wrong("S2, in ISR and ELR");
+  }
+  if (partition.isr.empty() && partition.unsettled.last_known_elr().empty()) wrong("S3, nobody is remembered");
+  if (is_in(partition.unsettled.unverified(), partition.leader)) wrong("S5, an unverified leader");
+  if (partition.leader != -1 && image.broker(partition.leader) == nullptr) wrong("S6, the leader is not registered");
+}
+
+void Checker::check_step(const MetadataImage& image, const Partition& key, const std::string& name,
+                         const PartitionImage& before, const PartitionImage& after, Cause cause) {
+  const auto wrong = [&](std::string_view rule) {
+    fail(fmt::format("{}: {} from {} to {}", rule, name, describe(before), describe(after)));
+  };
+  if (after.partition_epoch <= before.partition_epoch) wrong("T1, another state under the same partition epoch");
+  if (after.leader_epoch < before.leader_epoch) wrong("T2, the leader epoch goes back");
+  if (after.leader != before.leader && after.leader_epoch == before.leader_epoch) wrong("T2, two leaders of an epoch");
+  History& history = histories_[key];
+  const auto [known, is_new] = history.leaders.emplace(after.leader_epoch, after.leader);
+  if (!is_new && known->second != after.leader) wrong("T2, two leaders of an epoch");
+  for (const int32_t id : after.unsettled.elr()) {
+    if (!is_member(before, id)) wrong("T3, eligible from nowhere");
+  }
+  const bool is_unclean = after.leader_recovery_state == kRecovering && before.leader_recovery_state != kRecovering;
+  for (const int32_t id : after.isr) {
+    if (is_in(before.isr, id)) continue;
+    const bool is_elected = id == after.leader && (is_unclean || is_in(before.unsettled.elr(), id));
+    const bool was_recovering = before.leader_recovery_state == kRecovering && id == after.leader;
+    if (cause != Cause::kIsrChange && !is_elected && !was_recovering) wrong("T4, in sync from nowhere");
+    if (!image.is_active(id)) wrong("T5, a broker that takes no part enters the ISR");
+  }
+  if (after.leader != -1 && after.leader != before.leader) check_election(image, key, name, before, after);
+}
+
+void Checker::check_election(const MetadataImage& image, const Partition& key, const std::string& name,
+                             const PartitionImage& before, const PartitionImage& after) {
+  const auto wrong = [&](std::string_view rule) {
+    fail(fmt::format("{}: {} from {} to {}", rule, name, describe(before), describe(after)));
+  };
+  if (!image.is_active(after.leader)) wrong("E1, a leader that takes no part");
+  const auto is_better = [&](int32_t id) {
+    return is_member(before, id) && image.is_active(id) && !is_in(before.unsettled.unverified(), id);
+  };
+  const bool has_better = std::ranges::any_of(before.replicas, is_better);
+  if (!is_member(before, after.leader)) {
+    const TopicImage& topic = *image.topic(key.first);
+    const auto leave = topic.configs().find("unclean.leader.election.enable");
+    if (leave == topic.configs().end() || leave->second != "true") wrong("E2, unclean without leave");
+    if (has_better) wrong("E3, unclean though a member lives");
+    if (after.leader_recovery_state != kRecovering) wrong("E4, unclean and not recovering");
+    ++unclean_;
+    return forgive(key, after);
+  }
+  if (is_in(before.unsettled.elr(), after.leader)) ++from_elr_;
+  if (is_in(before.unsettled.unverified(), after.leader)) {
+    if (has_better) wrong("E5, unverified though a verified member lives");
+    for (const int32_t id : before.replicas) {
+      if (id == after.leader || !is_member(before, id) || !image.is_active(id)) continue;
+      if (replicas_.reported(id, key) > replicas_.reported(after.leader, key)) wrong("E6, another one holds more");
+    }
+    ++from_unverified_;
+    if (replicas_.is_lying()) forgive(key, after);  // what its disk has lost is outside the promise
+  }
+}
+
+// What the leader has of it is the truth from now on.
+void Checker::forgive(const Partition& key, const PartitionImage& after) {
+  History& history = histories_[key];
+  const ReplicaLog* log = replicas_.log(after.leader, key);
+  size_t same = 0;
+  while (log != nullptr && same < history.acknowledged.size() && same < log->durable &&
+         log->entries[same] == history.acknowledged[same]) {
+    ++same;
+  }
+  history.acknowledged.resize(same);
+  history.forgiven_below = after.leader_epoch;
+}
+
+void Checker::acknowledged(const MetadataImage& image, const Partition& key, int32_t epoch, const ReplicaLog& log,
+                           size_t count) {
+  History& history = histories_[key];
+  if (epoch < history.forgiven_below || image.topic(key.first) == nullptr) return;
+  for (size_t i = 0; i < count; ++i) {
+    if (i == history.acknowledged.size()) {
+      history.acknowledged.push_back(log.entries[i]);
+      ++acknowledged_;
+    } else if (!(history.acknowledged[i] == log.entries[i])) {
+      return fail(fmt::format("L1: record {} was acknowledged as another one", i));
+    }
+  }
+}
+
+bool Checker::holds(int32_t broker, const Partition& key, const std::vector<Entry>& entries) const {
+  const ReplicaLog* log = replicas_.log(broker, key);
+  if (log == nullptr) return entries.empty();
+  return log->durable >= entries.size() && std::equal(entries.begin(), entries.end(), log->entries.begin());
+}
+
+void Checker::check_logs(const MetadataImage& image) {
+  image.topics().for_each([&](const TopicImage& topic) {
+    for (size_t index = 0; index < topic.partitions.size(); ++index) {
+      const PartitionImage& partition = topic.partitions[index];
+      const Partition key{topic.id, static_cast<int32_t>(index)};
+      const History& history = histories_[key];
+      for (const int32_t id : partition.replicas) {
+        if (!is_member(partition, id) || is_in(partition.unsettled.unverified(), id)) continue;
+        if (replicas_.is_distrusted(id) || holds(id, key, history.acknowledged)) continue;
+        fail(fmt::format("L2: {}-{} broker {} can be elected and does not hold {} acknowledged records: {}", topic.name,
+                         index, id, history.acknowledged.size(), describe(partition)));
+      }
+    }
+  });
+}
+
+}  // namespace posthaste::controller_model

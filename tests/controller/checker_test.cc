@@ -1,0 +1,189 @@
+// Each rule of the judge, broken by hand: it says which one.
+#include "tests/controller/checker.h"
+
+#include <gtest/gtest.h>
+
+#include "replication/testing/test_cluster.h"
+
+namespace posthaste::controller_model {
+namespace {
+
+using replication::kRecovering;
+using replication::PartitionChangeRecord;
+using replication::testing::Ids;
+using replication::testing::TestCluster;
+using replication::testing::topic_id;
+
+class CheckerTest : public ::testing::Test, public Replicas {
+ protected:
+  CheckerTest() { cluster_.add_topic("a", {1, 2, 3}); }
+
+  const ReplicaLog* log(int32_t broker, const Partition& /*partition*/) const override {
+    const auto found = logs_.find(broker);
+    return found == logs_.end() ? nullptr : &found->second;
+  }
+  bool is_distrusted(int32_t broker) const override { return broker == distrusted_; }
+  std::optional<replication::ReplicaPosition> reported(int32_t broker, const Partition& /*partition*/) const override {
+    return replication::ReplicaPosition{.last_epoch = 0, .durable = broker};
+  }
+  bool is_lying() const override { return false; }
+
+  // The image changes by the record; with what the judge says of it.
+  std::string change(const PartitionChangeRecord& record, Cause cause = Cause::kOther) {
+    const MetadataImage before = cluster_.image;
+    cluster_.apply(record);
+    checker_->changed(before, cluster_.image, cause);
+    return checker_->violated().value_or("");
+  }
+  PartitionChangeRecord record() const { return cluster_.change_of("a"); }
+  Partition key() const { return {topic_id("a"), 0}; }
+  void hold(int32_t broker, size_t records) {
+    logs_[broker].entries.assign(records, Entry{.epoch = 0, .value = 7});
+    logs_[broker].durable = records;
+  }
+
+  TestCluster cluster_{3};
+  std::map<int32_t, ReplicaLog> logs_;
+  int32_t distrusted_ = -1;
+  std::optional<Checker> checker_{std::in_place, *this};
+};
+
+TEST_F(CheckerTest, AGoodChangeIsGood) {
+  PartitionChangeRecord good = record();
+  good.isr = Ids{2, 3};
+  good.leader = 2;
+  EXPECT_EQ(change(good), "");
+}
+
+TEST_F(CheckerTest, AnEmptyIsrRemembersWhoLed) {
+  PartitionChangeRecord bad = record();
+  bad.isr = Ids{};
+  bad.leader = -1;
+  bad.elr = Ids{1};
+  EXPECT_TRUE(change(bad).starts_with("S3"));
+}
+
+TEST_F(CheckerTest, AnElrBesideAFullIsr) {
+  PartitionChangeRecord bad = record();
+  bad.isr = Ids{1, 2};
+  bad.elr = Ids{3};
+  EXPECT_TRUE(change(bad).starts_with("S4"));
+}
+
+TEST_F(CheckerTest, EligibleFromNowhere) {
+  PartitionChangeRecord first = record();
+  first.isr = Ids{1};
+  ASSERT_EQ(change(first), "");
+  PartitionChangeRecord bad = record();
+  bad.elr = Ids{2};
+  EXPECT_TRUE(change(bad).starts_with("T3"));
+}
+
+TEST_F(CheckerTest, InSyncFromNowhere) {
+  PartitionChangeRecord first = record();
+  first.isr = Ids{1, 2};
+  ASSERT_EQ(change(first), "");
+  PartitionChangeRecord grows = record();
+  grows.isr = Ids{1, 2, 3};
+  const MetadataImage before = cluster_.image;
+  ASSERT_EQ(change(grows, Cause::kIsrChange), "") << "its leader has asked for it";
+  cluster_.image = before;
+  EXPECT_TRUE(change(grows).starts_with("T4"));
+}
+
+TEST_F(CheckerTest, AFencedBrokerEntersTheIsr) {
+  PartitionChangeRecord first = record();
+  first.isr = Ids{1, 2};
+  ASSERT_EQ(change(first), "");
+  cluster_.fence(3);
+  PartitionChangeRecord bad = record();
+  bad.isr = Ids{1, 2, 3};
+  EXPECT_TRUE(change(bad, Cause::kIsrChange).starts_with("T5"));
+}
+
+TEST_F(CheckerTest, ALeaderThatTakesNoPart) {
+  cluster_.fence(2);
+  PartitionChangeRecord bad = record();
+  bad.leader = 2;
+  EXPECT_TRUE(change(bad).starts_with("E1"));
+}
+
+TEST_F(CheckerTest, UncleanWithoutLeaveOrThoughAMemberLives) {
+  PartitionChangeRecord first = record();
+  first.isr = Ids{1, 2};
+  ASSERT_EQ(change(first), "");
+  PartitionChangeRecord bad = record();
+  bad.isr = Ids{3};
+  bad.leader = 3;
+  bad.leader_recovery_state = kRecovering;
+  const MetadataImage before = cluster_.image;
+  EXPECT_TRUE(change(bad).starts_with("E2"));
+  cluster_.image = before;
+  cluster_.set("a", "unclean.leader.election.enable", "true");
+  checker_.emplace(*this);
+  EXPECT_TRUE(change(bad).starts_with("E3"));
+}
+
+TEST_F(CheckerTest, AnUnverifiedOneThoughAVerifiedOneLivesOrHoldsMore) {
+  cluster_.start(1, /*is_unverified=*/true);
+  cluster_.unfence(1);
+  PartitionChangeRecord bad = record();
+  bad.leader = 1;
+  bad.unverified = Ids{};
+  const MetadataImage before = cluster_.image;
+  EXPECT_TRUE(change(bad).starts_with("E5"));
+  cluster_.image = before;
+  for (const int32_t id : {2, 3}) {
+    cluster_.start(id, /*is_unverified=*/true);
+    cluster_.unfence(id);
+  }
+  checker_.emplace(*this);
+  EXPECT_TRUE(change(bad).starts_with("E6"));
+}
+
+TEST_F(CheckerTest, TwoLeadersOfAnEpoch) {
+  PartitionChangeRecord second = record();
+  second.leader = 2;
+  const MetadataImage before = cluster_.image;
+  ASSERT_EQ(change(second), "");
+  cluster_.image = before;
+  second.leader = 3;
+  EXPECT_TRUE(change(second).starts_with("T2"));
+}
+
+TEST_F(CheckerTest, AnotherStateUnderTheSamePartitionEpoch) {
+  const MetadataImage before = cluster_.image;
+  PartitionChangeRecord second = record();
+  second.isr = Ids{1, 2};
+  ASSERT_EQ(change(second), "");
+  MetadataImage other = before;
+  second.isr = Ids{1, 3};
+  ASSERT_TRUE(other.apply(second).has_value());
+  checker_->changed(cluster_.image, other, Cause::kIsrChange);
+  EXPECT_TRUE(checker_->violated().value_or("").starts_with("T1"));
+}
+
+TEST_F(CheckerTest, WhoCanBeElectedHoldsWhatWasAcknowledged) {
+  for (const int32_t id : {1, 2, 3}) hold(id, 5);
+  checker_->acknowledged(cluster_.image, key(), 0, logs_[1], 5);
+  checker_->check_logs(cluster_.image);
+  EXPECT_FALSE(checker_->violated().has_value());
+  hold(3, 4);
+  distrusted_ = 3;
+  checker_->check_logs(cluster_.image);
+  EXPECT_FALSE(checker_->violated().has_value()) << "it does not act on what it is said to be";
+  distrusted_ = -1;
+  checker_->check_logs(cluster_.image);
+  EXPECT_TRUE(checker_->violated().value_or("").starts_with("L2"));
+}
+
+TEST_F(CheckerTest, ARecordIsAcknowledgedAsItIs) {
+  hold(1, 5);
+  checker_->acknowledged(cluster_.image, key(), 0, logs_[1], 5);
+  logs_[1].entries[3].value = 8;
+  checker_->acknowledged(cluster_.image, key(), 0, logs_[1], 4);
+  EXPECT_TRUE(checker_->violated().value_or("").starts_with("L1"));
+}
+
+}  // namespace
+}  // namespace posthaste::controller_model
