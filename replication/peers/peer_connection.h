@@ -34,9 +34,12 @@ struct PeerOptions {
   PeerTimes times;
 };
 
+// A time-out of a request: its answer is waited for as long as the connection lives.
+inline constexpr reactor::Duration kWhileConnected = reactor::Duration::max();
+
 class PeerConnection;
 
-// Who wants the connection. Called on its core, from within its tasks: to be noted, not to be worked on.
+// Who wants the connection. Called on its core, from within the connection's tasks, which it must not end from there.
 class PeerOwner {
  public:
   // Requests may be sent from now on.
@@ -93,10 +96,10 @@ class PeerConnection : private reactor::CoreOwned {
     ++stats_.requests;
     if (!is_open_) co_return std::unexpected(NoAnswer::kNotConnected);
     const int16_t version = version_of(Request::kKey);
-    CHECK(timeout <= options_.limits.silence_max, "a request may not wait for longer than its connection does");
+    const reactor::Instant deadline = timeout == kWhileConnected ? reactor::Instant::never() : core_.now() + timeout;
     const int32_t id = pipeline_->next_correlation_id();
     Pipeline::Answer frame = co_await pipeline_->exchange(
-        net::kafka::encode_request(request, version, id, options_.client_id), id, core_.now() + timeout);
+        net::kafka::encode_request(request, version, id, options_.client_id), id, deadline);
     if (!frame) co_return std::unexpected(frame.error());
     co_return decode_answer<Request>(std::move(*frame), version);
   }

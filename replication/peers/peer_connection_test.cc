@@ -72,7 +72,6 @@ TEST_F(PeerConnectionTest, AResolverThatKeepsSilentIsNotWaitedForLong) {
   stop();
 }
 
-// Its machine answers that nobody listens: so its process is gone, and the owner may act on that.
 TEST_F(PeerConnectionTest, ABrokerWithoutAnApiIsRefusedByItsName) {
   std::erase_if(fake_.lists, [](const auto& api) { return api.api_key == ApiKey::kVote; });
   expect_refused_peer(LossKind::kUnsupported, "it does not serve Vote version 2; is it a broker of a cluster");
@@ -313,11 +312,6 @@ TEST_F(PeerConnectionTest, APeerThatDoesNotReadHoldsNoMoreThanTheLimit) {
   EXPECT_LT(fake_.requests, 10U);
   stop();
 }
-
-// One direction only, in turn: what is asked does not arrive, what is answered does not.
-// Attempts come more and more rarely, and not in step.
-// Any faults, any answers, any moment: each request is heard of once, what is under way is within its limits, and when
-// all heals there is a connection again.
 
 }  // namespace
 }  // namespace posthaste::replication::peers

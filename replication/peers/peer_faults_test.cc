@@ -13,6 +13,7 @@ using reactor::simulated::WorldOptions;
 
 using PeerFaultsTest = PeerFixture;
 
+// Its machine answers that nobody listens: so its process is gone, and the owner may act on that.
 TEST_F(PeerFaultsTest, AProcessThatDiesIsKnownToBeGoneAtOnce) {
   begin();
   ASSERT_TRUE(connect());
@@ -55,6 +56,7 @@ TEST_F(PeerFaultsTest, AClogDelaysAndALongOneEndsTheConnection) {
   stop();
 }
 
+// One direction only, in turn: what is asked does not arrive, what is answered does not.
 TEST_F(PeerFaultsTest, OneWayLossIsHeardOfByEachWhoAsks) {
   for (const bool is_asking_blocked : {true, false}) {
     begin();
@@ -80,6 +82,24 @@ TEST_F(PeerFaultsTest, OneWayLossIsHeardOfByEachWhoAsks) {
   }
 }
 
+TEST_F(PeerFaultsTest, ALargeAnswerOverASlowLinkIsWaitedFor) {
+  begin();
+  ASSERT_TRUE(connect());
+  world_->network().set_link(*server_, *client_, {.bytes_per_ms = 30});
+  fake_.answer = [](const FakePeer::Request& request) {
+    std::vector<std::byte> answer = vote_answer(request.correlation_id, 5);
+    answer.resize(300'000);  // what stands behind a message is ignored
+    storage::store_be<int32_t>(answer.data(), static_cast<int32_t>(answer.size() - 4));
+    return answer;
+  };
+  ask(1, kWhileConnected);
+  ASSERT_TRUE(until([this] { return all_heard(); }, 25s));
+  EXPECT_EQ(outcomes_.back().epoch, 5);
+  EXPECT_GE(outcomes_.back().took, 9s);
+  EXPECT_EQ(losses_.size(), 0U);
+  stop();
+}
+
 TEST_F(PeerFaultsTest, AResetIsHeardOfOnceByTheOwnerAndByEachWhoAsks) {
   fake_.answers_after = 100ms;
   begin();
@@ -95,6 +115,7 @@ TEST_F(PeerFaultsTest, AResetIsHeardOfOnceByTheOwnerAndByEachWhoAsks) {
   stop();
 }
 
+// Attempts come more and more rarely, and not in step.
 TEST_F(PeerFaultsTest, AttemptsBackOff) {
   begin(false);
   world_->run_for(1s);
@@ -148,6 +169,8 @@ TEST_F(PeerFaultsTest, CloseEndsEverythingAtOnceWhereverItStands) {
   }
 }
 
+// Any faults, any answers, any moment: each request is heard of once, what is under way is within its limits, and when
+// all heals there is a connection again.
 TEST_F(PeerFaultsTest, WhateverHappensEachRequestIsHeardOfOnce) {
   std::set<std::optional<NoAnswer>> seen;
   std::set<LossKind> lost;

@@ -20,6 +20,8 @@ using reactor::Task;
 namespace {
 
 constexpr size_t kCorrelationIdBytes = sizeof(int32_t);
+// So much of an answer is as good as a whole one: a large answer over a slow link is waited for, one that drips is not.
+constexpr size_t kBytesOfLife = size_t{64} << 10;
 
 }  // namespace
 
@@ -73,7 +75,7 @@ Pipeline::Pipeline(reactor::Core& core, reactor::Socket socket, const PipelineLi
       scope_(core),
       ended_(core),
       silence_(core, *this),
-      answered_at_(core.now()) {}
+      alive_at_(core.now()) {}
 
 Pipeline::~Pipeline() = default;
 
@@ -152,7 +154,7 @@ Task<std::optional<Loss>> Pipeline::receive_answer() {
   loss = co_await receive(std::span(answer).subspan(kCorrelationIdBytes));
   if (loss || has_ended()) co_return loss;
   CHECK(!unanswered_.empty() && unanswered_.front().correlation_id == correlation_id);
-  answered_at_ = core_.now();
+  showed_life();
   unanswered_.front().complete(std::move(answer));
   unanswered_.pop_front();
   co_return std::nullopt;
@@ -177,8 +179,15 @@ Task<std::optional<Loss>> Pipeline::receive(std::span<std::byte> into) {
     if (!got) co_return Loss{LossKind::kClosed, fmt::format("receiving failed: {}", to_string(got.error()))};
     if (*got == 0) co_return Loss{LossKind::kClosed, "the peer has closed the connection"};
     into = into.subspan(*got);
+    bytes_since_life_ += *got;
+    if (bytes_since_life_ >= kBytesOfLife) showed_life();
   }
   co_return std::nullopt;
+}
+
+void Pipeline::showed_life() {
+  alive_at_ = core_.now();
+  bytes_since_life_ = 0;
 }
 
 void Pipeline::watch_silence() {
@@ -190,7 +199,7 @@ void Pipeline::watch_silence() {
 void Pipeline::silence_due() {
   if (has_ended() || requests() == 0) return;
   const Asked& oldest = unanswered_.empty() ? unsent_.front() : unanswered_.front();
-  const Instant due = std::max(answered_at_, oldest.asked_at) + limits_.silence_max;
+  const Instant due = std::max(alive_at_, oldest.asked_at) + limits_.silence_max;
   if (core_.now() < due) {
     return silence_.arm(due, [](reactor::Timer& timer) { static_cast<SilenceTimer&>(timer).pipeline.silence_due(); });
   }

@@ -50,8 +50,8 @@ struct PipelineLimits {
   size_t unsent_bytes_max = size_t{1} << 20;
   // One answer. Whoever may get a larger one asks for less.
   size_t answer_bytes_max = size_t{8} << 20;
-  // A peer that owes an answer and completes none for so long is taken for gone. Above every time-out of a request, so
-  // that one slow answer does not cost the others theirs.
+  // A peer that owes an answer, and for so long sends neither a whole one nor a large part of one, is taken for gone.
+  // Above the time-outs of requests that do not wait for long, so that one slow answer does not cost the others theirs.
   reactor::Duration silence_max = std::chrono::seconds(4);
 };
 
@@ -120,6 +120,7 @@ class Pipeline : private reactor::CoreOwned {
   std::optional<Loss> refuse(uint32_t length, int32_t correlation_id) const;
   reactor::Task<void> send_loop();
   void withdraw(const Asked& asked);
+  void showed_life();
   void watch_silence();
   void silence_due();
 
@@ -129,7 +130,8 @@ class Pipeline : private reactor::CoreOwned {
   reactor::TaskScope scope_;
   reactor::Event ended_;
   SilenceTimer silence_;
-  reactor::Instant answered_at_;  // the last whole answer
+  reactor::Instant alive_at_;  // the last whole answer, or large part of one
+  size_t bytes_since_life_ = 0;
   int32_t next_correlation_id_ = 1;
   AskedList unsent_;
   AskedList unanswered_;  // being sent, or sent
