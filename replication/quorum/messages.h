@@ -16,6 +16,7 @@ struct VoteRequest {
   ReplicaKey voter;  // to whom; anybody else does not vote
   LogPosition end;   // of the candidate's log
   bool is_pre_vote = false;
+  friend bool operator==(const VoteRequest&, const VoteRequest&) = default;
 };
 
 struct VoteResponse {
@@ -31,6 +32,7 @@ struct VoteResponse {
 struct BeginEpochRequest {
   Epoch epoch = 0;
   NodeId leader = kNobody;
+  friend bool operator==(const BeginEpochRequest&, const BeginEpochRequest&) = default;
 };
 
 struct BeginEpochResponse {
@@ -41,6 +43,7 @@ struct EndEpochRequest {
   Epoch epoch = 0;
   NodeId leader = kNobody;
   std::vector<ReplicaKey> successors;  // who has most comes first
+  friend bool operator==(const EndEpochRequest&, const EndEpochRequest&) = default;
 };
 
 struct FetchRequest {
@@ -49,6 +52,7 @@ struct FetchRequest {
   LogPosition end;  // durable up to here: the message waits for that
   Offset high_watermark = kNoOffset;
   bool is_unverified = false;  // the replica's disk may have lied: it is not counted
+  friend bool operator==(const FetchRequest&, const FetchRequest&) = default;
 };
 
 enum class FetchError : uint8_t {
@@ -78,6 +82,7 @@ struct FetchSnapshotRequest {
   ReplicaKey replica;
   SnapshotId id;
   uint64_t position = 0;  // in bytes
+  friend bool operator==(const FetchSnapshotRequest&, const FetchSnapshotRequest&) = default;
 };
 
 struct FetchSnapshotResponse {
