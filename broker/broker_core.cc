@@ -35,7 +35,7 @@ constexpr size_t kFollowedAtOnce = 256;
 CoreId core_of(RequestToken token) { return static_cast<CoreId>(token >> kTokenCoreShift); }
 
 FetchSessionLimits session_limits(Core& core, const BrokerOptions& options) {
-  return {.sessions = options.fetch_sessions / static_cast<uint32_t>(core.core_count()),
+  return {.sessions = options.fetch_sessions / core.core_count(),
           .partitions = static_cast<uint32_t>(options.fetch_session_bytes / kFetchSessionPartitionBytes)};
 }
 
@@ -53,7 +53,7 @@ BrokerCore::BrokerCore(Core& core, BrokerHost& host, const BrokerOptions& option
       append_turn_(core, 1),
       fetch_memory_(core, options.fetch_memory_bytes),
       fetch_waits_(*this),
-      fetch_sessions_(session_limits(core, options), core.id(), static_cast<uint32_t>(core.core_count())),
+      fetch_sessions_(session_limits(core, options), core.id(), core.core_count()),
       wait_memory_(options.wait_memory_bytes),
       auto_creation_turn_(core, 1),
       maintenance_over_(core),
@@ -78,9 +78,7 @@ void BrokerCore::tell_if_readers_hold_room() {
   // Clean chunks go when their room is wanted: above the cache's limit are only those that answers hold on to.
   if (engine_.stats().clean_bytes <= options_.engine.cache_bytes_max || core_.now() < next_word_on_room_) return;
   next_word_on_room_ = core_.now() + kRoomWordInterval;
-  for (size_t to = 0; to < core_.core_count(); ++to) {
-    scope_.spawn_job(mail_readers_hold_room(*this, static_cast<CoreId>(to)));
-  }
+  for (CoreId to = 0; to < core_.core_count(); ++to) scope_.spawn_job(mail_readers_hold_room(*this, to));
 }
 
 Task<void> BrokerCore::mail_readers_hold_room(BrokerCore& from, CoreId to) {

@@ -205,8 +205,7 @@ class BrokerProgram {
     engine_options.must_exist = folder.has_store;
     engine_options.owners_entries = identity_files();
     engine_options.owners_entries.emplace_back(MetadataSnapshots::kFolder);
-    auto engine_host =
-        std::make_shared<storage::EngineHost>(std::move(engine_options), static_cast<CoreId>(core.core_count()));
+    auto engine_host = std::make_shared<storage::EngineHost>(std::move(engine_options), core.core_count());
     Result<storage::RecoveryReport> report = co_await engine_host->recover(core);
     if (!report) {
       fail(host, core, storage_failure(options.data_folder, "the data folder", *engine_host, report.error()));
@@ -353,9 +352,9 @@ class BrokerProgram {
   }
 
   static Task<void> stop_others(Core& core) {
-    for (size_t to = 1; to < core.core_count(); ++to) {
+    for (CoreId to = 1; to < core.core_count(); ++to) {
       auto work = [](Core& there) { there.request_stop(); };
-      co_await reactor::on_core(core, static_cast<CoreId>(to), std::move(work));
+      co_await reactor::on_core(core, to, std::move(work));
     }
   }
 

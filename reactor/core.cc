@@ -77,7 +77,7 @@ Core::~Core() {
   backend_.set_sink(nullptr);
 }
 
-size_t Core::core_count() const { return mail_->cores(); }
+CoreId Core::core_count() const { return mail_->cores(); }
 
 void Core::submit(Op& op) {
   ++stats_.operations;

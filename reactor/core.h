@@ -98,7 +98,8 @@ class Core final : private CompletionSink {
   ~Core();
 
   CoreId id() const { return id_; }
-  size_t core_count() const;
+  // Of this core's host; their ids are below it.
+  CoreId core_count() const;
   Backend& backend() { return backend_; }
   Mail& mail() { return *mail_; }
   BufferPool& pool() { return *pool_; }

@@ -140,8 +140,7 @@ Task<void> publish_all(Core& core, Shared& shared) {
     } else if (!now.entries.erase(name)) {
       now.entries.insert(Cow(Entry{.name = name, .version = now.version}));
     }
-    const Loan<Snapshot> loan =
-        shared.lender.lend(std::make_unique<const Snapshot>(now), static_cast<CoreId>(core.core_count()));
+    const Loan<Snapshot> loan = shared.lender.lend(std::make_unique<const Snapshot>(now), core.core_count());
     TaskScope scope(core);
     for (CoreId to = 0; to < core.core_count(); ++to) scope.spawn(mail_loan(core, shared, to, loan));
     co_await scope.join();

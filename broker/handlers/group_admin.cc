@@ -112,7 +112,7 @@ HandlerTask handle(Api<ApiKey::kListGroups>, BrokerCore& core, ConnectionContext
   const std::vector<std::string> types(body->types_filter.begin(), body->types_filter.end());
   std::vector<ListGroupsResponse::Group> groups;
   ErrorCode error = ErrorCode::kNone;
-  for (size_t owner = 0; owner < core.core().core_count(); ++owner) {
+  for (CoreId owner = 0; owner < core.core().core_count(); ++owner) {
     auto work = [&](Core& on) {
       core.there(on).groups().for_each([&](int32_t, GroupPartition& partition) {
         ListGroupsResponse part = partition.coordinator().list(states, types);
@@ -120,7 +120,7 @@ HandlerTask handle(Api<ApiKey::kListGroups>, BrokerCore& core, ConnectionContext
         std::ranges::move(part.groups, std::back_inserter(groups));
       });
     };
-    co_await reactor::on_core(core.core(), static_cast<CoreId>(owner), std::move(work));
+    co_await reactor::on_core(core.core(), owner, std::move(work));
   }
   wire::ListGroupsResponse response;
   response.error_code = error;

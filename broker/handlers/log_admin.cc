@@ -84,13 +84,13 @@ bool is_wanted(const Wanted& wanted, const storage::Partition& partition) {
 // Sizes on all cores, one after the other.
 Task<SizesByTopic> collect_sizes(BrokerCore& core, const Wanted& wanted) {
   SizesByTopic sizes;
-  for (size_t to = 0; to < core.core().core_count(); ++to) {
+  for (reactor::CoreId to = 0; to < core.core().core_count(); ++to) {
     auto work = [&](Core& there) {
       core.there(there).engine().for_each([&](storage::Partition& partition) {
         if (is_wanted(wanted, partition)) sizes[partition.topic_name()][partition.partition()] = partition.size_bytes();
       });
     };
-    co_await reactor::on_core(core.core(), static_cast<reactor::CoreId>(to), std::move(work));
+    co_await reactor::on_core(core.core(), to, std::move(work));
   }
   co_return sizes;
 }

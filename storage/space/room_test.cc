@@ -44,7 +44,7 @@ class RoomTest : public ::testing::Test {
     host.set_program([this, kept, work](Core& core) {
       std::shared_ptr<EngineHost> store = kept->lock();
       if (core.id() == 0) {
-        store = std::make_shared<EngineHost>(options_, static_cast<CoreId>(core.core_count()));
+        store = std::make_shared<EngineHost>(options_, core.core_count());
         *kept = store;
       }
       return program(*this, core, std::move(store), work);
@@ -61,9 +61,8 @@ class RoomTest : public ::testing::Test {
     auto recovered = co_await store->recover(core);
     if (!recovered) co_return ADD_FAILURE() << to_string(recovered.error()) << " " << store->error_text();
     reactor::TaskScope scope(core);
-    for (size_t to = 0; to < core.core_count(); ++to) {
-      scope.spawn(
-          reactor::job_on(core, static_cast<CoreId>(to), [&](Core& there) { return drive(there, *store, work); }));
+    for (CoreId to = 0; to < core.core_count(); ++to) {
+      scope.spawn(reactor::job_on(core, to, [&](Core& there) { return drive(there, *store, work); }));
     }
     co_await scope.join();
     EXPECT_TRUE((co_await store->close(core)).has_value());

@@ -11,7 +11,7 @@ namespace posthaste::storage_crash {
 inline std::shared_ptr<storage::EngineHost> host_for(reactor::Core& core, const storage::EngineOptions& options,
                                                      std::weak_ptr<storage::EngineHost>& kept) {
   if (core.id() != 0) return kept.lock();
-  auto host = std::make_shared<storage::EngineHost>(options, static_cast<reactor::CoreId>(core.core_count()));
+  auto host = std::make_shared<storage::EngineHost>(options, core.core_count());
   kept = host;
   return host;
 }

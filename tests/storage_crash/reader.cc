@@ -109,8 +109,8 @@ Task<void> run_reader(Core& core, Reader& reader, std::shared_ptr<EngineHost> ho
     reader.refusal = host->error_text();
   } else {
     reader.report = *report;
-    for (size_t to = 0; to < core.core_count(); ++to) {
-      co_await reactor::job_on(core, static_cast<CoreId>(to), [&](Core& there) { return show(there, reader, *host); });
+    for (CoreId to = 0; to < core.core_count(); ++to) {
+      co_await reactor::job_on(core, to, [&](Core& there) { return show(there, reader, *host); });
     }
   }
   reader.done = true;

@@ -422,9 +422,8 @@ Task<void> run_life(Core& core, Workload& work, std::shared_ptr<EngineHost> host
     return !there.contains(entry.first);
   });
   reactor::TaskScope scope(core);
-  for (size_t to = 0; to < core.core_count(); ++to) {
-    scope.spawn(reactor::job_on(core, static_cast<CoreId>(to),
-                                [&work, &host](Core& there) { return drive(there, work, *host); }));
+  for (CoreId to = 0; to < core.core_count(); ++to) {
+    scope.spawn(reactor::job_on(core, to, [&work, &host](Core& there) { return drive(there, work, *host); }));
   }
   co_await scope.join();
   auto closed = co_await host->close(core);
