@@ -77,11 +77,12 @@ Task<Result<std::optional<MetadataSnapshots::Loaded>>> MetadataSnapshots::load(s
                                                              : "make it readable, or restore it from a backup");
       co_return failure(loaded.error());
     }
-    core_.log(reactor::LogLevel::kError, "metadata_snapshot_damaged",
-              fmt::format("file={} error={} consequence=\"the one before it and the log are used\"", path(id),
-                          to_string(loaded.error())));
     rotten_.push_back(snapshot_file(id));
     kept_.pop_back();
+    core_.log(reactor::LogLevel::kError, "metadata_snapshot_damaged",
+              fmt::format("file={} error={} consequence=\"{}\"", path(id), to_string(loaded.error()),
+                          kept_.empty() ? "no older snapshot is left: only the log can say the same"
+                                        : fmt::format("{} and the log are used", snapshot_file(kept_.back()))));
   }
   co_return std::nullopt;
 }
