@@ -245,7 +245,7 @@ std::optional<Refusal> create_one(Deciding& deciding, const CreateTopicsRequest&
   return std::nullopt;
 }
 
-std::optional<Refusal> delete_one(const TopicRules& rules, const TopicImage* topic, const DeleteTopic& asked) {
+std::optional<Refusal> check_deletion(const TopicRules& rules, const TopicImage* topic, const DeleteTopic& asked) {
   if (asked.name && !asked.topic_id.is_zero()) {
     return refuse(ErrorCode::kInvalidRequest, "A topic is named by its name or by its id, not by both");
   }
@@ -266,9 +266,39 @@ std::optional<Refusal> delete_one(const TopicRules& rules, const TopicImage* top
   return std::nullopt;
 }
 
+bool is_named_in_one_way(const DeleteTopic& asked) { return asked.name.has_value() == asked.topic_id.is_zero(); }
+
 // By name or by id; null: there is none.
 const TopicImage* find(const MetadataImage& image, const DeleteTopic& asked) {
   return asked.name ? image.topic(*asked.name) : image.topic(asked.topic_id);
+}
+
+std::optional<Refusal> delete_one(const MetadataImage& image, const TopicRules& rules, const DeleteTopic& asked,
+                                  std::set<Uuid>& removed, DeleteTopicResult& result, DeleteTopicsOutcome& outcome) {
+  const TopicImage* topic = find(image, asked);
+  if (topic != nullptr && removed.contains(topic->id)) topic = nullptr;
+  if (topic != nullptr && is_named_in_one_way(asked)) {
+    result.name = topic->name;
+    result.topic_id = topic->id;
+  }
+  if (auto refusal = check_deletion(rules, topic, asked)) return refusal;
+  outcome.records.emplace_back(RemoveTopicRecord{topic->id});
+  outcome.deleted.push_back(topic->name);
+  removed.insert(topic->id);
+  return std::nullopt;
+}
+
+std::optional<Refusal> refuse_repeated(const DeleteTopic& asked, const TopicDeletion::Mention& mention) {
+  if (mention.times > 1) {
+    return refuse(ErrorCode::kInvalidRequest, "Topic {} is in this request {} times",
+                  asked.name ? *asked.name : to_string(asked.topic_id), mention.times);
+  }
+  if (!asked.name || mention.other == nullptr || mention.other->times == 0) return std::nullopt;
+  return refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request by its id too", *asked.name);
+}
+
+bool is_answered_by_name(const DeleteTopic& asked, const TopicDeletion::Mention& mention) {
+  return !asked.name && mention.times == 1 && mention.other != nullptr && mention.other->times == 1;
 }
 
 }  // namespace
@@ -302,44 +332,35 @@ void TopicCreation::decide_next(const MetadataImage& image, const TopicRules& ru
 }
 
 void TopicDeletion::note_next(const MetadataImage& image) {
-  const DeleteTopic& asked = topics_.at(named_.size());
-  const TopicImage* topic = find(image, asked);
-  const std::optional<std::string_view> name = asked.name ? std::optional<std::string_view>(*asked.name) : std::nullopt;
-  // A topic that is there may be named by its name and by its id.
-  const Key key = topic != nullptr ? Key("", topic->id) : Key(name.value_or(""), asked.name ? Uuid{} : asked.topic_id);
-  Named& named = named_.emplace_back();
-  named.times = &times_[key];
-  ++*named.times;
-  size_t& literally = literally_[{name, asked.topic_id}];
-  named.literally = &literally;
-  ++literally;
+  const DeleteTopic& asked = topics_.at(noted_++);
+  if (!is_named_in_one_way(asked)) return;
+  if (!asked.name) {
+    ++ids_[asked.topic_id].times;
+    return;
+  }
+  Mention& by_name = names_[*asked.name];
+  ++by_name.times;
+  const TopicImage* topic = image.topic(*asked.name);
+  if (topic == nullptr) return;
+  Mention& by_id = ids_[topic->id];
+  by_name.topic_id = topic->id;
+  by_name.other = &by_id;
+  by_id.other = &by_name;
 }
 
 void TopicDeletion::decide_next(const MetadataImage& image, const TopicRules& rules, DeleteTopicsOutcome& outcome) {
-  CHECK(all_noted() && !all_decided(), "{} of {} topics are decided about", decided_, named_.size());
-  const Named& named = named_[decided_];
+  CHECK(all_noted() && !all_decided(), "{} of {} topics are decided about", decided_, noted_);
   const DeleteTopic& asked = topics_[decided_++];
-  if (*named.times == 0) return;  // the second of two: answered already
-  const TopicImage* topic = find(image, asked);
-  if (topic != nullptr && removed_.contains(topic->id)) topic = nullptr;
-  DeleteTopicResult result;
-  // What was named twice in the same way is answered in that way, before it is looked up.
-  const bool is_found = topic != nullptr && *named.literally == 1;
-  result.name = is_found ? std::optional(topic->name) : asked.name;
-  result.topic_id = is_found ? topic->id : asked.topic_id;
+  DeleteTopicResult result{.name = asked.name, .topic_id = asked.topic_id};
   std::optional<Refusal> refusal;
-  if (*named.times > 1) {
-    refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", result.name.value_or(""),
-                     *named.times);
-    *named.times = 0;
-  } else {
-    refusal = delete_one(rules, topic, asked);
+  if (is_named_in_one_way(asked)) {
+    Mention& mention = asked.name ? names_.at(*asked.name) : ids_.at(asked.topic_id);
+    if (mention.is_answered || is_answered_by_name(asked, mention)) return;
+    mention.is_answered = true;
+    refusal = refuse_repeated(asked, mention);
+    if (refusal && mention.times == 1) result.topic_id = mention.topic_id;
   }
-  if (!refusal) {
-    outcome.records.emplace_back(RemoveTopicRecord{topic->id});
-    outcome.deleted.push_back(topic->name);
-    removed_.insert(topic->id);
-  }
+  if (!refusal) refusal = delete_one(image, rules, asked, removed_, result, outcome);
   if (refusal) refusal->into(result);
   outcome.results.push_back(std::move(result));
 }

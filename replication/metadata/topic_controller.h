@@ -119,7 +119,7 @@ struct DeleteTopic {
 };
 
 struct DeleteTopicResult {
-  std::optional<std::string> name;  // nothing for an id that is not known
+  std::optional<std::string> name;  // nothing for an id that is not known or comes twice
   Uuid topic_id;
   net::kafka::ErrorCode error = net::kafka::ErrorCode::kNone;
   std::optional<std::string> message;
@@ -127,38 +127,40 @@ struct DeleteTopicResult {
 
 struct DeleteTopicsOutcome {
   std::vector<MetadataRecord> records;
-  std::vector<DeleteTopicResult> results;  // in the order of the request, a topic that came twice once
+  std::vector<DeleteTopicResult> results;  // in the order of the request, less those that share an answer
   std::vector<std::string> deleted;        // names, for whoever drops what belongs to them (committed offsets)
 };
 
-// Decides a DeleteTopics request; see TopicCreation.
+// Decides a DeleteTopics request; see TopicCreation. What is named twice is answered as in Kafka: a name or an id that
+// comes more than once is refused in one answer and means no topic. A name that comes once, of a topic that is named by
+// its id too, is refused; an id that comes once is then answered with it.
 class TopicDeletion {
  public:
   using Outcome = DeleteTopicsOutcome;
+  // One name, or one id.
+  struct Mention {
+    size_t times = 0;
+    const Mention* other = nullptr;  // the id of a name's topic, the name of an id's
+    Uuid topic_id;                   // of a name's topic
+    bool is_answered = false;
+  };
 
   // `topics` outlive it.
   explicit TopicDeletion(const std::vector<DeleteTopic>& topics) : topics_(topics) {}
 
   // On one image for all of them: a topic may be named by its name and by its id.
-  bool all_noted() const { return named_.size() == topics_.size(); }
+  bool all_noted() const { return noted_ == topics_.size(); }
   void note_next(const MetadataImage& image);
   bool all_decided() const { return decided_ == topics_.size(); }
   void decide_next(const MetadataImage& image, const TopicRules& rules, DeleteTopicsOutcome& outcome);
   void begin_piece(const MetadataImage& /*image*/) { removed_.clear(); }
 
  private:
-  using Key = std::pair<std::string_view, Uuid>;
-  // How often the request names the topic of one of its places; in the maps below.
-  struct Named {
-    size_t* times = nullptr;
-    const size_t* literally = nullptr;
-  };
-
   const std::vector<DeleteTopic>& topics_;
-  std::map<Key, size_t> times_;                                                   // by what it means
-  std::map<std::pair<std::optional<std::string_view>, Uuid>, size_t> literally_;  // as it stands there
-  std::vector<Named> named_;                                                      // by place
-  std::set<Uuid> removed_;                                                        // of this piece
+  std::map<std::string_view, Mention> names_;
+  std::map<Uuid, Mention> ids_;
+  std::set<Uuid> removed_;  // of this piece
+  size_t noted_ = 0;
   size_t decided_ = 0;
 };
 

@@ -377,6 +377,48 @@ TEST_F(TopicDelete, WhatIsNamedTwiceIsAnsweredAsItWasNamed) {
   EXPECT_EQ(by_id.results[0].topic_id, id);
 }
 
+TEST_F(TopicDelete, ANameIsRefusedBesideEachMentionOfItsId) {
+  const Uuid id = create(topic("a")).topic_id;
+  const DeleteTopic by_id{.name = std::nullopt, .topic_id = id};
+  const auto once = delete_topics(image, rules, {by_id, {.name = "a"}});
+  ASSERT_EQ(once.results.size(), 1U);
+  EXPECT_EQ(once.results[0].name, "a");
+  EXPECT_EQ(once.results[0].topic_id, id);
+  EXPECT_EQ(once.results[0].error, ErrorCode::kInvalidRequest);
+  const auto twice = delete_topics(image, rules, {by_id, {.name = "a"}, by_id});
+  ASSERT_EQ(twice.results.size(), 2U);
+  EXPECT_EQ(twice.results[0].name, std::nullopt);
+  EXPECT_EQ(twice.results[1].name, "a");
+  for (const DeleteTopicResult& result : twice.results) {
+    EXPECT_EQ(result.topic_id, id);
+    EXPECT_EQ(result.error, ErrorCode::kInvalidRequest);
+  }
+  EXPECT_TRUE(once.records.empty() && twice.records.empty());
+}
+
+TEST_F(TopicDelete, ANameThatComesTwiceMeansNoTopic) {
+  const Uuid id = create(topic("a")).topic_id;
+  const auto outcome =
+      delete_topics(image, rules, {{.name = "a"}, {.name = std::nullopt, .topic_id = id}, {.name = "a"}});
+  ASSERT_EQ(outcome.results.size(), 2U);
+  EXPECT_EQ(outcome.results[0].error, ErrorCode::kInvalidRequest);
+  EXPECT_TRUE(outcome.results[0].topic_id.is_zero());
+  EXPECT_EQ(outcome.results[1].error, ErrorCode::kNone);
+  EXPECT_EQ(outcome.results[1].topic_id, id);
+  EXPECT_EQ(outcome.deleted, std::vector<std::string>{"a"});
+}
+
+TEST_F(TopicDelete, WhatIsNamedInTwoWaysAtOnceMeansNoTopic) {
+  const Uuid id = create(topic("a")).topic_id;
+  const auto outcome = delete_topics(
+      image, rules, {{.name = "a", .topic_id = id}, {}, {.name = "a"}, {}, {.name = "a", .topic_id = id}});
+  ASSERT_EQ(outcome.results.size(), 5U);
+  for (const size_t refused : {0U, 1U, 3U, 4U}) {
+    EXPECT_EQ(outcome.results[refused].error, ErrorCode::kInvalidRequest) << refused;
+  }
+  EXPECT_EQ(outcome.results[2].error, ErrorCode::kNone);
+}
+
 // Another change comes between two pieces.
 TEST_F(TopicDelete, WhatHasGoneMeanwhileIsNotThere) {
   create(topic("a"));

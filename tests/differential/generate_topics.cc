@@ -115,13 +115,17 @@ void Generator::create_topics() {
 }
 
 void Generator::delete_topics() {
-  auto& step = add<kafka::DeleteTopicsRequest>();
+  constexpr int16_t kFirstById = 6;
+  // One topic several times, by its name and by its id: how often each comes decides what is answered.
+  const bool is_repeated = chance(30);
+  const int repeated = some_topic();
+  auto& step = is_repeated ? add<kafka::DeleteTopicsRequest>(kFirstById) : add<kafka::DeleteTopicsRequest>();
   step.message.timeout_ms = kTimeoutMs;
-  for (size_t i = pick<size_t>({1, 1, 1, 2, 0}); i > 0; --i) {
-    const int topic = some_topic();
-    const bool odd = chance(25);
+  for (size_t i = is_repeated ? 2 + draw(3) : pick<size_t>({1, 1, 1, 2, 0}); i > 0; --i) {
+    const int topic = is_repeated ? repeated : some_topic();
+    const bool odd = chance(is_repeated ? 10 : 25);
     const std::string name = odd ? pick<std::string>({"$t9", "", "no/such"}) : fmt::format("$t{}", topic);
-    if (step.version < 6) {
+    if (step.version < kFirstById) {
       step.message.topic_names.push_back(step.keep(name));
     } else {
       auto& asked = step.message.topics.emplace_back();
