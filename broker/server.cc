@@ -6,6 +6,7 @@
 #include "broker/listening.h"
 #include "broker/node_identity.h"
 #include "broker/partitions/applier.h"
+#include "broker/start_report.h"
 #include "reactor/mail.h"
 #include "replication/controller.h"
 
@@ -109,8 +110,9 @@ std::string_view describe(Stage stage) {
 
 // What core 0 counts for all.
 struct BrokerHost::Progress {
-  explicit Progress(Core& core) : changed(core) {}
+  explicit Progress(Core& core) : changed(core), report(core) {}
   reactor::Event changed;
+  StartReport report;
   bool failed = false;
   bool all_opened = false;  // every core reached kOpened and none had failed by then
   bool recovered = false;
@@ -132,6 +134,7 @@ class BrokerProgram {
     EngineHostPointer engine_host;
     OpenedFolder folder;
     if (core.id() == 0) {
+      core.scope().spawn_job(progress(*host, core).report.run());
       engine_host = co_await open_storage(core, *options, *host, folder);
     } else {
       auto work = [&](Core& zero) { return wait_recovered(*host, zero); };
@@ -156,6 +159,7 @@ class BrokerProgram {
   static void fail(BrokerHost& host, Core& zero, std::string why) {
     BrokerHost::Progress& state = progress(host, zero);
     state.failed = true;
+    state.report.end();
     state.changed.notify_all();
     if (zero.stopping()) return zero.log(reactor::LogLevel::kInfo, "start_given_up", why);
     if (!host.failure_.empty()) return;
@@ -206,7 +210,10 @@ class BrokerProgram {
     engine_options.owners_entries = identity_files();
     engine_options.owners_entries.emplace_back(MetadataSnapshots::kFolder);
     auto engine_host = std::make_shared<storage::EngineHost>(std::move(engine_options), core.core_count());
+    StartReport& start = progress(host, core).report;
+    start.begin(engine_host->recovery_progress());
     Result<storage::RecoveryReport> report = co_await engine_host->recover(core);
+    start.begin("opening the partitions");
     if (!report) {
       fail(host, core, storage_failure(options.data_folder, "the data folder", *engine_host, report.error()));
       co_return nullptr;
@@ -310,6 +317,8 @@ class BrokerProgram {
     net::Acceptor acceptor(core, {}, [&host](Core& on) -> net::ConnectionSet& { return host.connections(on.id()); });
     ReadyReport report{.cluster_id = identity.cluster_id, .node_id = identity.node_id};
     std::string why;
+    StartReport& start = progress(host, core).report;
+    start.begin("opening the listeners");
     std::expected<Listening, std::string> listening = co_await open_listeners(core, acceptor, options.listeners);
     if (!listening) {
       why = listening.error();
@@ -321,6 +330,7 @@ class BrokerProgram {
     Controller controller(broker.engine(), applier, std::move(self), controller_options(options));
     if (why.empty()) {
       host.controller_ = &controller;
+      start.begin("loading the metadata");
       Result<void> loaded = co_await controller.load(why);
       if (!loaded && why.empty()) why = fmt::format("the metadata cannot be loaded ({})", to_string(loaded.error()));
     }
@@ -359,7 +369,8 @@ class BrokerProgram {
   }
 
   static void announce(BrokerHost& host, Core& core, const Controller& controller, ReadyReport report) {
-    const BrokerHost::Progress& state = progress(host, core);
+    BrokerHost::Progress& state = progress(host, core);
+    state.report.end();
     report.created = state.created;
     report.partitions = controller.image().partition_count();
     report.bytes_replayed = state.recovery.bytes_replayed;

@@ -27,6 +27,7 @@
 #include "storage/log/segment_files.h"
 #include "storage/log/write_back.h"
 #include "storage/placement.h"
+#include "storage/recovery/recovery_progress.h"
 #include "storage/recovery/table_file.h"
 #include "storage/space/free_space.h"
 #include "storage/space/space_account.h"
@@ -109,6 +110,8 @@ class EngineHost {
   // partitions they belonged to is not known (error_text() says where); kIoError, kNoSpace, kPermission, kNotFound.
   reactor::Task<reactor::Result<RecoveryReport>> recover(reactor::Core& core);
   const std::string& error_text() const { return error_text_; }
+  // What recover() is at. Core 0, while it runs.
+  const RecoveryProgress& recovery_progress() const { return recovery_progress_; }
   // What the newest whole table in a folder says of its owner, for who has lost that knowledge. Any core; changes
   // nothing.
   static reactor::Task<std::optional<std::string>> owner_in_tables(reactor::Core& core, std::string data_directory);
@@ -153,6 +156,7 @@ class EngineHost {
   EngineOptions options_;
   reactor::CoreId cores_;
   std::string error_text_;
+  RecoveryProgress recovery_progress_;
   Placement placement_;
   std::set<std::string> foreign_folders_;
   std::vector<std::unique_ptr<Engine>> engines_;

@@ -33,6 +33,9 @@ class JournalReader {
   // The next commit, or nothing: then look at rot_lsn().
   virtual reactor::Task<reactor::Result<std::optional<Commit>>> next() = 0;
   virtual void rewind() = 0;
+  // Files that hold commits, and those of them that next() has taken all commits from since open() or rewind().
+  virtual uint64_t files() const = 0;
+  virtual uint64_t files_read() const = 0;
 
   // After open() or when next() came to its end: the address from which on the journal held what it does not hold now.
   std::optional<uint64_t> rot_lsn() const { return rot_lsn_; }
@@ -70,6 +73,8 @@ class PairedJournalReader final : public JournalReader {
   reactor::Task<reactor::Result<void>> open() override;
   reactor::Task<reactor::Result<std::optional<Commit>>> next() override;
   void rewind() override;
+  uint64_t files() const override { return 2 * pairs_.size(); }
+  uint64_t files_read() const override { return 2 * pair_; }
 
  private:
   struct Half {

@@ -15,6 +15,8 @@ class OldJournalReader final : public JournalReader {
   reactor::Task<reactor::Result<void>> open() override;
   reactor::Task<reactor::Result<std::optional<Commit>>> next() override;
   void rewind() override;
+  uint64_t files() const override { return files_.size(); }
+  uint64_t files_read() const override { return file_; }
 
  private:
   struct ScannedFile {

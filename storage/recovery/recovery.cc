@@ -137,9 +137,11 @@ Task<Result<void>> Recovery::read_tables() {
 }
 
 Task<Result<void>> Recovery::replay_meta(JournalReader& reader) {
+  progress_.begin("reading the journal", "files", reader.files());
   for (;;) {
     if (core_.stopping()) co_return failure(Errc::kStopping);
     auto commit = co_await reader.next();
+    progress_.done = reader.files_read();
     if (!commit) co_return failure(commit.error());
     if (!*commit) co_return Result<void>();
     for (const ByteView sub_block : (*commit)->sub_blocks) {
@@ -160,9 +162,11 @@ Task<Result<void>> Recovery::replay_meta(JournalReader& reader) {
 }
 
 Task<Result<void>> Recovery::replay_data(JournalReader& reader) {
+  progress_.begin("writing what the journal holds to the segments", "journal files", reader.files());
   for (;;) {
     if (core_.stopping()) co_return failure(Errc::kStopping);
     auto commit = co_await reader.next();
+    progress_.done = reader.files_read();
     if (!commit) co_return failure(commit.error());
     if (!*commit) co_return Result<void>();
     for (const ByteView sub_block : (*commit)->sub_blocks) {
@@ -390,7 +394,9 @@ Task<Result<bool>> Recovery::remove_stale(const std::string& name,
 
 Task<Result<RecoveryReport>> Recovery::run() {
   if (auto locked = co_await lock(); !locked) co_return failure(locked.error());
+  progress_.begin("reading the tables");
   if (auto read = co_await read_tables(); !read) co_return failure(read.error());
+  progress_.begin("making room on the disk");
   if (auto room = co_await host_.reserve_->make_way(); !room) co_return failure(room.error());
   for (TableEntry& entry : table_.entries) {
     if (!can_have_folder(entry.topic_name, entry.partition)) co_return failure(Errc::kCorrupt);
@@ -405,11 +411,13 @@ Task<Result<RecoveryReport>> Recovery::run() {
   }
   table_.entries.clear();
   if (auto replayed = co_await replay_journals(); !replayed) co_return failure(replayed.error());
+  progress_.begin("finishing the partitions", "partitions", partitions_.size());
   for (auto& [uid, replay] : partitions_) {
     if (auto finished = co_await finish(replay); !finished) {
       host_.error_text_ = fmt::format("{}: {}", directory_of(replay.entry), to_string(finished.error()));
       co_return failure(finished.error());
     }
+    ++progress_.done;
   }
   if (auto made = co_await make_journal_directories(); !made) co_return failure(made.error());
   if (auto written = co_await write_tables(); !written) co_return failure(written.error());
@@ -427,6 +435,7 @@ Task<Result<void>> Recovery::replay_journals() {
   }
   for (uint16_t s = 0; s < streams; ++s) {
     JournalReader& reader = *readers[s];
+    progress_.begin("opening the journal");
     Result<void> replayed = co_await reader.open();
     if (replayed && !reader.rot_lsn()) replayed = co_await replay_meta(reader);
     if (replayed && reader.rot_lsn()) {
@@ -450,6 +459,7 @@ Task<Result<void>> Recovery::replay_journals() {
     file_sequence_ceiling_ += host_.options_.journal_files;
   }
   if (auto usable = co_await check_access(); !usable) co_return usable;
+  progress_.begin("looking through the data folder");
   if (auto cleaned = co_await clean_directories(); !cleaned) co_return cleaned;
   for (auto& [uid, replay] : partitions_) start_replay(replay);
   for (const auto& reader : readers) {

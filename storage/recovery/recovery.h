@@ -18,7 +18,7 @@ namespace posthaste::storage {
 
 class Recovery {
  public:
-  Recovery(EngineHost& host, reactor::Core& core) : host_(host), core_(core) {}
+  Recovery(EngineHost& host, reactor::Core& core) : host_(host), core_(core), progress_(host.recovery_progress_) {}
   reactor::Task<reactor::Result<RecoveryReport>> run();
 
  private:
@@ -92,6 +92,7 @@ class Recovery {
 
   EngineHost& host_;
   reactor::Core& core_;
+  RecoveryProgress& progress_;
   RecoveryReport report_;
   TableSnapshot table_;
   size_t newest_slot_ = 0;

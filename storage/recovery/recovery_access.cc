@@ -23,8 +23,10 @@ std::string belongs_to(const std::string& path, const FileStat& found) {
 // open a partition, and a look at what is in the way only if there is something. A file that is not there yet, or is
 // gone, and a device that fails are judged by those who need it.
 Task<Result<void>> Recovery::check_access() {
+  progress_.begin("opening the partitions", "partitions", partitions_.size());
   for (const auto& [uid, replay] : partitions_) {
     if (core_.stopping()) co_return failure(Errc::kStopping);
+    ++progress_.done;
     const TableEntry& entry = replay.entry;
     if (entry.deleted || !entry.directory_created) continue;
     const std::string segment = segment_of(entry, entry.segments.back().base_offset, "log");

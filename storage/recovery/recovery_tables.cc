@@ -145,13 +145,16 @@ void Recovery::make_table() {
 // the other one must know too. Then the journals, and a table that says that they are there: whatever is missing of
 // them later, somebody has lost.
 Task<Result<void>> Recovery::write_tables() {
+  progress_.begin("looking at the journal's files");
   make_table();
   for (uint16_t s = 0; s < host_.options_.streams; ++s) {
     if (auto found = co_await find_journal_files(s); !found) co_return found;
   }
+  progress_.begin("writing the tables");
   for (int copy = 0; copy < (report_.created ? 1 : 2); ++copy) {
     if (auto written = co_await write_table(); !written) co_return written;
   }
+  progress_.begin("making the first journal files");
   if (auto started = co_await start_journals(); !started) co_return started;
   co_return co_await write_table();
 }
