@@ -216,7 +216,7 @@ Task<void> Engine::remove_files(Engine& engine, std::shared_ptr<Partition> parti
 Task<void> Engine::wait_for_name(Partition& partition) {
   if (planted(kBugs["folder-name-not-waited-for"])) co_return;
   const std::string folder = partition.directory();
-  // Its own removal waits for those who work with it, such as the caller.
+  // Its own removal waits for those that use it, such as the caller.
   while (leaving_.contains(folder) && partition.mode() != Partition::Mode::kDeleting) co_await changed_.wait();
   if (planted(kBugs["other-cores-name-not-waited-for"])) co_return;
   // The one that had the name before may belong to another core.
@@ -266,7 +266,7 @@ Engine::Stats Engine::stats() const {
           .refused_ranges = refused_ranges_};
 }
 
-// Those with records in old journal files, so that a table can let go of these.
+// Those with records in old journal files, so that a table can free these.
 Task<void> Engine::write_back_below(uint64_t lsn) {
   struct Wanted {
     std::shared_ptr<Partition> partition;
@@ -284,7 +284,7 @@ Task<void> Engine::write_back_below(uint64_t lsn) {
   for (const Wanted& wait : wanted) {
     Partition& partition = *wait.partition;
     const Partition::Use use(partition);
-    // A truncation meanwhile has flushed all of the old generation, and nobody was asked to write the new one back.
+    // A truncation meanwhile has flushed all of the old generation, and no write-back of the new one was requested.
     while (partition.generation() == wait.generation && partition.commit().flushed_linear() < wait.goal &&
            partition.mode() != Partition::Mode::kDeleting) {
       co_await partition.changed().wait();

@@ -43,7 +43,7 @@ struct JournalOptions;
 
 struct EngineOptions {
   std::string data_directory;
-  // Journals on this device; cores are dealt to them in equal runs, the first of a run owns the stream. One where a
+  // Journals on this device; cores are assigned to them in equal runs, the first of a run owns the stream. One where a
   // flush is a device command (most disks), more where writes are durable at once. 1 .. cores.
   uint16_t streams = 1;
   uint64_t journal_file_bytes = uint64_t{8} << 20;
@@ -62,12 +62,12 @@ struct EngineOptions {
   // Of the core's pool: clean chunks kept for readers; they go first when anyone needs memory.
   uint64_t cache_bytes_max = uint64_t{24} << 20;
   uint32_t read_ahead_bytes = uint32_t{256} << 10;
-  // An idle stream vouches for its last commit after this time.
+  // An idle stream writes a frontier, which proves that its last commit was complete, after this time.
   reactor::Duration frontier_delay = reactor::Duration(5'000'000);
   uint32_t open_files_max = 512;  // segment files per core
-  // Who the store belongs to, in the owner's words: kept in its tables. A store that says otherwise is refused.
+  // Names the owner of the store; kept in its tables. A store whose tables name another owner is refused.
   std::string owner;
-  // The owner knows that this folder has held a store: one without tables is refused, not made anew.
+  // The owner knows that this folder has held a store: one without tables is refused, no new one is made.
   bool must_exist = false;
   // Idempotent producers that all partitions of one core remember (kProducerBytes each).
   uint64_t producers_max = 100'000;
@@ -112,8 +112,7 @@ class EngineHost {
   const std::string& error_text() const { return error_text_; }
   // What recover() is at. Core 0, while it runs.
   const RecoveryProgress& recovery_progress() const { return recovery_progress_; }
-  // What the newest whole table in a folder says of its owner, for who has lost that knowledge. Any core; changes
-  // nothing.
+  // The owner that the newest whole table in a folder names, for a caller that has lost it. Any core; changes nothing.
   static reactor::Task<std::optional<std::string>> owner_in_tables(reactor::Core& core, std::string data_directory);
 
   // Each core once, after recover().
@@ -123,7 +122,7 @@ class EngineHost {
 
   // Null before it has opened. Only on that core.
   Engine* engine_if_open(reactor::CoreId core) { return engines_[core].get(); }
-  // The engine of `there`, once it has opened: cores open on their own, so mail may arrive before. Only on `there`
+  // The engine of `there`, once it has opened: cores open independently, so mail may arrive before. Only on `there`
   // itself.
   reactor::Task<Engine*> when_open(reactor::Core& there);
 
@@ -134,7 +133,7 @@ class EngineHost {
 
   // Core 0, after all engines were closed.
   reactor::Task<reactor::Result<void>> close(reactor::Core& core);
-  // Core 0, instead of close(), when a core could not open its engine and all others have abandoned theirs.
+  // Core 0, instead of close(): when a core could not open its engine, and all other cores have abandoned theirs.
   reactor::Task<void> abandon(reactor::Core& core);
 
   const EngineOptions& options() const { return options_; }
@@ -161,7 +160,7 @@ class EngineHost {
   std::set<std::string> foreign_folders_;
   std::vector<std::unique_ptr<Engine>> engines_;
   std::vector<std::unique_ptr<reactor::Event>> opened_;  // by core, made and used by that core; null: nobody waited
-  // As recovered and written; each open() takes its core's part, the last one lets go of the entries.
+  // As recovered and written; each open() takes its core's part, the last one frees the entries.
   TableSnapshot recovered_;
   reactor::CoreId open_engines_ = 0;  // core 0's
   size_t newest_slot_ = 0;
@@ -192,8 +191,8 @@ class Engine : private reactor::CoreOwned {
   // in the background. kInvalidArgument: no folder can be called that (folder_names.h); kPermission: a folder that is
   // not the engine's has that name; kNoSpace: the disk is full and the reserve used up; kStopping.
   reactor::Task<reactor::Result<Partition*>> create_partition(PartitionSpec spec);
-  // Forgets it for good; durable before it returns, files go in the background. Its waiters get kNotFound; it
-  // is found no more then, and `partition` is gone unless somebody holds a Partition::Use.
+  // Deletes it; durable before it returns, the files are removed in the background. Its waiters get kNotFound. Then
+  // find() does not return it any more, and `partition` is destroyed unless a Partition::Use holds it.
   reactor::Task<reactor::Result<void>> delete_partition(Partition& partition);
 
   // Returns when an append that said kNoMemory may be tried again. Spurious returns are possible.
@@ -206,19 +205,19 @@ class Engine : private reactor::CoreOwned {
   // Everything written back and background work ended. Appends are refused (kStopping) from the call on. Every core
   // calls it; the core that owns a stream returns after those that feed it.
   reactor::Task<void> close();
-  // Instead of close(), when another core could not open its engine, so that nobody was ever served: ends what was
-  // begun and waits for no other core. The folder stays as it was recovered.
+  // Instead of close(), when another core could not open its engine, so that no client was served: ends what was
+  // started and waits for no other core. The folder stays as it was recovered.
   reactor::Task<void> abandon();
 
-  // What a page of figures shows.
+  // Metrics.
   struct Stats {
     uint64_t commits = 0;
     uint64_t dirty_bytes = 0;
     uint64_t clean_bytes = 0;
-    uint64_t refused_ranges = 0;  // places of logs that were refused, each named in the log
+    uint64_t refused_ranges = 0;  // places of logs that were refused, each with a line in the log
   };
   Stats stats() const;
-  // Who waits for room in the journal here, and for what: one line for a log or a test.
+  // What waits for room in the journal here, and for what: one line for a log or a test.
   std::string describe_room() const;
   void count_refused_range() { ++refused_ranges_; }
 
@@ -228,7 +227,7 @@ class Engine : private reactor::CoreOwned {
   // For the parts of the engine.
   ChunkCache& cache() { return *cache_; }
   // Bytes of the cache, for reads from disk that are under way: FIFO, so that many readers of old data take turns
-  // instead of pushing each other's chunks out for ever.
+  // instead of evicting each other's chunks for ever.
   reactor::Semaphore& read_room() { return read_room_; }
   // Memory to read the start of a block into, for a journal record. It is set aside: what waits for it keeps the tail
   // full, which may have all other memory. At most kPrefixLoads at a time, FIFO.
@@ -236,8 +235,8 @@ class Engine : private reactor::CoreOwned {
   void give_back_prefix_block(reactor::Buffer block);
   SegmentFiles& files() { return files_; }
   const std::shared_ptr<ProducerCount>& producer_count() { return producer_count_; }
-  // The same configuration, as one object with that of partitions that were given an equal one lately: most have the
-  // defaults. It never changes; who is given another one asks again.
+  // The same configuration, as one object with that of partitions that got an equal one recently: most have the
+  // defaults. It never changes; a partition with another configuration gets another object.
   std::shared_ptr<const LogConfig> share(const LogConfig& config);
   WriteBack& write_back() { return write_back_; }
   Contributor& contributor() { return *contributor_; }
@@ -254,8 +253,8 @@ class Engine : private reactor::CoreOwned {
   bool stopping() const { return stopping_; }
   void take_credit(const SpaceAccount::Credit& credit);
   // The reserve gives up `bytes` for what was accepted here (0: what could not be allocated was not owed). Returns how
-  // much it gave: 0 if nothing is left, or if the disk has room again and `found_full` does not say otherwise. Whoever
-  // got something says so when it was allocated, or could not be: took_from_reserve().
+  // much it gave: 0 if nothing is left, or if the disk has room again and `found_full` does not say otherwise. The
+  // caller that got something calls took_from_reserve() when it was allocated, or could not be.
   reactor::Task<uint64_t> take_from_reserve(uint64_t bytes, bool found_full);
   void took_from_reserve(uint64_t bytes);
   void table_grows(uint64_t bytes);

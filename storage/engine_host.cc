@@ -45,7 +45,7 @@ EngineHost::EngineHost(EngineOptions options, CoreId cores)
 
 EngineHost::~EngineHost() = default;
 
-// Cores are dealt to streams in equal runs.
+// Streams get equal runs of cores.
 uint16_t EngineHost::stream_of(CoreId core) const {
   return static_cast<uint16_t>(uint32_t{core} * options_.streams / cores_);
 }
@@ -115,7 +115,7 @@ Task<Result<Engine*>> EngineHost::open(Core& core) {
   const auto credit = co_await reactor::on_core(
       core, 0,
       [host = this, id = core.id()](Core&) {
-        // Every core has its own partitions: what was recovered of all of them has served.
+        // Every core has taken its own partitions: the entries are not needed any more.
         if (++host->open_engines_ == host->cores_) host->recovered_.entries = std::vector<TableEntry>();
         return host->reserve_->credit(id);
       },

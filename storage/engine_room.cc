@@ -1,5 +1,5 @@
-// Engine: room, in memory and on the disk. Who wants some asks here, who has made some says so here, and who waits for
-// it waits here. What room there is and who may have it is for SpaceAccount, SpaceReserve and ChunkCache to say.
+// Engine: room, in memory and on the disk. It is requested here, freed room is announced here, and waiters wait here.
+// SpaceAccount, SpaceReserve and ChunkCache decide how much room there is and who gets it.
 #include <algorithm>
 
 #include "reactor/mail.h"

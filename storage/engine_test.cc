@@ -1,5 +1,5 @@
 // The engine's starts and stops on the simulated disk: what is made when, and what a start clears away. Crashes at
-// every operation are tests/storage_crash's business.
+// every operation are tested in tests/storage_crash.
 #include "storage/engine.h"
 
 #include <gtest/gtest.h>
@@ -50,7 +50,7 @@ Task<void> do_nothing(Core&, Engine&) { co_return; }
 
 TEST_F(EngineTest, AnEarlyStopDoesNotWaitForTheWholeJournal) {
   life(do_nothing);
-  // The pair at hand is finished, no other begun.
+  // The pair under way is finished, no other is started.
   EXPECT_GE(journal_files(), JournalStream::kFilesAtStart);
   EXPECT_LE(journal_files(), JournalStream::kFilesAtStart + 2U);
   const size_t left = journal_files();
@@ -125,7 +125,7 @@ TEST_F(EngineTest, PartitionsOfEqualSettingsShareThemUntilOneIsChanged) {
     partitions[1]->set_config({.segment_ms = 6});
     EXPECT_EQ(partitions[0]->config().segment_ms, 5);
     EXPECT_EQ(partitions[1]->config().segment_ms, 6);
-    // Many others push it out of what is kept for sharing, not from under who has it.
+    // Many others push it out of what is kept for sharing; a partition that has it keeps it.
     for (int64_t other = 100; other < 150; ++other) partitions[2]->set_config({.segment_ms = other});
     EXPECT_EQ(partitions[0]->config().segment_ms, 5);
     EXPECT_EQ(partitions[2]->config().segment_ms, 149);
@@ -233,7 +233,7 @@ TEST_F(EngineTest, AStartRemovesSegmentsThatACrashKeptBelowTheLogStart) {
     partition.set_high_watermark(5);
     EXPECT_TRUE((co_await partition.set_log_start(3)).has_value());
   });
-  // As if the process had died before it removed them. Others are none of the sweep's business.
+  // As if the process had died before it removed them. The sweep must leave others alone.
   const Bytes some(4096);
   for (const char* name : {"00000000000000000000.log", "00000000000000000002.log", "00000000000000000002.index"}) {
     host_.disk().write_file(std::string("/data/t-0/") + name, some);
@@ -259,8 +259,8 @@ TEST_F(EngineTest, AStartRemovesSegmentsThatACrashKeptBelowTheLogStart) {
                                              "notes"}));
 }
 
-// More readers of old data than the cache has room for: each needs several chunks at once, and they must not push each
-// other's out for ever. The last of the batches is larger than the cache.
+// More readers of old data than the cache has room for: each needs several chunks at once, and they must not evict each
+// other's for ever. The last of the batches is larger than the cache.
 TEST_F(EngineTest, ManyReadersOfOldDataAllGetIt) {
   constexpr int kBatches = 12;
   constexpr size_t kBatchBytes = 600'000;

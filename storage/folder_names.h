@@ -1,5 +1,5 @@
-// The names that a data folder holds and which of them are this engine's: what bears none of them was put there by
-// somebody else and is neither renamed nor removed. Pure functions, any core.
+// The names of the engine's entries in a data folder: an entry with any other name belongs to another program and is
+// neither renamed nor removed. Pure functions, any core.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -31,7 +31,7 @@ class Placement {
   class Chooser {
    public:
     Chooser(const Placement& placement, const TopicId& topic_id);
-    // The core for the next one, which is reserved or added there before it is asked again.
+    // The core for the next one, which is reserved or added there before the next call.
     reactor::CoreId next();
 
    private:

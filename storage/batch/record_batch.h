@@ -41,7 +41,7 @@ inline constexpr int16_t kAttributeControl = 0x20;
 inline constexpr int16_t kAttributeDeleteHorizon = 0x40;
 
 // A batch inside bytes that someone else keeps alive. Made by parse(), so at least the header and all bytes that the
-// length field claims are there; nothing more is promised until validate_*() said so.
+// length field claims are there; nothing more is known until validate_*() has accepted it.
 class RecordBatchView {
  public:
   // The first batch in `bytes`; more may follow. kTruncated: ends before the header or the claimed length does.

@@ -30,7 +30,7 @@ struct BatchToWrite {
   int64_t base_offset = 0;
   int32_t leader_epoch = -1;
   TimestampType timestamp_type = TimestampType::kCreateTime;
-  int64_t log_append_time = kNoTimestamp;  // ms; used if timestamp_type says so
+  int64_t log_append_time = kNoTimestamp;  // ms; used if timestamp_type is LogAppendTime
   int64_t producer_id = kNoProducerId;
   int16_t producer_epoch = kNoProducerEpoch;
   int32_t base_sequence = kNoSequence;

@@ -1,5 +1,5 @@
-// The names this room gives to raw bytes, and conversions at its edges. It owns no memory: whoever made a view keeps
-// the bytes alive.
+// The names this room gives to raw bytes, and conversions at its edges. It owns no memory: the code that made a view
+// keeps the bytes alive.
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -12,7 +12,7 @@ namespace posthaste::storage {
 using ByteView = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 using Bytes = std::vector<std::byte>;
-// Kafka tells a null key or value from an empty one.
+// Kafka distinguishes a null key or value from an empty one.
 using NullableBytes = std::optional<ByteView>;
 
 // The bytes of a text, without a copy.

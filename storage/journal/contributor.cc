@@ -81,15 +81,15 @@ size_t Contributor::build(MutableBytes space, size_t phase, size_t bytes_max) {
   CHECK(!in_flight_);
   writer_ = RecordWriter(space, phase, bytes_max);
   while (!metas_.empty() && writer_.add_encoded(metas_.front().record)) metas_in_flight_.push_back(metas_.pop_front());
-  // A META record that found no room goes first next time; nobody's data may overtake it.
+  // A META record that found no room goes first next time; no data may overtake it.
   const bool room_for_data = metas_.empty();
   while (room_for_data && !dirty_.empty() && writer_.room() >= CommitState::kRecordRoomMin) {
     Partition& partition = dirty_.pop_front();
     const CommitState::Submitted submitted = partition.submit(writer_, referred_);
     if (submitted.any) included_.push_back({&partition, submitted});
     if (!submitted.more) continue;
-    // A batch that was begun is ended before others have their turn again: else all large batches would be acked when
-    // the last of them is. What its partition has behind it waits like everybody.
+    // A batch that was begun is completed before other partitions have their turn again: else all large batches would
+    // be acknowledged together with the last one. What its partition has behind it waits for its turn.
     const bool goes_on = partition.commit().is_in_batch() && !planted(kBugs["split-batch-goes-back"]);
     goes_on ? dirty_.push_front(partition) : dirty_.push_back(partition);
   }

@@ -1,6 +1,6 @@
-// What one core has to say to its journal stream: META records and the new bytes of its dirty partitions, gathered into
-// one sub-block per commit. On the stream's own core the sub-block is written in place into the commit; other cores
-// send theirs by mail and are told when it is durable. One sub-block of a core is under way at a time: whatever comes
+// What one core writes to its journal stream: META records and the new bytes of its dirty partitions, gathered into one
+// sub-block per commit. On the stream's own core the sub-block is written in place into the commit; other cores send
+// theirs by mail, and the reply says that it is durable. One sub-block of a core is under way at a time: what arrives
 // meanwhile goes into the next (group commit). It is built only when there is a place for it in the journal, which
 // other cores hold in advance and ask for only when room was short. Owned by its core.
 #pragma once
@@ -20,7 +20,7 @@ class EngineHost;
 class JournalStream;
 struct EngineOptions;
 
-// What became of a sub-block that another core had sent.
+// The result of a sub-block that another core has sent.
 struct RemoteCommit {
   CommitPlace place;
   bool has_place = false;  // the core holds a place for its next one already
@@ -51,7 +51,7 @@ class Contributor {
   void mark_dirty(Partition& partition);
   // Queues the record; write.done is called when it is durable.
   void add(MetaWrite& write);
-  // The same, with the record's memory looked after.
+  // The same; the contributor owns the memory of the record.
   void add_detached(Partition& partition, const JournalRecord& record);
   // Waits until the record is durable. The caller applies it at once, then calls partition.meta_applied().
   reactor::Task<void> write(Partition& partition, const JournalRecord& record);
@@ -62,8 +62,8 @@ class Contributor {
   bool idle() const { return !has_work() && !in_flight_; }
 
   // For the stream on this core: makes a sub-block of up to `bytes_max` bytes, copied ones in `space` (RecordWriter),
-  // and returns its bytes (0: nothing to say just now). pieces(): all of it in whole blocks, but for `phase` bytes
-  // before the first; good until it is durable.
+  // and returns its bytes (0: nothing to write now). pieces(): all of it in whole blocks, but for `phase` bytes before
+  // the first; good until it is durable.
   size_t build(MutableBytes space, size_t phase, size_t bytes_max);
   std::span<const reactor::Slice> pieces() const { return pieces_; }
   // The sub-block last built is durable.

@@ -58,7 +58,7 @@ Task<Result<void>> make_journal_file(reactor::Core& core, std::string directory,
     if (!zeroes) co_return failure(zeroes.error());
     std::fill_n(zeroes->data(), piece, std::byte{0});
     for (uint64_t at = 0; at < bytes; at += piece) {
-      // A large file takes long. What is there of it is made anew by the next start.
+      // A large file takes long. The next start makes it again.
       if (at > 0 && core.stopping()) {
         (void)co_await file->truncate(0);
         co_return failure(Errc::kStopping);

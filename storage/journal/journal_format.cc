@@ -188,7 +188,7 @@ size_t RecordWriter::aligned_payload_max(uint64_t first_position) const {
 }
 
 namespace {
-// By how much the high watermark is below the boundary's offset, plus 1. 0: not said; it is too far below.
+// By how much the high watermark is below the boundary's offset, plus 1. 0: not known, or too far below.
 uint32_t high_watermark_lag(const JournalRecord& fields) {
   if (fields.high_watermark < 0) return 0;
   CHECK(fields.high_watermark <= fields.boundary_offset);

@@ -1,5 +1,5 @@
 // The bytes of a journal: file header, commit header, records (docs/storage-format.md, version 3). All little-endian,
-// in blocks of 4 KiB. A commit is one write: header, then one sub-block per core that had something to say. Every
+// in blocks of 4 KiB. A commit is one write: header, then one sub-block per core that had something to write. Every
 // hash is seeded with the stream's id and the place, so neither an earlier life's commit nor a misplaced one passes.
 // Pure functions: they check bytes from disk against what remains, then checksum, then meaning, and never CHECK them.
 #pragma once
@@ -41,7 +41,7 @@ struct JournalFileHeader {
 void encode_file_header(const JournalFileHeader& header, MutableBytes block);
 reactor::Result<JournalFileHeader> decode_file_header(ByteView block);
 
-inline constexpr uint16_t kCommitFrontier = 1;  // vouches for the commit before it; holds nothing
+inline constexpr uint16_t kCommitFrontier = 1;  // proves that the commit before it was complete; has no sub-blocks
 
 struct SubBlock {
   uint32_t used_bytes = 0;
@@ -111,7 +111,7 @@ struct JournalRecord {
   ByteView data;
   uint64_t boundary = 0;
   int64_t boundary_offset = 0;
-  int64_t high_watermark = -1;  // when the record was built, at or below boundary_offset; -1: not said
+  int64_t high_watermark = -1;  // when the record was built, at or below boundary_offset; -1: not known
   // kCreate
   TopicId topic_id{};
   std::string_view topic_name;

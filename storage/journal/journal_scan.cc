@@ -266,7 +266,7 @@ Task<Result<std::optional<JournalReader::Commit>>> PairedJournalReader::next() {
   co_return std::optional<Commit>();
 }
 
-// Behind the last commit: whatever is there tells whether something before it was lost.
+// Behind the last commit: what is there shows whether something before it was lost.
 void PairedJournalReader::look_behind() {
   const Pair& pair = pairs_[pair_];
   if (pair_ + 1 < pairs_.size()) {

@@ -1,6 +1,6 @@
 // Reads a journal back: its commits in order from a low water mark, then the answer to "is this the end, or was there
-// more once?". A torn commit was never acked and is the end. Lost is what was complete once: a commit behind it says
-// so, or the header of a pair that was taken into use, or a file that the table knows and that is not there. Used by
+// more once?". A torn commit was never acked and is the end. Lost is what was complete once: a later commit proves it,
+// or the header of a pair that was taken into use, or a file that the table names and that is not there. Used by
 // recovery only; writes nothing.
 #pragma once
 #include <array>

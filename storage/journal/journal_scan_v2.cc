@@ -133,7 +133,7 @@ Task<Result<std::optional<OldJournalReader::Commit>>> OldJournalReader::next() {
   co_return std::optional<Commit>();
 }
 
-// Behind the last commit: whatever is readable there tells whether something before it was lost.
+// Behind the last commit: what is readable there shows whether something before it was lost.
 void OldJournalReader::scan_for_rot(const ScannedFile& file, uint64_t from_offset) {
   for (uint64_t at = from_offset; at + kBlock <= bytes_.size() && !rot_lsn_; at += kBlock) {
     const uint64_t lsn = file.start_lsn + at - kBlock;

@@ -102,7 +102,7 @@ Task<void> JournalStream::grow(FreeSpace& space) {
     if (added) added = co_await open_pair(number);
     if (!added && added.error() == Errc::kStopping) break;
     if (!added) {
-      // Serving goes on with the files there are; the next start tries again.
+      // The broker serves with the files that there are; the next start tries again.
       core_.log(reactor::LogLevel::kWarning, "journal.grow_failed", fmt::format("error={}", to_string(added.error())));
       break;
     }
@@ -170,7 +170,7 @@ Task<void> JournalStream::wait_for_place() {
   co_await Awaiter{*this, waiter};
 }
 
-// To those who wait, in order, while there is room; our own contributor takes its turn in start_commit().
+// To the waiters, in order, while there is room; our own contributor takes its turn in start_commit().
 void JournalStream::give_places() {
   while (!place_waiters_.empty() && &place_waiters_.front() != &local_waiter_) {
     if (!has_room_beside_places(options_.place_bytes())) return want_table();
@@ -405,7 +405,7 @@ TableStream JournalStream::table_stream() const {
 uint64_t JournalStream::write_back_below_lsn() const {
   if (live_.size() < 2) return bound_lsn();
   // While files are free, many at once, for each table costs two flushes. When none is, the oldest ones alone: those
-  // who wait for them go on soon, and not in bursts of half a journal.
+  // who wait for them continue soon, and not in bursts of half a journal.
   const size_t wanted = free_.empty() ? std::max<size_t>(1, live_.size() / 8) : live_.size() / 2;
   return live_[wanted]->start_lsn;
 }

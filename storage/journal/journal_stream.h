@@ -1,15 +1,15 @@
 // One journal: a ring of pairs of preallocated files, one commit in flight, every commit one aligned direct write that
-// completes when it is on stable storage. Commits with contents go to the two files of a pair in turn, so that whatever
-// file is lost, the other one tells of all commits but the last. A failed write ends the process: what is on disk is
-// unknown then, and nothing of it was acked. Pairs come free when both tables on disk say that they are not needed (low
-// water). Owned by one core.
+// completes when it is on stable storage. Commits with contents go to the two files of a pair in turn, so that
+// whichever file is lost, the other one proves all commits but the last. A failed write ends the process: what is on
+// disk is unknown then, and nothing of it was acked. Pairs come free when both tables on disk say that they are not
+// needed (low water). Owned by one core.
 //
 // Room: what waits for room must not hold what makes room (docs/architecture.md, "What waits for room, and what makes
 // it"). Bytes that are part of a sub-block cannot be flushed before it is durable, so a sub-block is only built when
 // its place in the ring is certain. Each file is cut into as many places as cores feed the stream; each other core
 // holds one place or none, and takes it along with its sub-block. As long as a pair is free there is a place for every
 // core; when none is, each of the two current files keeps one for each that holds one, whichever of them is the next to
-// be written, and who has none waits for a table, with nothing built.
+// be written, and a core that has none waits for a table, with nothing built.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -69,16 +69,16 @@ class JournalStream {
   // Opens the pairs that the table names: recovery has made kPairsAtStart of them, and taken the first into use. Core
   // start.
   reactor::Task<reactor::Result<void>> open();
-  // Makes the other pairs in the background, then asks for a table that names them; returns when done or told to stop,
-  // or when the disk is full.
+  // Makes the other pairs in the background, then asks for a table that names them; returns when done, when stopped, or
+  // when the disk is full.
   reactor::Task<void> grow(FreeSpace& space);
-  // The growth ends with the file at hand; the next start goes on with the rest.
+  // The growth ends with the file under way; the next start makes the rest.
   void stop_growing() { growing_ = false; }
   reactor::Task<void> close();
 
   void set_local(Contributor* contributor) { local_ = contributor; }
-  // Called when a table must be written: half of the pairs are in use, or one knows of files that no table names yet.
-  // Set once.
+  // Called when a table must be written: half of the pairs are in use, or there are files that no table names yet. Set
+  // once.
   void on_pressure(void (*callback)(void*), void* context) {
     pressure_ = callback;
     pressure_context_ = context;
@@ -95,12 +95,12 @@ class JournalStream {
 
   // The start of the pair that holds the oldest commit that may still be incomplete, or would hold the next.
   uint64_t bound_lsn() const;
-  // Partitions with records in pairs that start below this should be written back. 0 if there is no hurry.
+  // Partitions with records in pairs that start below this should be written back. 0 if none need to be.
   uint64_t write_back_below_lsn() const;
   // A table is durable that needs this stream from low_water_lsn on.
   void table_durable(uint64_t number, uint64_t low_water_lsn);
   bool under_pressure() const;
-  // What a table says of this stream, but for the low water, which is bound_lsn() or the start of an older pair.
+  // This stream's part of a table, but for the low water, which is bound_lsn() or the start of an older pair.
   TableStream table_stream() const;
   // After close(): nothing that was written lies at or above it.
   uint64_t closed_lsn() const { return durable_lsn_; }
@@ -189,7 +189,7 @@ class JournalStream {
   bool pressure_told_ = false;  // since the last table
   bool frontier_due_ = false;   // there was no room for it
   uint64_t promised_;           // places that other cores hold
-  // Those who wait for a place, other cores and our own contributor, in the order in which they began to.
+  // Waiters for a place, other cores and our own contributor, in the order in which they began to wait.
   reactor::IntrusiveList<PlaceWaiter> place_waiters_;
   PlaceWaiter local_waiter_;
   reactor::IntrusiveList<RemoteSubBlock> remote_;

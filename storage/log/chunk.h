@@ -19,15 +19,15 @@ class ChunkOwner;
 // capacity: a chunk can be written and read with direct I/O. Bytes below `end` never change while anyone may see them.
 struct Chunk : reactor::ListNode<>, reactor::Recycled {
   reactor::Buffer buffer;
-  std::shared_ptr<ChunkCache> cache;  // outlives its chunks, whoever holds them last
-  ChunkOwner* owner = nullptr;        // whose map holds it; null once the owner let go
+  std::shared_ptr<ChunkCache> cache;  // outlives its chunks, whatever holds them last
+  ChunkOwner* owner = nullptr;        // whose map holds it; null once the owner has dropped it
   uint32_t position = 0;
   uint32_t begin = 0;  // > 0: the block's first bytes are on disk only
   uint32_t end = 0;
   uint32_t references = 0;
   uint32_t readers = 0;  // disk reads under way that need it where it is: it does not go
   bool dirty = false;    // holds bytes that are not in the segment file yet
-  bool cached = false;   // on the cache's list: clean, may go when nobody else refers to it
+  bool cached = false;   // on the cache's list: clean, may be evicted when nothing else refers to it
   // [verified_begin, verified_end) came from memory or passed its checks after a disk read.
   uint32_t verified_begin = 0;
   uint32_t verified_end = 0;

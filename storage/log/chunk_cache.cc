@@ -82,7 +82,7 @@ void ChunkCache::forget(Chunk& chunk) {
   chunk.unlink();
 }
 
-// Lets go of the chunk that nobody used for the longest time. A chunk that is being sent from leaves the cache too; its
+// Evicts the chunk that was not used for the longest time. A chunk that is being sent from leaves the cache too; its
 // memory follows when the last lease ends.
 bool ChunkCache::evict_one() {
   if (clean_.empty()) return false;

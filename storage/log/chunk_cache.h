@@ -1,7 +1,7 @@
 // The memory of the logs of one core: chunks out of the core's pool, dirty ones counted against a limit, clean ones
-// kept for readers on a list by last use and given up when somebody needs room. One structure: write-back turns a dirty
-// chunk into a clean one in place. It does no I/O and knows no partition. Held by shared_ptr: a lease may
-// outlive the engine when a host dies.
+// kept for readers on a list by last use and evicted when room is needed. One structure: write-back turns a dirty chunk
+// into a clean one in place. It does no I/O and knows no partition. Held by shared_ptr: a lease may outlive the engine
+// when a host dies.
 #pragma once
 #include <cstdint>
 
@@ -10,7 +10,7 @@
 
 namespace posthaste::storage {
 
-// Whoever keeps a chunk findable (a segment); asked to let go of it.
+// Keeps a chunk findable (a segment); gets a call when the cache evicts it.
 class ChunkOwner {
  public:
   virtual void evict(Chunk& chunk) = 0;
@@ -37,13 +37,13 @@ class ChunkCache : public std::enable_shared_from_this<ChunkCache> {
   // Dirty -> clean: from now on it may go. Clean -> dirty: the tail grows in it again; kNoMemory at the limit.
   void make_clean(Chunk& chunk);
   reactor::Result<void> make_dirty(Chunk& chunk);
-  // A read that brings in several chunks needs all of them at once: those it has do not go until it lets go of them.
-  // Reads reserve room for what they keep (Engine::read_room).
+  // A read that brings in several chunks needs all of them at once: those it has are not evicted before let_go(). Reads
+  // reserve room for what they keep (Engine::read_room).
   void keep(Chunk& chunk);
   void let_go(Chunk& chunk);
-  // A reader came by.
+  // A reader has used it.
   void touch(Chunk& chunk);
-  // Takes the chunk off the cache's list for good: its segment is going.
+  // Takes the chunk off the cache's list: its segment is being removed.
   void forget(Chunk& chunk);
 
   uint64_t dirty_bytes() const { return dirty_bytes_; }

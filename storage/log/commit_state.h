@@ -1,7 +1,7 @@
-// How far a log has come on its way to the disk: what the journal has taken of it, what a completed commit has made
-// durable, what its segment files hold, and which journal records it still needs. The rules here are those that keep
-// acknowledged bytes safe (docs/storage-format.md, "The full-page rule"). It reads the log's bytes and changes none; it
-// tells nobody and does no I/O. Belongs to the partition's core.
+// How much of a log is on the disk: what the journal has taken of it, what a completed commit has made durable, what
+// its segment files hold, and which journal records it still needs. The rules here are those that keep acknowledged
+// bytes safe (docs/storage-format.md, "The full-page rule"). It reads the log's bytes and changes none; it notifies no
+// waiters and does no I/O. Belongs to the partition's core.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -34,7 +34,7 @@ class CommitState {
   // What one sub-block took.
   struct Submitted {
     bool any = false;
-    bool more = false;          // not all was taken: no room, or only the rest of a batch was its turn
+    bool more = false;          // not all was taken: no room, or only the rest of a batch was due
     bool needs_prefix = false;  // nothing can be taken before the last block's beginning is in memory
     uint32_t rolls = 0;
     uint64_t linear_end = 0;
@@ -62,7 +62,7 @@ class CommitState {
   // The segment that the next record is of, and the last one whose name is durable.
   Segment& submitting() const { return *submitting_; }
   const Segment& durable_segment() const { return *durable_segment_; }
-  // The next commit goes on inside a batch that an earlier one has begun.
+  // The next commit continues a batch that an earlier one has begun.
   bool is_in_batch() const { return submitted_linear_ > submitted_.linear; }
   // All that was appended, and every roll, is durable.
   bool is_all_durable() const { return durable_.linear == bytes_.end().linear && submitting_ == &bytes_.active(); }
@@ -70,8 +70,8 @@ class CommitState {
   // The full-page rule: the next data record carries its block's earlier bytes.
   bool is_prefix_due() const { return prefix_due_; }
 
-  // Moves what fits into the commit being built; of a log that is inside a batch, the rest of that batch only: then it
-  // is somebody else's turn. The caller says when it is durable, and keeps `referred` until then.
+  // Moves what fits into the commit being built; of a log that is inside a batch, the rest of that batch only: then
+  // other partitions have their turn. The caller calls made_durable() later, and keeps `referred` until then.
   Submitted submit(const RecordSource& source, RecordWriter& writer, std::vector<ChunkLease>& referred);
   // What a submit() took is durable. In the order of the submits.
   Advance made_durable(const Submitted& submitted, const CommitPlace& place);

@@ -1,4 +1,5 @@
-// What the journal is given of a log, and what may be let go of: the records are decoded again, the device is the test.
+// What the journal gets of a log, and what is not needed any more: the records are decoded again, the test is the
+// device.
 #include "storage/log/commit_state.h"
 
 #include <gtest/gtest.h>
@@ -91,7 +92,7 @@ TEST_F(CommitStateTest, ARecordHoldsWhatWasAppendedAndItBecomesDurableAsAWhole) 
   EXPECT_EQ(commit_->flushed_linear(), 0U);
 }
 
-// A batch that one commit cannot hold: what is durable of it counts for write-back, and nobody is told before its end.
+// A batch that one commit cannot hold: what is durable of it counts for write-back, and no waiter wakes before its end.
 TEST_F(CommitStateTest, ABatchThatNoCommitHoldsIsDurableWithItsLastPart) {
   begin();
   append(batch_of(0, 300));
@@ -107,7 +108,7 @@ TEST_F(CommitStateTest, ABatchThatNoCommitHoldsIsDurableWithItsLastPart) {
   EXPECT_EQ(commit_->durable().offset, 1);
   EXPECT_EQ(commit_->durable_linear(), commit_->submitted_linear());
   EXPECT_GT(commit_->durable_linear(), 300U);
-  // Its rest alone, however much room there is: then it is somebody else's turn.
+  // Its rest alone, however much room there is: then other partitions have their turn.
   const Taken second = take();
   EXPECT_EQ(commit_->submitted_linear(), 20'300U);
   EXPECT_TRUE(second.submitted.more);
@@ -207,8 +208,8 @@ TEST_F(CommitStateTest, NothingIsTakenBeforeTheBlocksBeginningIsInMemory) {
   EXPECT_EQ(copy(taken.records[0].data), written_);
 }
 
-// Records are let go of when what they hold is in the file; in the block of the flushed end only if the next record
-// brings the block along.
+// Records are not needed any more when what they hold is in the file; in the block of the flushed end only if the next
+// record brings the block along.
 TEST_F(CommitStateTest, AFileOfTheJournalIsNeededUntilWhatItHoldsIsInItsPlace) {
   begin();
   append_durable(batch_of(0, 4096), 4096);
@@ -323,7 +324,7 @@ TEST_F(CommitStateTest, WhatRetentionDropsNeedsNoJournal) {
   EXPECT_FALSE(commit_->is_prefix_due());
 }
 
-// What vouches for the headers is of the durable end, never of one that a commit under way holds.
+// The proof of the headers is that of the durable end, never of one that a commit under way holds.
 TEST_F(CommitStateTest, TheProofFollowsTheDurableEnd) {
   begin();
   append(batch_of(0, 100));

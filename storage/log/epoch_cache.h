@@ -1,5 +1,5 @@
 // Leader epoch -> first offset written under it, for one partition (KIP-101, KIP-279). It answers OffsetForLeaderEpoch
-// and tells a follower where its log parts from the leader's. A pure value of the core that owns the partition; it
+// and decides where a follower's log diverges from the leader's. A pure value of the core that owns the partition; it
 // writes nothing.
 #pragma once
 #include <cstdint>
@@ -30,7 +30,7 @@ struct EpochEnd {
 
 class EpochCache {
  public:
-  // Entries ascend strictly in epoch, and in start offset.
+  // Entries ascend strictly in epoch and in start offset.
   using Entries = reactor::InlineVector<EpochEntry, 1>;  // most logs know one epoch
   const Entries& entries() const { return entries_; }
   std::optional<EpochEntry> latest() const;
@@ -64,9 +64,9 @@ class EpochCache {
   Entries entries_;
 };
 
-// Where a follower cuts its log, which ends at `end`, when its leader has told where the follower's latest epoch ends
-// (KIP-101, KIP-279). Not final: the leader does not know that epoch, and neither does the follower know the one that
-// the leader names; it cuts, and asks again with what is its latest epoch then.
+// Where a follower cuts its log, which ends at `end`, when its leader has answered where the follower's latest epoch
+// ends (KIP-101, KIP-279). Not final: the leader does not know that epoch, and neither does the follower know the one
+// that the leader names; it cuts, and asks again with what is its latest epoch then.
 struct TruncationStep {
   int64_t offset = 0;
   bool is_final = true;

@@ -1,5 +1,5 @@
-// A batch's header whose records are not at hand: what of it says where the batch lies, and whether it may lie there.
-// For those who walk over batches on disk. Pure, any core.
+// A batch's header without its records: the fields that say where the batch lies, and whether it may lie there. For
+// walks over batches on disk. Pure, any core.
 #pragma once
 #include <array>
 

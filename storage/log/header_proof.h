@@ -1,6 +1,6 @@
-// What the batch headers at the beginning of a segment hashed to when they were appended: tells a segment that is still
-// being written, and so has no index file, from any other file that looks like one. Kept in tables, behind the
-// producers' snapshot (docs/storage-format.md). Pure, any core.
+// The hash of the batch headers at the beginning of a segment, made when they were appended: it distinguishes a segment
+// that is still being written, and so has no index file, from any other file that looks like one. Kept in tables,
+// behind the producers' snapshot (docs/storage-format.md). Pure, any core.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -1,5 +1,5 @@
 // Logs with holes in their offsets, as a compacted leader makes them of its followers: what is read, cut and found
-// again after a crash, and that a hole which nobody made is damage still.
+// again after a crash, and that any other hole is still damage.
 #include <gtest/gtest.h>
 
 #include "storage/bytes/crc32c.h"
@@ -122,8 +122,8 @@ TEST_F(HolesTest, AnEpochBehindAHoleStartsBeforeIt) {
   });
 }
 
-// A new leader's epoch may have written nothing, and the next leader may go on under an older one: KIP-101's follower
-// cuts at its own end then.
+// A new leader's epoch may have written nothing, and the next leader may continue under an older one: KIP-101's
+// follower cuts at its own end then.
 TEST_F(HolesTest, ATruncationAtTheEndForgetsAnEpochThatWroteNothing) {
   life_until_power_off([](Core& core, Engine&, Partition& log) -> Task<void> {
     append(log, 0, 1);
@@ -191,7 +191,7 @@ TEST_F(HolesTest, AHoleThatNobodyMadeIsDamage) {
   }
 }
 
-// Where holes are allowed the hashes of runs vouch for offsets: of a sealed segment in its index, of the last one in
+// Where holes are allowed the hashes of runs prove the offsets: of a sealed segment in its index, of the last one in
 // the table.
 TEST_F(HolesTest, AnotherHoleThanWasMadeIsDamage) {
   for (const int64_t base : {0, 12}) {

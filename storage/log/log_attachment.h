@@ -1,5 +1,5 @@
-// What stands above a log and is told what happens to it: the replica, which the log does not know. The log keeps it,
-// so that both live equally long.
+// What stands above a log and is notified of what happens to it: the replica, which the log does not know. The log owns
+// it, so that both have the same lifetime.
 #pragma once
 #include "reactor/result.h"
 
@@ -18,7 +18,7 @@ class LogAttachment {
   virtual void durable_advanced() = 0;
   // The log was cut: it ends earlier than before, and positions in bytes have gone back.
   virtual void truncated() = 0;
-  // What is appended and not durable will not become so soon, or ever: whoever waits is told `error`.
+  // What is appended and not durable will not become so soon, or ever: its waiters get `error`.
   virtual void failed(reactor::Errc error) = 0;
   // The log is being deleted, and is found no more.
   virtual void removed() = 0;

@@ -152,7 +152,7 @@ LogBytes::Segments LogBytes::cut_to(const Boundary& to) {
     gone.push_back(std::move(segments_.back()));
     segments_.pop_back();
   }
-  // Readers may hold leases on what is cut: the bytes stay theirs, the log goes on in new chunks.
+  // Readers may hold leases on what is cut: these keep the bytes, the log continues in new chunks.
   last->drop_chunks();
   last->size = to.linear - last->linear_start();
   last->sealed = false;

@@ -63,7 +63,7 @@ class LogBytes {
 
   // Makes sure that the tail has room for `bytes` behind the end. Changes no log state; kNoMemory leaves it as it was.
   reactor::Result<void> reserve(ChunkCache& cache, uint64_t bytes, uint64_t flushed_linear);
-  // Gives back what reserve() took and nobody filled; a tail that is all flushed may leave memory then.
+  // Gives back what reserve() took and no batch filled; a tail that is all flushed may leave memory then.
   void trim_tail(uint64_t flushed_linear);
   // Copies one batch to a position behind the end that is reserved, in the pass that computes its CRC; false if the CRC
   // is not the batch's.
@@ -85,8 +85,8 @@ class LogBytes {
   // The log is empty and begins at `start`, where the bytes that it held end.
   Segments begin_anew(const Boundary& start);
 
-  // What the headers before an end hashed to, from a table: what vouches for the bytes of that segment until it has an
-  // index. False: it is not of this log.
+  // The hash of the headers before an end, from a table: it proves the bytes of that segment until it has an index.
+  // False: it is not of this log.
   bool adopt_proof(const HeaderProof& proof);
 
  private:

@@ -128,7 +128,7 @@ TEST_F(LogBytesTest, ATailWithoutRoomStaysAsItIs) {
   EXPECT_EQ(copy_of(bytes_->active(), 0, 7000), written_);
 }
 
-// All of the large chunk is in the file, so that nobody writes it back and frees it: with it there would never be room.
+// All of the large chunk is in the file, so that no write-back frees it: with it there would never be room.
 TEST_F(LogBytesTest, WhereALargeChunkWouldFillTheLimitTheLastBlockMoves) {
   cache_ = std::make_shared<ChunkCache>(core_.pool(), 64 << 10, 64 << 10);
   make();
@@ -275,7 +275,7 @@ TEST_F(LogBytesTest, AProofOfTheEndLetsTheHeadersBeHashedOn) {
   EXPECT_TRUE(bytes_->adopt_proof(proof));
   EXPECT_TRUE(bytes_->active().headers_known);
   EXPECT_EQ(bytes_->active().headers_hash, whole);
-  // One of a place before the end vouches up to there only.
+  // A proof of a place before the end holds up to there only.
   make({{.base_offset = 0, .size_bytes = 200}}, 2);
   EXPECT_TRUE(bytes_->adopt_proof({.segment_base = 0, .position = 100, .hash = 1}));
   EXPECT_FALSE(bytes_->active().headers_known);

@@ -199,7 +199,7 @@ Task<Result<void>> LogReader::fill(Miss miss, DiskRead* by) {
 }
 
 // Brings the block at `position` and about `wanted` bytes behind it into memory. Returns early, without them, when
-// somebody else is at it: the caller looks again.
+// another reader is at it: the caller looks again.
 Task<Result<void>> LogReader::load_chunk(std::shared_ptr<Segment> segment, uint64_t position, uint64_t wanted,
                                          DiskRead* by) {
   const uint64_t from = align_down(position);
@@ -245,7 +245,7 @@ Task<Result<void>> LogReader::load_chunk(std::shared_ptr<Segment> segment, uint6
   // What is there of a file that was cut is served.
   to = std::min(to, from + *got);
   if (position >= to) co_return failure(refuse(*segment, position, -1, "the file ends before"));
-  // The log may have been cut, or the tail begun anew in the last block, while the disk worked.
+  // The log may have been truncated, or the tail have begun again in the last block, during the read.
   const bool still_wanted =
       generation == partition_.generation() && !segment->removed && segment->chunk_at(from) == nullptr;
   if (!still_wanted) co_return Result<void>();

@@ -1,6 +1,6 @@
 // Offsets to bytes: what is served of a log, out of memory or by a read of the disk, and whether what comes from a disk
-// is what was acknowledged. It changes no log: it brings chunks and indexes into memory, and says which places of a
-// file are refused. What it needs to know of the log (its bytes, positions, epochs, damage) it asks the partition.
+// is what was acknowledged. It changes no log: it brings chunks and indexes into memory, and notes which places of a
+// file are refused. It asks the partition for what it needs to know of the log (its bytes, positions, epochs, damage).
 // Belongs to the partition's core.
 #pragma once
 #include <array>
@@ -46,10 +46,10 @@ class LogReader {
   // The segment's index is whole: from the file beside a sealed segment if that is whole and of this segment, else
   // from the batches' headers.
   reactor::Task<reactor::Result<void>> ensure_index(std::shared_ptr<Segment> segment);
-  // What it means that a segment's file could not be read. A file that is gone is damage; anything else may pass, is
-  // said once until a read succeeds, and is what the reader is told. Success: the caller looks again.
+  // What it means that a segment's file could not be read. A file that is gone is damage; any other error may pass, is
+  // logged once until a read succeeds, and is the reader's result. Success: the caller looks again.
   reactor::Result<void> read_failed(Segment& segment, uint64_t position, reactor::Errc error);
-  // The log was cut: where readers stopped lately may not be there any more.
+  // The log was truncated: the places where readers stopped may not be there any more.
   void forget_places() { hints_.fill({}); }
 
  private:
@@ -61,7 +61,7 @@ class LogReader {
     uint64_t position = 0;      // of the first byte missing
     uint64_t bytes = 0;         // how much behind it is wanted
   };
-  // Where readers stopped lately: the next one starts there without a look at the index.
+  // Where readers stopped recently: the next one starts there and need not search the index.
   struct Hint {
     int64_t offset = -1;
     uint64_t linear = 0;

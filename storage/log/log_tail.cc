@@ -19,7 +19,7 @@ Result<void> LogBytes::reserve(ChunkCache& cache, uint64_t bytes, uint64_t flush
   const uint64_t end = segment.size + bytes;
   Chunk* last = segment.chunk_at(segment.size);
   if (last != nullptr && last->segment_end() != segment.size) {
-    // What a reader fetched of the last block, while the tail was elsewhere: the tail begins anew.
+    // What a reader fetched of the last block, while the tail was elsewhere: the tail begins again.
     CHECK(!last->dirty);
     segment.remove(*last);
     last = nullptr;
@@ -57,14 +57,14 @@ Result<void> LogBytes::reserve(ChunkCache& cache, uint64_t bytes, uint64_t flush
 }
 
 // Whether the last chunk, whose bytes are all in the file, would leave no room under the limit for the rest of what
-// goes up to `end`. That would never change: nobody is to write anything back.
+// goes up to `end`. That would never change: there is nothing to write back.
 bool LogBytes::fills_the_limit(const ChunkCache& cache, const Chunk& last, uint64_t end) {
   const uint64_t last_end = uint64_t{last.position} + last.capacity();
   if (last.dirty || end <= last_end) return false;
   return last.capacity() + align_up(end - last_end) > cache.dirty_bytes_max();
 }
 
-// The tail goes on in a small chunk with a copy of the last block; kNoMemory: nothing is changed.
+// The tail continues in a small chunk with a copy of the last block; kNoMemory: nothing is changed.
 Result<void> LogBytes::move_last_block(ChunkCache& cache, Segment& segment, Chunk& last) {
   const ChunkLease kept(&last);
   const auto block = static_cast<uint32_t>(align_down(segment.size));

@@ -1,5 +1,5 @@
-// The words in which a partition's log is asked and answers: configuration, append, read, waiters. Plain values and
-// intrusive nodes; what they mean is told in partition.h. They know no request and no socket.
+// The arguments and results of a partition's log: configuration, append, read, waiters. Plain values and intrusive
+// nodes; partition.h says what they mean. They know no request and no socket.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -23,8 +23,8 @@ using TopicId = std::array<std::byte, 16>;
 // One incarnation of a partition on this broker: new at every creation, never reused. All journal records name it.
 using Uid = uint64_t;
 
-// What a topic's configuration means to its log. Kafka's defaults. Not stored by the engine: whoever keeps the
-// topics' configuration sets it after a restart.
+// What a topic's configuration means to its log. Kafka's defaults. Not stored by the engine: the owner of the topics'
+// configuration sets it after a restart.
 struct LogConfig {
   uint64_t segment_bytes = uint64_t{1} << 30;  // segment.bytes; below 4 GiB
   int64_t segment_ms = 604'800'000;            // segment.ms
@@ -88,7 +88,7 @@ struct ReadResult {
   uint32_t size_bytes = 0;
   // Of the first batch: at or below the offset asked for, or above it if that lies in a hole; -1 if empty.
   int64_t base_offset = -1;
-  int64_t next_offset = 0;  // where to go on reading: behind a hole that reaches to the limit
+  int64_t next_offset = 0;  // where to continue reading: behind a hole that reaches to the limit
 };
 
 struct TimestampOffset {
@@ -97,13 +97,13 @@ struct TimestampOffset {
   int32_t leader_epoch = -1;
 };
 
-// Where a partition's bytes cannot be trusted. Reads below `from_offset` go on; the rest is refused (kDamaged).
+// Where a partition's bytes cannot be trusted. Reads below `from_offset` are served; the rest is refused (kDamaged).
 struct Damage {
   bool damaged = false;
   int64_t from_offset = 0;
   std::string reason;
   // True: bytes that only the journal held are lost; tables say so from now on. False: seen in a file, which may be put
-  // back or become readable; whoever opens the partition next looks again.
+  // back or become readable; the next opening of the partition looks again.
   bool lasting = true;
 };
 

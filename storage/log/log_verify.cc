@@ -1,5 +1,5 @@
 // LogReader: whether what comes from a disk is what was acked. Kafka's checksum covers a batch's records; a segment's
-// name, its index, its neighbours and the leader epochs vouch for the rest. What does not hold is refused and said.
+// name, its index, its neighbours and the leader epochs prove the rest. What does not match is refused and logged.
 #include <algorithm>
 
 #include "storage/bytes/crc32c.h"
@@ -59,7 +59,7 @@ std::optional<bool> LogReader::verify(const std::shared_ptr<Segment>& of, uint64
   const int64_t expected = position == 0 ? segment.base_offset() : expected_offset;
   const bool takes_any = planted(kBugs["first-offset-unchecked"]) && position == 0 && fields->base_offset > expected;
   if (!takes_any && !follows(expected, fields->base_offset)) return rotten("the batch there has another offset");
-  // Where there may be a hole in front of a batch, the one behind it tells its offset.
+  // Where there may be a hole in front of a batch, the batch behind it shows its offset.
   const bool behind_hole =
       fields->base_offset > partition_.holes_from() ||
       (fields->base_offset <= partition_.log_start_offset() && (position > 0 || fields->base_offset != expected));

@@ -12,11 +12,11 @@ class OffsetWaiters {
   // Until it unlinks itself.
   void listen(OffsetListener& listener) { listening_.push_back(listener); }
 
-  // Everything below `offset` is durable: tells those who wait for it, first come, first told.
+  // Everything below `offset` is durable: wakes those who wait for it, in the order of their coming.
   void advanced_to(int64_t offset);
-  // The log was cut to end at `offset`: who waits for more is told kStale.
+  // The log was truncated to end at `offset`: waiters for more get kStale.
   void cut_to(int64_t offset);
-  // Nobody is to wait any more, also not who comes to wait from a waiter's `done`.
+  // All waiters get `error`, also one that is added from a waiter's `done`.
   void fail_all(reactor::Errc error);
 
   // The end has moved, or the log is going.

@@ -1,4 +1,4 @@
-// Who waits for a log is told once, in order, with what has happened; no engine is needed.
+// Each waiter for a log is notified once, in order, with what has happened; no engine is needed.
 #include "storage/log/offset_waiters.h"
 
 #include <gtest/gtest.h>

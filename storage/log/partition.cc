@@ -45,7 +45,7 @@ Partition::Partition(Engine& engine, const TableEntry& entry, const LogConfig& c
   high_watermark_ = entry.high_watermark;
   producers_known_ = !damage_.damaged;
   if (!entry.producers.empty()) {
-    // Rotten producer state is not the log's end: recovery has built it anew, so this only fails on a bug.
+    // Rotten producer state is not the log's end: recovery has built it again, so this only fails on a bug.
     if (auto snapshot = ProducerState::decode(entry.producers, config.producers)) {
       producers_ = std::move(snapshot->state);
       const auto of = std::ranges::find(bytes_.segments(), entry.producers_at.base_offset,

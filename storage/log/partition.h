@@ -8,7 +8,7 @@
 //   flushed    also in the segment file
 // It is made of parts: LogBytes (segments and tail), CommitState (the last three positions), LogReader, OffsetWaiters;
 // this class lets them work together, and is all that anyone outside storage/ sees of them. It knows no leader, no ISR
-// and no request. The high watermark is the replica's (replication/replica.h); the log only keeps what it was told, on
+// and no request. The high watermark is the replica's (replication/replica.h); the log only keeps what it was given, on
 // disk too, and removes nothing above it.
 #pragma once
 #include <algorithm>
@@ -57,7 +57,7 @@ class Partition final : private reactor::CoreOwned,
                         public reactor::ListNode<struct UnflushedTag>,
                         public reactor::ListNode<struct WriteBackTag> {
  public:
-  // Counts those who work with this object across a wait: it is not deleted, and not cut, under them. A task that is
+  // Counts the tasks that use this object across a wait: it is neither deleted nor truncated meanwhile. A task that is
   // spawned gets its own as an argument: it counts from then on, not from when it first runs.
   class Use {
    public:
@@ -100,7 +100,7 @@ class Partition final : private reactor::CoreOwned,
   // What stands above the log (log_attachment.h); null: nothing so far. One for the log's whole life.
   LogAttachment* attachment() const { return check_core(), attachment_.get(); }
   void attach(std::unique_ptr<LogAttachment> attachment);
-  // Why nobody is to wait for anything here any more: kNotFound: being deleted; kStopping.
+  // Why nothing may wait here any more: kNotFound: being deleted; kStopping.
   std::optional<reactor::Errc> closed() const;
   const Damage& damage() const { return damage_; }
   // Bytes that have become durable, counted from some start: for differences. Retention does not lower it, a truncation
@@ -130,7 +130,7 @@ class Partition final : private reactor::CoreOwned,
   // batch of a newer epoch starts that epoch, and those of `leader_epochs` before it, where the leader says that they
   // began: they may have written only what is a hole now. Without that an epoch starts at the end of what stands before
   // it, and no replica keeps by this log's word what the epoch's leader never had. Producers are remembered as of
-  // `now`, their sequences not judged: the leader has done that. All or nothing is stored, durable only when
+  // `now`, their sequences not checked: the leader has done that. All or nothing is stored, durable only when
   // wait_durable() says so. Errors as those of append() that are not about producers and timestamps; kStale: a batch is
   // of an older epoch than what stands before it, in the log or in `batches`; kOutOfOrder: its base offset is below the
   // end of what stands before it; kMalformed also: no epoch, or an offset that nothing can follow.
@@ -179,16 +179,16 @@ class Partition final : private reactor::CoreOwned,
 
   // Cuts the log so that it ends at `offset`, or where the batch begins that `offset` lies in; durable before it
   // returns, and what was cut can not come back. At the end or behind it no record goes, but epochs that have written
-  // nothing do, as in Kafka: another leader may go on under an older one. A damaged log, or one whose batch at `offset`
-  // cannot be found, ends with the last batch below that is whole, and is damaged no more. Appends meanwhile are
-  // refused (kBusy). kOutOfRange below the log start; kDamaged, kIoError, kNoMemory: it may have been cut, but what it
-  // knew of producers could not be read again: it takes no append until this or reset() has succeeded.
+  // nothing do, as in Kafka: another leader may continue under an older one. A damaged log, or one whose batch at
+  // `offset` cannot be found, ends with the last batch below that is whole, and is damaged no more. Appends meanwhile
+  // are refused (kBusy). kOutOfRange below the log start; kDamaged, kIoError, kNoMemory: it may have been cut, but what
+  // it knew of producers could not be read again: it takes no append until this or reset() has succeeded.
   reactor::Task<reactor::Result<void>> truncate(int64_t offset);
 
   // Forgets all records, epochs and producers, and all damage: the log is empty and begins at `offset`, which may lie
   // below, in or above what it held. Durable before it returns, and nothing of before can come back. Appends meanwhile
-  // are refused (kBusy); who waits for an offset is told kStale. kOutOfRange: not an offset; kIoError: its last block
-  // cannot be read just now, or a file not be removed, and nothing is changed; kBusy, kNotFound, kStopping as append().
+  // are refused (kBusy); waiters for an offset get kStale. kOutOfRange: not an offset; kIoError: its last block cannot
+  // be read just now, or a file not be removed, and nothing is changed; kBusy, kNotFound, kStopping as append().
   reactor::Task<reactor::Result<void>> reset(int64_t offset);
 
   // Closes the active segment, if it holds anything.
@@ -219,7 +219,7 @@ class Partition final : private reactor::CoreOwned,
   // The last block's beginning is being read, for the journal.
   bool is_loading_prefix() const { return loading_prefix_; }
 
-  // The journal's: as CommitState says. What has become durable is told to those who wait for it.
+  // The journal's: as CommitState says. Those who wait for what has become durable are woken.
   CommitState::Submitted submit(RecordWriter& writer, std::vector<ChunkLease>& referred);
   void submitted_is_durable(const CommitState::Submitted& submitted, const CommitPlace& place);
   void meta_queued() { commit_.meta_queued(); }
@@ -239,7 +239,7 @@ class Partition final : private reactor::CoreOwned,
   // What is on its way to the journal has arrived there, or never will; changed() is notified.
   bool is_settled_for_deletion() const;
   void announce_deletion();
-  // After its record is durable: nobody waits any more. What tables say until its files are gone.
+  // After its record is durable: nothing waits any more. What tables say until its files are gone.
   TableEntry end_deletion();
   bool is_in_use() const { return users_ > 0 || write_back_goal_.running; }
 
@@ -274,7 +274,7 @@ class Partition final : private reactor::CoreOwned,
   bool roll_is_due(uint64_t bytes, reactor::WallMillis now) const;
 
   // partition_commit.cc: between the tail and the journal
-  // Everything below `offset` is durable: tells those who wait for it.
+  // Everything below `offset` is durable: wakes those who wait for it.
   void acknowledge(int64_t offset);
   reactor::Task<void> load_prefix(Use use);
   reactor::Task<reactor::Result<uint64_t>> read_prefix(const Use& use, Segment& segment, uint64_t block, Chunk& chunk);

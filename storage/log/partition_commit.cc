@@ -76,8 +76,8 @@ Task<Result<uint64_t>> Partition::read_prefix(const Use& /*use*/, Segment& segme
     (void)reader_.read_failed(segment, block, got.error());
     prefix_failing_ = true;
     changed_.notify_all();
-    // Who waits for what was taken before the error was known is told when it does not pass soon; a stop would wait for
-    // them.
+    // Those who wait for what was taken before the error was known get the error when it does not pass soon; a stop
+    // would wait for them.
     if (pause == kPrefixRetryMax) fail_waiters(Errc::kIoError);
     co_await engine_.core().sleep(pause);
     if (mode_ == Mode::kDeleting || mode_ == Mode::kStopping) co_return failure(Errc::kStopping);

@@ -1,5 +1,5 @@
 // The folders of partitions that come and go, across deaths at chosen operations: none of the store's own is ever taken
-// for somebody else's, which would cost a topic its name, and none keeps a start from going on.
+// for another program's, which would cost a topic its name, and none blocks a start.
 #include <gtest/gtest.h>
 
 #include "reactor/simulated/world.h"

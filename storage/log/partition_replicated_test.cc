@@ -64,8 +64,8 @@ TEST_F(ReplicatedTest, WhatDoesNotFitIsRefusedAndNothingStored) {
   });
 }
 
-// The leader has judged the sequences, and maybe forgotten what this log knows. When a producer expires is this
-// broker's clock's business, not that of whoever stamped the records.
+// The leader has checked the sequences, and has perhaps forgotten what this log knows. This broker's clock decides when
+// a producer expires, not the timestamps of the records.
 TEST_F(ReplicatedTest, ProducersAreRememberedAsOfTheAppendAndNotJudged) {
   life([](Core&, Engine&, Partition& log) -> Task<void> {
     const BatchToWrite first{.producer_id = 7, .producer_epoch = 0, .base_sequence = 0};

@@ -1,4 +1,4 @@
-// Partition: a log that begins anew, and the end that is left of a damaged one. What a replica that has fallen too far
+// Partition: a log that is reset, and the end that is left of a damaged one. What a replica that has fallen too far
 // behind, or that has lost bytes, does before it is filled again.
 #include <algorithm>
 
@@ -53,7 +53,7 @@ Task<Result<void>> Partition::start_over(int64_t offset) {
 LogBytes::Segments Partition::forget_all(int64_t offset) {
   CHECK(!write_back_goal_.running);
   commit_.before_cut();
-  // Bytes count on from here: who waits for a difference sees none.
+  // Bytes count on from here: waiters for a difference see none.
   const Boundary start{commit_.durable().linear, offset};
   LogBytes::Segments gone = bytes_.begin_anew(start);
   doom(gone);

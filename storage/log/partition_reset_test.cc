@@ -1,4 +1,4 @@
-// Logs that begin anew, and truncations of logs that are damaged: what is left, and what a crash brings back (nothing).
+// Logs that are reset, and truncations of logs that are damaged: what is left, and what a crash brings back (nothing).
 #include <gtest/gtest.h>
 
 #include <map>

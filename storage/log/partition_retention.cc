@@ -1,5 +1,5 @@
 // Partition: what is no part of the log any more at its beginning (retention, DeleteRecords), and the files of all that
-// goes. Which segments retention may take is for retention.h to say.
+// goes. Which segments retention may take is decided in retention.h.
 #include "storage/engine.h"
 #include "storage/journal/contributor.h"
 #include "storage/log/partition.h"

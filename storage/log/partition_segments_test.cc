@@ -1,4 +1,4 @@
-// When a partition opens its next segment, and the index of one that is built anew.
+// When a partition opens its next segment, and the index of one that is built again.
 #include <gtest/gtest.h>
 
 #include "storage/testing/store_test.h"
@@ -64,7 +64,7 @@ TEST_F(PartitionSegmentsTest, ASegmentThatIsOldEnoughIsClosedByTheNextAppendOrPa
   });
 }
 
-// What stands in the file tells the same as what was noted when it was appended; after a power loss there is no more.
+// What stands in the file is the same as what was noted when it was appended; after a power loss there is no more.
 TEST_F(PartitionSegmentsTest, AnIndexThatIsBuiltFromTheFileIsTheOneThatGrew) {
   Bytes sealed;
   Bytes active;

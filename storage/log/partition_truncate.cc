@@ -55,8 +55,8 @@ Task<Result<void>> Partition::cut(int64_t offset) {
   if (!damage_.damaged) found = co_await reader_.batch_boundary(offset);
   if (!found && found.error() == Errc::kDamaged) found = co_await reader_.last_whole_batch(offset);
   if (!found) co_return failure(found.error());
-  // In a hole the log ends where it is told to. A log start inside the first batch that goes stays where it is: the log
-  // goes on from there.
+  // In a hole the log ends at the offset that was asked for. A log start inside the first removed batch stays where it
+  // is: the log continues from there.
   const Boundary to{found->linear, std::max(std::min(found->offset, offset), log_start_)};
   const std::shared_ptr<Segment> last = bytes_.last_segment_up_to(to);
   if (auto removed = co_await remove_derived(last->base_offset()); !removed) co_return removed;
@@ -96,8 +96,8 @@ void Partition::cut_memory(const Boundary& to) {
   if (!gone.empty()) engine_.spawn(remove_gone(Use(*this), std::move(gone)));
 }
 
-// The log ends at `at`, in its last segment, and goes on from there with records of a new generation. What was known of
-// bytes behind it, or is on its way for them, is void.
+// The log ends at `at`, in its last segment, and continues from there with records of a new generation. What was known
+// of bytes behind it, or is on its way for them, is void.
 void Partition::go_on_from(const Boundary& at) {
   ++generation_;
   damage_ = {};

@@ -81,7 +81,8 @@ ProducerVerdict ProducerState::check(const RecordBatchView& batch) const {
 void ProducerState::append(const RecordBatchView& batch, reactor::WallMillis now) {
   if (!batch.has_producer_id()) return;
   Producer& producer = touch(batch.producer_id(), now.value);
-  // A log holds no batch of an older epoch behind one of a newer: if bytes say so, the fence stays where it is.
+  // A log holds no batch of an older epoch behind one of a newer: if damaged bytes claim one, the fence stays where it
+  // is.
   if (batch.producer_epoch() < producer.epoch && producer.is_in_log()) return;
   producer.awaited_sequence = kNoSequence;
   if (batch.producer_epoch() != producer.epoch) {

@@ -30,14 +30,14 @@ inline constexpr size_t kRememberedBatches = 5;
 struct ProducerLimits {
   int64_t expiration_ms = 86'400'000;  // producer.id.expiration.ms
   // Per partition. When full, a new producer takes the place of the one that was silent longest. Each run of a client
-  // is a new producer, so to refuse it would lock everybody out; who is forgotten may go on as if expired, but what it
-  // repeats of its last batches is stored again.
+  // is a new producer, so to refuse it would lock all clients out; one that is forgotten may continue as if expired,
+  // but what it repeats of its last batches is stored again.
   uint32_t max_producers = 10'000;
   friend bool operator==(const ProducerLimits&, const ProducerLimits&) = default;
 };
 
 // The producers that all partitions of one core remember, against a limit: beyond it a new one takes the place of the
-// one that its own partition has not heard of for longest, but a partition always remembers kProducersAlways.
+// one that has not written to its partition for longest, but a partition always remembers kProducersAlways.
 struct ProducerCount {
   uint64_t held = 0;
   uint64_t max = UINT64_MAX;
@@ -69,7 +69,7 @@ class ProducerState {
   ProducerState(const ProducerState&) = delete;
   ProducerState& operator=(const ProducerState&) = delete;
   ProducerState(ProducerState&& other) noexcept;
-  // Takes what `other` remembers and goes on counting it where it counted before.
+  // Takes what `other` remembers, and counts it where it counted before.
   ProducerState& operator=(ProducerState&& other) noexcept;
   ~ProducerState() { clear(); }
 
@@ -143,7 +143,7 @@ class ProducerState {
     void remember(const StoredBatch& batch);
   };
 
-  // Most partitions never hear of a producer, so it is there from the first one on.
+  // Most partitions never have a producer, so it is made for the first one.
   struct Remembered {
     std::map<int64_t, Producer> by_id;
     Producer* oldest = nullptr;

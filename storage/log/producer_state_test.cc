@@ -183,7 +183,7 @@ TEST(ProducerState, AClockThatJumpsBackKeepsTheOrderOfSilence) {
   EXPECT_EQ(state.expire(WallMillis{6000}), 1U);
 }
 
-// Each run of a client is a new producer: a full table that refused them would lock everybody out.
+// Each run of a client is a new producer: a full table that refused them would lock all clients out.
 TEST(ProducerState, AFullTableForgetsTheLongestSilentForANewProducer) {
   ProducerState state({.max_producers = 2});
   append(state, {.id = 1}, 0);

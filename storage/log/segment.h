@@ -44,8 +44,8 @@ class Segment final : public ChunkOwner {
   // `vouches`: it was made when the batches were appended, not from what stands in the file. CHECK: of this segment.
   void set_index(SegmentIndexBuilder index, bool vouches);
 
-  // Whether a run's header hash was compared with what the file holds. A run that the index does not vouch for counts
-  // as compared.
+  // Whether a run's header hash was compared with what the file holds. A run that the index does not prove counts as
+  // compared.
   enum class RunState : uint8_t { kUnknown, kGood, kBad };
   RunState run_state(size_t run) const;
   void set_run_state(size_t run, RunState state);
@@ -58,15 +58,15 @@ class Segment final : public ChunkOwner {
   struct Extras {
     std::vector<RunState> run_states;
     std::optional<HeaderProof> proof;  // what it began with before a restart
-    std::vector<uint64_t> refused;     // positions that were refused, and that was said
+    std::vector<uint64_t> refused;     // positions that were refused, and for which a line was logged
     Bytes producer_snapshot;           // of the state at its end, until it is on disk
   };
   const Extras* extras() const { return extras_.get(); }  // null: none of these
   Extras& make_extras() const;
-  // It ends at `size` now: what the extras say of more is gone.
+  // It ends at `size` now: what the extras hold beyond it is removed.
   void cut_extras();
 
-  // The file, and who waits for it; opened when needed, closed again when too many are open. Apart as well: most
+  // The file, and the waiters for it; opened when needed, closed again when too many are open. Apart as well: most
   // segments have no file open.
   struct Access {
     explicit Access(reactor::Core& core) : gate(core, 1), loaded(core) {}
@@ -79,9 +79,9 @@ class Segment final : public ChunkOwner {
     };
     std::vector<Load> loads;  // under way
   };
-  const Access* access() const { return access_.get(); }  // null: the file is closed, and nobody waits
+  const Access* access() const { return access_.get(); }  // null: the file is closed, and nothing waits
   Access& make_access(reactor::Core& core);
-  // Lets go of it, unless the file is open or somebody uses it or waits.
+  // Frees it, unless the file is open or something uses it or waits.
   void drop_access();
 
  private:
@@ -104,8 +104,8 @@ class Segment final : public ChunkOwner {
   bool removed = false;       // no longer part of the log
   bool headers_known = true;  // false: of what was there before a restart that is not known
   bool index_whole = true;    // false: the index lacks what was there before a restart
-  bool indexing = false;      // somebody builds the index, or compares a run with it
-  bool read_failing = false;  // the last read of the file failed, and that was said
+  bool indexing = false;      // the index is being built, or a run compared with it
+  bool read_failing = false;  // the last read of the file failed, and that was logged
   bool tidy = false;          // sealed, and file truncated, index and producer snapshot written
   bool created = false;       // the file and its directory entry are durable
   bool growing = false;       // Engine::grow_ahead

@@ -22,7 +22,7 @@ namespace {
 // A segment file grows by doubling between these: few operations for a busy partition, little waste for an idle one.
 constexpr uint64_t kGrowBytesMin = uint64_t{1} << 20;
 constexpr uint64_t kGrowBytesMax = uint64_t{64} << 20;
-// What the reserve gave up may be taken by somebody else, or not be enough for what the file system needs beside it.
+// What the reserve gave up may be taken by another process, or not be enough for what the file system needs beside it.
 constexpr uint32_t kTriesWithReserve = 4;
 // A file that goes is in the same transaction of the file system as what is being flushed, and that waits for it.
 constexpr int kRestPerRemoval = 3;
@@ -79,8 +79,9 @@ Task<Result<void>> SegmentFiles::open(Partition& partition, Segment& segment, ui
   co_return Result<void>();
 }
 
-// A file that must be there and is not is made anew, with a hole where its bytes were: what is acked and still in the
-// journal must have a place to go, or the journal would fill up for everybody. What the hole held is refused when read.
+// A file that must be there and is not is made again, with a hole where its bytes were: what is acked and still in the
+// journal must have a place to go, or the journal would fill up for all partitions. What the hole held is refused when
+// read.
 Task<Result<void>> SegmentFiles::open_or_replace(Partition& partition, Segment& segment) {
   Result<void> opened = co_await open(partition, segment, 0);
   if (opened || opened.error() != Errc::kNotFound) co_return opened;
@@ -95,8 +96,8 @@ Task<Result<void>> SegmentFiles::open_or_replace(Partition& partition, Segment& 
   co_return co_await file_system::sync_directory(engine_.core(), partition.directory());
 }
 
-// On a full disk what is free is what the reserve has given up for somebody: so what the segment owes comes out of the
-// reserve first, and what it does not owe it does not get.
+// On a full disk what is free is what the reserve has given up for one purpose: so what the segment owes comes out of
+// the reserve first, and what it does not owe it does not get.
 Task<Result<SegmentFiles::Pin>> SegmentFiles::for_write(Partition& partition, std::shared_ptr<Segment> segment,
                                                         uint64_t bytes) {
   Segment::Access& access = segment->make_access(engine_.core());
@@ -233,7 +234,7 @@ Task<Result<void>> SegmentFiles::remove_directory(Partition& partition) {
   for (const auto& segment : partition.bytes().segments()) co_await close(*segment);
   auto moved = co_await file_system::rename(core, partition.directory(), aside);
   const bool no_room = !moved && moved.error() == Errc::kNoSpace;
-  // No room for another name: it is emptied where it stands, and its name stays taken until it has gone.
+  // No room for another name: it is emptied where it stands, and its name stays taken until it is removed.
   if (no_room) aside = partition.directory();
   if (!moved && !no_room && moved.error() != Errc::kNotFound) co_return moved;
   const auto make_names_durable = [&]() -> Task<Result<void>> {
@@ -304,7 +305,7 @@ Task<void> SegmentFiles::tidy(Partition& partition, std::shared_ptr<Segment> seg
     if (!written) (void)co_await file_system::unlink(core, path);
     co_return written || written.error() != Errc::kNoSpace;
   };
-  // Without one each life to come would walk over all headers again, and nothing would vouch for them.
+  // Without one every later start would walk over all headers again, and nothing would prove them.
   if (!segment->index_whole && partition.mode() == Partition::Mode::kOpen)
     (void)co_await partition.reader().ensure_index(segment);
   // Nobody keeps space back for these: they wait until there is some.

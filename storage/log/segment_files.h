@@ -17,7 +17,7 @@ class Engine;
 class Partition;
 class Segment;
 
-// What whoever operates the broker does about a file that may not be used.
+// What an operator does about a file that may not be used.
 inline constexpr std::string_view kPermissionRemedy =
     "make the data folder readable and writable for the user that the broker runs as (chown -R USER FOLDER)";
 // The same as the end of a log line; empty for other errors.
@@ -62,7 +62,7 @@ class SegmentFiles {
   reactor::Task<void> sweep(Partition& partition);
   // Moves the directory aside and removes it with our files; what else it holds stays in it.
   reactor::Task<reactor::Result<void>> remove_directory(Partition& partition);
-  // Closes the segment's file if nobody uses it.
+  // Closes the segment's file if nothing uses it.
   reactor::Task<void> close(Segment& segment);
   // Cuts a sealed segment's file to its size and writes the index beside it. Best effort: both are remade if missing.
   reactor::Task<void> tidy(Partition& partition, std::shared_ptr<Segment> segment);

@@ -140,7 +140,7 @@ Result<void> SegmentIndexBuilder::add_batch(const RecordBatchView& batch) {
 uint32_t SegmentIndexBuilder::truncate(uint32_t position) {
   if (position >= index_.size_bytes_) return index_.size_bytes_;
   // The run that holds the last byte to be kept goes too, even if it is kept whole: only its last batch knows where the
-  // offsets of a compacted segment went on.
+  // offsets of a compacted segment continued.
   while (index_.size_bytes_ > 0 && index_.size_bytes_ >= position) {
     index_.size_bytes_ = index_.entries_.back().position;
     index_.next_offset_ = index_.entries_.back().base_offset;

@@ -5,8 +5,8 @@
 //
 // A run starts at a batch boundary and ends with the first batch that brings it to kIndexRunBytes. Its hash chains XXH3
 // over the 61-byte headers of its batches, each seeded with the hash before it. A header contains the CRC32C of
-// everything behind it, so header hash plus batch CRCs vouch for every byte of the run, and the append path need not
-// read record bytes twice.
+// everything behind it, so header hash plus batch CRCs prove every byte of the run, and the append path need not read
+// record bytes twice.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -87,8 +87,7 @@ class SegmentIndexBuilder {
   explicit SegmentIndexBuilder(SegmentIndex index) : index_(std::move(index)) {}
 
   // The batch that follows in the segment, offset and leader epoch as stored. Its header is what matters. kOutOfOrder:
-  // it starts before next_offset (bytes on disk may say so; the append path never does). kLimit: the segment would pass
-  // 4 GiB.
+  // it starts before next_offset (bytes on disk may; the append path never does). kLimit: the segment would pass 4 GiB.
   reactor::Result<void> add_batch(const RecordBatchView& batch);
 
   // The segment ends at `position` now (a batch boundary). Forgets some runs in whole: add the batches of [returned

@@ -1,4 +1,4 @@
-// What a segment keeps apart from what every segment has: made when it is needed, let go of when nobody needs it.
+// What a segment keeps apart from what every segment has: made when it is needed, freed when nothing needs it.
 #include "storage/log/segment.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // Moves durable bytes from memory to segment files, a few partitions at a time and one write per partition at a time:
 // when enough has gathered, when the tail's memory runs short, or when the journal wants its files back. A failed write
-// ends the process: the journal would be let go of for bytes that are nowhere. A full disk is waited for, but not by a
-// stop. Owned by one core.
+// ends the process: the journal would be freed although its bytes are nowhere else. It waits while the disk is full,
+// unless the broker stops. Owned by one core.
 #pragma once
 #include <array>
 
@@ -23,8 +23,8 @@ class WriteBack {
   // Takes the bounce blocks out of the pool. kNoMemory.
   reactor::Result<void> open();
 
-  // Write back up to `goal` as far as durable, to the byte: what is durable may end inside a batch that the journal has
-  // not got the rest of. `partial`: also the block that the end lies in.
+  // Write back up to `goal` as far as durable, to the byte: what is durable may end inside a batch whose rest the
+  // journal does not have yet. `partial`: also the block that the end lies in.
   void request(Partition& partition, uint64_t goal, bool partial);
   // Returns when nothing runs and nothing is queued.
   reactor::Task<void> drain();

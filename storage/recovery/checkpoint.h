@@ -1,6 +1,6 @@
-// Writes tables: gathers every core's entries on core 0, has all they speak of durable, writes the slot that is not the
-// newest, and tells the streams which journal files are free. Runs when a stream has half of its files in use. Belongs
-// to core 0; asks the other cores by mail.
+// Writes tables: gathers every core's entries on core 0, waits until all that they refer to is durable, writes the slot
+// that is not the newest, and informs the streams which journal files are free. Runs when a stream has half of its
+// files in use. Belongs to core 0; asks the other cores by mail.
 #pragma once
 #include <array>
 #include <vector>
@@ -17,7 +17,7 @@ class Checkpoint {
   Checkpoint& operator=(const Checkpoint&) = delete;
   ~Checkpoint();
 
-  // From any stream's core, by mail or directly on core 0: a table is wanted.
+  // From any stream's core, by mail or directly on core 0: a table is needed.
   void request() {
     wanted_ = true;
     wake_.notify_all();
@@ -28,11 +28,11 @@ class Checkpoint {
     stopping_ = true;
     wake_.notify_all();
   }
-  // The loop has ended, or was never begun; after stop(). To be awaited before it goes away.
+  // The loop has ended, or was never started; after stop(). Awaited before this object is destroyed.
   reactor::Task<void> ended();
   // One table, now. Nothing after stop().
   reactor::Task<void> write_now(bool write_back);
-  // A core has closed its engine: `part` speaks for it from now on.
+  // A core has closed its engine: tables use `part` for it from now on.
   reactor::Task<void> core_closed(reactor::CoreId core, Engine::TablePart part);
   reactor::Task<void> wait_until_closed();
   // The table of a clean stop; after wait_until_closed() and stop().
@@ -56,7 +56,7 @@ class Checkpoint {
   bool stopping_ = false;
   bool runs_ = false;
   std::vector<std::optional<Engine::TablePart>> closed_;
-  std::vector<uint64_t> growth_;  // by core, of the table at hand: what of it is not paid yet
+  std::vector<uint64_t> growth_;  // by core, of the table under way: what of it is not paid yet
 };
 
 // Whether a table's file is made as large as it must be, or larger while there is room.

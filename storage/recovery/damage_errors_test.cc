@@ -1,5 +1,5 @@
 // What a partition makes of files that are whole but cannot be opened or read, for a while or at a start: an error that
-// may pass is told and tried again, and nothing of it is written down as damage.
+// may pass is reported and tried again, and none of it is recorded as damage.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using reactor::Errc;
 using reactor::Task;
 using testing::DamageTest;
 
-// The last block's first bytes are wanted when something is appended after a restart.
+// The last block's first bytes are needed when something is appended after a restart.
 TEST_F(DamageTest, AnErrorThatPassesIsWaitedOutAndNotWrittenDown) {
   for (const auto kind : {reactor::OpKind::kOpen, reactor::OpKind::kRead}) {
     host_.disk() = reactor::simulated::Disk();

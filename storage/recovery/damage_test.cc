@@ -44,7 +44,7 @@ TEST_F(DamageTest, ActiveSegmentsOfTwoPartitionsExchangedAreNoticedAlsoAfterSigk
         co_await fill(core, engine, "b");
       },
       true);
-  // Recovery brings what the journal holds into the segments, and its tables say so.
+  // Recovery brings what the journal holds into the segments, and its tables record that.
   life([](Core&, Engine&) -> Task<void> { co_return; }, true);
   exchange(path_of("a", kSegments - 1), path_of("b", kSegments - 1));
   EXPECT_EQ(refused_of("a"), offsets(kSegments - 1, kSegments));
@@ -63,7 +63,7 @@ TEST_F(DamageTest, IndexesExchangedOrLostNeverChangeWhatIsServed) {
   EXPECT_EQ(refused_of("b"), std::vector<int64_t>()) << "made anew from the segment";
 }
 
-// A batch's offset lies outside its checksum, and the next header that could tell lies in another chunk.
+// A batch's offset lies outside its checksum, and the next header that could show it lies in another chunk.
 TEST_F(DamageTest, ABitOfTheOffsetOfASegmentsFirstBatchIsNoticed) {
   constexpr size_t kLarge = 70'000;  // a batch is longer than a chunk
   for (const int64_t log_start : {0, 2}) {

@@ -107,8 +107,8 @@ Task<Result<void>> Recovery::read_tables() {
     }
     if (missing) note(fmt::format("{} is missing; the other one is used", host_.table_path(*missing)));
     // The other slot is written next: this one must stay, whatever happens then. Its name too: who was killed may have
-    // made it and not yet have flushed the folder. Or have moved a deleted partition's folder aside: the tables to come
-    // do not name that one any more, and if it came back it would be taken for somebody else's.
+    // made it and not yet have flushed the folder. Or it may have moved a deleted partition's folder aside: later
+    // tables do not name that one any more, and if it came back it would be taken for another program's.
     auto durable = co_await make_durable(core_, host_.table_path(newest_slot_));
     if (!durable || planted(kBugs["table-name-not-durable"])) co_return durable;
     co_return co_await file_system::sync_directory(core_, host_.options_.data_directory);
@@ -127,7 +127,7 @@ Task<Result<void>> Recovery::read_tables() {
   }
   report_.created = true;
   // The folder's own name, also if an earlier start has made it and was killed before it was durable. Where its parent
-  // may not be opened by this user, somebody else has made the folder.
+  // may not be opened by this user, another user has made the folder.
   const std::string& root = host_.options_.data_directory;
   const size_t slash = root.find_last_of('/');
   const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : root.substr(0, slash);
@@ -317,7 +317,7 @@ void Recovery::apply_meta(uint64_t lsn, const JournalRecord& record) {
 
 // What the data folder holds. Folders of deleted partitions go away, also what stands under the name of a partition
 // that has flushed nothing as far as the table knows: its CREATE record says that the name was free, and everything is
-// in the journal. All else that is no partition's is somebody else's: it stays as it is and is named once.
+// in the journal. All else belongs to another program: it stays as it is and is named once.
 Task<Result<void>> Recovery::clean_directories() {
   const std::string& root = host_.options_.data_directory;
   std::set<std::string> live;
@@ -383,7 +383,7 @@ Task<Result<bool>> Recovery::remove_stale(const std::string& name,
   const std::string aside = fmt::format("{}/{}", root, name_aside(root_entries));
   const auto moved = co_await file_system::rename(core_, path, aside);
   if (!moved && moved.error() != Errc::kNoSpace) co_return failure(moved.error());
-  // No room for another name: until it has gone from where it stands no table is written, so the next start goes on.
+  // No room for another name: no table is written until it is removed, so the next start tries again.
   if (!moved) {
     if (auto removed = co_await remove_folder(core_, path); !removed) co_return removed;
   }

@@ -1,8 +1,8 @@
-// Makes a data folder whole after whatever happened, before anybody serves from it: newest table, then the journals in
-// two passes (META first, so that it is known which records are dead, then DATA into the segments), then two new tables
-// that need no journal, and the files that the journal starts with. Every step may be repeated after a crash inside it,
-// until the first of these tables is durable.
-// Runs on core 0. It never decides from a segment's content where a log ends.
+// Makes a data folder whole after any kind of end, before anything is served from it: newest table, then the journals
+// in two passes (META first, so that it is known which records are dead, then DATA into the segments), then two new
+// tables that need no journal, and the files that the journal starts with. Every step may be repeated after a crash
+// inside it, until the first of these tables is durable. Runs on core 0. It never decides from a segment's content
+// where a log ends.
 #pragma once
 #include <map>
 #include <memory>

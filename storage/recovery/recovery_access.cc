@@ -1,6 +1,6 @@
 // Recovery: whether this process may use the files of each partition. A folder that was once served by another user
-// (root, as a rule) holds some that it may not: to serve the rest would answer errors for ever, and what is written
-// later would find no place. So such a start is refused before anything is changed.
+// (usually root) holds some that it may not: to serve the rest would answer errors for ever, and what is written later
+// would find no place. So such a start is refused before anything is changed.
 #include "storage/recovery/recovery.h"
 
 namespace posthaste::storage {
@@ -20,8 +20,8 @@ std::string belongs_to(const std::string& path, const FileStat& found) {
 }  // namespace
 
 // The file that is appended to is opened as it will be later: that needs the way through the folder and the file. One
-// open a partition, and a look at what is in the way only if there is something. A file that is not there yet, or is
-// gone, and a device that fails are judged by those who need it.
+// open a partition, and a stat only if that fails. A file that is missing and a device that fails are errors of the
+// code that needs them.
 Task<Result<void>> Recovery::check_access() {
   progress_.begin("opening the partitions", "partitions", partitions_.size());
   for (const auto& [uid, replay] : partitions_) {
@@ -40,7 +40,7 @@ Task<Result<void>> Recovery::check_access() {
   co_return Result<void>();
 }
 
-// Names the folder and what is in the way: the file, or the folder itself if one cannot see into it.
+// Names the folder and the cause: the file, or the folder itself if it cannot be read.
 Task<Result<void>> Recovery::refuse_access(std::string folder, std::string file) {
   std::string blamed = folder;
   auto found = file.empty() ? Result<FileStat>(failure(Errc::kNotFound)) : co_await file_system::stat(core_, file);

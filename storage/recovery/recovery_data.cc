@@ -37,7 +37,7 @@ void Recovery::start_replay(Replay& replay) {
   replay.overlay_base = entry.flushed.base_offset;
 }
 
-// The start cannot go on without this file, which is there and cannot be used for now.
+// The start cannot continue without this file, which is there and cannot be used for now.
 std::unexpected<Errc> Recovery::unusable(const TableEntry& entry, int64_t base, Errc error) {
   if (host_.error_text_.empty()) {
     host_.error_text_ =
@@ -60,7 +60,7 @@ Task<Result<void>> Recovery::make_partition_folder(TableEntry& entry) {
   co_return Result<void>();
 }
 
-// A file that must be there and is not is made anew: what the journal holds for it is acked.
+// A file that must be there and is not is made again: what the journal holds for it is acked.
 Task<Result<File>> Recovery::open_or_replace(Replay& replay, int64_t base) {
   TableEntry& entry = replay.entry;
   const std::string path = segment_of(entry, base, "log");
@@ -283,7 +283,7 @@ Task<Result<void>> Recovery::finish(Replay& replay) {
                      entry.damage.reason));
   }
   entry.log_start = std::min(entry.log_start, entry.end_offset);
-  // What damage took is gone, whoever was shown it; what was deleted was safe before.
+  // What damage took is lost, although clients may have seen it; what was deleted was safe before.
   entry.high_watermark = std::clamp(entry.high_watermark, entry.log_start, entry.end_offset);
   // An epoch that was announced and wrote nothing starts where the log ends.
   if (const auto latest = entry.epochs.latest(); latest && latest->start_offset > entry.end_offset) {
@@ -298,7 +298,8 @@ Task<Result<void>> Recovery::finish(Replay& replay) {
   co_return co_await scan_batches(replay);
 }
 
-// What is left of a log whose end was lost ends with the last batch that is whole: nobody has kept the offset there.
+// What is left of a log whose end was lost ends with the last batch that is whole: the offset there is not recorded
+// anywhere.
 Task<Result<void>> Recovery::find_last_batch(Replay& replay) {
   const int64_t base = replay.raw_end.base_offset;
   SegmentPosition at{base, 0};
@@ -376,8 +377,8 @@ Task<Result<void>> Recovery::scan_batches(Replay& replay) {
   const std::optional<HeaderProof> kept = proof_behind(entry.producers);
   HeaderProof proof{replay.scan_from.base_offset, replay.scan_from.position, 0};
   bool proof_known = proof.position == 0;
-  // From where the table vouches for all headers before, it goes on with those that are read here. False: all were read
-  // here, and are others.
+  // From the place up to which the table's hash proves all headers, the hash continues with those that are read here.
+  // False: all were read here, and are others.
   const auto take_kept = [&](uint64_t position) {
     if (!kept || kept->segment_base != proof.segment_base || kept->position != position) return true;
     if (proof_known && proof.hash != kept->hash) return false;

@@ -1,5 +1,5 @@
-// How far a recovery is, for whoever waits for it: on a slow disk it takes seconds. Recovery writes it, others of core
-// 0 read it between two steps of it. It says nothing about what was found (RecoveryReport does).
+// How far a recovery is, for those who wait for it: on a slow disk it takes seconds. Recovery writes it, other tasks of
+// core 0 read it meanwhile. It does not say what was found (RecoveryReport does).
 #pragma once
 #include <cstdint>
 #include <string_view>

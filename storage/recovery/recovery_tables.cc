@@ -142,8 +142,8 @@ void Recovery::make_table() {
 
 // The older slot first: until it is durable the old one and its journals still hold everything. Then the other one:
 // before any journal file is changed no table may need it; but the first table of a new folder holds nothing yet that
-// the other one must know too. Then the journals, and a table that says that they are there: whatever is missing of
-// them later, somebody has lost.
+// the other one must know too. Then the journals, and a table that says that they are there: what is missing of them
+// later was lost.
 Task<Result<void>> Recovery::write_tables() {
   progress_.begin("looking at the journal's files");
   make_table();

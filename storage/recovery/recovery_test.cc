@@ -1,5 +1,5 @@
-// Starts on folders that somebody has damaged while nobody ran: what must exist and does not is refused by name, and
-// what was never used may be missing. Every kind of loss at random places is tests/storage_crash's business (--rot).
+// Starts on folders that were damaged while no broker ran: what must exist and does not is refused by name, and what
+// was never used may be missing. tests/storage_crash (--rot) tests every kind of loss at random places.
 #include "storage/recovery/recovery.h"
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ struct Start {
 class RecoveryTest : public ::testing::Test {
  protected:
   // A life that appends `records` one by one, each durable before the next, and is killed. `idle`: long enough after
-  // the last one that the stream has vouched for it.
+  // the last one that the stream has written a frontier for.
   void live_and_die(int records, bool idle) {
     World world(++lives_);  // or streams of all lives had one id
     Host& host = world.add_host({.cores = 1, .pool_bytes_per_core = 16 << 20}, "10.0.0.1", nullptr);

@@ -1,6 +1,6 @@
 // Notices that the data folder was removed, moved away or replaced under the process: what is written and acknowledged
 // after that would be in files that no start finds. The names of the lock, of the journals' folders and of the journal
-// files must go on leading to the same files. Belongs to core 0. A look allocates nothing.
+// files must still lead to the same files. Belongs to core 0. A look allocates nothing.
 #pragma once
 #include <string>
 #include <vector>

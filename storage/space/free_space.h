@@ -1,6 +1,7 @@
-// What one core takes of the disk without asking the reserve: everybody may, until the disk was found full. From then
-// on what is free there is what the reserve has given up for somebody, and nobody may take it but that one: so the
-// reserve gives up nothing before each core knows that, and what it had under way has ended. A value of its core.
+// What one core takes of the disk without asking the reserve: every core may, until the disk was found full. From then
+// on all free space is what the reserve has given up for one purpose, and nothing else may take it: so the reserve
+// gives up nothing before each core knows that the disk is full and its allocations under way have ended. A value of
+// its core.
 #pragma once
 #include "reactor/sync.h"
 #include "storage/space/space_account.h"
@@ -31,7 +32,7 @@ class FreeSpace {
     FreeSpace& space_;
   };
 
-  // After the account has been told that the disk is full.
+  // After the account knows that the disk is full.
   reactor::Task<void> wait_until_left() {
     while (uses_ > 0) co_await left_.wait();
   }

@@ -188,7 +188,7 @@ TEST_F(RoomTest, ABatchThatWasFlushedInPartsIsWholeOrGoneAfterAPowerCut) {
 }
 
 // Large batches of some cores fill the ring, in turns, while others append a little at a time: blocks that are flushed
-// in part, go on, and keep the oldest file until they have a place.
+// in part, continue, and keep the oldest file until they have a place.
 TEST_F(RoomTest, CoresThatShareAStreamAllGoOn) {
   constexpr size_t kLarge = 150'000;
   constexpr size_t kSmall = 700;
@@ -235,8 +235,8 @@ TEST_F(RoomTest, AFullRingGivesPlacesInTurn) {
   EXPECT_LT(slowest, 500ms);
 }
 
-// A batch that a commit could not hold goes on before others begin: the first of many is acknowledged long before the
-// last.
+// A batch that one commit could not hold continues before others begin: the first of many is acknowledged long before
+// the last.
 TEST_F(RoomTest, LargeBatchesAreAcknowledgedOneAfterTheOther) {
   options_.journal_files = 32;
   life(1, [](Core& core, Engine& engine) -> Task<void> {
@@ -268,7 +268,8 @@ TEST_F(RoomTest, ABusyPartitionDoesNotStarveOthers) {
   });
 }
 
-// The record of a deletion waits for room; the bytes of the partition, which nobody flushes any more, must not keep it.
+// The record of a deletion waits for room; the bytes of the partition, which are not flushed any more, must not keep
+// it.
 TEST_F(RoomTest, ADeletionInAFullJournalEnds) {
   life(1, [](Core& core, Engine& engine) -> Task<void> {
     Partition& other = *co_await create(core, engine, 0);

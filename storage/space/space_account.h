@@ -36,7 +36,7 @@ class SpaceAccount {
 
   // May something be accepted that needs `bytes` more? kNoSpace: not before there is room on the disk; kNoMemory: when
   // some of the debt is paid. Of the credit a part is kept for what is not a client's: commits of groups, changes of
-  // topics. They go on while the disk is full, until the credit is used up.
+  // topics. They are accepted while the disk is full, until the credit is used up.
   reactor::Result<void> admit(uint64_t bytes, bool from_client) const {
     if (from_client && credit_.disk_full) return reactor::failure(reactor::Errc::kNoSpace);
     if (bytes == 0 || debt() + bytes <= limit(from_client)) return {};

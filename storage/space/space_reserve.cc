@@ -183,7 +183,7 @@ void SpaceReserve::set_full(bool full, uint64_t available_bytes) {
   }
 }
 
-// Each core has heard of it when this returns, and takes nothing any more that it was not given.
+// Each core knows it when this returns, and takes nothing any more that it was not given.
 Task<void> SpaceReserve::become_full() {
   if (full_) co_return;
   set_full(true, 0);

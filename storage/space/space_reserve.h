@@ -1,11 +1,11 @@
 // The reserve of disk space: a file in the data folder that is allocated and never written (DATA/.reserve). When an
 // allocation for something that was accepted finds the disk full, the reserve gives up as much, and from then on
-// clients' records and new topics are refused, while everything that frees space goes on. From then on too nothing is
-// allocated that the reserve has not given up first for just that (free_space.h): the sum of all debts stays below what
-// the reserve holds. When there is room again the reserve is filled first, with some to spare, then all is accepted
-// again. A start gives up what recovery may need. What it holds for each core bounds what that core accepts ahead of
-// its place on disk (SpaceAccount); a quarter is for the tables and for starts. Belongs to core 0; the other cores ask
-// by mail and are told by mail.
+// clients' records and new topics are refused, while everything that frees space continues. From then on nothing is
+// allocated, either, that the reserve has not given up first for exactly that (free_space.h): the sum of all debts
+// stays below what the reserve holds. When there is room again the reserve is filled first, with some to spare, then
+// all is accepted again. A start gives up what recovery may need. What it holds for each core bounds what that core
+// accepts ahead of its place on disk (SpaceAccount); a quarter is for the tables and for starts. Belongs to core 0; the
+// other cores ask by mail and are informed by mail.
 #pragma once
 #include <vector>
 

@@ -1,5 +1,5 @@
-// The engine on a disk that is full: what is refused, what goes on, what comes back. Whole processes on real file
-// systems: tests/full_disk.
+// The engine on a disk that is full: what is refused, what continues, what works again later. Whole processes on real
+// file systems: tests/full_disk.
 #include "storage/space/space_reserve.h"
 
 #include <gtest/gtest.h>
@@ -268,7 +268,7 @@ TEST_F(FullDiskTest, AStrangersFileIsSurvivedByTablesFoldersAndStops) {
 }
 
 // All that each core may owe, in many small files, and not a free block on the disk: none may take what the reserve
-// gives up for another, nor may what nobody owes (the indexes of segments that are rolled).
+// gives up for another, nor may what is no debt (the indexes of rolled segments).
 TEST_F(FullDiskTest, WhatTheReserveGivesUpIsTakenByWhoOwesIt) {
   constexpr reactor::CoreId kCores = 4;
   constexpr int kPartitions = 6;  // of a core

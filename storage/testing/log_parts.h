@@ -35,7 +35,7 @@ class LogPartsTest : public ::testing::Test {
  protected:
   static constexpr uint64_t kTailBytes = uint64_t{1} << 20;
 
-  // A log of empty segments with these names; the table that tells of it says that all is in their files.
+  // A log of empty segments with these names; its table says that all is in their files.
   void make(std::vector<SegmentEntry> segments = {SegmentEntry{}}, int64_t end_offset = 0) {
     bytes_ = std::make_unique<LogBytes>(segments, end_offset);
   }
