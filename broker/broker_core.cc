@@ -22,7 +22,7 @@ using reactor::Task;
 using replication::kConsumerOffsetsTopic;
 using replication::TopicImage;
 
-// A token names the core that asked in its upper bits, so that the answer finds its way.
+// A token has the number of the core that asked in its upper bits: the answer goes there.
 constexpr int kTokenCoreShift = 48;
 
 // A core that waits for room repeats it this often; what it said holds twice as long, so that it does not lapse
@@ -75,7 +75,7 @@ bool BrokerCore::waits_for_readers() const {
 }
 
 void BrokerCore::tell_if_readers_hold_room() {
-  // Clean chunks go when their room is wanted: above the cache's limit are only those that answers hold on to.
+  // Clean chunks are evicted when their room is needed: above the cache's limit are only those that answers hold.
   if (engine_.stats().clean_bytes <= options_.engine.cache_bytes_max || core_.now() < next_word_on_room_) return;
   next_word_on_room_ = core_.now() + kRoomWordInterval;
   for (CoreId to = 0; to < core_.core_count(); ++to) scope_.spawn_job(mail_readers_hold_room(*this, to));
@@ -87,7 +87,7 @@ Task<void> BrokerCore::mail_readers_hold_room(BrokerCore& from, CoreId to) {
 }
 
 void BrokerCore::give_back_view(uint64_t number) {
-  // A host that dies lets go of everything at once.
+  // A host that dies frees everything at once.
   if (core_.abandoned() || std::uncaught_exceptions() > 0) return;
   if (reactor::planted(kBugs["class-order"])) return scope_.spawn(mail_view_back(*this, number));
   scope_.spawn_job(mail_view_back(*this, number));
@@ -174,7 +174,7 @@ Task<std::optional<GroupResponse>> BrokerCore::ask_group(ConnectionContext& cont
   context.watch(call);
   group_calls_.emplace(token, &call);
   // Only handing the request over is a call; the answer is mail of its own. A Join may wait for minutes, and the credit
-  // of a call that waits is missing to everybody else.
+  // of a call that waits is missing for all others.
   auto hand_over = [this, token, index, &make](Core& there_core) {
     GroupPartition* partition = there(there_core).groups_.find(index);
     if (partition == nullptr) return false;
@@ -214,7 +214,7 @@ Task<void> BrokerCore::run_maintenance() {
       if (maintenance_over_.is_set()) break;
       storage::Partition* partition = engine_.find(uid);
       if (partition == nullptr) continue;
-      // What goes is the leader's to decide: the log start of the others follows its own.
+      // The leader decides what is deleted: the log start of the followers follows its own.
       if (replication::Replica::of(*partition).role() != replication::Role::kLeader) continue;
       const reactor::Result<void> done = co_await partition->apply_retention(core_.wall_now());
       if (!done) {

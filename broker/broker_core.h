@@ -42,7 +42,7 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   // Mail that nobody waits for (lease returns, notices, answers of coordinators) runs here, so that a stop can.
   reactor::TaskScope& scope() { return check_core(), scope_; }
 
-  // The newest snapshot, until the caller next waits. Never null once requests arrive.
+  // The newest snapshot, valid until the caller next waits. Never null once requests arrive.
   const ClusterView* view() const { return check_core(), views_.newest(); }
   // The same for a request that waits.
   ViewUse use_view() { return check_core(), views_.use(); }
@@ -59,7 +59,7 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   FetchWaits& fetch_waits() { return check_core(), fetch_waits_; }
   FetchSessions& fetch_sessions() { return check_core(), fetch_sessions_; }
   WaitMemory& wait_memory() { return check_core(), wait_memory_; }
-  // Topics that questions of this core's clients create, one question at a time (handlers/cluster.cc).
+  // Topics that requests of this core's clients create, one request at a time (handlers/cluster.cc).
   reactor::Semaphore& auto_creation_turn() { return check_core(), auto_creation_turn_; }
   uint32_t& auto_creations() { return check_core(), auto_creations_; }
 
@@ -73,7 +73,7 @@ class BrokerCore final : public net::RequestHandler, private reactor::CoreOwned 
   // Background: retention and segment rolls, at every interval until end_maintenance().
   reactor::Task<void> run_maintenance();
   void end_maintenance() { maintenance_over_.set(); }
-  // Coordinators resign, mail under way arrives. To be awaited when no request runs any more.
+  // Coordinators resign, mail under way arrives. Called when no request runs any more.
   reactor::Task<void> stop();
 
  private:

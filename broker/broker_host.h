@@ -49,15 +49,15 @@ class BrokerHost {
 
   // Called on core 0 when the broker serves.
   std::function<void(const ReadyReport&)> on_ready;
-  // Why the start failed, with what to do about it; empty if it did not, or was asked to stop before it had come to its
-  // end. Logged as an error when it happens. To be read when all cores have ended.
+  // Why the start failed, with what to do about it; empty if it did not, or was asked to stop before its end. Logged as
+  // an error when it happens. Read it when all cores have ended.
   const std::string& failure() const { return failure_; }
 
   // Any thread: what it is at, as core 0 saw it last.
   Stage stage() const { return stage_.load(std::memory_order_relaxed); }
 
-  // For use on that core, between its milestones kOpened and kQuiet: whoever sends mail for one of them has joined what
-  // sends it before it reaches kQuiet.
+  // For use on that core, between its milestones kOpened and kQuiet: a core that sends mail to one of them joins those
+  // tasks before it reaches kQuiet.
   BrokerCore& on(reactor::CoreId core) {
     CHECK(cores_[core].broker != nullptr, "core {} has no broker, or none any more", core);
     return *cores_[core].broker;

@@ -29,7 +29,7 @@ ErrorCode error_code_of(Errc error) noexcept {
     case Errc::kConnectionRefused:
     case Errc::kConnectionClosed:
       return ErrorCode::kNetworkException;
-    // Full or busy: the request was not done and may be sent again. REQUEST_TIMED_OUT is retriable and says so.
+    // Full or busy: the request was not done and may be sent again. REQUEST_TIMED_OUT is retriable.
     case Errc::kTimedOut:
     case Errc::kCancelled:
     case Errc::kBusy:

@@ -1,5 +1,5 @@
-// From our errors to Kafka's: the one exhaustive switch. A place that needs another code for an error (an unknown group
-// is not an unknown topic) says so itself before it comes here.
+// From our errors to Kafka's: the one exhaustive switch. Code that needs another code for an error (an unknown group is
+// not an unknown topic) chooses it before it calls this.
 #pragma once
 #include "net/kafka/errors.h"
 #include "reactor/result.h"

@@ -1,6 +1,6 @@
 // Work of another core that may wait for long. Handing it over is a call, its end is a push of its own: the credit of a
-// call that waits is missing to everybody else (reactor/mail.h). It runs as a job there, below all classes of calls, so
-// that whoever works in a call of any class may wait for it.
+// call that waits is missing for all others (reactor/mail.h). It runs as a job there, below all classes of calls, so
+// that the handler of a call of any class may wait for it.
 #pragma once
 #include "broker/broker_core.h"
 #include "reactor/mail.h"

@@ -14,7 +14,7 @@ class KeyWalk {
  public:
   // Of these at most are listed: an answer must not outgrow its request.
   static constexpr size_t kListedMax = 100;
-  // What unpacks to more is not looked through: a core has other things to do.
+  // A batch that unpacks to more is not searched: it would keep the core from other work.
   static constexpr uint64_t kUnpackedBytesMax = uint64_t{128} << 20;
 
   // `batch` has a structure that was checked (validate_structure), and outlives the walk.

@@ -152,7 +152,7 @@ TEST(KeyWalk, WhatCannotBeReadIsSaid) {
   }
 }
 
-// A megabyte can hold gigabytes; nobody's core is to unpack them.
+// A megabyte can hold gigabytes; no core may unpack them.
 TEST(KeyWalk, ABombIsLeftAlone) {
   const Bytes header = batch_of("k");
   const Bytes zeros(KeyWalk::kUnpackedBytesMax + (1 << 20), std::byte{0});

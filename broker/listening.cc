@@ -14,7 +14,7 @@ using reactor::Result;
 using reactor::Task;
 using Ips = std::vector<std::string>;
 
-// A resolver that has not answered by then will not do so while somebody watches the start.
+// A resolver that has not answered by then will not do so during a start.
 constexpr reactor::Duration kResolvePatience = std::chrono::seconds(5);
 
 constexpr std::string_view kElsewhere = "choose another address with --listen or the key listeners";
@@ -90,7 +90,7 @@ Task<std::expected<Ips, std::string>> bind_all(Core& core, net::Acceptor& accept
   co_return bound;
 }
 
-// The line that says what clients are told and why.
+// The line with the address that clients get, and why.
 std::string describe_bound(const BrokerListener& listener, const Ips& bound, const Endpoint& endpoint) {
   std::string text = fmt::format("{}://{}", listener.name, fmt::join(bound, ","));
   if (endpoint.as_connected) {

@@ -1,5 +1,5 @@
-// The listeners of a broker at its start: names become addresses, addresses become sockets, and it is settled what
-// clients of each are told to connect to. Core 0.
+// The listeners of a broker at its start: names become addresses, addresses become sockets, and each gets the address
+// that it advertises to clients. Core 0.
 #pragma once
 #include <expected>
 #include <string>

@@ -1,5 +1,5 @@
-// A broker's listeners: names and every-address hosts are bound, what clients are told reaches them and is the same in
-// every answer, and a start that cannot listen says why.
+// A broker's listeners: names and every-address hosts are bound, the advertised address works for clients and is the
+// same in every answer, and a start that cannot listen says why.
 #include <gtest/gtest.h>
 
 #include "broker/testing/simulated_broker.h"
@@ -19,7 +19,8 @@ class ListeningTest : public BrokerTest {
     options_.listeners.push_back(std::move(listener));
     start();
   }
-  // What a client that connects to `address` is told in every answer that names a broker; empty if they differ.
+  // The address that a client which connects to `address` gets in every answer that names a broker; empty if they
+  // differ.
   std::string told(const std::string& address) {
     std::string answer;
     run([&](Client& client) -> Task<void> {

@@ -83,7 +83,7 @@ Task<Result<void>> make_with_parents(Core& core, std::string folder) {
       if (!stat || !stat->is_directory) co_return made;
     }
     // Else a power loss takes the whole folder away, whatever was synced inside it. Also where it is there already: a
-    // start that was killed may have made it just now. A parent that we may not open, somebody else has made.
+    // start that was killed may have made it just now. A parent that we may not open was made by another user.
     const size_t cut = prefix.rfind('/');
     auto synced = co_await reactor::file_system::sync_directory(core, cut == std::string::npos ? "."
                                                                       : cut == 0               ? "/"
@@ -170,8 +170,8 @@ bool is_no_content(std::string_view name) {
   return name.starts_with('.') || name == "lost+found" || name == kLockName || name == kNewFileName;
 }
 
-// Why a folder without an identity is not taken for a new one; nothing when it is empty. Whatever is in there, somebody
-// wants it: nothing was changed.
+// Why a folder without an identity is not taken for a new one; nothing when it is empty. Its contents may be needed:
+// nothing was changed.
 std::optional<FolderError> not_empty(const std::string& folder, const std::vector<reactor::DirectoryEntry>& entries) {
   std::vector<std::string> found;
   for (const auto& entry : entries) {
@@ -278,7 +278,7 @@ Task<Result<void>> note_tables(Core& core, std::string folder, NodeIdentity iden
 Task<std::expected<OpenedFolder, FolderError>> open_folder(Core& core, std::string folder,
                                                            std::optional<int32_t> node_id,
                                                            std::optional<std::string> cluster_id) {
-  // With an identity inside, an earlier start has come past this.
+  // With an identity inside, an earlier start has passed this check.
   const auto known = co_await reactor::file_system::stat(core, fmt::format("{}/{}", folder, kFileName));
   if (!known && known.error() == Errc::kNotFound) {
     const auto entries = co_await reactor::file_system::list_directory(core, folder);

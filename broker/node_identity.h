@@ -1,6 +1,6 @@
 // The identity of this broker, as its data folder says: broker.meta (cluster id, node id, directory id), made on the
 // first start and written once more when the store is there, and the lock that keeps a second process out of the
-// folder. Of what else lies there it knows names, and what the store's tables say of their owner.
+// folder. Of other files it knows the names, and the owner that the store's tables name.
 #pragma once
 #include <optional>
 #include <string>
@@ -28,7 +28,7 @@ std::string encode_identity(const NodeIdentity& identity);
 // kCorrupt: not such a file, or its checksum is wrong. kUnsupported: a newer format; nothing else of it is read.
 reactor::Result<NodeIdentity> decode_identity(std::string_view text);
 
-// What the store's tables keep of it, so that either can speak for the other: everything but has_tables, on one line.
+// What the store's tables keep of it, so that either can restore the other: everything but has_tables, on one line.
 std::string store_owner(const NodeIdentity& identity);
 
 // The folder, locked and identified. The lock lives as long as the file is open.

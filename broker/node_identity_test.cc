@@ -1,4 +1,5 @@
-// broker.meta: what is written comes back, any other byte is found, and older formats are read and written anew.
+// broker.meta: what is written comes back, any other byte is found, and older formats are read and written in the new
+// one.
 #include "broker/node_identity.h"
 
 #include <gtest/gtest.h>

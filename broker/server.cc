@@ -24,7 +24,7 @@ using replication::MetadataSnapshots;
 using replication::Registration;
 using EngineHostPointer = std::shared_ptr<storage::EngineHost>;
 
-// How often a broker says whom it refused or cut off, if there was anybody.
+// How often a broker logs how many connections it refused or cut off, if there were any.
 constexpr reactor::Duration kReportInterval = std::chrono::minutes(1);
 
 Task<void> report_cut_off(Core& core, std::string_view event, const net::NetStats& stats, reactor::Event& over) {
@@ -36,7 +36,7 @@ Task<void> report_cut_off(Core& core, std::string_view event, const net::NetStat
   }
 }
 
-// What whoever operates the broker can do about an error of the data folder; empty if the error says it.
+// What an operator can do about an error of the data folder; empty if the error says it.
 std::string_view remedy(Errc error) {
   switch (error) {
     case Errc::kBusy:
@@ -154,8 +154,8 @@ class BrokerProgram {
     return *host.progress_;
   }
 
-  // Said at once and not only at the end: whatever comes between, nobody waits for a reason. A start that is stopped
-  // has not failed, although something of it may have ended with an error.
+  // Logged at once and not only at the end, so that an operator need not wait for the reason. A start that is stopped
+  // has not failed, although a part of it may have ended with an error.
   static void fail(BrokerHost& host, Core& zero, std::string why) {
     BrokerHost::Progress& state = progress(host, zero);
     state.failed = true;
@@ -194,7 +194,7 @@ class BrokerProgram {
     co_await reactor::on_core(core, 0, std::move(work));
   }
 
-  // Core 0: the folder and its recovery. Null: failed, and everybody is told.
+  // Core 0: the folder and its recovery. Null: failed, and all cores know it.
   static Task<EngineHostPointer> open_storage(Core& core, const BrokerOptions& options, BrokerHost& host,
                                               OpenedFolder& folder) {
     auto opened = co_await open_folder(core, options.data_folder, options.node_id, options.cluster_id);
@@ -296,7 +296,7 @@ class BrokerProgram {
     co_return true;
   }
 
-  // From the signal on, the disk is for the requests under way: on core 0 serve() goes on until they are answered.
+  // From the signal on, the disk is for the requests under way: on core 0 serve() continues until they are answered.
   static Task<void> end_maintenance_at_stop(Core& core, BrokerCore& broker) {
     co_await core.until_stopping();
     broker.end_maintenance();

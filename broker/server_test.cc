@@ -133,8 +133,8 @@ TEST_F(ServerTest, AnAddressInUseIsNamed) {
   EXPECT_EQ(broker_->state(), HostState::kStopped) << "all cores end when the start fails";
 }
 
-// The disk takes two seconds for a commit: some records lie in memory, the others wait for room there. A stop makes
-// nobody wait for what was not accepted.
+// The disk takes two seconds for a commit: some records lie in memory, the others wait for room there. A stop does not
+// wait for what was not accepted.
 TEST_F(ServerTest, AStopServesWhatWasAcceptedAndRefusesWhatHasNoRoom) {
   constexpr size_t kProduces = 40;
   options_.connection.request_memory_bytes = uint64_t{64} << 20;
@@ -282,8 +282,8 @@ TEST_F(ServerTest, AChangeOfATopicIsWholeWhereverThePowerGoes) {
   EXPECT_GT(whole, 0);
 }
 
-// A start that SIGKILL ends leaves names and bytes in the page cache. The next start relies on them: it must see to it
-// that they stay when the power goes later.
+// A start that SIGKILL ends leaves names and bytes in the page cache. The next start relies on them: it must make them
+// durable, for the power may fail later.
 TEST_F(ServerTest, AFirstStartThatIsKilledLeavesNothingBehindThatAPowerLossTakes) {
   const reactor::simulated::CrashPolicy only_durable{.in_flight = reactor::simulated::Fate::kLost,
                                                      .completed = reactor::simulated::Fate::kLost,

@@ -1,5 +1,5 @@
-// What a start waits for, in the log, when it takes long: a slow disk keeps it for many seconds, and somebody looks on.
-// A usual start (under 100 ms) adds no line.
+// Logs what a start waits for when it takes long: a slow disk can keep it for many seconds. A usual start (under 100
+// ms) adds no line.
 #pragma once
 #include <string_view>
 
@@ -12,9 +12,9 @@ namespace posthaste::broker {
 // Core 0.
 class StartReport {
  public:
-  // Someone who looks on takes this for "at once".
+  // An operator sees this as "at once".
   static constexpr reactor::Duration kFirstLineAfter = std::chrono::milliseconds(500);
-  // Often enough to see that it goes on, seldom enough for a start of minutes.
+  // Often enough to see progress, seldom enough for a start of minutes.
   static constexpr reactor::Duration kBetweenLines = std::chrono::seconds(2);
 
   explicit StartReport(reactor::Core& core) : core_(core), over_(core) {}

@@ -25,7 +25,7 @@ size_t partitions_of(const FetchRequest& request) {
 void FetchSession::update(const FetchRequest& request) {
   for (const auto& topic : request.topics) {
     for (const auto& partition : topic.partitions) {
-      // A partition that is there keeps what it was told; only what it wants is new.
+      // A partition that is there keeps what was last sent; only what the reader asks for is new.
       const KeyView key{topic.topic_id, topic.topic, partition.partition};
       auto found = entries_.find(key);
       if (found == entries_.end()) found = entries_.emplace(Key(key), Entry()).first;
@@ -95,8 +95,8 @@ FetchContext FetchSessions::go_on(Held& held, const FetchRequest& request, bool 
   partitions_ += session.entries().size();
   session.next_epoch();
   FetchContext context{.session = held.session, .incremental = true};
-  // A session that grew out of the limits goes on for this request and is not found by the next one, which then
-  // starts anew; an empty one is of no use.
+  // A session that has outgrown the limits continues for this request and is not found by the next one, which then
+  // starts a new one; an empty one is of no use.
   if (session.entries().empty() || partitions_ > limits_.partitions) end(session.id());
   if (context.session->entries().empty()) return {};
   return context;

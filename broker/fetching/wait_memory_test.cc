@@ -1,4 +1,4 @@
-// The limit of what requests keep while they wait, and the half of it that those who only gain leave alone.
+// The limit of what requests keep while they wait, and the half of it that requests which only gain by it do not use.
 #include "broker/fetching/wait_memory.h"
 
 #include <gtest/gtest.h>

@@ -19,8 +19,8 @@ using std::chrono::milliseconds;
 // Tombstones go out in batches of about this many bytes, well under any max.message.bytes of __consumer_offsets.
 constexpr size_t kPieceBytes = size_t{256} * 1024;
 
-// What clients of a group are told when an append fails: look for the coordinator again where this broker cannot be it
-// any more, retry here where it may pass.
+// The error that clients of a group get when an append fails: look for the coordinator again where this broker cannot
+// be it any more, retry here where it may pass.
 ErrorCode error_of_append(Errc error) {
   switch (error) {
     case Errc::kStopping:

@@ -89,7 +89,7 @@ TEST(GroupExpiry, AnEmptyGroupWithoutOffsetsGoes) {
   d.confirm_at_once = false;
   d.advance(600'000);
   EXPECT_EQ(d.coordinator.describe("g").state, "Dead");
-  // Until its tombstone is durable nobody may enter it; the code tells clients to come back.
+  // Until its tombstone is durable no member may join it; the error makes clients retry.
   EXPECT_EQ(d.answer<JoinResponse>(d.join(consumer({"t"}))).error, ErrorCode::kCoordinatorNotAvailable);
   EXPECT_EQ(commit_error(d, commit_of("g", 1)), ErrorCode::kCoordinatorNotAvailable);
   d.fail_one(Errc::kTimedOut);

@@ -348,7 +348,8 @@ class RandomRun {
     if (known.protocol.empty()) known.protocol = *response.protocol_name;
     EXPECT_EQ(known.protocol, *response.protocol_name);
     if (!response.members.empty() && !response.skip_assignment) {
-      // One leader per generation. A static member may return as leader under another id, but is then told to skip.
+      // One leader per generation. A static member may return as leader under another id; its answer then says to skip
+      // the assignment.
       known.lists_given_to.insert(response.member_id);
       EXPECT_EQ(known.lists_given_to.size(), 1U) << group << " generation " << response.generation_id;
     }

@@ -226,7 +226,7 @@ void GroupCoordinator::store_assignment(Group& group, const SyncRequest& request
   for (const SyncRequest::Assignment& entry : request.assignments) bytes += bytes_of_text(entry.assignment);
   const bool too_large = bytes > config_.max_request_bytes;
   if (too_large || !memory_.admits(bytes)) {
-    // As when the record could not be written: everybody joins again.
+    // As when the record could not be written: all members join again.
     const ErrorCode error = too_large ? ErrorCode::kUnknownServerError : ErrorCode::kCoordinatorNotAvailable;
     fail_waiting_syncs(group, error, now, out);
     return prepare_rebalance(group, now, out);

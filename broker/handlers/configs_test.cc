@@ -265,7 +265,7 @@ TEST_F(ConfigsTest, LimitsOnConnectionsChangeWhileTheBrokerRuns) {
       EXPECT_TRUE((co_await other.connect(testing::kBrokerAddress)).has_value());
       const bool refused = co_await other.wait_ended(client.core().now() + std::chrono::seconds(1));
       co_await other.close();
-      co_await client.core().sleep(std::chrono::seconds(1));  // its end is heard of
+      co_await client.core().sleep(std::chrono::seconds(1));  // the server sees its end
       co_return refused;
     };
     const auto set = [](std::string name, std::string value) {

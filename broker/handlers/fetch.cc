@@ -175,7 +175,8 @@ FetchResponse::Topic::Partition to_wire(const FetchRequest& body, int16_t versio
   answer.last_stable_offset = entry.high_watermark;
   answer.log_start_offset = entry.log_start;
   answer.current_leader = leader_of(entry, version);
-  // None were aborted: said where records could be read and who reads asked, and where there is no such partition.
+  // None were aborted: stated where records could be read at the isolation level that was asked for, and where there is
+  // no such partition.
   constexpr int8_t kReadCommitted = 1;
   const bool is_read = entry.error == ErrorCode::kNone && !entry.diverges;
   if ((is_read && body.isolation_level == kReadCommitted) || is_unknown(entry.error)) {
@@ -236,7 +237,7 @@ struct Kept {
 
 // A few partitions are no more than what counts for every busy connection (app/memory_plan.h).
 constexpr size_t kPartitionsOfAnyConnection = 8;
-// Of one partition: what was asked, where it is, and what listens for more of it at its owner.
+// Of one partition: what was asked, where it is, and the listener for more of it at its owner.
 constexpr size_t kWaitingPartitionBytes =
     sizeof(FetchEntry) + sizeof(FetchRequest::Topic::Partition) + 3 * sizeof(FetchWaits::Watched) + 128;
 

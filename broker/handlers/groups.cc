@@ -164,7 +164,7 @@ HandlerTask handle(Api<ApiKey::kJoinGroup>, BrokerCore& core, ConnectionContext&
 HandlerTask handle(Api<ApiKey::kSyncGroup>, BrokerCore& core, ConnectionContext& context, Request& request) {
   const auto body = decode_body<wire::SyncGroupRequest>(request);
   if (!body) co_return body_corrupt();
-  constexpr int16_t kFirstWithProtocol = 5;  // which then must be told (KIP-559)
+  constexpr int16_t kFirstWithProtocol = 5;  // which must then be in the answer (KIP-559)
   if (request.header.version >= kFirstWithProtocol && (!body->protocol_type || !body->protocol_name)) {
     wire::SyncGroupResponse refused;
     refused.error_code = ErrorCode::kInconsistentGroupProtocol;

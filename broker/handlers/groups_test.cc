@@ -53,7 +53,7 @@ Task<std::string> join_alone(Client& client, std::string group) {
   co_return member;
 }
 
-// After a restart the coordinator reads its log first, and says so.
+// After a restart the coordinator reads its log first, and answers with that error.
 Task<void> wait_loaded(Client& client, std::string group) {
   kafka::OffsetFetchRequest request;
   request.groups.emplace_back().group_id = group;

@@ -200,7 +200,7 @@ TEST_F(LargeRequestTest, BoundsOfARequestHoldAcrossItsPieces) {
   stop();
 }
 
-// What was made before stays made and is told so, the rest is refused.
+// What was made before stays and is answered as made, the rest is refused.
 TEST_F(LargeRequestTest, ADiskThatFillsMidwayRefusesTheRest) {
   start();
   run([&](Client& client) -> Task<void> {

@@ -159,14 +159,14 @@ RecycledVector<ProduceShare> shares_of(BrokerCore& core, RecycledVector<ProduceE
 // would make the client send the records again.
 Instant deadline_of(const ProduceRequest& body, Instant now) {
   constexpr int32_t kLeaderTimeoutMsMin = 30'000;
-  constexpr int32_t kAllTimeoutMsMin = 5'000;  // who asks for less does not mean the disk
+  constexpr int32_t kAllTimeoutMsMin = 5'000;  // a smaller one is not meant for the disk
   const int32_t timeout_ms = std::max(body.timeout_ms, body.acks == kAcksAll ? kAllTimeoutMsMin : kLeaderTimeoutMsMin);
   return now + std::chrono::milliseconds(timeout_ms);
 }
 
 // Fills in the error texts of what was refused (KIP-467).
 void explain(const ClusterView& view, const BrokerOptions& options, reactor::WallMillis now, ProduceEntry& entry) {
-  if (!entry.refused.message.empty()) return;  // whoever refused it has said why
+  if (!entry.refused.message.empty()) return;  // the code that refused it has said why
   const ConfigMap none;
   const ConfigMap& own = entry.topic == nullptr ? none : entry.topic->configs();
   const storage::LogConfig config = log_config(TopicSettings(own, *view.topic_defaults), options.producers);

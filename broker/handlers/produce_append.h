@@ -66,7 +66,7 @@ reactor::Task<void> wait_for_acks(Unacknowledged& share, reactor::Instant deadli
 void take_acks(const Unacknowledged& share);
 
 // Runs on the owner core, `there`: appends in order, first come first served. Returns when everything is appended or
-// refused; the push follows as said above, at `deadline` at the latest (REQUEST_TIMED_OUT).
+// refused; the push follows as above, at `deadline` at the latest (REQUEST_TIMED_OUT).
 reactor::Task<void> append_share(BrokerCore& home, BrokerCore& there, ProduceShare& share, reactor::Instant deadline);
 
 }  // namespace posthaste::broker

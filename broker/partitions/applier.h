@@ -1,7 +1,7 @@
 // Makes this broker what the committed image says. It follows the image by deltas, in the order in which they were
 // committed: makes the replicas that name this broker, removes those that do not any more, and gives every core the new
 // snapshot, by which each core brings settings and roles of its partitions up to date (BrokerCore::adopt_view). It
-// decides nothing about topics; which core a partition goes to is its business, for no other broker knows.
+// decides nothing about topics; but it chooses the core of a partition, for no other broker knows.
 //
 // Changes run side by side, so that a large one delays no other; two that are about topics of the same name run one
 // after the other. Core 0 only.

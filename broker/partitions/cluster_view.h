@@ -18,7 +18,7 @@ struct Endpoint {
   std::string listener;
   std::string host;
   uint16_t port = 0;
-  bool as_connected = false;  // each client is told the address that it reached, if it is known, instead of `host`
+  bool as_connected = false;  // each client gets the address that it connected to, if it is known, instead of `host`
 
   // Every answer that names this broker takes the host from here, so that they agree.
   std::string_view host_for(const net::ConnectionContext& client) const {

@@ -30,7 +30,7 @@ PartitionPlace place_of(const ClusterView& view, const TopicImage& topic, int32_
                        .role = role_in(partition, view.node_id),
                        .term = term_of(view.image, partition),
                        .core = view.owner(topic.id, index)};
-  // It leads and its log is not there yet: nobody else could serve it either.
+  // It leads and its log is not there yet: no other broker could serve it either.
   if (place.role == Role::kLeader && !place.core) place.leader = -1;
   return place;
 }

@@ -1,5 +1,5 @@
-// The one door for the question who leads a partition, in which term, and on which core it is here. A core answers it
-// from its own snapshot of the cluster; that the replica agrees is checked at its core (Replica::check_leads).
+// The one place that answers who leads a partition, in which term, and on which core it is here. A core answers it from
+// its own snapshot of the cluster; that the replica agrees is checked at its core (Replica::check_leads).
 #pragma once
 #include <optional>
 
@@ -9,7 +9,7 @@
 namespace posthaste::broker {
 
 struct PartitionPlace {
-  int32_t leader = -1;  // the broker that clients are sent to; -1: nobody serves it just now
+  int32_t leader = -1;  // the broker that clients are sent to; -1: no broker serves it now
   replication::Role role = replication::Role::kNone;  // of this broker
   replication::Term term;
   std::optional<reactor::CoreId> core;  // of this broker's replica; nothing while it is being made or deleted

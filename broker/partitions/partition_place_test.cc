@@ -1,4 +1,4 @@
-// What the door says of partitions that are led here, elsewhere, or by nobody, and what requests for them hear.
+// Where partitions are that are led here, elsewhere or not at all, and what requests for them are answered.
 #include "broker/partitions/partition_place.h"
 
 #include <gtest/gtest.h>

@@ -25,7 +25,7 @@ Task<ErrorCode> heartbeat(Client& client, std::string group, int32_t generation,
   co_return (co_await client.call(request, 3)).message.error_code;
 }
 
-// What a member is told by its answer to JoinGroup.
+// The state of a member after its answer to JoinGroup.
 struct Joined {
   ErrorCode error = ErrorCode::kNone;
   std::string member;
@@ -142,7 +142,7 @@ TEST_F(GroupPitfalls, Pitfall15ANewMemberIsGivenAnIdThatStaysForASession) {
   });
 }
 
-// Version 0 has no time for rebalancing: the session's stands for it. Whoever leads, and nobody else, gets the list.
+// Version 0 has no time for rebalancing: the session's stands for it. The leader, and no other member, gets the list.
 TEST_F(GroupPitfalls, Pitfall15InVersion0TheSessionIsTheTimeToRejoinAndTheLeaderAloneGetsTheMembers) {
   start();
   run([](Client& client) -> Task<void> {

@@ -77,7 +77,7 @@ TEST_F(RecordPitfalls, Pitfall20WithoutAcksNoByteComesBack) {
     co_await raw.send(kafka::encode_request(kafka::MetadataRequest{}, 9, 2, "c").flatten());
     EXPECT_EQ(number_at<int32_t>((co_await raw.receive()).value_or(std::vector<std::byte>{}), 0), 2);
     EXPECT_EQ((co_await client.fetch("t", 0, 0, 1'000, 200)).values, (Values{"a", "a"}));
-    // An error can only be told by closing.
+    // An error can only be shown by closing.
     co_await raw.send(kafka::encode_request(produce_of("t", 5, batch, 0), 9, 3, "c").flatten());
     EXPECT_EQ(co_await raw.bytes_until_closed(), 0U);
     co_await raw.close();
@@ -272,7 +272,7 @@ TEST_F(RecordPitfalls, Pitfall31BytesBehindARequestAreTolerated) {
 }
 
 // Of a partition named twice in a Produce nothing is stored: its one answer could not tell which batch is. A Fetch
-// takes the last wish. Each partition is answered once.
+// takes the last request for it. Each partition is answered once.
 TEST_F(RecordPitfalls, Pitfall31APartitionNamedTwice) {
   start();
   run([](Client& client) -> Task<void> {

@@ -35,7 +35,7 @@ kafka::ApiVersionsRequest software(std::string_view name, std::string_view versi
 
 class VersionPitfalls : public BrokerTest {
  protected:
-  // What a client without a version of its own is told.
+  // The answer for a client without a version of its own.
   Ranges listed() {
     Ranges ranges;
     run([&](Client& client) -> Task<void> {
@@ -222,7 +222,7 @@ TEST_F(VersionPitfalls, Pitfall07WhatIsNotServedClosesWithoutAByte) {
     frames.push_back(bare_request(info.key, -1));
   }
   expect_closed(frames, net::CloseReason::kUnsupportedVersion);
-  // Those that the codec knows and nobody serves.
+  // Those that the codec knows and the broker does not serve.
   frames.clear();
   for (const kafka::ApiInfo& api : kafka::kUnservedApis) {
     frames.push_back(bare_request(api.key, api.codec_max));
@@ -233,7 +233,7 @@ TEST_F(VersionPitfalls, Pitfall07WhatIsNotServedClosesWithoutAByte) {
                 net::CloseReason::kUnknownApi);
 }
 
-// With some of them alone clients send ids that nobody has told them.
+// With only some of them clients send ids that they have not got from a broker.
 TEST_F(VersionPitfalls, Pitfall08VersionsWithTopicIdsComeAsOneSet) {
   start();
   Ranges ranges = listed();

@@ -1,6 +1,5 @@
 // What a real driver does around a GroupCoordinator, for tests: a log that grows when persists are confirmed, a clock
-// that only moves when the test says so, and a ledger that every request is answered once and never before the persist
-// it reports.
+// that only the test moves, and a ledger that every request is answered once and never before the persist it reports.
 #pragma once
 #include <algorithm>
 #include <deque>
