@@ -1,4 +1,4 @@
-// What a core gives to everybody on it: timers, memory, tasks.
+// What all code on a core uses: timers, memory, tasks.
 #include <memory>
 #include <random>
 

@@ -1,5 +1,5 @@
-// What a partition costs that nobody uses: bytes that the allocator has given out for it, in a whole broker, with its
-// share of the metadata. Counted, not sampled; a real process shows some more, which the allocator keeps for later.
+// What an unused partition costs: bytes that the allocator has given out for it, in a whole broker, with its share of
+// the metadata. Counted, not sampled; a real process shows some more, which the allocator keeps for later.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
@@ -35,7 +35,7 @@ void create_topics(const BrokerUnderCount& broker, int first, int count) {
 }
 
 // Bytes that all threads have from the allocator, with its own word for each block; the least that is seen for a while,
-// since what goes on in the background (a table, a snapshot of the metadata) holds some for a moment.
+// since work in the background (a table, a snapshot of the metadata) holds some for a moment.
 uint64_t bytes_in_use() {
   uint64_t least = UINT64_MAX;
   for (int look = 0; look < 20; ++look) {

@@ -23,7 +23,7 @@ using net::kafka::FetchResponse;
 using net::kafka::ProduceRequest;
 using net::kafka::ProduceResponse;
 
-constexpr int16_t kProduceVersion = 13;  // what today's clients speak: topics by id
+constexpr int16_t kProduceVersion = 13;  // what today's clients use: topics by id
 constexpr int16_t kFetchVersion = 18;
 constexpr int16_t kProduceVersionWithNames = 11;
 constexpr int16_t kFetchVersionWithNames = 12;

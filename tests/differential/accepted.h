@@ -23,7 +23,7 @@ struct AcceptedDifference {
   std::string_view posthaste;
   std::string_view condition;  // a trait of the step; empty: none
   std::string_view reason;
-  // kDiffers: the brokers' states differ from here on, and the rest of the sequence would tell nothing.
+  // kDiffers: the brokers' states differ from here on, and the rest of the sequence would prove nothing.
   State state = State::kSame;
 };
 

@@ -36,7 +36,7 @@ std::string name_of(const Map& known, const auto& value, char kind) {
   return {};
 }
 
-// Of a member whose id no answer has told yet: what the broker drew for it is left out.
+// Of a member whose id no answer has given yet: what the broker drew for it is left out.
 std::string without_uuid(const std::string& id) {
   static const std::regex kDrawn("-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$");
   return std::regex_replace(id, kDrawn, "-(drawn)");
@@ -169,7 +169,7 @@ void Bindings::unname(Value& answer) const {
       const auto found = std::ranges::find(ids, answer.text);
       if (found != ids.end()) placeholder = fmt::format("id {} of {}", found - ids.begin(), topic);
     }
-    // Ids of topics that are just being made; Metadata is asked for them next.
+    // Ids of topics that are being made; Metadata gives them next.
     if (placeholder.empty() && answer.text != kNoTopicId && !answer.text.starts_with("2474")) placeholder = "(drawn)";
   } else if (answer.kind == Value::Kind::kText && answer.text.starts_with(prefix_)) {
     placeholder = "$" + answer.text.substr(prefix_.size());

@@ -159,7 +159,7 @@ void Generator::sync() {
   sync_as(group, *member, chance(60));
 }
 
-// Group, member, generation and instance as a member, or somebody, claims them.
+// Group, member, generation and instance as a member, or a stranger, claims them.
 void Generator::fill_claim(auto& step, int16_t first_with_instance, int16_t version, int& group) {
   const Member* member = some_member(group);
   step.message.group_id = step.keep(fmt::format("$g{}", group));

@@ -48,7 +48,7 @@ void Generator::produce() {
                std::ranges::count(t.partition_data, partition, &kafka::ProduceRequest::Topic::Partition::index) > 0;
       };
       if (std::ranges::any_of(step.message.topic_data, same)) {
-        if (step.unanswered) continue;  // nobody would say that the brokers' states differ from here on
+        if (step.unanswered) continue;  // no answer would show that the brokers' states differ from here on
         step.traits.insert("a partition twice");
       }
       topic.partition_data.push_back({.index = partition, .records = step.records(some_batch())});

@@ -29,7 +29,7 @@ class Link {
   Link& operator=(const Link&) = delete;
   ~Link();
 
-  // A peer that has closed is no error here: the next receive() says so.
+  // A peer that has closed is no error here: the next receive() reports it.
   void send(std::span<const std::byte> bytes);
   // Waits until a whole frame or the end of the connection is there, or `limit` has passed.
   Received receive(std::chrono::milliseconds limit);

@@ -88,7 +88,7 @@ class Run {
     for (size_t i = 0; i < sequence.size() && !over_; ++i) {
       if (!left_out.contains(i)) take(*sequence[i]);
     }
-    // Whoever is held back now would be so for ever.
+    // An answer that is held back now would be held back for ever.
     const auto end = steady_clock::now() + kHeldBackAfter;
     while (!over_ && !held_back_.empty() && steady_clock::now() < end) take_held_back(kPollEvery);
     return std::move(result_);
@@ -108,7 +108,7 @@ class Run {
   }
 
   void take(const Step& step) {
-    if (held_back_.contains(step.connection)) return;  // whoever waits for an answer sends nothing
+    if (held_back_.contains(step.connection)) return;  // a client that waits for an answer sends nothing
     last_ = step.number;
     last_api_ = step.api;
     if (step.connection == kHostileConnection) connections_.erase(step.connection);
@@ -317,7 +317,7 @@ class Run {
     });
   }
 
-  // After acks=0 nobody says when the records are there. They must be in the end.
+  // After acks=0 no answer says when the records are there. They must be there in the end.
   void wait_for_same_ends() {
     const auto end = steady_clock::now() + kAnswerLimit;
     while (steady_clock::now() < end) {
@@ -383,7 +383,7 @@ Versions common_versions(const Both<Address>& brokers) {
   return common;
 }
 
-// Kafka makes the topic of its transactions when the first coordinator is asked for.
+// Kafka makes the topic of its transactions at the first request for a coordinator.
 static bool has_transactions(Link& link, std::string_view id) {
   kafka::FindCoordinatorRequest find{.key = id, .key_type = 1};
   std::vector<std::byte> frame;

@@ -20,9 +20,9 @@ class BrokerProcess {
 
   // Starts it and returns without waiting for it to answer. Ends the test program when it cannot.
   void start();
-  // SIGKILL, then waits until the process is gone. Fine when none runs.
+  // SIGKILL, then waits until the process has ended. No effect when none runs.
   void kill();
-  // Whether the process runs; false also after it ended by itself.
+  // Whether the process runs; false also after it ended unasked.
   bool runs();
 
   // Waits until a client gets an answer at `bootstrap`; returns how long, or a negative duration when the process ended

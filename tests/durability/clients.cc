@@ -96,7 +96,7 @@ void LoadProducer::send_one(uint64_t draw) {
   const RecordId id{number_, next_sequence_++};
   std::string value = value_of(id, value_size(draw >> 16));
   ledger_.sent(partition, id);
-  // Neither a full queue nor a broker that is away may cost a number: the judge expects them without holes.
+  // Neither a full queue nor a broker that is down may cost a number: the ledger expects them without holes.
   while (rd_kafka_produce(topic_.get(), partition, RD_KAFKA_MSG_F_COPY, value.data(), value.size(), nullptr, 0,
                           nullptr) != 0) {
     if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL || stopping_) {

@@ -122,7 +122,7 @@ class Rounds {
       broker_.kill();
     }
     const milliseconds ready = start_broker();
-    std::this_thread::sleep_for(draw_milliseconds(0, 200));  // the clients go on before the check
+    std::this_thread::sleep_for(draw_milliseconds(0, 200));  // the clients continue before the check
     pause(true);
     std::vector<std::string> mistakes =
         alive ? std::vector<std::string>{} : std::vector<std::string>{"the broker ended by itself"};

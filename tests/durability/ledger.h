@@ -1,6 +1,6 @@
 // What the producers of the durability test sent and what was acknowledged, and the comparison of that with what a
-// broker gives back after it was killed. It knows no broker and no clock; it is the judge of the test and has tests of
-// its own.
+// broker gives back after it was killed. It knows no broker and no clock; it is the checker of the test and has tests
+// of its own.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +20,7 @@ struct RecordId {
   friend auto operator<=>(RecordId, RecordId) = default;
 };
 
-// The value of a record: its id, and as many bytes that follow from it. A reader can tell whether every byte is right.
+// The value of a record: its id, and as many bytes that follow from it. A reader can check every byte.
 std::string value_of(RecordId id, size_t size);
 // The id, when `value` is exactly the value of a record.
 std::optional<RecordId> parse_value(std::string_view value);

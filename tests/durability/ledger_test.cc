@@ -1,4 +1,4 @@
-// The judge of the durability test finds each kind of damage.
+// The ledger of the durability test finds each kind of damage.
 #include "tests/durability/ledger.h"
 
 #include <gtest/gtest.h>

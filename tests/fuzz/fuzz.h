@@ -1,6 +1,6 @@
-// What every fuzz target is made of: one function over bytes that nobody vouches for. libFuzzer calls it with what it
-// invents (preset fuzz), tests/fuzz/replay_main.cc with the seeds and with inputs that once broke something (every
-// preset). A target ends the process when something is wrong; it has no other result.
+// What every fuzz target is made of: one function over untrusted bytes. libFuzzer calls it with what it invents (preset
+// fuzz), tests/fuzz/replay_main.cc with the seeds and with inputs that once broke something (every preset). A target
+// ends the process when something is wrong; it has no other result.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +23,7 @@ inline void require(bool condition, const char* what) {
   std::abort();
 }
 
-// Bytes that operator new may hand out while one of these lives; more ends the process. Counts what is asked for, freed
+// Bytes that operator new may hand out while one of these lives; more ends the process. Counts what is requested, freed
 // or not. One at a time.
 class AllocationBudget {
  public:

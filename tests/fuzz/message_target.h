@@ -1,5 +1,5 @@
-// What the targets of requests and of responses share. An input names an API and a version and goes on with either a
-// body as it would arrive, or the choices by which a valid message is made and then damaged in a few places.
+// What the targets of requests and of responses share. An input names an API and a version, followed by either a body
+// as it would arrive, or the choices by which a valid message is made and then damaged in a few places.
 #pragma once
 #include <algorithm>
 #include <string>

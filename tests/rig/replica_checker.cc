@@ -43,7 +43,7 @@ void ReplicaChecker::check_bounds(const ReplicaState& state) {
   }
 }
 
-// Whoever says that offsets below it are committed has them, and all who say so have the same.
+// A replica that reports offsets below it as committed has them, and all such replicas have the same.
 void ReplicaChecker::check_below_high_watermark(const ReplicaState& state) {
   for (auto at = state.log.begin(); at != state.log.end() && at->offset < state.high_watermark; ++at) {
     commit(state, *at);

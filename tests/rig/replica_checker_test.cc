@@ -1,4 +1,4 @@
-// The judge of replicas is judged here: each kind of wrong is put before it, and must be named.
+// Tests the checker of replicas: it gets each kind of violation, and must name it.
 #include "tests/rig/replica_checker.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ TEST(ReplicaChecker, AHealthyClusterIsNotBlamed) {
   checker.acknowledged(2, 2001);
   checker.observe(follower(2, shared, 1));
   checker.observe(leader(2, 2, next, 1));
-  checker.observe(leader(1, 1, tail, 3));  // it has not heard
+  checker.observe(leader(1, 1, tail, 3));  // it does not know yet
   checker.read(0, 1);
   checker.high_watermark_shown(3);
   checker.observe(leader(2, 2, next, 4));

@@ -71,7 +71,7 @@ class Run {
 
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
-  // What runs on the hosts speaks of the cluster to its last moment, and the world goes after it.
+  // What runs on the hosts refers to the cluster until its end, so the cluster outlives the world's hosts.
   ~Run() {
     for (size_t i = 0; i < world_.host_count(); ++i) world_.host(i).kill();
   }
@@ -209,7 +209,7 @@ void list_bugs() {
   for (const NamedToyBug& bug : kToyBugs) fmt::print("{} {}\n", bug.name, bug.what);
 }
 
-// False, and said on stderr, if the toy has no such bug. Of a hunt only the last line is printed.
+// False, with a line on stderr, if the toy has no such bug. Of a hunt only the last line is printed.
 bool plant(Settings& settings) {
   const auto* const known = std::ranges::find(kToyBugs, settings.bug, &NamedToyBug::name);
   if (known == kToyBugs.end()) {

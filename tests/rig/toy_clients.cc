@@ -1,5 +1,5 @@
-// The clients of a toy cluster: producers that count what was acknowledged, and readers. They trust nobody and remember
-// nothing but who led last; all that they are told goes to the judge.
+// The clients of a toy cluster: producers that count what was acknowledged, and readers. They trust no replica and
+// remember nothing but who led last; all answers go to the judge.
 #include "tests/rig/toy_cluster.h"
 #include "tests/rig/toy_connection.h"
 

@@ -1,6 +1,6 @@
 // The log of one toy replica: records in memory, and a file to which every append and every truncation is added,
 // flushed in turns. What is durable survives any death of its host. Recovery reads the file up to the first entry that
-// is not whole, and writes what it found into a new file before anybody acts on it. One core.
+// is not whole, and writes what it found into a new file before the replica acts on it. One core.
 #pragma once
 #include <cstdint>
 #include <span>

@@ -102,8 +102,8 @@ void ToyReplica::assigned(const ToyMessage& message) {
   if (next.term >= assignment_.term && !same) become(std::move(next));
 }
 
-// Everything of the role before ends here: who waits is told, streams see another term, and nothing that was said in it
-// counts.
+// Everything of the role before ends here: waiters get an answer, streams see another term, and nothing that was sent
+// in it counts.
 void ToyReplica::become(Assignment next) {
   CHECK(next.term >= assignment_.term, "from term {} back to {}", assignment_.term, next.term);
   if (!cluster_.has(ToyBug::kWaitersSurviveDemotion)) {

@@ -1,5 +1,5 @@
 // One replica of the toy cluster: follows the leader that the coordinator names, or leads itself. toy_replica.cc: its
-// role, and what it tells clients; toy_streams.cc: what leader and followers say to each other. One core.
+// role, and what it tells clients; toy_streams.cc: the messages between leader and followers. One core.
 #pragma once
 #include <map>
 #include <vector>

@@ -37,7 +37,7 @@ class BrokerWithClients {
   // They end at once, for a broker that never comes back.
   void kill_clients();
 
-  // It has ended by itself.
+  // It has ended without being asked to.
   bool dead() const;
   // What is wrong with it by now, if anything is.
   std::optional<std::string> check() const;

@@ -1,6 +1,6 @@
 // Of a simulated run (models.h): the replica of a partition is held back by an in-sync one that acknowledges nothing,
 // and loses its role, while a producer and a reader wait for it. What was not safe must not be shown or acknowledged,
-// and whoever waits must hear soon what became of it. It runs when everything has healed, so that limits are fair.
+// and every waiter must get an answer soon. It runs when everything has healed, so that limits are fair.
 #include <fmt/format.h>
 
 #include "net/kafka/fetch.h"
@@ -83,7 +83,7 @@ class HeldReplica {
         .is_answered = true, .error = result.error_code, .bytes = result.records.whole.size(), .at = core_.now()};
   }
 
-  // A record that is on the leader's disk alone is not shown; once it is safe, who waits for it is answered.
+  // A record that is on the leader's disk alone is not shown; once it is safe, its waiters are answered.
   Task<void> shown_when_safe(std::string payload) {
     const int64_t end = co_await detail::find_end(core_, reader_, partition_);
     models_.set_replica(partition_, ReplicaState::kHeldBack);
@@ -117,7 +117,7 @@ class HeldReplica {
     }
   }
 
-  // Who waits when a role ends hears it at once, and who comes then is not served.
+  // Waiters get an answer at once when a role ends, and later requests are not served.
   Task<void> told_when_the_role_ends(std::string payload) {
     const int64_t end = co_await detail::find_end(core_, reader_, partition_);
     models_.set_replica(partition_, ReplicaState::kHeldBack);

@@ -1,6 +1,6 @@
 // The model clients of a simulated run: idempotent and plain producers, consumers, group members, and the reader that
 // checks everything at the end. Each is one coroutine on a client host; all report to one Oracle and stop when
-// load_over says so. They retry as a real client does, so the broker must be right whatever fails in between.
+// load_over is set. They retry as a real client does, so the broker must be right whatever fails in between.
 #pragma once
 #include <functional>
 #include <random>

@@ -109,7 +109,7 @@ class OffsetKeeper {
     auto answer = co_await client_.call(request, kDeleteVersion, kPatience);
     for (size_t i = 0; i < partitions.size(); ++i) {
       ErrorCode outcome = answer ? answer->body.error_code : kUnknown;
-      // A group that is not there has no offsets either, and is told so as a whole.
+      // A group that is not there has no offsets either, and the whole request gets that error.
       if (outcome == ErrorCode::kGroupIdNotFound) continue;
       if (outcome == ErrorCode::kNone && answer->body.topics.size() == 1 &&
           answer->body.topics[0].partitions.size() == partitions.size()) {

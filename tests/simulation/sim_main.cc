@@ -139,7 +139,7 @@ class Run {
     }
   }
 
-  // The world works again and a broker serves, or is about to. What a stop was asked of must have ended by then.
+  // The world works again and a broker serves, or is about to. A broker that was asked to stop must have ended by then.
   std::optional<std::string> heal() {
     world_.options().reset_per_million = 0;
     world_.options().network_spike_per_million = 0;

@@ -8,7 +8,7 @@
 // has just been submitted (at some drawn ones, or after every single one), with any subset of the 512-byte sectors of
 // the writes in flight kept, lost or garbage. Each image is recovered on another number of cores and compared with the
 // model; then that recovery dies once to three times at any of its operations (power or SIGKILL, other cores and
-// streams each time), and what the last one finds must be equal. The next life goes on from there. Half of the starts
+// streams each time), and what the last one finds must be equal. The next life continues from there. Half of the starts
 // have journal files of the size that is there. One life in four has large batches and a tiny journal; whatever the
 // sizes, every append must be answered in time. --rot instead flips one bit in each 4 KiB block of every file of a
 // store in turn, and empties, cuts and exchanges segments and what stands beside them, then loses, wipes and exchanges
@@ -89,7 +89,7 @@ class Rewrites {
   std::map<int32_t, uint64_t> ends_;  // a number that another file got may count one too many
 };
 
-// One life on `disk`, which it changes; `work.model` goes on to the next life.
+// One life on `disk`, which it changes; `work.model` is passed on to the next life.
 std::optional<std::string> run_life(Disk& disk, Workload& work, Kind kind, uint64_t seed, const Settings& settings,
                                     Counts& counts) {
   std::mt19937_64 random(seed);
@@ -166,7 +166,7 @@ std::optional<std::string> run_life(Disk& disk, Workload& work, Kind kind, uint6
   if (auto wrong = check_image(host.disk(), work.model, seed + 3, end, work.recovered, &last, counts)) {
     return explain(fmt::format("{} after operation {}: {}", name_of(end), host.operations_submitted(), *wrong));
   }
-  // What the next life finds after a SIGKILL it decides by itself (Driver::run).
+  // What the next life finds after a SIGKILL is decided in Driver::run.
   if (end == End::kPowerLoss) adopt(work.model, last);
   disk = kind == Kind::kBrief ? left : host.disk();
   return std::nullopt;

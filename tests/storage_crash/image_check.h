@@ -1,5 +1,5 @@
 // What is checked of an image that a death left: that its recovery shows what the model allows, also when the recovery
-// dies in turn, or a table is rotten besides. Where images are taken is the run's business.
+// dies in turn, or a table is rotten besides. The run decides where images are taken.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -27,7 +27,7 @@ struct Pending {
 std::optional<std::string> check_image(reactor::simulated::Disk& disk, const Model& model, uint64_t seed, End end,
                                        bool decided, Image* image, Counts& counts);
 
-// What is left of a write that tears tells the same as what was there before, or more: what is wrong, or nothing.
+// What is left of a torn write shows the same as what was there before, or more: what is wrong, or nothing.
 std::optional<std::string> check_torn_rewrite(const Pending& torn, uint64_t seed, Counts& counts);
 
 }  // namespace posthaste::storage_crash

@@ -1,5 +1,5 @@
-// What happens to a store's folder while nobody runs: whole files of its journal and its tables deleted, emptied, cut,
-// wiped in part, exchanged, or put back from an earlier copy. Values only; no disk.
+// What happens to a store's folder while no broker runs: whole files of its journal and its tables deleted, emptied,
+// cut, wiped in part, exchanged, or put back from an earlier copy. Values only; no disk.
 #pragma once
 #include <map>
 #include <random>

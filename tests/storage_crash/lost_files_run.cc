@@ -1,5 +1,5 @@
 // Two lives, so that files of the earlier one can come back. The model of before the last commit is kept besides: only
-// the journal file that is lost may tell of that commit.
+// the journal file that is lost may be the only proof of that commit.
 #include "tests/storage_crash/lost_files_run.h"
 
 #include <fmt/format.h>
@@ -59,7 +59,7 @@ void live_and_die(Workload& work, std::mt19937_64& random, uint64_t seed, const 
   world.run_until([&] { return work.failure || !host.running() || host.operations_submitted() >= stop_after; },
                   kPatience);
   work.paused = true;
-  // In half of the lives the stream gets to vouch for its last commit.
+  // In half of the lives the stream writes a frontier for its last commit.
   if (below(random, 2) == 0) world.run_until([&] { return work.failure || !host.running(); }, kSettle);
   world.run_until([&] { return work.failure || !host.running() || host.disk().in_flight() == 0; }, kPatience);
   if (host.state() == reactor::simulated::HostState::kFatal) store.failure = "fatal: " + host.fatal_message();

@@ -1,5 +1,5 @@
 // The run of --rot that takes whole files away from a store that was killed. Which ways of losing them there are is
-// lost_files's business.
+// decided in lost_files.
 #pragma once
 #include <cstdint>
 #include <optional>

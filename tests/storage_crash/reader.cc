@@ -34,7 +34,7 @@ Task<Recovered> read_partition(Partition& partition) {
   int64_t offset = found.log_start;
   while (offset < found.end && !(found.damaged && offset >= found.damaged_from)) {
     auto read = co_await partition.read({.offset = offset, .max_bytes = 5000, .limit_offset = found.end});
-    // A segment that is not there is said to be so.
+    // A segment that is not there is shown as missing.
     if (!read && (read.error() == Errc::kDamaged || read.error() == Errc::kNotFound)) {
       found.damaged = true;
       found.damaged_from = offset;

@@ -18,7 +18,7 @@ namespace posthaste::storage_crash {
 struct Reader {
   storage::EngineOptions options;
   bool done = false;
-  std::optional<reactor::Errc> refused;  // recover() or open() said no
+  std::optional<reactor::Errc> refused;  // recover() or open() refused
   std::string refusal;
   storage::RecoveryReport report;
   Image image;

@@ -1,4 +1,4 @@
-// Recovery of a copy of a disk in a world of its own, with as many deaths on the way as asked for. It judges nothing.
+// Recovery of a copy of a disk in a world of its own, with as many deaths on the way as asked for. It checks nothing.
 #pragma once
 #include <cstdint>
 #include <optional>

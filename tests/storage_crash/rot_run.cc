@@ -82,7 +82,8 @@ std::optional<std::string> run_rot(uint64_t seed, const Settings& settings, Coun
   world.run_until(
       [&] { return work.closed || work.failure || host.operations_submitted() >= stop_after || !host.running(); },
       kPatience);
-  // An idle stream vouches for its last commit within some milliseconds; before that, rot there looks like a tear.
+  // An idle stream writes a frontier for its last commit within some milliseconds; before that, rot there looks like a
+  // tear.
   work.paused = true;
   world.run_until([&] { return work.closed || !host.running(); }, kSettle);
   if (work.failure) return work.failure;

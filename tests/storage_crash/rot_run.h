@@ -1,5 +1,5 @@
 // The run of --rot that damages a store in place: bits flipped, files emptied, cut and exchanged. What it loses as a
-// whole is lost_files_run's business.
+// whole is tested by lost_files_run.
 #pragma once
 #include <cstdint>
 #include <optional>

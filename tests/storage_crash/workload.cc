@@ -75,7 +75,7 @@ class Driver {
       }
     }
     co_await scope_.join();
-    // The stop would hide who waits for whom.
+    // The stop would hide what waits for what.
     while (work_.large && !work_.failure && std::ranges::any_of(acks_, [](const Ack& ack) { return !ack.over; })) {
       check_answers();
       co_await core_.sleep(std::chrono::milliseconds(10));

@@ -23,7 +23,7 @@ struct Workload {
   Model model;
   std::vector<std::string> free_names;  // of partitions whose deletion was acknowledged
   uint64_t steps_left = 0;              // of all cores together; 0: close in an orderly way
-  uint64_t next_id = 1;                 // for topic ids and payloads; goes on from life to life
+  uint64_t next_id = 1;                 // for topic ids and payloads; continues from life to life
   bool recovered = false;               // in this life: what the last death left undecided is decided
   bool closed = false;                  // orderly end reached
   bool paused = false;                  // no new steps for now

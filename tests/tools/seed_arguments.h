@@ -59,7 +59,7 @@ inline void print_usage(std::string_view program, std::string_view word, std::in
   fmt::print(stderr, "{}: not understood: {}\nusage: {}{} [FIRST_SEED [COUNT]]\n", program, word, program, usage);
 }
 
-// Sets what `flag` points at; `word` is the next one of the command line. False, and said on stderr, if that is no
+// Sets what `flag` points at; `word` is the next one of the command line. False, with a line on stderr, if that is no
 // number in the flag's range.
 inline bool set_flag(const SeedFlag& flag, std::string_view word) {
   if (flag.text != nullptr) {
@@ -75,8 +75,8 @@ inline bool set_flag(const SeedFlag& flag, std::string_view word) {
 
 }  // namespace detail
 
-// Sets the flags that are named. Nothing, and said on stderr, if a word is neither a flag nor a number, or if a flag's
-// number is out of its range.
+// Sets the flags that are named. Nothing, with a line on stderr, if a word is neither a flag nor a number, or if a
+// flag's number is out of its range.
 inline std::optional<SeedArguments> parse_seed_arguments(int argc, char** argv, std::initializer_list<SeedFlag> flags) {
   SeedArguments arguments;
   uint64_t* const numbers[] = {&arguments.first, &arguments.count};

@@ -143,7 +143,7 @@ class Life {
     if (auto wrong = differs(replica.model, shown, true)) fail(name(replica) + " " + *wrong);
   }
 
-  // The controller's part: who has all that is committed may lead.
+  // The controller's part: a replica that has all that is committed may lead.
   void elect() {
     if (pair_.is_follower_in_sync && below(2) == 0) pair_.leader = 1 - pair_.leader;
     ++pair_.epoch;
@@ -189,7 +189,7 @@ class Life {
       co_await delete_records();
     else if (dice < 89)
       co_await read_all(pair_.replicas[below(2)]);
-    // A follower that does not follow holds nothing up for ever.
+    // A follower that does not follow delays nothing for ever.
     else if (dice < 92)
       pair_.is_follower_in_sync = false;
     else

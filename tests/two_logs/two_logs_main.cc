@@ -4,10 +4,10 @@
 //
 // One seed is some lives of two stores on one host. In each a leader is elected under a new epoch, of those that hold
 // all that is committed; it appends, the other is cut by KIP-101 and takes its batches with what looks like compaction
-// has left of them; logs roll, begin anew, lose their beginnings; until the power goes, or SIGKILL comes, at a random
+// has left of them; logs roll, are reset, lose their beginnings; until the power goes, or SIGKILL comes, at a random
 // operation, be it inside a recovery. After every step both logs are what the model says. After a cut the follower
-// holds nothing but its leader's, whoever leads holds what was committed, and what a crash leaves is what it may leave.
-// --bug plants a bug (preset `planted`) and stops at the first seed that shows it; --bugs lists them.
+// holds nothing but its leader's, the leader holds what was committed, and a crash leaves only what it may leave. --bug
+// plants a bug (preset `planted`) and stops at the first seed that shows it; --bugs lists them.
 #include <fmt/format.h>
 
 #include <cstdio>
