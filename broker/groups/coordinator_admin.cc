@@ -1,6 +1,7 @@
 // What administrators ask of groups as wholes: which there are, what one looks like, and to delete them. Deletion of
 // single offsets is coordinator_offsets.cc.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "broker/groups/coordinator.h"
@@ -65,7 +66,8 @@ void GroupCoordinator::answer_delete(RequestToken token, const std::string& grou
 void GroupCoordinator::delete_groups(RequestToken token, const std::vector<std::string>& group_ids, GroupTime /*now*/,
                                      GroupOutput& out) {
   WaitingDelete waiting;
-  std::vector<Group*> doomed;
+  std::vector<Group*> doomed;  // in the order of the request
+  std::set<const Group*> is_doomed;
   for (const std::string& group_id : group_ids) {
     ErrorCode error = ErrorCode::kNone;
     Group* group = find(group_id);
@@ -77,7 +79,7 @@ void GroupCoordinator::delete_groups(RequestToken token, const std::vector<std::
       error = ErrorCode::kCoordinatorNotAvailable;
     } else if (group->state != GroupState::kEmpty) {
       error = ErrorCode::kNonEmptyGroup;
-    } else if (std::ranges::find(doomed, group) == doomed.end()) {
+    } else if (is_doomed.insert(group).second) {
       doomed.push_back(group);
     }
     waiting.response.groups.push_back({group_id, error});

@@ -1,5 +1,8 @@
 // Which members join a group, and when a round of joins is over.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <chrono>
 
 #include "broker/groups/coordinator.h"
 #include "broker/groups/testing/members.h"
@@ -257,6 +260,19 @@ TEST(GroupJoin, AProtocolNamedTwiceCountsOnce) {
   EXPECT_EQ(join_error(d, join_as("", {{"sticky", "meta"}})), ErrorCode::kInconsistentGroupProtocol);
   d.leave({"g", {{joined[0].member_id, std::nullopt}}});
   EXPECT_EQ(join_error(d, join_as("", {{"sticky", "meta"}})), ErrorCode::kInconsistentGroupProtocol);
+}
+
+// It is a second of work; were each name compared with all before it, many minutes.
+TEST(GroupJoin, AJoinWithVeryManyProtocolsIsCountedInOnePass) {
+  constexpr int kProtocols = 300'000;
+  GroupConfig config;
+  config.max_request_bytes = uint64_t{1} << 30;
+  GroupTestDriver d(config);
+  JoinRequest request = join_as("", {});
+  for (int i = 0; i < kProtocols; ++i) request.protocols.push_back({fmt::format("p{:07}", i), ""});
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_FALSE(d.answered(d.join(request)));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 }  // namespace

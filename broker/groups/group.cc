@@ -1,6 +1,7 @@
 #include "broker/groups/group.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "net/kafka/consumer_protocol.h"
@@ -140,11 +141,11 @@ const Member* Group::find_member(std::string_view member_id) const {
   return found == members.end() ? nullptr : &found->second;
 }
 
-// A member counts once for a protocol, however often it names it.
+// A member counts once for a protocol, however often it names it. One pass: a join may name a million.
 void Group::count_protocols(const Member& member, int change) {
-  for (auto at = member.protocols.begin(); at != member.protocols.end(); ++at) {
-    const GroupProtocol& protocol = *at;
-    if (std::ranges::find(member.protocols.begin(), at, protocol.name, &GroupProtocol::name) != at) continue;
+  std::set<std::string_view> counted;
+  for (const GroupProtocol& protocol : member.protocols) {
+    if (!counted.insert(protocol.name).second) continue;
     const auto entry = protocol_counts_.try_emplace(protocol.name, 0).first;
     if (change > 0) {
       ++entry->second;
