@@ -2,6 +2,7 @@
 // in broker/groups.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "broker/broker_host.h"
 #include "broker/handlers/authorized_operations.h"
@@ -52,24 +53,32 @@ void take(DeletedGroups& deleted, const std::vector<std::string>& groups,
   for (const DeleteGroupsResponse::Group& group : answer->groups) deleted[group.group_id] = group.error;
 }
 
-// The partitions of the request that exist; the others are answered without asking the coordinator, as in Kafka.
+// The partitions of the request that exist, in order, each once however often it is named: one tombstone is enough. The
+// others are answered without asking the coordinator, as in Kafka.
 OffsetDeleteRequest to_delete(const ClusterView& view, const wire::OffsetDeleteRequest& body) {
-  OffsetDeleteRequest request;
-  request.group_id = body.group_id;
+  std::map<std::string_view, std::set<int32_t>> named;
   for (const auto& topic : body.topics) {
-    OffsetDeleteRequest::Topic& out = request.topics.emplace_back();
-    out.name = topic.name;
     for (const auto& partition : topic.partitions) {
       if (view.image.partition(topic.name, partition.partition_index) == nullptr) continue;
-      out.partitions.push_back(partition.partition_index);
+      named[topic.name].insert(partition.partition_index);
     }
+  }
+  OffsetDeleteRequest request;
+  request.group_id = body.group_id;
+  for (const auto& [topic, partitions] : named) {
+    request.topics.push_back({std::string(topic), {partitions.begin(), partitions.end()}});
   }
   return request;
 }
 
-ErrorCode error_of(const OffsetDeleteResponse::Topic& topic, int32_t index) {
-  const auto found = std::ranges::find(topic.partitions, index, &OffsetDeleteResponse::Partition::index);
-  return found == topic.partitions.end() ? ErrorCode::kUnknownTopicOrPartition : found->error;
+// `answer` is in the order of to_delete(). What was not asked there does not exist.
+ErrorCode error_of(const OffsetDeleteResponse& answer, std::string_view topic, int32_t index) {
+  const auto found = std::ranges::lower_bound(answer.topics, topic, {}, &OffsetDeleteResponse::Topic::name);
+  if (found == answer.topics.end() || found->name != topic) return ErrorCode::kUnknownTopicOrPartition;
+  const auto partition =
+      std::ranges::lower_bound(found->partitions, index, {}, &OffsetDeleteResponse::Partition::index);
+  return partition == found->partitions.end() || partition->index != index ? ErrorCode::kUnknownTopicOrPartition
+                                                                           : partition->error;
 }
 
 }  // namespace
@@ -162,14 +171,14 @@ HandlerTask handle(Api<ApiKey::kOffsetDelete>, BrokerCore& core, ConnectionConte
   wire::OffsetDeleteResponse response;
   response.error_code = answer ? answer->error : answer.error();
   if (response.error_code != ErrorCode::kNone) co_return respond(request, response);
-  for (size_t t = 0; t < body->topics.size(); ++t) {
+  for (const auto& asked : body->topics) {
     // The answer leaves out a topic that exists when nothing of it was to be deleted.
-    if (body->topics[t].partitions.empty() && view->image.topic(body->topics[t].name) != nullptr) continue;
+    if (asked.partitions.empty() && view->image.topic(asked.name) != nullptr) continue;
     auto& topic = response.topics.emplace_back();
-    topic.name = body->topics[t].name;
-    for (const auto& partition : body->topics[t].partitions) {
+    topic.name = asked.name;
+    for (const auto& partition : asked.partitions) {
       const int32_t index = partition.partition_index;
-      topic.partitions.push_back({.partition_index = index, .error_code = error_of(answer->topics.at(t), index)});
+      topic.partitions.push_back({.partition_index = index, .error_code = error_of(*answer, asked.name, index)});
     }
   }
   co_return respond(request, response);

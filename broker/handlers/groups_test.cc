@@ -67,6 +67,15 @@ Task<void> wait_loaded(Client& client, std::string group) {
   ADD_FAILURE() << group << " is never loaded";
 }
 
+// In all partitions of the topic of offsets.
+Task<int64_t> records_of_groups(Client& client, int32_t partitions) {
+  int64_t records = 0;
+  for (int32_t index = 0; index < partitions; ++index) {
+    records += (co_await client.list_offset(std::string(kConsumerOffsetsTopic), index, -1)).offset;
+  }
+  co_return records;
+}
+
 Task<ErrorCode> commit(Client& client, std::string group, std::string member, int32_t generation, int64_t offset) {
   kafka::OffsetCommitRequest request{.group_id = group, .generation_id_or_member_epoch = generation};
   request.member_id = member;
@@ -284,6 +293,29 @@ TEST_F(GroupsTest, NothingIsSaidOfATopicOfWhichNothingIsAsked) {
     EXPECT_EQ(committed.message.topics.size(), 1U);
     EXPECT_EQ(committed.message.topics.at(0).name, "gone");
     EXPECT_EQ((co_await client.call(deletes, 0)).message.topics.size(), 1U);
+  });
+}
+
+TEST_F(GroupsTest, AnOffsetThatIsDeletedManyTimesOverNeedsOneRecord) {
+  start();
+  run([this](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 2), ErrorCode::kNone);
+    co_await find_coordinator(client, "g");
+    co_await wait_loaded(client, "g");
+    EXPECT_EQ(co_await commit(client, "g", "", -1, 10), ErrorCode::kNone);
+    const int64_t before = co_await records_of_groups(client, options_.offsets_topic_partitions);
+    kafka::OffsetDeleteRequest deletes{.group_id = "g"};
+    for (int i = 0; i < 3; ++i) {
+      deletes.topics.push_back({.name = "t"});
+      for (const int32_t index : {0, 1, 0}) deletes.topics.back().partitions.push_back({.partition_index = index});
+    }
+    const auto deleted = co_await client.call(deletes, 0);
+    EXPECT_EQ(deleted.message.topics.size(), 3U);
+    for (const auto& topic : deleted.message.topics) {
+      EXPECT_EQ(topic.partitions.size(), 3U);
+      for (const auto& partition : topic.partitions) EXPECT_EQ(partition.error_code, ErrorCode::kNone);
+    }
+    EXPECT_EQ(co_await records_of_groups(client, options_.offsets_topic_partitions), before + 1);
   });
 }
 

@@ -1,7 +1,7 @@
 // DeleteRecords, DescribeLogDirs, DescribeProducers: administration of logs.
-#include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
 
 #include "broker/error_codes.h"
 #include "broker/handlers/ask_owners.h"
@@ -72,13 +72,25 @@ ErrorCode check_deletable(const ClusterView& view, const TopicImage& topic) {
 using SizesByTopic = std::map<std::string, std::map<int32_t, uint64_t>>;
 
 // The partitions of the request: all, or those that it names.
-using Wanted = std::optional<std::map<std::string, std::vector<int32_t>, std::less<>>>;
+using Wanted = std::optional<std::map<std::string, std::set<int32_t>, std::less<>>>;
+
+// Of those that it names, the ones that exist: so what is kept and searched is bounded, however often it names them.
+Wanted wanted_of(const ClusterView& view, const DescribeLogDirsRequest& body) {
+  if (!body.topics) return std::nullopt;
+  Wanted wanted(std::in_place);
+  for (const auto& topic : *body.topics) {
+    for (const int32_t index : topic.partitions) {
+      if (view.image.partition(topic.topic, index) != nullptr) (*wanted)[std::string(topic.topic)].insert(index);
+    }
+  }
+  return wanted;
+}
 
 bool is_wanted(const Wanted& wanted, const storage::Partition& partition) {
   if (partition.topic_name() == kClusterMetadataTopic) return false;
   if (!wanted) return true;
   const auto topic = wanted->find(partition.topic_name());
-  return topic != wanted->end() && std::ranges::find(topic->second, partition.partition()) != topic->second.end();
+  return topic != wanted->end() && topic->second.contains(partition.partition());
 }
 
 // Sizes on all cores, one after the other.
@@ -145,14 +157,7 @@ HandlerTask handle(Api<ApiKey::kDeleteRecords>, BrokerCore& core, ConnectionCont
 HandlerTask handle(Api<ApiKey::kDescribeLogDirs>, BrokerCore& core, ConnectionContext&, Request& request) {
   const auto body = decode_body<DescribeLogDirsRequest>(request);
   if (!body) co_return body_corrupt();
-  Wanted wanted;
-  if (body->topics) {
-    wanted.emplace();
-    for (const auto& topic : *body->topics) {
-      auto& partitions = (*wanted)[std::string(topic.topic)];
-      partitions.insert(partitions.end(), topic.partitions.begin(), topic.partitions.end());
-    }
-  }
+  const Wanted wanted = wanted_of(*core.view(), *body);
   const SizesByTopic sizes = co_await collect_sizes(core, wanted);
   DescribeLogDirsResponse response;
   auto& directory = response.results.emplace_back();
