@@ -150,6 +150,10 @@ void Generator::sync_as(int group, const Member& member, bool leads) {
                                         .assignment = bytes_of(step.keep(fmt::format("for-{}", other.join)))});
   }
   if (chance(10)) step.message.assignments.push_back({.member_id = "stranger", .assignment = bytes_of("x")});
+  if (chance(10)) {
+    const auto again = step.message.assignments.front().member_id;
+    step.message.assignments.push_back({.member_id = again, .assignment = bytes_of("again")});
+  }
 }
 
 void Generator::sync() {

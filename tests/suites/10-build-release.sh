@@ -1,4 +1,4 @@
-# what: the whole tree compiles and links without a warning (release); quick: the broker, unit tests and simulators
+# what: the whole tree compiles and links without a warning (release); quick: the broker and two simulators, other suites build what they run
 # limit: 1500
 . "$(dirname "$0")/../tools/suite.sh"
 targets=()
