@@ -13,6 +13,10 @@ using reactor::simulated::WorldOptions;
 
 using StreamTest = StreamFixture;
 
+struct NoChanges final : ClassChanges {
+  void change_class(Replica&, bool) override {}
+};
+
 TEST_F(StreamTest, AFollowerGetsTheLogAndTheHighWatermarkFollows) {
   begin();
   lead(4);
@@ -148,9 +152,7 @@ TEST_F(StreamTest, ADivergenceOfWhatWasLeftCutsNothing) {
   begin();
   for (int i = 0; i < 3; ++i) append_as_of(follower_, 1);
   on(follower_, [&]() -> Task<void> {
-    struct NoChanges final : ClassChanges {
-      void change_class(Replica&, bool) override {}
-    } no_changes;
+    NoChanges no_changes;
     reactor::Event changed(*follower_.core);
     Follower follower(*follower_.engine, *follower_.shared, StreamClass::kLive, no_changes, changed);
     follower_.replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
@@ -334,6 +336,30 @@ TEST_F(StreamTest, WhoIsBetweenItsConnectionsCanLeave) {
     co_await follower_.core->sleep(1s);
     EXPECT_TRUE(follower.end_of(StreamClass::kLive).is_empty());
     EXPECT_TRUE(follower.end_of(StreamClass::kCatchUp).is_empty());
+    co_await follower.stop();
+  });
+}
+
+TEST_F(StreamTest, OnlySoManyCatchUpAtATime) {
+  catch_up_.at_once = 1;
+  begin();
+  on(follower_, [&]() -> Task<void> {
+    NoChanges no_changes;
+    reactor::Event changed(*follower_.core);
+    Follower follower(*follower_.engine, *follower_.shared, StreamClass::kCatchUp, no_changes, changed);
+    for (Replica* const replica : {follower_.replica, follower_.second}) {
+      replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
+      follower.follow(*replica, false);
+    }
+    follower.connected(0);
+    std::vector<Frame> sent;
+    follower.fill(sent);
+    EXPECT_EQ(sent.size(), 1U) << "the other one waits";
+    EXPECT_TRUE(follower.hear(End{.subscription = 1, .reason = EndReason::kCaughtUp}));
+    sent.clear();
+    follower.fill(sent);
+    EXPECT_EQ(sent.size(), 2U) << "UNSUBSCRIBE, and SUBSCRIBE of the next one";
+    for (Replica* const replica : {follower_.replica, follower_.second}) co_await follower.unfollow(*replica);
     co_await follower.stop();
   });
 }
