@@ -91,7 +91,9 @@ void Driver::snapshot_written(SnapshotId id) {
 
 void Driver::log_written(uint64_t number) {
   done_.persists.log = number;
-  if (is_running()) step(LogPersisted{number});
+  if (!is_running()) return;
+  step(LogPersisted{number});
+  moved_.notify_all();
 }
 
 void Driver::snapshot_installed(const StoredSnapshot& snapshot) {
@@ -108,7 +110,9 @@ void Driver::snapshot_failed(SnapshotId id, Errc error) {
 }
 
 void Driver::log_is_as_asked() {
-  if (is_running()) finish_step();
+  if (!is_running()) return;
+  finish_step();
+  moved_.notify_all();
 }
 
 void Driver::step(const Event& event) {
@@ -123,7 +127,6 @@ void Driver::step(const Event& event) {
 void Driver::finish_step() {
   tell_committed();
   send_ready();
-  if (writer_.is_idle()) moved_.notify_all();
   const Instant due = quorum_->deadline();
   if (due == Instant::never()) return wakeup_.cancel();
   wakeup_.arm(due, [](reactor::Timer& timer) {
@@ -232,6 +235,7 @@ void Driver::act(RoleChanged& action) {
   core_.log(LogLevel::kInfo, "quorum.role",
             fmt::format("role={} epoch={} leader={}", name_of(action.role), action.epoch, action.leader));
   if (action.role != Role::kLeader) finish_waiting(INT64_MAX, reactor::failure(Errc::kCancelled));
+  moved_.notify_all();
   user_.role_changed(action);
 }
 

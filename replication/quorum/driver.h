@@ -181,7 +181,9 @@ class Driver final : private LogWriterUser, private reactor::CoreOwned {
 
   Offset told_ = 0;  // the user knows that it is committed
   std::list<Waiting*> waiting_;
-  reactor::Event moved_;  // something was committed, or the log is as asked, or it is over
+  // What an append may wait for has moved: something is durable or committed, the log is as asked, the role is another.
+  // Not at every step: two that wait would wake each other for ever.
+  reactor::Event moved_;
   bool is_trimming_ = false;
   Offset trim_to_ = 0;
   bool has_failed_ = false;

@@ -217,6 +217,14 @@ class OneOfThree : public DriverTest {
     return {
         .epoch = epoch, .leader = 2, .fetched = member.driver.quorum().log().end(), .high_watermark = high_watermark};
   }
+  // It leads in epoch 1: 2 has voted for it.
+  static Task<void> elect(Core& core, Member& member) {
+    co_await core.sleep(2500ms);
+    member.driver.received(2, {VoteResponse{.voter = key(2), .is_pre_vote = true, .is_granted = true}, {}});
+    co_await core.sleep(20ms);
+    member.driver.received(2, {VoteResponse{.epoch = 1, .voter = key(2), .asked_epoch = 1, .is_granted = true}, {}});
+    co_await until(core, [&] { return member.user.role.role == Role::kLeader; });
+  }
   static const FetchRequest* fetch_of(Member& member) { return member.transport.last<FetchRequest>(); }
   // Two batches of the leader's, committed.
   static Task<void> fill(Core& core, Member& member) {
@@ -299,11 +307,7 @@ TEST_F(OneOfThree, AnEpochThatWroteNothingIsInNobodysWay) {
 
 TEST_F(OneOfThree, ALeaderThatGoesLeavesAnAppendInDoubt) {
   run([](Core& core, Member& member) -> Task<void> {
-    co_await core.sleep(2500ms);
-    member.driver.received(2, {VoteResponse{.voter = key(2), .is_pre_vote = true, .is_granted = true}, {}});
-    co_await core.sleep(20ms);
-    member.driver.received(2, {VoteResponse{.epoch = 1, .voter = key(2), .asked_epoch = 1, .is_granted = true}, {}});
-    co_await until(core, [&] { return member.user.role.role == Role::kLeader; });
+    co_await elect(core, member);
     // Nobody fetches: it is not committed, and after a while this one leads no more.
     const Driver::Appended appended = co_await append(core, member, "a");
     EXPECT_EQ(appended.base_offset, 2);
@@ -314,14 +318,35 @@ TEST_F(OneOfThree, ALeaderThatGoesLeavesAnAppendInDoubt) {
   });
 }
 
+// More than one waits for the same, and none of them takes the core for itself.
+TEST_F(OneOfThree, AppendsBeyondWhatMayBeUncommittedWaitAndAreRefusedInTime) {
+  run([](Core& core, Member& member) -> Task<void> {
+    co_await elect(core, member);
+    storage::RecordBatchBuilder many({});
+    for (Offset i = 0; i < kUncommittedMax; ++i) many.add({.timestamp = 1, .value = storage::bytes_of("x")});
+    reactor::TaskScope scope(core);
+    size_t ended = 0;
+    const auto one = [&](storage::Bytes batch, Errc expected) -> Task<void> {
+      const Driver::Appended appended = co_await member.driver.append(std::move(batch), core.now() + 500ms);
+      EXPECT_EQ(appended.result.error(), expected);
+      ++ended;
+    };
+    const auto began = core.now();
+    scope.spawn_job(one(many.finish(), Errc::kCancelled));  // in the log, and never committed
+    co_await core.sleep(10ms);
+    const uint64_t turns = core.stats().turns;
+    for (int i = 0; i < 3; ++i) scope.spawn_job(one(batch_of("y"), Errc::kNoMemory));
+    co_await until(core, [&] { return ended == 3; });
+    EXPECT_LT(core.stats().turns - turns, 20'000U);
+    EXPECT_GE(core.now() - began, 500ms);
+    co_await scope.join();
+  });
+}
+
 // The record that begins an epoch is Kafka's: who leads, who may vote, who has.
 TEST_F(OneOfThree, ALeaderSendsItsLogAsItIsStored) {
   run([](Core& core, Member& member) -> Task<void> {
-    co_await core.sleep(2500ms);
-    member.driver.received(2, {VoteResponse{.voter = key(2), .is_pre_vote = true, .is_granted = true}, {}});
-    co_await core.sleep(20ms);
-    member.driver.received(2, {VoteResponse{.epoch = 1, .voter = key(2), .asked_epoch = 1, .is_granted = true}, {}});
-    co_await until(core, [&] { return member.user.role.role == Role::kLeader; });
+    co_await elect(core, member);
     member.driver.received(2, {FetchRequest{.epoch = 1, .replica = key(2)}, {}});
     co_await until(core, [&] { return member.transport.last<FetchResponse>() != nullptr; });
     const auto batches = describe_all(member.transport.sent.back().message.payload);
