@@ -65,7 +65,7 @@ Task<Result<void>> Driver::open_vote_file(std::string& why) {
                       to_string(opened.error()), is_newer ? "start the newer version that wrote it" : kWayOut);
     co_return failure(opened.error());
   }
-  vote_file_ = std::move(*opened);
+  vote_file_ = *opened;
   if (vote_file_->stored().directory == options_.self.directory) co_return Result<void>();
   why = fmt::format("the vote file {} is of another data folder: {}", path, kWayOut);
   co_return failure(Errc::kCorrupt);
@@ -87,7 +87,7 @@ Task<Result<void>> Driver::make_vote_file(std::string& why) {
     why = fmt::format("the vote file {} cannot be made ({})", path, to_string(made.error()));
     co_return failure(made.error());
   }
-  vote_file_ = std::move(*made);
+  vote_file_ = *made;
   co_return Result<void>();
 }
 

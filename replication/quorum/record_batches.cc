@@ -9,7 +9,6 @@
 
 namespace posthaste::replication::quorum {
 
-using net::kafka::ControlRecordType;
 using net::kafka::LeaderChangeRecord;
 using net::kafka::QuorumRecord;
 using net::kafka::Uuid;
