@@ -104,7 +104,7 @@ Task<std::optional<QuorumReply>> QuorumDesk::serve_as(kafka::RequestHeader heade
     co_return refusal<Wire>(header, asked.error().error);
   }
   if constexpr (std::is_same_v<Wire, kafka::EndQuorumEpochRequest>) {
-    member_.received(sender_of(*asked), *asked, {});
+    member_.received(sender_of(*asked), {.message = *asked, .payload = {}});
     co_return QuorumReply{
         .frame = kafka::encode_response(end_epoch_heard(asked->epoch), header.version, header.correlation_id),
         .payload = {}};
@@ -119,7 +119,7 @@ Task<std::optional<QuorumReply>> QuorumDesk::wait_answer(kafka::RequestHeader he
   supersede(waiting.sender, waiting.asked.index());
   if (waiting_.count() >= kQuorumRequestsMax) co_return refusal<Wire>(header, ErrorCode::kBrokerNotAvailable);
   waiting_.push_back(waiting);
-  member_.received(waiting.sender, asked, {});
+  member_.received(waiting.sender, {.message = asked, .payload = {}});
   (void)co_await waiting.answered.wait_until(core_.now() + patience_);
   waiting.unlink();
   if (waiting.reply) co_return std::move(*waiting.reply);

@@ -7,15 +7,14 @@
 #include "net/kafka/frame.h"
 #include "reactor/sync.h"
 #include "replication/peers/quorum_wire.h"
-#include "storage/bytes/bytes.h"
+#include "replication/quorum/transport.h"
 
 namespace posthaste::replication::peers {
 
 // The member of the quorum that is here. Called on its core; it may send at once.
 class QuorumMember {
  public:
-  // `payload`: the batches of a fetch's answer, the piece of a snapshot's.
-  virtual void received(quorum::NodeId from, quorum::Message message, storage::Bytes payload) = 0;
+  virtual void received(quorum::NodeId from, quorum::PeerMessage message) = 0;
   // As the quorum's ConnectionLost.
   virtual void connection_lost(quorum::NodeId peer, bool is_refused) = 0;
 

@@ -23,9 +23,9 @@ constexpr quorum::ReplicaKey kUs{.id = 1, .directory = {.high = 11, .low = 12}};
 constexpr quorum::ReplicaKey kPeer{.id = 2, .directory = {.high = 21, .low = 22}};
 
 struct NotingMember final : QuorumMember {
-  void received(quorum::NodeId from, quorum::Message message, storage::Bytes /*payload*/) override {
+  void received(quorum::NodeId from, quorum::PeerMessage message) override {
     senders.push_back(from);
-    messages.push_back(std::move(message));
+    messages.push_back(std::move(message.message));
     if (at_once) at_once();
   }
   void connection_lost(quorum::NodeId /*peer*/, bool /*is_refused*/) override {}

@@ -36,16 +36,12 @@ auto on_wire(const quorum::FetchSnapshotRequest& request, const QuorumTransportO
 }
 
 // An answer as the member gets it: with the bytes that it carries, in memory of their own.
-struct Heard {
-  quorum::Message message;
-  storage::Bytes payload;
-};
 template <class M>
-Heard heard_of(const Carrying<M>& answer) {
+quorum::PeerMessage heard_of(const Carrying<M>& answer) {
   return {answer.message, storage::Bytes(answer.records.begin(), answer.records.end())};
 }
 template <class M>
-Heard heard_of(const M& answer) {
+quorum::PeerMessage heard_of(const M& answer) {
   return {answer, {}};
 }
 
@@ -112,7 +108,7 @@ void QuorumTransport::lost(PeerConnection& connection, const Loss& loss) {
   member_.connection_lost(connection.peer().broker, loss.kind == LossKind::kRefused);
 }
 
-void QuorumTransport::send(NodeId to, quorum::Message message, storage::Bytes payload) {
+void QuorumTransport::send(NodeId to, quorum::PeerMessage message) {
   check_core();
   if (is_closed_) return;
   std::visit(
@@ -120,10 +116,10 @@ void QuorumTransport::send(NodeId to, quorum::Message message, storage::Bytes pa
         if constexpr (kIsRequest<M>) {
           ask(to, std::move(one));
         } else {
-          desk_.answer(to, one, std::move(payload));
+          desk_.answer(to, one, std::move(message.payload));
         }
       },
-      message);
+      message.message);
 }
 
 template <class Request>
@@ -176,9 +172,8 @@ void QuorumTransport::hear(PeerConnection& connection, const Request& asked, con
   } else {
     const auto said = from_wire(answer, asked);
     if (!said) return refused(connection, said.error());
-    Heard got = heard_of(*said);
     ++stats_.received;
-    member_.received(connection.peer().broker, std::move(got.message), std::move(got.payload));
+    member_.received(connection.peer().broker, heard_of(*said));
   }
 }
 

@@ -32,12 +32,10 @@ struct QuorumTransportStats {
   uint64_t refused = 0;     // the peer has said why not, or its answer was none
 };
 
-class QuorumTransport final : private PeerOwner, private reactor::CoreOwned {
+class QuorumTransport final : public quorum::Transport, private PeerOwner, private reactor::CoreOwned {
  public:
   // `member` outlives it.
   QuorumTransport(reactor::Core& core, QuorumTransportOptions options, QuorumMember& member);
-  QuorumTransport(const QuorumTransport&) = delete;
-  QuorumTransport& operator=(const QuorumTransport&) = delete;
 
   // Once: begins to connect.
   void start();
@@ -47,7 +45,7 @@ class QuorumTransport final : private PeerOwner, private reactor::CoreOwned {
   // Takes the message over and returns at once. It comes late, or never; not twice. A request that is under way to
   // that member already is not sent again: a connection loses nothing as long as it lives, and what does not fit into
   // the time after which the quorum asks again would be sent for ever.
-  void send(quorum::NodeId to, quorum::Message message, storage::Bytes payload);
+  void send(quorum::NodeId to, quorum::PeerMessage message) override;
   // What other members ask comes here.
   QuorumDesk& desk() { return desk_; }
 

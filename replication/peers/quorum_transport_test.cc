@@ -159,8 +159,8 @@ class QuorumTransportTest : public ::testing::Test {
 };
 
 struct NotingMember final : QuorumMember {
-  void received(NodeId /*from*/, quorum::Message message, storage::Bytes /*payload*/) override {
-    messages.push_back(std::move(message));
+  void received(NodeId /*from*/, quorum::PeerMessage message) override {
+    messages.push_back(std::move(message.message));
   }
   void connection_lost(NodeId /*peer*/, bool is_refused) override { is_refused ? ++refusals : ++losses; }
   std::vector<quorum::Message> messages;
@@ -192,23 +192,23 @@ TEST(QuorumTransport, AFetchThatWaitsHoldsUpNothingAndIsSentOnce) {
                               member);
     transport.start();
     quorum::FetchRequest fetch{.epoch = 5, .replica = self, .end = {10, 4}};
-    transport.send(1, fetch, {});
+    transport.send(1, {fetch, {}});
     EXPECT_EQ(transport.stats().dropped, 1U) << "there is no connection yet";
     co_await core.sleep(100ms);
     EXPECT_TRUE(transport.is_connected(1));
-    for (int i = 0; i < 5; ++i) transport.send(1, fetch, {});
+    for (int i = 0; i < 5; ++i) transport.send(1, {fetch, {}});
     co_await core.sleep(100ms);
-    transport.send(1, fetch, {});
+    transport.send(1, {fetch, {}});
     fetch.end.offset = 11;
-    transport.send(1, fetch, {});
-    transport.send(1, quorum::VoteRequest{.epoch = 5, .candidate = self, .voter = {.id = 1, .directory = {.low = 1}}},
-                   {});
-    transport.send(7, fetch, {});
+    transport.send(1, {fetch, {}});
+    transport.send(
+        1, {quorum::VoteRequest{.epoch = 5, .candidate = self, .voter = {.id = 1, .directory = {.low = 1}}}, {}});
+    transport.send(7, {fetch, {}});
     co_await core.sleep(100ms);
     EXPECT_EQ(member.messages.size(), 1U) << "the vote";
     co_await core.sleep(5s);
     stats = transport.stats();
-    transport.send(1, fetch, {});
+    transport.send(1, {fetch, {}});
     co_await core.sleep(10ms);
     EXPECT_EQ(transport.stats().sent, stats.sent + 1) << "what was lost may be asked for again";
     server.kill();

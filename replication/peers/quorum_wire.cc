@@ -13,6 +13,8 @@ using quorum::ReplicaKey;
 
 namespace {
 
+constexpr auto kFetchBytesMax = static_cast<int32_t>(quorum::kPayloadBytesMax);
+
 constexpr std::unexpected<WireRefusal> refused(ErrorCode error, std::string_view why) {
   return std::unexpected(WireRefusal{error, why});
 }
@@ -142,12 +144,12 @@ wire::FetchRequest to_wire(const quorum::FetchRequest& request, const QuorumIden
   made.replica_state.replica_id = request.replica.id;
   made.max_wait_ms =
       static_cast<int32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(fetch_wait_max).count());
-  made.max_bytes = kQuorumFetchBytesMax;
+  made.max_bytes = kFetchBytesMax;
   auto& partition = add_partition(made.topics);
   partition.current_leader_epoch = request.epoch;
   partition.fetch_offset = request.end.offset;
   partition.last_fetched_epoch = request.end.epoch;
-  partition.partition_max_bytes = kQuorumFetchBytesMax;
+  partition.partition_max_bytes = kFetchBytesMax;
   partition.replica_directory_id = quorum::uuid_of(request.replica.directory);
   partition.high_watermark = request.high_watermark;
   partition.is_unverified = request.is_unverified;
@@ -176,7 +178,7 @@ kafka::FetchSnapshotRequest to_wire(const quorum::FetchSnapshotRequest& request,
   kafka::FetchSnapshotRequest made;
   made.cluster_id = us.cluster_id;
   made.replica_id = request.replica.id;
-  made.max_bytes = kQuorumFetchBytesMax;
+  made.max_bytes = kFetchBytesMax;
   auto& partition = add_partition(made.topics);
   partition.current_leader_epoch = request.epoch;
   partition.snapshot_id = {.end_offset = request.id.offset, .epoch = request.id.epoch};

@@ -7,12 +7,9 @@
 #include <string>
 
 #include "replication/peers/quorum_requests.h"
-#include "replication/quorum/messages.h"
+#include "replication/quorum/transport.h"
 
 namespace posthaste::replication::peers {
-
-// In one answer. The driver puts no more into one, and a PeerConnection takes some more.
-inline constexpr int32_t kQuorumFetchBytesMax = 1 << 20;
 
 // Who asks and answers here.
 struct QuorumIdentity {

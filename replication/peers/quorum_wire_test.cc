@@ -244,7 +244,8 @@ TEST_F(QuorumWire, WithoutOurTagsAMessageIsKafkasByteForByteAndItsReadersSkipThe
       ASSERT_TRUE(theirs.has_value());
       EXPECT_EQ(theirs->topics.at(0).partitions.at(0).fetch_offset, request.end.offset);
       EXPECT_EQ(theirs->topics.at(0).partitions.at(0).high_watermark, request.high_watermark);
-      EXPECT_EQ(theirs->topics.at(0).partitions.at(0).partition_max_bytes, kQuorumFetchBytesMax);
+      EXPECT_EQ(theirs->topics.at(0).partitions.at(0).partition_max_bytes,
+                static_cast<int32_t>(quorum::kPayloadBytesMax));
       EXPECT_EQ(theirs->max_wait_ms, 500);
       const auto again = kafka::encode_request(*theirs, wire::kFetchVersion, 5, "test").flatten();
       EXPECT_EQ(ours == again, !is_unverified);

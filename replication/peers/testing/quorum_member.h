@@ -36,7 +36,7 @@ class ModelMember final : public QuorumMember {
   reactor::Task<void> stop();
 
   // QuorumMember
-  void received(quorum::NodeId from, quorum::Message message, storage::Bytes payload) override;
+  void received(quorum::NodeId from, quorum::PeerMessage message) override;
   void connection_lost(quorum::NodeId peer, bool is_refused) override {
     step(quorum::ConnectionLost{.peer = peer, .is_refused = is_refused});
   }
@@ -154,10 +154,11 @@ inline void ModelMember::step(const quorum::Event& event) {
   stepped_.notify_all();
 }
 
-inline void ModelMember::received(quorum::NodeId from, quorum::Message message, storage::Bytes payload) {
-  payload_ = std::move(payload);
-  if (auto* const fetched = std::get_if<quorum::FetchResponse>(&message)) fetched->batches = batches_of(payload_);
-  step(quorum::Received{.from = from, .message = std::move(message)});
+inline void ModelMember::received(quorum::NodeId from, quorum::PeerMessage message) {
+  payload_ = std::move(message.payload);
+  auto* const fetched = std::get_if<quorum::FetchResponse>(&message.message);
+  if (fetched != nullptr) fetched->batches = batches_of(payload_);
+  step(quorum::Received{.from = from, .message = std::move(message.message)});
   payload_.clear();
 }
 
@@ -261,7 +262,7 @@ inline void ModelMember::send_ready() {
   });
   for (quorum::Send& send : ready) {
     storage::Bytes payload = fill(send.message);
-    transport_.send(send.to, std::move(send.message), std::move(payload));
+    transport_.send(send.to, {std::move(send.message), std::move(payload)});
   }
 }
 
