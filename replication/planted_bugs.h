@@ -25,8 +25,6 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
     {"quorum-unverified-votes", reactor::kQuorum, "a voter votes whose disk may have lost a vote"},
     {"driver-sends-before-writes", reactor::kDrivers,
      "a member's messages leave before the vote and the records that they speak of are on disk"},
-    {"driver-tells-behind-a-cut", reactor::kDrivers,
-     "records are said to be committed whose place in the log others hold until a cut is done"},
     {"high-watermark-from-positions", reactor::kStreams,
      "the high watermark counts what followers have received, not what they have made durable"},
     {"own-durable-left-out", reactor::kStreams,

@@ -22,6 +22,11 @@ std::optional<MetadataRecord> fence(const MetadataImage& image, int32_t broker) 
 
 bool is_among(const std::vector<Uuid>& ids, const Uuid& id) { return std::ranges::find(ids, id) != ids.end(); }
 
+// Every directory that the broker had is still there.
+bool has_all_directories(const RegisterBrokerRecord& before, const RegisterRequest& request) {
+  return std::ranges::all_of(before.log_dirs, [&](const Uuid& id) { return is_among(request.log_dirs, id); });
+}
+
 std::optional<Refusal> check_form(const std::string& cluster_id, const RegisterRequest& request) {
   if (request.cluster_id != cluster_id) {
     return refuse(ErrorCode::kInconsistentClusterId, "Broker {} belongs to cluster {}, this is {}", request.broker_id,
@@ -75,7 +80,10 @@ std::optional<Refusal> check_registration(const MetadataImage& image, const Sess
   if (auto refusal = check_directories(image, request)) return refusal;
   const RegisterBrokerRecord* before = image.broker(request.broker_id);
   if (before == nullptr || before->incarnation_id == request.incarnation_id) return std::nullopt;
-  if (!sessions.is_living(request.broker_id, before->broker_epoch, now)) return std::nullopt;
+  const bool is_living = sessions.is_living(request.broker_id, before->broker_epoch, now);
+  // Other disks cost the broker its places: not while it may be about to return with its own.
+  const bool may_return = sessions.has_session(request.broker_id, before->broker_epoch, now);
+  if (!is_living && (!may_return || has_all_directories(*before, request))) return std::nullopt;
   return refuse(ErrorCode::kDuplicateBrokerRegistration,
                 "Broker {} is alive: another process has this id. If it was restarted a moment ago, its session ends "
                 "within {} s",
@@ -87,8 +95,7 @@ BrokerRegistration::BrokerRegistration(RegisterRequest request) : request_(std::
 // Something may be counted on that is not there. Of a broker that nobody knows, everything.
 bool BrokerRegistration::must_sweep(const MetadataImage& image) const {
   const RegisterBrokerRecord* before = image.broker(request_.broker_id);
-  if (before == nullptr) return true;
-  return !std::ranges::all_of(before->log_dirs, [&](const Uuid& id) { return is_among(request_.log_dirs, id); });
+  return before == nullptr || !has_all_directories(*before, request_);
 }
 
 bool BrokerRegistration::next_portion(const MetadataImage& image, const ElectionInputs& inputs, int64_t next_offset,

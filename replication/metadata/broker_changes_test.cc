@@ -97,6 +97,14 @@ TEST_F(BrokerChangesTest, ALivingBrokerKeepsItsId) {
 TEST_F(BrokerChangesTest, AProcessWhoseConnectionIsGoneLivesNoMore) {
   sessions_.early().connection_ended(1, cluster_.epoch(1));
   EXPECT_EQ(check(request(1)), ErrorCode::kNone);
+  RegisterRequest other_disk = request(1);
+  other_disk.log_dirs = {id_of(9)};
+  EXPECT_EQ(check(other_disk), ErrorCode::kDuplicateBrokerRegistration) << "it may be about to return";
+  other_disk.log_dirs = {id_of(9), TestCluster::directory(1)};
+  EXPECT_EQ(check(other_disk), ErrorCode::kNone) << "one more disk";
+  other_disk.log_dirs = {id_of(9)};
+  cluster_.now = cluster_.now + 3s;
+  EXPECT_EQ(check(other_disk), ErrorCode::kNone);
 }
 
 TEST_F(BrokerChangesTest, ADirectoryBelongsToOneBroker) {

@@ -75,7 +75,7 @@ bool PartitionSweep::sweep_topic(const PartitionAt& topic, const ElectionInputs&
     const PartitionImage& partition = topic.topic.partitions[partition_];
     if (!is_concerned(partition) || is_kept(partition)) continue;
     const PartitionAt at{.image = topic.image, .topic = topic.topic, .index = static_cast<int32_t>(partition_)};
-    if (auto record = next_state(at, inputs, wish_)) records.emplace_back(std::move(*record));
+    if (auto record = next_state(at, inputs, demand_)) records.emplace_back(std::move(*record));
   }
   return true;
 }

@@ -34,13 +34,13 @@ class PartitionSweep {
   bool next_portion(const MetadataImage& image, const ElectionInputs& inputs, std::vector<MetadataRecord>& records);
 
  private:
-  PartitionSweep(int32_t broker, TransitionWish wish) : broker_(broker), wish_(std::move(wish)) {}
+  PartitionSweep(int32_t broker, TransitionDemand demand) : broker_(broker), demand_(std::move(demand)) {}
   bool is_concerned(const PartitionImage& partition) const;
   bool is_kept(const PartitionImage& partition) const;
   bool sweep_topic(const PartitionAt& topic, const ElectionInputs& inputs, std::vector<MetadataRecord>& records);
 
   int32_t broker_;
-  TransitionWish wish_;
+  TransitionDemand demand_;
   std::optional<std::vector<Uuid>> kept_directories_;
   std::string topic_;     // the next one is this or the first behind it
   size_t partition_ = 0;  // of that topic

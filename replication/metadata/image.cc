@@ -87,8 +87,8 @@ PartitionImage image_of(const PartitionRecord& record) {
           .leader = record.leader,
           .leader_epoch = record.leader_epoch,
           .partition_epoch = record.partition_epoch,
-          .directories = record.directories,
           .leader_recovery_state = record.leader_recovery_state,
+          .directories = record.directories,
           .unsettled = Unsettled(std::move(state))};
 }
 

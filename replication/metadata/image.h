@@ -81,8 +81,8 @@ struct PartitionImage {
   int32_t leader = -1;
   int32_t leader_epoch = -1;
   int32_t partition_epoch = -1;
-  reactor::InlineVector<Uuid, 1> directories;
   int8_t leader_recovery_state = kRecovered;
+  reactor::InlineVector<Uuid, 1> directories;
   Unsettled unsettled;
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };

@@ -208,7 +208,8 @@ void change(MetadataImage& image, Model& model, std::mt19937& random) {
     topic.write_configs()["retention.ms"] = value;
   } else {
     ASSERT_TRUE(image.apply(partition(static_cast<int32_t>(topic.partitions.size()), id)).has_value());
-    topic.partitions.push_back({{1, 2}, {1, 2}, 1, 0, 0, {}});
+    topic.partitions.push_back(
+        {.replicas = {1, 2}, .isr = {1, 2}, .leader = 1, .leader_epoch = 0, .partition_epoch = 0});
   }
 }
 

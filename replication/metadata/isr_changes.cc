@@ -88,15 +88,15 @@ std::optional<Refusal> check_members(const MetadataImage& image, const std::vect
   return std::nullopt;
 }
 
-TransitionWish wish_of(const PartitionImage& partition, const IsrChange& change) {
-  TransitionWish wish{.isr = ids_of(change.isr),
-                      .verified = change.verified,
-                      .lost = change.lost,
-                      .has_recovered = change.recovery_state == kRecovered};
+TransitionDemand demand_of(const PartitionImage& partition, const IsrChange& change) {
+  TransitionDemand demand{.isr = ids_of(change.isr),
+                          .verified = change.verified,
+                          .lost = change.lost,
+                          .has_recovered = change.recovery_state == kRecovered};
   // Who comes in has been found to hold all that is committed.
-  std::ranges::copy_if(*wish.isr, std::back_inserter(wish.verified),
+  std::ranges::copy_if(*demand.isr, std::back_inserter(demand.verified),
                        [&](int32_t id) { return !contains(partition.isr, id); });
-  return wish;
+  return demand;
 }
 
 void fill(IsrChangeResult& result, const PartitionImage& partition, const PartitionChangeRecord* record) {
@@ -120,7 +120,7 @@ std::optional<Refusal> alter_one(const PartitionAt& at, const ElectionInputs& in
   if (auto refusal = check_epochs(partition, broker, change)) return refusal;
   if (auto refusal = check_isr(partition, change)) return refusal;
   if (auto refusal = check_members(at.image, change.isr)) return refusal;
-  auto record = next_state(at, inputs, wish_of(partition, change));
+  auto record = next_state(at, inputs, demand_of(partition, change));
   if (!record && change.renews) {
     record = PartitionChangeRecord{.partition_id = at.index, .topic_id = at.topic.id, .isr = ids_of(change.isr)};
   }

@@ -21,14 +21,14 @@ bool same(std::span<const int32_t> a, std::span<const int32_t> b) { return std::
 
 class Transition {
  public:
-  Transition(const PartitionAt& at, const ElectionInputs& inputs, const TransitionWish& wish)
+  Transition(const PartitionAt& at, const ElectionInputs& inputs, const TransitionDemand& demand)
       : at_(at),
         inputs_(inputs),
-        wish_(wish),
+        demand_(demand),
         partition_(at.topic.partitions.at(static_cast<size_t>(at.index))),
         rules_(rules_of(at.topic, partition_, inputs.defaults)),
         last_known_(copy(partition_.unsettled.last_known_elr())),
-        recovery_(wish.has_recovered ? kRecovered : partition_.leader_recovery_state) {}
+        recovery_(demand.has_recovered ? kRecovered : partition_.leader_recovery_state) {}
 
   std::optional<PartitionChangeRecord> run() {
     gather_members();
@@ -42,13 +42,13 @@ class Transition {
  private:
   static Brokers copy(std::span<const int32_t> of) { return {of.begin(), of.end()}; }
 
-  bool is_lost(int32_t id) const { return contains(wish_.lost, id) && !planted(kBugs["lost-stays-eligible"]); }
+  bool is_lost(int32_t id) const { return contains(demand_.lost, id) && !planted(kBugs["lost-stays-eligible"]); }
   bool is_verified(int32_t id) const { return planted(kBugs["unverified-preferred"]) || !contains(unverified_, id); }
 
-  bool keeps_leader() const { return wish_.keeps != kNobody && partition_.leader == wish_.keeps; }
+  bool keeps_leader() const { return demand_.keeps != kNobody && partition_.leader == demand_.keeps; }
 
   void gather_members() {
-    for (const int32_t id : wish_.isr ? *wish_.isr : copy(partition_.isr)) {
+    for (const int32_t id : demand_.isr ? *demand_.isr : copy(partition_.isr)) {
       if (at_.image.is_active(id) && !is_lost(id)) isr_.push_back(id);
     }
     const std::span<const int32_t> before[] = {partition_.isr, partition_.unsettled.elr()};
@@ -58,7 +58,7 @@ class Transition {
       }
     }
     for (const int32_t id : partition_.unsettled.unverified()) {
-      if (!contains(wish_.verified, id)) unverified_.push_back(id);
+      if (!contains(demand_.verified, id)) unverified_.push_back(id);
     }
   }
 
@@ -69,7 +69,7 @@ class Transition {
 
   void elect() {
     const int32_t preferred = partition_.replicas.front();
-    if (wish_.preferred && contains(isr_, preferred) && is_verified(preferred)) return lead(preferred);
+    if (demand_.preferred && contains(isr_, preferred) && is_verified(preferred)) return lead(preferred);
     if (contains(isr_, partition_.leader) && is_verified(partition_.leader)) return lead(partition_.leader);
     if (const int32_t id = first_verified(/*in_sync=*/true); id != kNobody) return lead(id);
     if (const int32_t id = first_verified(/*in_sync=*/false); id != kNobody) return lead(id);
@@ -169,7 +169,7 @@ class Transition {
 
   const PartitionAt& at_;
   const ElectionInputs& inputs_;
-  const TransitionWish& wish_;
+  const TransitionDemand& demand_;
   const PartitionImage& partition_;
   PartitionRules rules_;
   Brokers members_;  // of ISR and ELR as they were, without those that are lost
@@ -205,8 +205,8 @@ PartitionRules rules_of(const TopicImage& topic, const PartitionImage& partition
 }
 
 std::optional<PartitionChangeRecord> next_state(const PartitionAt& at, const ElectionInputs& inputs,
-                                                const TransitionWish& wish) {
-  return Transition(at, inputs, wish).run();
+                                                const TransitionDemand& demand) {
+  return Transition(at, inputs, demand).run();
 }
 
 }  // namespace posthaste::replication

@@ -45,7 +45,7 @@ struct PartitionAt {
 };
 
 // What is asked of a partition beside being as the rules say.
-struct TransitionWish {
+struct TransitionDemand {
   std::optional<std::vector<int32_t>> isr{};  // its leader's; checked (isr_changes.h)
   std::vector<int32_t> verified{};            // members whose logs were found to hold all that is committed
   std::vector<int32_t> lost{};                // brokers whose replicas do not: out of ISR and ELR
@@ -56,6 +56,6 @@ struct TransitionWish {
 
 // What changes, or nothing. A broker that is not active (MetadataImage) neither leads nor is in the ISR afterwards.
 std::optional<PartitionChangeRecord> next_state(const PartitionAt& at, const ElectionInputs& inputs,
-                                                const TransitionWish& wish);
+                                                const TransitionDemand& demand);
 
 }  // namespace posthaste::replication

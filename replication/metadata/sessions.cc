@@ -34,8 +34,12 @@ const Sessions::Session* Sessions::find(int32_t broker, int64_t broker_epoch) co
 }
 
 bool Sessions::is_living(int32_t broker, int64_t broker_epoch, Instant now) const {
+  return has_session(broker, broker_epoch, now) && !early_.has_connection_ended(broker, broker_epoch);
+}
+
+bool Sessions::has_session(int32_t broker, int64_t broker_epoch, Instant now) const {
   const Session* session = find(broker, broker_epoch);
-  return session != nullptr && now < session->heard + timeout_ && !early_.has_connection_ended(broker, broker_epoch);
+  return session != nullptr && now < session->heard + timeout_;
 }
 
 void Sessions::registered(int32_t broker, int64_t broker_epoch, Instant now) {

@@ -48,6 +48,8 @@ class Sessions {
   // The broker of this registration can still be there: another process must not take its id. False once its session
   // or the connection that carried it has ended.
   bool is_living(int32_t broker, int64_t broker_epoch, reactor::Instant now) const;
+  // Its session runs, whatever became of its connection.
+  bool has_session(int32_t broker, int64_t broker_epoch, reactor::Instant now) const;
   // A registration was committed. Its session begins, fenced.
   void registered(int32_t broker, int64_t broker_epoch, reactor::Instant now);
   void unregistered(int32_t broker);

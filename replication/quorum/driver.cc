@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "reactor/check.h"
-#include "replication/planted_bugs.h"
 #include "replication/quorum/record_batches.h"
 
 namespace posthaste::replication::quorum {
@@ -220,8 +219,7 @@ void Driver::act(Committed& /*action*/) { tell_committed(); }
 
 // As far as the log is what the quorum means: while a cut waits, records stand there that are of no leader.
 void Driver::tell_committed() {
-  const bool is_as_asked = writer_.is_idle() || planted(kBugs["driver-tells-behind-a-cut"]);
-  const Offset here = is_as_asked ? quorum_->log().end_offset() : quorum_->log().durable_offset();
+  const Offset here = writer_.is_idle() ? quorum_->log().end_offset() : quorum_->log().durable_offset();
   const Offset committed = std::min(quorum_->high_watermark(), here);
   log_.set_high_watermark(std::min(committed, log_.durable_offset()));
   if (committed <= told_) return;

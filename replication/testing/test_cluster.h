@@ -74,7 +74,7 @@ class TestCluster {
   void set(const std::string& topic, const std::string& key, const std::string& value) {
     apply(ConfigRecord{kTopicResource, topic, key, value});
   }
-  // A change of partition 0, as a test wishes it.
+  // A change of partition 0, as a test wants it.
   PartitionChangeRecord change_of(const std::string& topic) const {
     return {.partition_id = 0, .topic_id = topic_id(topic)};
   }
@@ -87,8 +87,8 @@ class TestCluster {
     return {.defaults = defaults_, .reports = reports, .active_since = active_since, .now = now};
   }
   // Decides about partition 0 and applies it. Whether anything changed.
-  bool settle(const std::string& topic, const TransitionWish& wish = {}) {
-    const auto record = next_state(at(topic), inputs(), wish);
+  bool settle(const std::string& topic, const TransitionDemand& demand = {}) {
+    const auto record = next_state(at(topic), inputs(), demand);
     if (record) apply(*record);
     return record.has_value();
   }

@@ -137,7 +137,7 @@ Task<Result<void>> Recovery::read_tables() {
 }
 
 Task<Result<void>> Recovery::replay_meta(JournalReader& reader) {
-  progress_.begin("reading the journal", "files", reader.files());
+  progress_.begin("reading the journal", "journal files", reader.files());
   for (;;) {
     if (core_.stopping()) co_return failure(Errc::kStopping);
     auto commit = co_await reader.next();

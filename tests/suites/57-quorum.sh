@@ -5,10 +5,8 @@ must_build release posthaste-quorum posthaste-drivers quorum_model_test
 run_gtest build/release/bin/quorum_model_test
 seeds=20000
 [ "$POSTHASTE_TEST_MODE" = quick ] && seeds=2000
-fresh=$(fresh_seed)
-echo "fresh seeds of this commit: from $fresh on"
-seeds_on_all_cores 1 $((seeds / 5)) build/release/bin/posthaste-quorum --quiet
-seeds_on_all_cores "$fresh" $((seeds * 4 / 5)) build/release/bin/posthaste-quorum --quiet
+find_fresh_seed
+known_and_fresh $seeds build/release/bin/posthaste-quorum --quiet
 seeds_on_all_cores "$fresh" $((seeds / 20)) build/release/bin/posthaste-quorum --quiet --twice
 seeds_on_all_cores "$fresh" $((seeds / 4)) build/release/bin/posthaste-drivers --quiet
 seeds_on_all_cores "$fresh" $((seeds / 40)) build/release/bin/posthaste-drivers --quiet --twice

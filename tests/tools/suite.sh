@@ -66,7 +66,7 @@ run_gtest() {
 # unit_tests PRESET: builds and runs the unit-test program of every room.
 unit_tests() {
   local preset=$1 programs=() room
-  for room in reactor storage net replication broker app; do
+  for room in reactor storage net config replication broker app; do
     [ -n "$(find "$room" -name '*_test.cc' -print -quit 2>/dev/null)" ] && programs+=("${room}_test")
   done
   must_build "$preset" "${programs[@]}"
