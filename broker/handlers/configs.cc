@@ -4,6 +4,7 @@
 #include "broker/ask_controller.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
+#include "broker/handlers/mentions.h"
 #include "config/describe_configs.h"
 #include "net/kafka/configs.h"
 #include "replication/change_log.h"
@@ -168,9 +169,15 @@ HandlerTask handle(Api<ApiKey::kDescribeConfigs>, BrokerCore& core, ConnectionCo
   const ViewUse view = core.use_view();
   std::vector<DescribedResource> described;
   described.reserve(body->resources.size());  // the response refers to its text
+  Mentions<std::pair<ConfigResourceType, std::string_view>> mentions;
   DescribeConfigsResponse response;
   for (const auto& asked : body->resources) {
-    described.push_back(describe_resource(core, *view, asked));
+    if (mentions.is_too_many({asked.resource_type, asked.resource_name})) {
+      described.push_back({.refusal = refuse(ErrorCode::kInvalidRequest, "'{}' is in this request more than {} times",
+                                             asked.resource_name, mentions.kAnsweredMax)});
+    } else {
+      described.push_back(describe_resource(core, *view, asked));
+    }
     response.results.push_back(to_wire(described.back(), asked, *body));
   }
   co_return respond(request, response);

@@ -189,6 +189,21 @@ TEST_F(ConfigsTest, SynonymsAreKafkas) {
   });
 }
 
+// A few bytes would stand for all keys of the broker, as often as they are there.
+TEST_F(ConfigsTest, AnswersAboutOneResourceManyTimesOverHaveABound) {
+  start();
+  run([](Client& client) -> Task<void> {
+    DescribeConfigsRequest request;
+    request.resources.assign(10, {.resource_type = ConfigResourceType::kBroker, .resource_name = "1"});
+    const auto answer = co_await client.call(request, 4);
+    for (size_t i = 0; i < 10; ++i) {
+      const auto& result = answer.message.results.at(i);
+      EXPECT_EQ(result.error_code, i < 8 ? ErrorCode::kNone : ErrorCode::kInvalidRequest) << i;
+      EXPECT_EQ(result.configs.empty(), i >= 8) << i;
+    }
+  });
+}
+
 TEST_F(ConfigsTest, WhatCannotBeDescribedSaysWhy) {
   start();
   run([](Client& client) -> Task<void> {

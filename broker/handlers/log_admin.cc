@@ -7,6 +7,7 @@
 #include "broker/handlers/ask_owners.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
+#include "broker/handlers/mentions.h"
 #include "broker/handlers/named_partitions.h"
 #include "net/kafka/log_admin.h"
 #include "reactor/file.h"
@@ -181,11 +182,13 @@ HandlerTask handle(Api<ApiKey::kDescribeProducers>, BrokerCore& core, Connection
   if (!body) co_return body_corrupt();
   const ViewUse view = core.use_view();
   std::deque<ProducersAsked> questions;
+  Mentions<std::pair<std::string_view, int32_t>> mentions;
   for (const auto& topic : body->topics) {
     for (const int32_t index : topic.partition_indexes) {
       ProducersAsked& question = questions.emplace_back();
       question.where = locate(*view, topic.name, index, -1);
       question.error = topic_name_problem(topic.name) ? ErrorCode::kInvalidTopicException : question.where.error;
+      if (mentions.is_too_many({topic.name, index})) question.error = ErrorCode::kInvalidRequest;
     }
   }
   co_await ask_owners<ProducersAsked>(core, questions, describe_producers);

@@ -203,5 +203,20 @@ TEST_F(LogAdminTest, ProducersAreDescribed) {
   });
 }
 
+// A number of four bytes would stand for all producers of its partition, as often as it is there.
+TEST_F(LogAdminTest, AnswersAboutOnePartitionManyTimesOverHaveABound) {
+  start();
+  run([](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("t", 1), ErrorCode::kNone);
+    DescribeProducersRequest request;
+    request.topics.push_back({.name = "t", .partition_indexes = std::vector<int32_t>(10, 0)});
+    const auto answer = co_await client.call(request, 0);
+    const auto& partitions = answer.message.topics.at(0).partitions;
+    for (size_t i = 0; i < 10; ++i) {
+      EXPECT_EQ(partitions.at(i).error_code, i < 8 ? ErrorCode::kNone : ErrorCode::kInvalidRequest) << i;
+    }
+  });
+}
+
 }  // namespace
 }  // namespace posthaste::broker::testing

@@ -170,6 +170,8 @@ constexpr std::string_view kNoRoom =
     "| OffsetCommit | offsets of partitions that the group has not committed before, or longer metadata, above the "
     "memory for groups | COORDINATOR_NOT_AVAILABLE |\n"
     "| CreateTopics, CreatePartitions | more partitions than `partitions_max` of the start | POLICY_VIOLATION |\n"
+    "| DescribeConfigs, DescribeProducers | a resource or partition named more than 8 times | INVALID_REQUEST for the "
+    "mentions after the eighth |\n"
     "| Metadata | creates the first 50 of the topics that are not there; they are in the answer with their partitions "
     "| LEADER_NOT_AVAILABLE for the others, until it is asked again |\n"
     "| Fetch | a long poll of many partitions above the memory for those who wait | answered at once with what there "
