@@ -68,7 +68,13 @@ class TestCluster {
     apply(TopicRecord{name, topic_id(name)});
     for (int32_t index = 0; index < partitions; ++index) {
       const int32_t leader = replicas.front();
-      apply(PartitionRecord{index, topic_id(name), replicas, replicas, {}, {}, leader, 0, 0, 0, {}});
+      apply(PartitionRecord{.partition_id = index,
+                            .topic_id = topic_id(name),
+                            .replicas = replicas,
+                            .isr = replicas,
+                            .leader = leader,
+                            .leader_epoch = 0,
+                            .partition_epoch = 0});
     }
   }
   void set(const std::string& topic, const std::string& key, const std::string& value) {
