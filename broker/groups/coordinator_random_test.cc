@@ -217,7 +217,7 @@ class RandomRun {
         request.assignments.push_back({member, std::to_string(client.generation)});
       }
     }
-    client.sync = driver_.sync(std::move(request));
+    client.sync = driver_.sync(request);
   }
 
   void beat(Client& client) {

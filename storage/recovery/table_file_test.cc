@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "reactor/scope.h"
 #include "storage/journal/journal_format.h"
 #include "storage/testing/store_test.h"
 
@@ -77,10 +78,12 @@ TEST_F(TableFileTest, OthersRunWhileALargeOneIsMade) {
     }
     co_await core.sleep(std::chrono::seconds(1));
     bool is_written = false;
-    core.scope().spawn([](Engine& of, bool& done) -> Task<void> {
-      co_await of.checkpoint();
-      done = true;
-    }(engine, is_written));
+    reactor::TaskScope scope(core);
+    auto write = [&]() -> Task<void> {
+      co_await engine.checkpoint();
+      is_written = true;
+    };
+    scope.spawn(write());
     // Until the file is looked for: what is before that is work of this core alone, and of its steps behind requests
     // each takes a turn.
     size_t turns = 0;
@@ -90,6 +93,7 @@ TEST_F(TableFileTest, OthersRunWhileALargeOneIsMade) {
       co_await core.yield(reactor::CpuClass::kBackground);
     }
     EXPECT_GT(turns, kPartitions / 128);
+    co_await scope.join();
   });
 }
 
