@@ -13,6 +13,7 @@ namespace posthaste::reactor {
 // The programs that look for bugs.
 inline constexpr std::string_view kStorageCrash = "posthaste-storage-crash";
 inline constexpr std::string_view kStorageRot = "posthaste-storage-crash --rot";
+inline constexpr std::string_view kStorageEachOperation = "posthaste-storage-crash --every-operation";
 inline constexpr std::string_view kTwoLogs = "posthaste-two-logs";
 inline constexpr std::string_view kSimulation = "posthaste-sim";
 inline constexpr std::string_view kQuorum = "posthaste-quorum";

@@ -211,7 +211,9 @@ Task<void> SegmentFiles::remove_doomed_slowly(Partition& partition) {
     const GateHold hold(removal_turn_);
     const reactor::Instant begin = core.now();
     if (!co_await remove_doomed(partition, 1)) co_return;
-    if (engine_.disk_full() || engine_.stopping()) continue;
+    // A deletion waits for whoever uses the partition.
+    const bool in_haste = engine_.disk_full() || engine_.stopping() || partition.mode() == Partition::Mode::kDeleting;
+    if (in_haste) continue;
     co_await core.sleep(std::min(kRestPerRemoval * (core.now() - begin), kRestMax));
   }
 }

@@ -20,7 +20,7 @@ hunt() { # hunt PROGRAM BUG: PROGRAM may have an option behind it
 }
 
 bugs=()
-for program in posthaste-storage-crash "posthaste-storage-crash --rot" posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-controller posthaste-streams posthaste-sim; do
+for program in posthaste-storage-crash "posthaste-storage-crash --every-operation" "posthaste-storage-crash --rot" posthaste-two-logs posthaste-quorum posthaste-drivers posthaste-controller posthaste-streams posthaste-sim; do
   while read -r bug what; do
     [ $# -gt 0 ] && [[ " $* " != *" $bug "* ]] && continue
     bugs+=("$bug")

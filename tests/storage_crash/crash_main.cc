@@ -255,7 +255,9 @@ int main(int argc, char** argv) {
                                                   {"--bugs", &settings.list_bugs},
                                                   {.name = "--bug", .text = &settings.bug}});
   if (!seeds) return 2;
-  const auto bugs_for = settings.rot ? reactor::kStorageRot : reactor::kStorageCrash;
+  const auto bugs_for = settings.rot               ? reactor::kStorageRot
+                        : settings.every_operation ? reactor::kStorageEachOperation
+                                                   : reactor::kStorageCrash;
   if (const auto end = tests::BugHunt::start(bugs_for, settings.list_bugs, settings.bug)) return *end;
   storage_crash::Program program(settings);
   return tests::run_seeds(program, settings, *seeds);
