@@ -15,15 +15,6 @@ namespace {
 // One read of a log that is being replayed.
 constexpr uint32_t kReplayReadBytes = uint32_t{1} << 20;
 
-// The pieces of a read as one run of bytes: a batch may lie across two of them.
-storage::Bytes flatten(const storage::ReadResult& read) {
-  storage::Bytes bytes;
-  bytes.reserve(read.size_bytes);
-  for (const storage::LeasedBytes& piece : read.pieces)
-    bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
-  return bytes;
-}
-
 }  // namespace
 
 RecordLog::RecordLog(reactor::Core& core, storage::Engine& engine, storage::Partition& log, RecordLogReader& reader)
@@ -94,7 +85,7 @@ Task<Result<int64_t>> RecordLog::replay_piece(int64_t offset, int64_t end, uint6
   if (term != term_) co_return failure(Errc::kCancelled);
   if (!read) co_return failure(read.error());
   if (read->next_offset <= offset) co_return failure(Errc::kDamaged);
-  const storage::Bytes bytes = flatten(*read);
+  const storage::Bytes bytes = storage::joined(*read);
   CO_TRY(replay_batches(bytes));
   co_return read->next_offset;
 }

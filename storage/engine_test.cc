@@ -352,7 +352,7 @@ TEST_F(EngineTest, ATailThatGoesOnInALargeChunkTakesTheNextBatch) {
     for (int64_t offset = 0; offset < kBatches; ++offset) {
       auto read = co_await partition.read({.offset = offset, .max_bytes = 1, .limit_offset = kBatches});
       if (!read) co_return ADD_FAILURE() << to_string(read.error());
-      const Bytes whole = testing::joined(read->pieces);
+      const Bytes whole = joined(*read);
       const auto batch = RecordBatchView::parse(whole);
       if (!batch) co_return ADD_FAILURE() << "no batch";
       EXPECT_TRUE(batch->crc_matches());

@@ -1,7 +1,5 @@
 #include "replication/quorum/answers.h"
 
-#include "replication/quorum/log_scan.h"
-
 namespace posthaste::replication::quorum {
 
 using reactor::Result;
@@ -30,7 +28,7 @@ void Answers::send(NodeId to, FetchResponse answer) {
 // Nothing if they cannot be read: a leader that cannot show its log is to lose its followers.
 void Answers::send_read(NodeId to, FetchResponse answer, const Result<ReadResult>& read) {
   if (!read || read->base_offset != answer.fetched.offset) return;
-  transport_.send(to, {std::move(answer), bytes_of(*read)});
+  transport_.send(to, {std::move(answer), storage::joined(*read)});
 }
 
 Task<void> Answers::read_batches(NodeId to, FetchResponse answer, ReadRequest request) {

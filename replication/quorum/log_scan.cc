@@ -10,7 +10,6 @@ using reactor::Errc;
 using reactor::failure;
 using reactor::Result;
 using reactor::Task;
-using storage::Bytes;
 using storage::ByteView;
 
 namespace {
@@ -57,7 +56,7 @@ Task<Result<void>> scan_log(reactor::Core& core, storage::Partition& log, Quorum
   const Offset end = log.end_offset();
   for (Offset offset = quorum.log().end_offset(); offset < end;) {
     const auto read = co_await log.read({.offset = offset, .max_bytes = kScanReadBytes, .limit_offset = end});
-    Result<Offset> next = read ? tell(quorum, bytes_of(*read), offset) : failure(read.error());
+    Result<Offset> next = read ? tell(quorum, storage::joined(*read), offset) : failure(read.error());
     if (next && *next <= offset) next = failure(Errc::kDamaged);
     if (!next) {
       why = fmt::format("the log {}-{} cannot be used behind offset {} ({})", log.topic_name(), log.partition(),
@@ -68,14 +67,6 @@ Task<Result<void>> scan_log(reactor::Core& core, storage::Partition& log, Quorum
     co_await core.yield(reactor::CpuClass::kBackground);
   }
   co_return Result<void>();
-}
-
-Bytes bytes_of(const storage::ReadResult& read) {
-  Bytes bytes;
-  bytes.reserve(read.size_bytes);
-  for (const storage::LeasedBytes& piece : read.pieces)
-    bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
-  return bytes;
 }
 
 }  // namespace posthaste::replication::quorum

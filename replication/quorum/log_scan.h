@@ -19,7 +19,4 @@ reactor::Task<reactor::Result<void>> join_log_to_snapshot(storage::Partition& lo
 reactor::Task<reactor::Result<void>> scan_log(reactor::Core& core, storage::Partition& log, Quorum& quorum,
                                               std::string& why);
 
-// The bytes of a read as one run: a batch may lie across two pieces.
-storage::Bytes bytes_of(const storage::ReadResult& read);
-
 }  // namespace posthaste::replication::quorum

@@ -270,12 +270,6 @@ std::optional<TimestampOffset> look_in_batch(ByteView bytes, int64_t timestamp, 
   if (!*record) return std::nullopt;
   return TimestampOffset{(*record)->timestamp, (*record)->offset, batch->leader_epoch()};
 }
-
-Bytes joined(const ReadResult& read) {
-  Bytes whole;
-  for (const LeasedBytes& piece : read.pieces) whole.insert(whole.end(), piece.bytes.begin(), piece.bytes.end());
-  return whole;
-}
 }  // namespace
 
 Task<Result<TimestampOffset>> LogReader::find_timestamp(int64_t timestamp, int64_t limit_offset) {

@@ -91,6 +91,14 @@ struct ReadResult {
   int64_t next_offset = 0;  // where to continue reading: behind a hole that reaches to the limit
 };
 
+// Its pieces as one run of bytes, copied: a batch may lie across two of them.
+inline Bytes joined(const ReadResult& read) {
+  Bytes whole;
+  whole.reserve(read.size_bytes);
+  for (const LeasedBytes& piece : read.pieces) whole.insert(whole.end(), piece.bytes.begin(), piece.bytes.end());
+  return whole;
+}
+
 struct TimestampOffset {
   int64_t timestamp = kNoTimestamp;
   int64_t offset = -1;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "storage/testing/store_test.h"
+#include "storage/testing/table_image.h"
 
 namespace posthaste::storage {
 namespace {
@@ -65,7 +66,7 @@ class ResetTest : public testing::StoreTest {
       table.entries[0].damage = {true, offset, "lost", true};
       Bytes entries;
       encode_table_entry(table.entries[0], entries);
-      host_.disk().write_file(name, encode_table(table, entries, 1));
+      host_.disk().write_file(name, testing::encode_table(table, entries, 1));
     }
   }
 };

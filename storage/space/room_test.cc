@@ -114,7 +114,7 @@ class RoomTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) {
       const auto read = co_await partition.read({.offset = i, .max_bytes = 1, .limit_offset = i + 1});
       if (!read) co_return ADD_FAILURE() << to_string(read.error());
-      const Bytes found = testing::joined(read->pieces);
+      const Bytes found = joined(*read);
       EXPECT_EQ(found.size(), batch_of(bytes, first + i).size());
       EXPECT_EQ(found[bytes / 2], static_cast<std::byte>(first + i));
     }

@@ -121,7 +121,7 @@ class FullDiskTest : public ::testing::Test {
       auto read = co_await partition.read({.offset = offset, .max_bytes = 1, .limit_offset = offset + 1});
       if (!read) co_return ADD_FAILURE() << offset << " " << to_string(read.error());
       EXPECT_EQ(read->base_offset, offset);
-      const Bytes got = testing::joined(read->pieces);
+      const Bytes got = joined(*read);
       EXPECT_EQ(got.back(), static_cast<std::byte>(0)) << "no headers";
       EXPECT_EQ(got[got.size() - 2], static_cast<std::byte>('a' + offset % 26)) << offset;
     }

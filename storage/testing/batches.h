@@ -1,7 +1,6 @@
 // Batches for the unit tests of storage/, as a producer sends or a leader stores them, and bytes put together.
 #pragma once
 #include <initializer_list>
-#include <span>
 #include <string_view>
 
 #include "reactor/time.h"
@@ -32,11 +31,6 @@ inline Bytes batch_at(int64_t offset, int32_t epoch, std::string_view value, Bat
 inline Bytes joined(std::initializer_list<Bytes> batches) {
   Bytes all;
   for (const Bytes& batch : batches) all.insert(all.end(), batch.begin(), batch.end());
-  return all;
-}
-inline Bytes joined(std::span<const LeasedBytes> pieces) {
-  Bytes all;
-  for (const LeasedBytes& piece : pieces) all.insert(all.end(), piece.bytes.begin(), piece.bytes.end());
   return all;
 }
 

@@ -114,7 +114,7 @@ class DamageTest : public ::testing::Test {
         refused.push_back(offset);
         continue;
       }
-      const Bytes whole = joined(read->pieces);
+      const Bytes whole = storage::joined(*read);
       const auto batch = RecordBatchView::parse(whole);
       EXPECT_TRUE(batch.has_value() && batch->base_offset() <= offset && batch->last_offset() >= offset) << offset;
       if (!batch) continue;

@@ -36,7 +36,7 @@ class StoreTest : public ::testing::Test {
     while (offset < partition.end_offset()) {
       auto read = co_await partition.read({.offset = offset, .limit_offset = partition.end_offset()});
       if (!read) co_return reactor::failure(read.error());
-      const Bytes bytes = joined(read->pieces);
+      const Bytes bytes = storage::joined(*read);
       all.insert(all.end(), bytes.begin(), bytes.end());
       if (read->next_offset <= offset) break;
       offset = read->next_offset;

@@ -171,7 +171,7 @@ Task<void> DriverMember::read_loop() {
     if (limit > applied_) {
       const auto read = co_await log_->read({.offset = applied_, .limit_offset = limit});
       if (installs != installs_) continue;
-      if (read && read->size_bytes > 0) apply(quorum::bytes_of(*read));
+      if (read && read->size_bytes > 0) apply(storage::joined(*read));
       if (read && read->size_bytes > 0) continue;
     }
     co_await core_.sleep(10ms);

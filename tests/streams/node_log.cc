@@ -81,8 +81,7 @@ Task<bool> Node::catch_up(storage::Partition& log, View& view) {
     }
     const auto read = co_await log.read({.offset = from, .max_bytes = kBytesPerRead, .limit_offset = log.end_offset()});
     if (!read || view.changes != changes()) co_return false;
-    storage::Bytes bytes;
-    for (const auto& piece : read->pieces) bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
+    const storage::Bytes bytes = storage::joined(*read);
     storage::BatchCursor cursor(bytes);
     while (const auto batch = cursor.next()) {
       view.records.push_back({batch->base_offset(), batch->leader_epoch(), hash_of(batch->bytes())});

@@ -142,7 +142,7 @@ class DriverTest : public ::testing::Test {
     for (Offset offset = member.log.log_start_offset(); offset < end;) {
       const auto read = co_await member.log.read({.offset = offset, .limit_offset = end});
       CHECK(read.has_value());
-      const storage::Bytes bytes = bytes_of(*read);
+      const storage::Bytes bytes = storage::joined(*read);
       storage::BatchCursor cursor(bytes);
       while (auto batch = cursor.next()) {
         if (batch->is_control()) continue;

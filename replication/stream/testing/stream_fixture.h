@@ -130,7 +130,8 @@ class StreamFixture : public testing::Test {
       for (int64_t at = log.log_start_offset(); at < log.end_offset();) {
         const auto read = co_await log.read({.offset = at, .limit_offset = log.end_offset()});
         CHECK(read.has_value());
-        for (const auto& piece : read->pieces) bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
+        const storage::Bytes more = storage::joined(*read);
+        bytes.insert(bytes.end(), more.begin(), more.end());
         at = read->next_offset;
       }
     });
