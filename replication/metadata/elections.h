@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "replication/metadata/partition_transition.h"
+#include "replication/metadata/partition_cursor.h"
 
 namespace posthaste::replication {
 
@@ -37,14 +37,11 @@ class PartitionSweep {
   PartitionSweep(int32_t broker, TransitionDemand demand) : broker_(broker), demand_(std::move(demand)) {}
   bool is_concerned(const PartitionImage& partition) const;
   bool is_kept(const PartitionImage& partition) const;
-  bool sweep_topic(const PartitionAt& topic, const ElectionInputs& inputs, std::vector<MetadataRecord>& records);
 
   int32_t broker_;
   TransitionDemand demand_;
   std::optional<std::vector<Uuid>> kept_directories_;
-  std::string topic_;     // the next one is this or the first behind it
-  size_t partition_ = 0;  // of that topic
-  size_t looked_at_ = 0;  // in this portion
+  PartitionCursor cursor_;
 };
 
 // Gives partitions back to their first replicas, slowly: after a broker has returned and has taken part for a while,
@@ -62,8 +59,7 @@ class PreferredLeaders {
 
  private:
   reactor::Instant next_at_;
-  std::string topic_;
-  size_t partition_ = 0;
+  PartitionCursor cursor_;
 };
 
 }  // namespace posthaste::replication

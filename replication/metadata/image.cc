@@ -13,10 +13,6 @@ using reactor::Result;
 
 using Brokers = PartitionImage::Brokers;
 
-bool contains(std::span<const int32_t> values, int32_t value) {
-  return std::ranges::find(values, value) != values.end();
-}
-
 bool has_duplicates(std::span<const int32_t> of) {
   Brokers values;
   values.assign(of);

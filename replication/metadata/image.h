@@ -3,6 +3,7 @@
 // nothing; TopicController does. A copy is a snapshot, made in one step however much there is, and a record then costs
 // what it changes: topics are copied when they are written (reactor/cow.h, which says who may do what with a copy).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -29,6 +30,11 @@ inline constexpr int8_t kRecovering = 1;
 
 // Few brokers have a replica, of most partitions.
 using PartitionBrokers = reactor::InlineVector<int32_t, 4>;
+
+// Of replicas, an ISR, an ELR. std::ranges::contains() is not in the standard library of every supported system.
+inline bool contains(std::span<const int32_t> brokers, int32_t id) {
+  return std::ranges::find(brokers, id) != brokers.end();
+}
 
 // What is said of a partition only while something is wrong or under way. Most partitions have nothing of it, and no
 // memory for it.

@@ -13,10 +13,9 @@ namespace {
 using net::kafka::ErrorCode;
 using reactor::planted;
 
-bool contains(std::span<const int32_t> brokers, int32_t id) { return std::ranges::find(brokers, id) != brokers.end(); }
-
 std::vector<int32_t> ids_of(const std::vector<IsrChange::Member>& members) {
   std::vector<int32_t> ids;
+  ids.reserve(members.size());
   for (const IsrChange::Member& member : members) ids.push_back(member.broker);
   return ids;
 }
@@ -116,7 +115,7 @@ void fill(IsrChangeResult& result, const PartitionImage& partition, const Partit
 
 std::optional<Refusal> alter_one(const PartitionAt& at, const ElectionInputs& inputs, int32_t broker,
                                  const IsrChange& change, IsrChangeResult& result, IsrOutcome& outcome) {
-  const PartitionImage& partition = at.topic.partitions[static_cast<size_t>(at.index)];
+  const PartitionImage& partition = at.partition();
   if (auto refusal = check_epochs(partition, broker, change)) return refusal;
   if (auto refusal = check_isr(partition, change)) return refusal;
   if (auto refusal = check_members(at.image, change.isr)) return refusal;

@@ -15,8 +15,6 @@ using reactor::Instant;
 using reactor::planted;
 using Brokers = std::vector<int32_t>;
 
-bool contains(std::span<const int32_t> brokers, int32_t id) { return std::ranges::find(brokers, id) != brokers.end(); }
-
 bool same(std::span<const int32_t> a, std::span<const int32_t> b) { return std::ranges::equal(a, b); }
 
 class Transition {
@@ -25,7 +23,7 @@ class Transition {
       : at_(at),
         inputs_(inputs),
         demand_(demand),
-        partition_(at.topic.partitions.at(static_cast<size_t>(at.index))),
+        partition_(at.partition()),
         rules_(rules_of(at.topic, partition_, inputs.defaults)),
         last_known_(copy(partition_.unsettled.last_known_elr())),
         recovery_(demand.has_recovered ? kRecovered : partition_.leader_recovery_state) {}

@@ -42,6 +42,8 @@ struct PartitionAt {
   const MetadataImage& image;
   const TopicImage& topic;
   int32_t index = 0;
+
+  const PartitionImage& partition() const { return topic.partitions.at(static_cast<size_t>(index)); }
 };
 
 // What is asked of a partition beside being as the rules say.

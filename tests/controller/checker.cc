@@ -19,12 +19,10 @@ std::string describe(const PartitionImage& partition) {
 }
 
 bool is_member(const PartitionImage& partition, int32_t id) {
-  return is_in(partition.isr, id) || is_in(partition.unsettled.elr(), id);
+  return contains(partition.isr, id) || contains(partition.unsettled.elr(), id);
 }
 
 }  // namespace
-
-bool is_in(std::span<const int32_t> brokers, int32_t id) { return std::ranges::find(brokers, id) != brokers.end(); }
 
 int32_t min_isr_of(const MetadataImage& image, const TopicImage& topic, const PartitionImage& partition) {
   const auto own = topic.configs().find("min.insync.replicas");
@@ -60,13 +58,13 @@ void Checker::changed(const MetadataImage& before, const MetadataImage& after, C
 
 void Checker::check_state(const MetadataImage& image, const std::string& name, const PartitionImage& partition) {
   const auto wrong = [&](std::string_view rule) { fail(fmt::format("{}: {} {}", rule, name, describe(partition))); };
-  if (partition.leader != -1 && !is_in(partition.isr, partition.leader)) wrong("S1, the leader is not in the ISR");
+  if (partition.leader != -1 && !contains(partition.isr, partition.leader)) wrong("S1, the leader is not in the ISR");
   if (partition.isr.empty() && partition.leader != -1) wrong("S1, nobody is in sync and somebody leads");
   for (const int32_t id : partition.unsettled.elr()) {
-    if (is_in(partition.isr, id)) wrong("S2, in ISR and ELR");
+    if (contains(partition.isr, id)) wrong("S2, in ISR and ELR");
   }
   if (partition.isr.empty() && partition.unsettled.last_known_elr().empty()) wrong("S3, nobody is remembered");
-  if (is_in(partition.unsettled.unverified(), partition.leader)) wrong("S5, an unverified leader");
+  if (contains(partition.unsettled.unverified(), partition.leader)) wrong("S5, an unverified leader");
   if (partition.leader != -1 && image.broker(partition.leader) == nullptr) wrong("S6, the leader is not registered");
 }
 
@@ -86,8 +84,8 @@ void Checker::check_step(const MetadataImage& image, const Partition& key, const
   }
   const bool is_unclean = after.leader_recovery_state == kRecovering && before.leader_recovery_state != kRecovering;
   for (const int32_t id : after.isr) {
-    if (is_in(before.isr, id)) continue;
-    const bool is_elected = id == after.leader && (is_unclean || is_in(before.unsettled.elr(), id));
+    if (contains(before.isr, id)) continue;
+    const bool is_elected = id == after.leader && (is_unclean || contains(before.unsettled.elr(), id));
     const bool was_recovering = before.leader_recovery_state == kRecovering && id == after.leader;
     if (cause != Cause::kIsrChange && !is_elected && !was_recovering) wrong("T4, in sync from nowhere");
     if (!image.is_active(id)) wrong("T5, a broker that takes no part enters the ISR");
@@ -102,7 +100,7 @@ void Checker::check_election(const MetadataImage& image, const Partition& key, c
   };
   if (!image.is_active(after.leader)) wrong("E1, a leader that takes no part");
   const auto is_better = [&](int32_t id) {
-    return is_member(before, id) && image.is_active(id) && !is_in(before.unsettled.unverified(), id);
+    return is_member(before, id) && image.is_active(id) && !contains(before.unsettled.unverified(), id);
   };
   const bool has_better = std::ranges::any_of(before.replicas, is_better);
   if (!is_member(before, after.leader)) {
@@ -114,8 +112,8 @@ void Checker::check_election(const MetadataImage& image, const Partition& key, c
     ++unclean_;
     return forgive(key, after);
   }
-  if (is_in(before.unsettled.elr(), after.leader)) ++from_elr_;
-  if (is_in(before.unsettled.unverified(), after.leader)) {
+  if (contains(before.unsettled.elr(), after.leader)) ++from_elr_;
+  if (contains(before.unsettled.unverified(), after.leader)) {
     if (has_better) wrong("E5, unverified though a verified member lives");
     for (const int32_t id : before.replicas) {
       if (id == after.leader || !is_member(before, id) || !image.is_active(id)) continue;
@@ -166,7 +164,7 @@ void Checker::check_logs(const MetadataImage& image) {
       const Partition key{topic.id, static_cast<int32_t>(index)};
       const History& history = histories_[key];
       for (const int32_t id : partition.replicas) {
-        if (!is_member(partition, id) || is_in(partition.unsettled.unverified(), id)) continue;
+        if (!is_member(partition, id) || contains(partition.unsettled.unverified(), id)) continue;
         if (replicas_.is_distrusted(id) || holds(id, key, history.acknowledged)) continue;
         fail(fmt::format("L2: {}-{} broker {} can be elected and does not hold {} acknowledged records: {}", topic.name,
                          index, id, history.acknowledged.size(), describe(partition)));

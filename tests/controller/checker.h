@@ -13,6 +13,7 @@
 
 namespace posthaste::controller_model {
 
+using replication::contains;
 using replication::MetadataImage;
 using replication::PartitionImage;
 using replication::Uuid;
@@ -95,6 +96,5 @@ class Checker {
 // min.insync.replicas as a broker with this image sees it, at most the number of replicas. By itself, not by the code
 // that is tested.
 int32_t min_isr_of(const MetadataImage& image, const replication::TopicImage& topic, const PartitionImage& partition);
-bool is_in(std::span<const int32_t> brokers, int32_t id);
 
 }  // namespace posthaste::controller_model

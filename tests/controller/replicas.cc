@@ -147,9 +147,9 @@ std::optional<IsrChange> World::wanted_isr(Broker& leader, const Partition& key,
     const bool is_heard = ack != leading.acks.end();
     const bool holds_all = is_heard && ack->second.durable >= std::max(leading.high_watermark, leading.epoch_start);
     int64_t epoch = registration->broker_epoch;
-    bool is_in_sync = is_in(partition.isr, id);
+    bool is_in_sync = contains(partition.isr, id);
     if (id != leader.id && is_in_sync) {
-      if (is_in(unverified, id) && is_heard && ack->second.broker_epoch == epoch) {
+      if (contains(unverified, id) && is_heard && ack->second.broker_epoch == epoch) {
         if (ack->second.durable < leading.high_watermark) {
           change.lost.push_back(id);  // it has held that: its disk has lied
           is_in_sync = false;
@@ -164,7 +164,7 @@ std::optional<IsrChange> World::wanted_isr(Broker& leader, const Partition& key,
       is_in_sync = true;
       epoch = ack->second.broker_epoch;
     }
-    differs = differs || is_in_sync != is_in(partition.isr, id);
+    differs = differs || is_in_sync != contains(partition.isr, id);
     if (is_in_sync) change.isr.push_back({.broker = id, .broker_epoch = epoch});
   }
   if (!differs) return std::nullopt;
@@ -208,7 +208,7 @@ IsrChange World::renewal(const Broker& leader, const Partition& key, const Parti
 void World::report_logs(Broker& broker) {
   if (broker.broker_epoch == -1) return;
   for_each_partition(broker, [&](const Partition& key, const TopicImage&, const PartitionImage& partition) {
-    if (partition.leader != kNobody || !is_in(partition.unsettled.unverified(), broker.id)) return;
+    if (partition.leader != kNobody || !contains(partition.unsettled.unverified(), broker.id)) return;
     const ReplicaLog& log = broker.logs[key];
     const ReplicaPosition position{.last_epoch = log.durable == 0 ? -1 : log.entries[log.durable - 1].epoch,
                                    .durable = static_cast<int64_t>(log.durable)};
