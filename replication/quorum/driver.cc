@@ -116,10 +116,7 @@ void Driver::log_is_as_asked() {
 
 void Driver::step(const Event& event) {
   CHECK(!is_stepping_, "a step inside a step");
-  is_stepping_ = true;
-  act_all(quorum_->step(event, core_.now()));
-  is_stepping_ = false;
-  finish_step();
+  carry_out(quorum_->step(event, core_.now()));
 }
 
 // What is due after each step, and when the log has caught up with what was asked of it.
@@ -136,10 +133,13 @@ void Driver::finish_step() {
 
 // --- What is to be done ----------------------------------------------------------------------------------------------
 
-void Driver::act_all(Actions actions) {
+void Driver::carry_out(Actions actions) {
+  is_stepping_ = true;
   for (Action& action : actions) {
     std::visit([this](auto& what) { act(what); }, action);
   }
+  is_stepping_ = false;
+  finish_step();
 }
 
 void Driver::act(Send& action) { outbox_.add(std::move(action)); }

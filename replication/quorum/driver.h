@@ -131,7 +131,7 @@ class Driver final : private LogWriterUser, private reactor::CoreOwned {
   bool leads_in(Epoch epoch) const;
   void step(const Event& event);
   void finish_step();
-  void act_all(Actions actions);
+  void carry_out(Actions actions);
   void act(Send& action);
   void act(PersistVote& action);
   void act(AppendLog& action);

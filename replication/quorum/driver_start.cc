@@ -47,10 +47,7 @@ Task<Result<void>> Driver::start(std::string& why) {
     quorum_.reset();
     co_return done;
   }
-  is_stepping_ = true;
-  act_all(quorum_->start(core_.now()));
-  is_stepping_ = false;
-  finish_step();
+  carry_out(quorum_->start(core_.now()));
   co_return done;
 }
 
