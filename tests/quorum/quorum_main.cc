@@ -177,16 +177,5 @@ class Program {
 
 int main(int argc, char** argv) {
   using namespace posthaste;
-  tests::SeedSettings settings;
-  const auto seeds = tests::parse_seed_arguments(argc, argv,
-                                                 {{"--twice", &settings.twice},
-                                                  {"--quiet", &settings.quiet},
-                                                  {"--verbose", &settings.verbose},
-                                                  {"--hashes", &settings.hashes},
-                                                  {"--bugs", &settings.list_bugs},
-                                                  {.name = "--bug", .text = &settings.bug}});
-  if (!seeds) return 2;
-  if (const auto ended = tests::BugHunt::start(reactor::kQuorum, settings.list_bugs, settings.bug)) return *ended;
-  quorum_model::Program program(settings);
-  return tests::run_seeds(program, settings, *seeds);
+  return tests::run_seed_program<quorum_model::Program>(argc, argv, reactor::kQuorum);
 }

@@ -193,16 +193,5 @@ class Program {
 
 int main(int argc, char** argv) {
   using namespace posthaste;
-  tests::SeedSettings settings;
-  const auto seeds = tests::parse_seed_arguments(argc, argv,
-                                                 {{"--twice", &settings.twice},
-                                                  {"--quiet", &settings.quiet},
-                                                  {"--verbose", &settings.verbose},
-                                                  {"--hashes", &settings.hashes},
-                                                  {"--bugs", &settings.list_bugs},
-                                                  {.name = "--bug", .text = &settings.bug}});
-  if (!seeds) return 2;
-  if (const auto end = tests::BugHunt::start(reactor::kSimulation, settings.list_bugs, settings.bug)) return *end;
-  simulation::Program program(settings);
-  return tests::run_seeds(program, settings, *seeds);
+  return tests::run_seed_program<simulation::Program>(argc, argv, reactor::kSimulation);
 }

@@ -1,7 +1,7 @@
 // posthaste-streams: several brokers in one simulated world, by seed, with real stores, replicas and streams between
 // them; who leads is said by a coordinator of the tests' own.
 //
-//   posthaste-streams [--twice] [--verbose] [--hashes] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
+//   posthaste-streams [--twice] [--quiet] [--verbose] [--hashes] [--bug NAME] [--bugs] [FIRST_SEED [COUNT]]
 //
 // A seed draws the machines (three to five, latencies, small buffers and stores), partitions and clients, how often
 // leaders change, and the faults (tests/rig/host_faults.h), and empty disks beside those. Then everything heals: every
@@ -277,15 +277,5 @@ class Program {
 
 int main(int argc, char** argv) {
   using namespace posthaste;
-  tests::SeedSettings settings;
-  const auto seeds = tests::parse_seed_arguments(argc, argv,
-                                                 {{"--twice", &settings.twice},
-                                                  {"--verbose", &settings.verbose},
-                                                  {"--hashes", &settings.hashes},
-                                                  {"--bugs", &settings.list_bugs},
-                                                  {.name = "--bug", .text = &settings.bug}});
-  if (!seeds) return 2;
-  if (const auto end = tests::BugHunt::start(reactor::kStreams, settings.list_bugs, settings.bug)) return *end;
-  streams::Program program(settings);
-  return tests::run_seeds(program, settings, *seeds);
+  return tests::run_seed_program<streams::Program>(argc, argv, reactor::kStreams);
 }

@@ -80,4 +80,22 @@ int run_seeds(Program& program, const SeedSettings& settings, const SeedArgument
   return failed == 0 ? 0 : 1;
 }
 
+// The main() of a program that has the settings of SeedSettings and no others. `planted_for`: whose planted bugs it
+// looks for (reactor/planted.h).
+template <class Program>
+int run_seed_program(int argc, char** argv, std::string_view planted_for) {
+  SeedSettings settings;
+  const auto seeds = parse_seed_arguments(argc, argv,
+                                          {{"--twice", &settings.twice},
+                                           {"--quiet", &settings.quiet},
+                                           {"--verbose", &settings.verbose},
+                                           {"--hashes", &settings.hashes},
+                                           {"--bugs", &settings.list_bugs},
+                                           {.name = "--bug", .text = &settings.bug}});
+  if (!seeds) return 2;
+  if (const auto end = BugHunt::start(planted_for, settings.list_bugs, settings.bug)) return *end;
+  Program program(settings);
+  return run_seeds(program, settings, *seeds);
+}
+
 }  // namespace posthaste::tests
