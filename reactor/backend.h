@@ -84,6 +84,8 @@ inline constexpr uint16_t kCloseDiscard = 256;
 
 // Alignment of direct I/O. The unit of the journal too; a device with larger blocks is refused at start.
 inline constexpr size_t kBlockBytes = 4096;
+// What the kernel gives large memory in (x86-64): who touches one first waits for all of it.
+inline constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 // Which operations go first when the device is busy; limits per class live in IoScheduler (io_scheduler.h).
 enum class IoClass : uint8_t { kNetwork, kJournal, kWriteBack, kLiveRead, kColdRead, kFileSystem };

@@ -19,7 +19,7 @@ BufferPool::BufferPool(Core& core, size_t bytes) : core_(core), free_(bytes / kB
   auto region = core.backend().allocate_memory(blocks * kBufferBytesMin);
   if (!region) fatal(FatalReason::kOutOfMemoryAtStart, "no memory for the buffer pool: lower posthaste.memory.bytes");
   region_ = *region;
-  units_.assign((region_.size() + kUnitBytes - 1) / kUnitBytes, Unit::kUntouched);
+  units_.assign((region_.size() + kHugePageBytes - 1) / kHugePageBytes, Unit::kUntouched);
   // Largest pieces first, so that each starts at a multiple of its own size.
   for (size_t block = 0; block < blocks;) {
     const size_t piece = std::bit_floor(blocks - block);
@@ -34,8 +34,8 @@ BufferPool::BufferPool(Core& core, size_t bytes) : core_(core), free_(bytes / kB
 void BufferPool::prepare_first() {
   for (size_t end = region_.size() / kBufferBytesMin, piece = 0; end > 0; end -= piece) {
     piece = size_t{1} << std::countr_zero(end);
-    const size_t units = (piece * kBufferBytesMin + kUnitBytes - 1) / kUnitBytes;
-    prepare((end - piece) * kBufferBytesMin / kUnitBytes, std::min(units, kUnitsAhead));
+    const size_t units = (piece * kBufferBytesMin + kHugePageBytes - 1) / kHugePageBytes;
+    prepare((end - piece) * kBufferBytesMin / kHugePageBytes, std::min(units, kUnitsAhead));
     if (units >= kUnitsAhead) return;
   }
 }
@@ -70,9 +70,9 @@ Result<Buffer> BufferPool::take(size_t size) {
 // Where the last byte of a buffer stands for the first time, what lies behind it is likely to be used next: a block
 // that is split is used from its front.
 void BufferPool::note_used(size_t offset, size_t bytes) {
-  const size_t last = (offset + bytes - 1) / kUnitBytes;
+  const size_t last = (offset + bytes - 1) / kHugePageBytes;
   if (units_[last] == Unit::kUsed) return;
-  std::fill(units_.begin() + static_cast<ptrdiff_t>(offset / kUnitBytes),
+  std::fill(units_.begin() + static_cast<ptrdiff_t>(offset / kHugePageBytes),
             units_.begin() + static_cast<ptrdiff_t>(last + 1), Unit::kUsed);
   prepare(last + 1, kUnitsAhead);
 }
@@ -81,8 +81,8 @@ void BufferPool::prepare(size_t first_unit, size_t units) {
   for (size_t unit = first_unit; unit < std::min(first_unit + units, units_.size()); ++unit) {
     if (units_[unit] != Unit::kUntouched) continue;
     units_[unit] = Unit::kPrepared;
-    const size_t begin = unit * kUnitBytes;
-    core_.backend().prepare_memory(region_.subspan(begin, std::min(kUnitBytes, region_.size() - begin)));
+    const size_t begin = unit * kHugePageBytes;
+    core_.backend().prepare_memory(region_.subspan(begin, std::min(kHugePageBytes, region_.size() - begin)));
   }
 }
 

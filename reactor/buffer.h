@@ -103,7 +103,6 @@ class BufferPool {
   };
   // Memory is prepared in units of a huge page, so many ahead of what is used. More would be ready for a faster load,
   // and would be resident in every pool of every core though nobody uses it.
-  static constexpr size_t kUnitBytes = size_t{2} << 20;
   static constexpr size_t kUnitsAhead = 2;
   enum class Unit : uint8_t { kUntouched, kPrepared, kUsed };
 

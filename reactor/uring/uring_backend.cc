@@ -15,9 +15,7 @@
 
 namespace posthaste::reactor::uring {
 
-namespace {
-constexpr size_t kHugePageBytes = size_t{2} << 20;  // x86-64
-}
+namespace {}
 
 std::expected<std::unique_ptr<UringBackend>, std::string> UringBackend::create(CoreId core, WakeBoard& wakes,
                                                                                const UringOptions& options) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "storage/bytes/codec.h"
-#include "storage/journal/journal_format.h"
 
 namespace posthaste::storage {
 
@@ -178,14 +177,6 @@ Bytes encode_table_begin(const TableSnapshot& snapshot, uint64_t count) {
   for (const TableStream& stream : snapshot.streams) put_stream(writer, stream);
   put_blob(writer, bytes_of(snapshot.owner));
   return begin;
-}
-
-Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t count) {
-  Bytes payload = encode_table_begin(snapshot, count);
-  payload.insert(payload.end(), entries.begin(), entries.end());
-  Bytes file = make_frame(kTableMagic, kTableVersion, payload);
-  file.resize(align_up(file.size()));
-  return file;
 }
 
 Result<TableSnapshot> decode_table(ByteView file) {

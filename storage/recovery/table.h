@@ -87,9 +87,6 @@ struct TableSnapshot {
 void encode_table_entry(const TableEntry& entry, Bytes& out);
 // What stands before the `count` entries in the frame's payload; snapshot.entries is not looked at.
 Bytes encode_table_begin(const TableSnapshot& snapshot, uint64_t count);
-// The whole file image, padded to whole blocks, of a table that is not large (table_file.h makes large ones). `entries`
-// holds encode_table_entry() outputs, `count` of them.
-Bytes encode_table(const TableSnapshot& snapshot, ByteView entries, uint64_t count);
 // kTruncated, kCorrupt: not a whole snapshot; kUnsupported: made by a newer Posthaste.
 reactor::Result<TableSnapshot> decode_table(ByteView file);
 

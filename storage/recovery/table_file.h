@@ -1,5 +1,6 @@
 // A table's file as it is made: its bytes come and go in pieces, for of 200,000 partitions there are 40 MB, and a core
-// that copied, hashed or freed them at once would serve nobody meanwhile. No I/O; the layout is that of encode_table().
+// that copied, hashed or freed them at once would serve nobody meanwhile. No I/O; the layout is what decode_table()
+// reads.
 #pragma once
 #include <memory>
 #include <vector>

@@ -7,12 +7,14 @@
 #include "reactor/scope.h"
 #include "storage/journal/journal_format.h"
 #include "storage/testing/store_test.h"
+#include "storage/testing/table_image.h"
 
 namespace posthaste::storage {
 namespace {
 
 using reactor::Core;
 using reactor::Task;
+using testing::encode_table;
 
 TableSnapshot snapshot() {
   return {.number = 12, .cores = 2, .next_uid = 99, .streams = {{.low_water_lsn = 4096}}, .owner = "me"};

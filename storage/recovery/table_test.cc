@@ -9,11 +9,13 @@
 #include "storage/bytes/codec.h"
 #include "storage/journal/journal_format.h"
 #include "storage/placement.h"
+#include "storage/testing/table_image.h"
 
 namespace posthaste::storage {
 namespace {
 
 using reactor::Errc;
+using testing::encode_table;
 
 TableEntry entry_of(Uid uid) {
   TableEntry entry{.uid = uid,
@@ -185,7 +187,7 @@ void expect_same(const Placement& placement, const PlacementModel& model) {
 
 TEST(Placement, IsAsAModelAndSoIsEachCopy) {
   for (unsigned seed = 0; seed < 20; ++seed) {
-    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    SCOPED_TRACE(::testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     Placement placement(4);
     PlacementModel model;

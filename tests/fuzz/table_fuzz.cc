@@ -8,12 +8,14 @@
 #include "storage/log/epoch_cache.h"
 #include "storage/log/producer_state.h"
 #include "storage/log/segment_index.h"
+#include "storage/testing/table_image.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace posthaste::fuzz {
 namespace {
 
 using namespace posthaste::storage;
+using posthaste::storage::testing::encode_table;
 
 // What a frame of these kinds says of itself, taken from one that the product made.
 uint32_t magic_of(const storage::Bytes& made) { return load_le<uint32_t>(made.data()); }
