@@ -11,7 +11,7 @@ else
 fi
 counted python3 tests/differential/run.py "${POSTHASTE_DIFFERENTIAL_SEED:-1}" "$count"
 # It must see a difference.
-if python3 tests/differential/run.py --spoilt 1 4 >build/logs/differential-spoilt.txt; then
+if python3 tests/differential/run.py --spoilt 1 40 >build/logs/differential-spoilt.txt; then
   failed "a broker that refuses what Kafka takes is not found"
 elif grep -q 'MESSAGE_TOO_LARGE' build/logs/differential-spoilt.txt; then
   passed
