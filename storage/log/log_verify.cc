@@ -183,6 +183,12 @@ Task<Result<void>> LogReader::build_index(std::shared_ptr<Segment> segment) {
   if (generation != partition_.generation()) co_return failure(Errc::kBusy);
   // Nothing was awaited since the last header: the index is as long as the segment.
   CHECK(builder.index().size_bytes() == segment->size);
+  // Batches of another log may have the same size together, and begin at the same offset.
+  const int64_t next_offset = builder.index().next_offset();
+  if (!follows(next_offset, partition_.bytes().offset_behind(*segment))) {
+    co_return failure(
+        refuse(*segment, segment->size, next_offset, "the batches there do not end where the segment does"));
+  }
   segment->set_index(std::move(builder), false);
   for (size_t run = 0; !proven && run < segment->index().entries().size(); ++run) {
     if (segment->index().entries()[run].position < proof->position)

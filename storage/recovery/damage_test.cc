@@ -13,6 +13,12 @@ using reactor::Core;
 using reactor::Task;
 using testing::DamageTest;
 
+Bytes batch_of(int records, std::string_view value) {
+  RecordBatchBuilder builder;
+  for (int i = 0; i < records; ++i) builder.add({.timestamp = testing::kNow.value, .value = bytes_of(value)});
+  return builder.finish();
+}
+
 TEST_F(DamageTest, NothingIsRefusedOfAWholeFolder) {
   make();
   EXPECT_EQ(refused_of("a"), std::vector<int64_t>());
@@ -61,6 +67,41 @@ TEST_F(DamageTest, IndexesExchangedOrLostNeverChangeWhatIsServed) {
   EXPECT_EQ(refused_of("b"), offsets(0, 1)) << "which of the two is wrong cannot be told";
   host_.disk().write_file(path_of("b", 0, "index"), Bytes(100));
   EXPECT_EQ(refused_of("b"), std::vector<int64_t>()) << "made anew from the segment";
+}
+
+// Without its index nothing but the end of its batches shows whose it is.
+TEST_F(DamageTest, ASegmentOfTheSameSizeThatEndsAtAnotherOffsetIsNoticedAlsoWithoutItsIndex) {
+  Bytes pair = batch_of(2, "of a pair");
+  const Bytes single = batch_of(1, "behind it");
+  const size_t overhead = batch_of(1, std::string(100, 'v')).size() - 100;
+  Bytes large = batch_of(1, std::string(pair.size() + single.size() - overhead, 'v'));
+  ASSERT_EQ(large.size(), pair.size() + single.size());
+  const auto append = [](Partition& partition, Bytes bytes) {
+    EXPECT_TRUE(partition.append(bytes, {.leader_epoch = 0}, testing::kNow).has_value());
+  };
+  life([&](Core& core, Engine& engine) -> Task<void> {
+    for (const char* topic : {"a", "b"}) {
+      Partition& partition = **co_await engine.create_partition({.topic_id = id_of(topic), .topic_name = topic});
+      if (topic == std::string("a")) {
+        append(partition, large);
+      } else {
+        append(partition, pair);
+        append(partition, single);
+      }
+      partition.roll();
+      for (int i = 0; i < 5; ++i) append(partition, single);
+    }
+    co_await core.sleep(1s);
+  });
+  exchange(path_of("a", 0), path_of("b", 0));
+  for (const char* topic : {"a", "b"}) host_.disk().write_file(path_of(topic, 0, "index"), ByteView());
+  life([&](Core&, Engine& engine) -> Task<void> {
+    for (const char* topic : {"a", "b"}) {
+      const auto read = co_await engine.find(id_of(topic), 0)->read({.offset = 0, .max_bytes = 1, .limit_offset = 6});
+      EXPECT_FALSE(read.has_value()) << topic;
+    }
+  });
+  EXPECT_TRUE(logged("storage.range_refused")) << world_.log_tail();
 }
 
 // A batch's offset lies outside its checksum, and the next header that could show it lies in another chunk.

@@ -13,6 +13,9 @@ seeds_on_all_cores "$fresh" $((seeds / 250)) build/release/$program --rot
 for seed in 2037 4175 4640 55024 65676 93848 115144 426647 472776 100239349 100482141; do
   seeds_on_all_cores $seed 1 build/release/$program
 done
+for seed in 12851824932261; do
+  seeds_on_all_cores $seed 1 build/release/$program --rot
+done
 [ "$POSTHASTE_TEST_MODE" = full ] || finish
 must_build asan posthaste-storage-crash
 # The same with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer: fewer seeds, other ones.
