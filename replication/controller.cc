@@ -7,6 +7,7 @@
 #include "reactor/pace.h"
 #include "replication/change_log.h"
 #include "replication/metadata/topic_name.h"
+#include "replication/quorum/record_batches.h"
 
 namespace posthaste::replication {
 namespace {
@@ -63,7 +64,7 @@ Controller::Controller(storage::Engine& engine, ImageFollower& follower, Registr
       given_(std::move(options.given)),
       connections_possible_(options.connections_possible),
       rules_(std::move(options.rules)),
-      log_(engine),
+      log_(engine, {.id = self_.node_id, .directory = quorum::directory_of(self_.directory_id)}),
       turn_(core_, 1),
       producer_ids_changed_(core_),
       jobs_(core_) {}

@@ -58,8 +58,11 @@ struct Appended {
 
 }  // namespace
 
-MetadataLog::MetadataLog(storage::Engine& engine)
-    : engine_(engine), snapshots_(engine.core(), engine.host().options().data_directory), scope_(engine.core()) {}
+MetadataLog::MetadataLog(storage::Engine& engine, const quorum::ReplicaKey& self)
+    : engine_(engine),
+      voters_({self}),
+      snapshots_(engine.core(), engine.host().options().data_directory),
+      scope_(engine.core()) {}
 
 Task<Result<void>> MetadataLog::open() {
   partition_ = engine_.find(kMetadataTopicId.bytes, 0);
@@ -82,6 +85,7 @@ Task<Result<void>> MetadataLog::replay(MetadataImage& image, std::string& why) {
   auto newest = co_await snapshots_.load(why);
   if (!newest) co_return failure(newest.error());
   base_ = std::move(*newest);
+  is_snapshot_old_ = base_ && base_->voters.empty();
   const int64_t start = partition_->log_start_offset();
   const int64_t end = partition_->end_offset();
   if (base_ && (base_->id.offset < start || base_->id.offset > end)) {
@@ -161,16 +165,17 @@ Task<Result<int64_t>> MetadataLog::append_batch(storage::Bytes batch) {
 
 bool MetadataLog::wants_snapshot() const {
   if (!trusted_ || snapshot_under_way_ || stopping_ || engine_.disk_full()) return false;
-  return bytes_since_snapshot_ > snapshot_at_bytes_ || !snapshots_.rotten().empty();
+  return bytes_since_snapshot_ > snapshot_at_bytes_ || !snapshots_.rotten().empty() || is_snapshot_old_;
 }
 
 void MetadataLog::keep_small(const MetadataImage& image) {
   if (!wants_snapshot()) return;
   const SnapshotId id{.offset = partition_->end_offset(), .epoch = kLeaderEpoch};
   // Nothing new to say: the newest one is as good.
-  if (!snapshots_.kept().empty() && snapshots_.kept().back() == id) return;
+  if (!snapshots_.kept().empty() && snapshots_.kept().back().offset == id.offset) return;
   snapshot_under_way_ = true;
   bytes_since_snapshot_ = 0;
+  is_snapshot_old_ = false;
   partition_->roll();  // what lies before is then in segments of its own, and can go
   scope_.spawn_job(write_snapshot(id, image));
 }
@@ -178,7 +183,7 @@ void MetadataLog::keep_small(const MetadataImage& image) {
 Task<void> MetadataLog::write_snapshot(SnapshotId id, MetadataImage image) {
   // What is free on a full disk is for what was accepted.
   const std::function<bool()> is_cancelled = [this] { return stopping_ || engine_.disk_full(); };
-  Result<uint64_t> written = co_await snapshots_.write(id, std::move(image), is_cancelled);
+  Result<uint64_t> written = co_await snapshots_.write(id, voters_, std::move(image), is_cancelled);
   if (written) snapshot_at_bytes_ = std::max(kMetadataLogBytesKept, 4 * *written);
   Result<void> done = written ? Result<void>() : failure(written.error());
   // The log from the older one on says the same as the newer one, if that is ever found rotten.
@@ -199,6 +204,7 @@ Task<void> MetadataLog::stop() {
   stopping_ = true;
   co_await scope_.join();
   if (log_) co_await log_->stop();
+  co_await snapshots_.stop();
 }
 
 }  // namespace posthaste::replication

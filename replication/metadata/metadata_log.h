@@ -28,7 +28,8 @@ inline constexpr reactor::Duration kMetadataRoomPatience = std::chrono::seconds(
 // Core 0. One append at a time: the caller takes turns. stop() must be awaited before it goes away.
 class MetadataLog : private RecordLogReader {
  public:
-  explicit MetadataLog(storage::Engine& engine);
+  // `self` is the one voter.
+  MetadataLog(storage::Engine& engine, const quorum::ReplicaKey& self);
   MetadataLog(const MetadataLog&) = delete;
   MetadataLog& operator=(const MetadataLog&) = delete;
 
@@ -70,6 +71,7 @@ class MetadataLog : private RecordLogReader {
   reactor::Task<void> write_snapshot(SnapshotId id, MetadataImage image);
 
   storage::Engine& engine_;
+  const quorum::VoterSet voters_;
   MetadataSnapshots snapshots_;
   storage::Partition* partition_ = nullptr;
   std::optional<RecordLog> log_;
@@ -80,6 +82,7 @@ class MetadataLog : private RecordLogReader {
   bool trusted_ = true;
   uint64_t bytes_since_snapshot_ = 0;
   uint64_t snapshot_at_bytes_ = kMetadataLogBytesKept;
+  bool is_snapshot_old_ = false;  // it names no voters
   bool snapshot_under_way_ = false;
   bool stopping_ = false;
   reactor::TaskScope scope_;

@@ -21,6 +21,8 @@ using reactor::Result;
 using reactor::Task;
 using reactor::simulated::HostState;
 
+constexpr quorum::ReplicaKey kSelf{.id = 1, .directory = {.high = 7, .low = 8}};
+
 Uuid id_of(uint32_t number) {
   Uuid id;
   id.bytes[0] = std::byte{1};
@@ -82,7 +84,7 @@ class MetadataLogTest : public ::testing::Test {
     CHECK(engine, "open");
     test.engine_ = *engine;
     {
-      MetadataLog log(**engine);
+      MetadataLog log(**engine, kSelf);
       MetadataImage image;
       Result<void> done = co_await log.open();
       if (done) done = co_await log.replay(image, test.problem_);
@@ -364,7 +366,7 @@ TEST_F(MetadataLogTest, ASnapshotThatDoesNotMeetTheLogIsRefused) {
   // One of behind the log's end: the log has lost what came before it.
   const SnapshotId ahead{.offset = 1'000'000, .epoch = 0};
   SnapshotEncoder encoder(ahead);
-  storage::Bytes bytes = encoder.begin();
+  storage::Bytes bytes = encoder.begin(quorum::VoterSet({kSelf}));
   const storage::Bytes trailer = encoder.finish();
   bytes.insert(bytes.end(), trailer.begin(), trailer.end());
   host_->disk().write_file("/data/metadata-snapshots/" + snapshot_file(ahead), bytes);
@@ -385,7 +387,7 @@ TEST_F(MetadataLogTest, ATopicThatASnapshotGivesAgainIsReadOnce) {
   ASSERT_NE(topic, expected.end());
   const auto write = [&](size_t times) {
     SnapshotEncoder encoder(id);
-    storage::Bytes file = encoder.begin();
+    storage::Bytes file = encoder.begin(quorum::VoterSet({kSelf}));
     const auto extend = [&file](const storage::Bytes& frame) { file.insert(file.end(), frame.begin(), frame.end()); };
     const auto add = [&](std::span<const MetadataRecord> records) {
       while (!records.empty()) extend(encoder.piece(records));

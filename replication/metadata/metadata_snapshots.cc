@@ -6,9 +6,12 @@
 #include <array>
 
 #include "reactor/check.h"
+#include "replication/quorum/transport.h"
 
 namespace posthaste::replication {
 
+using quorum::StoredSnapshot;
+using quorum::VoterSet;
 using reactor::Errc;
 using reactor::failure;
 using reactor::File;
@@ -20,7 +23,9 @@ namespace {
 
 // Records encoded in one step of the core: some tenths of a millisecond.
 constexpr size_t kRecordsAtOnce = 1000;
+// Two names, for both may be under way for one id.
 constexpr std::string_view kUnfinished = ".new";
+constexpr std::string_view kIncoming = ".fetched";
 
 // What other bytes of this file explain. Else something outside must change, or another program must read it.
 bool is_rot(Errc error) { return error == Errc::kCorrupt || error == Errc::kTruncated || error == Errc::kIoError; }
@@ -51,12 +56,13 @@ Task<Result<std::vector<SnapshotId>>> MetadataSnapshots::list() {
   for (const reactor::DirectoryEntry& entry : *entries) {
     std::string_view name = entry.name;
     if (const auto id = snapshot_of_file(name)) found.push_back(*id);
-    if (!name.ends_with(kUnfinished)) continue;
-    name.remove_suffix(kUnfinished.size());
+    const std::string_view suffix = name.ends_with(kIncoming) ? kIncoming : kUnfinished;
+    if (!name.ends_with(suffix)) continue;
+    name.remove_suffix(suffix.size());
     // If it stays it is in nobody's way: the next start tries again.
     if (snapshot_of_file(name)) co_await file_system::unlink(core_, folder_ + "/" + entry.name);
   }
-  std::ranges::sort(found);
+  std::ranges::sort(found, {}, &SnapshotId::offset);
   co_return found;
 }
 
@@ -67,9 +73,11 @@ Task<Result<std::optional<MetadataSnapshots::Loaded>>> MetadataSnapshots::load(s
     co_return failure(found.error());
   }
   kept_ = std::move(*found);
+  is_loaded_ = true;
   while (!kept_.empty()) {
     const SnapshotId id = kept_.back();
-    Result<Loaded> loaded = co_await read(id);
+    Result<Loaded> loaded = co_await read_whole(id);
+    if (loaded) newest_ = StoredSnapshot{id, loaded->voters};
     if (loaded) co_return std::move(*loaded);
     if (!is_rot(loaded.error())) {
       why = fmt::format("the metadata snapshot {} cannot be used ({}): {}", path(id), to_string(loaded.error()),
@@ -87,16 +95,20 @@ Task<Result<std::optional<MetadataSnapshots::Loaded>>> MetadataSnapshots::load(s
   co_return std::nullopt;
 }
 
-Task<Result<MetadataSnapshots::Loaded>> MetadataSnapshots::read(SnapshotId id) {
+Task<Result<MetadataSnapshots::Loaded>> MetadataSnapshots::read_whole(SnapshotId id) {
   Result<File> file = co_await File::open(core_, path(id), reactor::kOpenRead);
   if (!file) co_return failure(file.error());
+  Result<Loaded> loaded = co_await read_image(id, *file);
+  const Result<void> closed = co_await file->close();
+  if (loaded && !closed) co_return failure(closed.error());
+  co_return loaded;
+}
+
+Task<Result<MetadataSnapshots::Loaded>> MetadataSnapshots::read_image(SnapshotId id, File& file) {
   Loaded loaded{.id = id};
   SnapshotDecoder decoder(id);
-  const Result<uint64_t> bytes = co_await read_frames(*file, decoder, loaded.image);
-  const Result<void> closed = co_await file->close();
-  if (!bytes) co_return failure(bytes.error());
-  if (!closed) co_return failure(closed.error());
-  loaded.bytes = *bytes;
+  loaded.bytes = CO_TRY(co_await read_frames(file, decoder, loaded.image));
+  loaded.voters = decoder.voters();
   co_return loaded;
 }
 
@@ -126,16 +138,26 @@ Task<Result<uint64_t>> MetadataSnapshots::read_frames(File& file, SnapshotDecode
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
-Task<Result<uint64_t>> MetadataSnapshots::write(SnapshotId id, MetadataImage image,
+Task<Result<uint64_t>> MetadataSnapshots::write(SnapshotId id, VoterSet voters, MetadataImage image,
                                                 const std::function<bool()>& is_cancelled) {
-  CHECK(kept_.empty() || kept_.back() < id, "a snapshot of {} after one of {}", id.offset, kept_.back().offset);
+  CHECK(kept_.empty() || kept_.back().offset < id.offset, "a snapshot of {} after one of {}", id.offset,
+        kept_.back().offset);
   const Result<void> made = co_await make_folder();
   if (!made) co_return failure(made.error());
-  const Result<uint64_t> written = co_await write_file(id, image, is_cancelled);
+  const Result<uint64_t> written = co_await write_file(id, voters, image, is_cancelled);
   if (!written) co_return written;
-  kept_.push_back(id);
-  co_await remove_older();
+  if (!kept_.empty() && kept_.back().offset >= id.offset) {
+    co_await file_system::unlink(core_, path(id));
+    co_return failure(Errc::kStale);
+  }
+  keep(id, std::move(voters));
+  co_await remove_older(kKept);
   co_return written;
+}
+
+void MetadataSnapshots::keep(const SnapshotId& id, VoterSet voters) {
+  kept_.push_back(id);
+  newest_ = StoredSnapshot{id, std::move(voters)};
 }
 
 Task<Result<void>> MetadataSnapshots::make_folder() {
@@ -145,7 +167,8 @@ Task<Result<void>> MetadataSnapshots::make_folder() {
 }
 
 // Under its name only when it is whole and on disk.
-Task<Result<uint64_t>> MetadataSnapshots::write_file(const SnapshotId& id, const MetadataImage& image,
+Task<Result<uint64_t>> MetadataSnapshots::write_file(const SnapshotId& id, const VoterSet& voters,
+                                                     const MetadataImage& image,
                                                      const std::function<bool()>& is_cancelled) {
   const std::string unfinished = path(id) + std::string(kUnfinished);
   Result<File> file = co_await File::open(core_, unfinished, reactor::kOpenWrite | reactor::kOpenCreate);
@@ -153,26 +176,32 @@ Task<Result<uint64_t>> MetadataSnapshots::write_file(const SnapshotId& id, const
   Result<uint64_t> written = 0;
   Result<void> done = co_await file->truncate(0);
   if (done) {
-    written = co_await write_frames(*file, id, image, is_cancelled);
+    written = co_await write_frames(*file, id, voters, image, is_cancelled);
     if (!written) done = failure(written.error());
   }
   if (done) done = co_await file->sync();
   const Result<void> closed = co_await file->close();
   if (done) done = closed;
-  if (done) done = co_await file_system::rename(core_, unfinished, path(id));
-  if (done) done = co_await file_system::sync_directory(core_, folder_);
+  if (done) done = co_await name_durably(id, unfinished);
   if (done) co_return written;
   co_await file_system::unlink(core_, unfinished);
   co_return failure(done.error());
 }
 
-Task<Result<uint64_t>> MetadataSnapshots::write_frames(File& file, const SnapshotId& id, const MetadataImage& image,
+Task<Result<void>> MetadataSnapshots::name_durably(const SnapshotId& id, std::string from) {
+  const Result<void> renamed = co_await file_system::rename(core_, std::move(from), path(id));
+  if (!renamed) co_return renamed;
+  co_return co_await file_system::sync_directory(core_, folder_);
+}
+
+Task<Result<uint64_t>> MetadataSnapshots::write_frames(File& file, const SnapshotId& id, const VoterSet& voters,
+                                                       const MetadataImage& image,
                                                        const std::function<bool()>& is_cancelled) {
   SnapshotEncoder encoder(id);
   uint64_t at = 0;
   MetadataImage::RecordsPosition position;
   std::vector<MetadataRecord> records;
-  storage::Bytes frames = encoder.begin();
+  storage::Bytes frames = encoder.begin(voters);
   for (bool more = true; more;) {
     records.clear();
     more = image.next_records(position, kRecordsAtOnce, records);
@@ -195,13 +224,105 @@ Task<Result<uint64_t>> MetadataSnapshots::write_frames(File& file, const Snapsho
 }
 
 // A file that cannot be removed stays, and is looked at again at the next start.
-Task<void> MetadataSnapshots::remove_older() {
+Task<void> MetadataSnapshots::remove_older(size_t but_for) {
   std::vector<std::string> names = std::exchange(rotten_, {});
-  while (kept_.size() > kKept) {
+  while (kept_.size() > but_for) {
     names.push_back(snapshot_file(kept_.front()));
     kept_.erase(kept_.begin());
   }
   for (const std::string& name : names) co_await file_system::unlink(core_, folder_ + "/" + name);
 }
+
+// --- For the quorum --------------------------------------------------------------------------------------------------
+
+Task<Result<std::optional<StoredSnapshot>>> MetadataSnapshots::newest() {
+  CHECK(is_loaded_, "nobody has looked for snapshots yet");
+  co_return newest_;
+}
+
+// While only one is there the log before it is the other way to say the same.
+quorum::Offset MetadataSnapshots::log_needed_from() const { return kept_.size() < kKept ? 0 : kept_.front().offset; }
+
+Task<Result<quorum::SnapshotPiece>> MetadataSnapshots::read(SnapshotId id, uint64_t position) {
+  if (std::ranges::find(kept_, id) == kept_.end()) co_return failure(Errc::kNotFound);
+  Result<File> file = co_await File::open(core_, path(id), reactor::kOpenRead);
+  if (!file) co_return failure(file.error());
+  const auto stat = co_await file_system::stat(core_, path(id));
+  quorum::SnapshotPiece piece{.bytes = storage::Bytes(quorum::kPayloadBytesMax)};
+  const Result<uint64_t> read = co_await file->read(position, piece.bytes, reactor::IoClass::kColdRead);
+  const Result<void> closed = co_await file->close();
+  if (!stat) co_return failure(stat.error());
+  if (!read) co_return failure(read.error());
+  if (!closed) co_return failure(closed.error());
+  piece.bytes.resize(*read);
+  piece.size = stat->size_bytes;
+  co_return piece;
+}
+
+std::string MetadataSnapshots::incoming_path(const SnapshotId& id) const { return path(id) + std::string(kIncoming); }
+
+Task<Result<void>> MetadataSnapshots::write_piece(SnapshotId id, uint64_t position, storage::Bytes piece) {
+  if (position == 0) {
+    const Result<void> begun = co_await begin_incoming(id);
+    if (!begun) co_return begun;
+  }
+  if (!incoming_ || incoming_->id != id || incoming_->bytes != position) co_return failure(Errc::kOutOfOrder);
+  const Result<uint64_t> written = co_await incoming_->file.write(position, piece, 0, reactor::IoClass::kWriteBack);
+  if (written) incoming_->bytes += piece.size();
+  if (written) co_return Result<void>();
+  co_await drop_incoming();
+  co_return failure(written.error());
+}
+
+Task<Result<void>> MetadataSnapshots::begin_incoming(SnapshotId id) {
+  co_await drop_incoming();
+  const Result<void> made = co_await make_folder();
+  if (!made) co_return made;
+  Result<File> file = co_await File::open(core_, incoming_path(id), reactor::kOpenWrite | reactor::kOpenCreate);
+  if (!file) co_return failure(file.error());
+  incoming_ = Incoming{.id = id, .file = *file};
+  const Result<void> emptied = co_await incoming_->file.truncate(0);
+  if (!emptied) co_await drop_incoming();
+  co_return emptied;
+}
+
+// If the file stays it is in nobody's way: the next start removes it.
+Task<void> MetadataSnapshots::drop_incoming() {
+  if (!incoming_) co_return;
+  Incoming dropped = *std::exchange(incoming_, std::nullopt);
+  co_await dropped.file.close();
+  co_await file_system::unlink(core_, incoming_path(dropped.id));
+}
+
+Task<Result<StoredSnapshot>> MetadataSnapshots::install(SnapshotId id) {
+  if (!incoming_ || incoming_->id != id) co_return failure(Errc::kNotFound);
+  Incoming incoming = *std::exchange(incoming_, std::nullopt);
+  Result<VoterSet> voters = co_await finish_incoming(incoming);
+  const bool is_stale = !kept_.empty() && kept_.back().offset >= id.offset;
+  if (voters && is_stale) voters = failure(Errc::kStale);
+  Result<void> named = voters ? co_await name_durably(id, incoming_path(id)) : failure(voters.error());
+  if (!named) {
+    co_await file_system::unlink(core_, incoming_path(id));
+    co_return failure(named.error());
+  }
+  keep(id, *voters);
+  co_await remove_older(1);
+  co_return *newest_;
+}
+
+// Durable and whole, or an error; closed in any case.
+Task<Result<VoterSet>> MetadataSnapshots::finish_incoming(Incoming& incoming) {
+  const Result<void> synced = co_await incoming.file.sync();
+  Result<Loaded> loaded = failure(Errc::kIoError);
+  if (synced) loaded = co_await read_image(incoming.id, incoming.file);
+  const Result<void> closed = co_await incoming.file.close();
+  if (!synced) co_return failure(synced.error());
+  if (!loaded) co_return failure(loaded.error());
+  if (!closed) co_return failure(closed.error());
+  if (loaded->voters.empty()) co_return failure(Errc::kUnsupported);
+  co_return std::move(loaded->voters);
+}
+
+Task<void> MetadataSnapshots::stop() { co_await drop_incoming(); }
 
 }  // namespace posthaste::replication

@@ -22,6 +22,8 @@ constexpr uint32_t kHeaderMagic = 0x484D5350;   // "PSMH"
 constexpr uint32_t kPieceMagic = 0x504D5350;    // "PSMP"
 constexpr uint32_t kTrailerMagic = 0x544D5350;  // "PSMT"
 constexpr uint16_t kVersion = 1;
+// With voters. Without, as version 1: of a broker that was alone.
+constexpr uint16_t kHeaderVersion = 2;
 
 constexpr int kOffsetDigits = 20;
 constexpr int kEpochDigits = 10;
@@ -36,6 +38,30 @@ bool takes_id(LittleReader& reader, const SnapshotId& id) {
   const auto offset = reader.take<int64_t>();
   const auto epoch = reader.take<int32_t>();
   return !reader.failed() && SnapshotId{offset, epoch} == id;
+}
+
+void put_voters(LittleWriter& writer, const quorum::VoterSet& voters) {
+  writer.put<uint32_t>(static_cast<uint32_t>(voters.size()));
+  for (const quorum::ReplicaKey& voter : voters) {
+    writer.put<int32_t>(voter.id);
+    writer.put<uint64_t>(voter.directory.high);
+    writer.put<uint64_t>(voter.directory.low);
+  }
+}
+
+// Ascending, each node once, at least one: as a VoterSet can be, and as put_voters() writes it.
+Result<quorum::VoterSet> take_voters(LittleReader& reader) {
+  const auto count = reader.take<uint32_t>();
+  if (count == 0 || count > quorum::kVotersMax) return failure(Errc::kCorrupt);
+  std::vector<quorum::ReplicaKey> voters;
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto id = reader.take<int32_t>();
+    const auto high = reader.take<uint64_t>();
+    const auto low = reader.take<uint64_t>();
+    if (reader.failed() || id < 0 || (!voters.empty() && voters.back().id >= id)) return failure(Errc::kCorrupt);
+    voters.push_back({.id = id, .directory = {.high = high, .low = low}});
+  }
+  return quorum::VoterSet(std::move(voters));
 }
 
 template <class T>
@@ -63,17 +89,19 @@ std::optional<SnapshotId> snapshot_of_file(std::string_view name) {
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
-Bytes SnapshotEncoder::sealed(uint32_t magic, const Bytes& payload) {
-  Bytes frame = storage::make_frame(magic, kVersion, payload);
+Bytes SnapshotEncoder::sealed(uint32_t magic, uint16_t version, const Bytes& payload) {
+  Bytes frame = storage::make_frame(magic, version, payload);
   all_.update(frame);
   return frame;
 }
 
-Bytes SnapshotEncoder::begin() {
+Bytes SnapshotEncoder::begin(const quorum::VoterSet& voters) {
+  CHECK(!voters.empty() && voters.size() <= quorum::kVotersMax, "a snapshot of {} voters", voters.size());
   Bytes payload;
   LittleWriter writer(payload);
   put_id(writer, id_);
-  return sealed(kHeaderMagic, payload);
+  put_voters(writer, voters);
+  return sealed(kHeaderMagic, kHeaderVersion, payload);
 }
 
 Bytes SnapshotEncoder::piece(std::span<const MetadataRecord>& records) {
@@ -96,7 +124,7 @@ Bytes SnapshotEncoder::piece(std::span<const MetadataRecord>& records) {
   head.put_bytes(encoded);
   CHECK(payload.size() < kSnapshotPieceBytesMax, "a record of {} bytes", payload.size());
   records_ += count;
-  return sealed(kPieceMagic, payload);
+  return sealed(kPieceMagic, kVersion, payload);
 }
 
 Bytes SnapshotEncoder::finish() {
@@ -106,7 +134,7 @@ Bytes SnapshotEncoder::finish() {
   writer.put<uint32_t>(pieces_);
   writer.put<uint64_t>(records_);
   writer.put<uint64_t>(all_.digest_64());
-  return sealed(kTrailerMagic, payload);
+  return sealed(kTrailerMagic, kVersion, payload);
 }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
@@ -121,12 +149,13 @@ Result<size_t> SnapshotDecoder::frame_bytes(ByteView head) {
 Result<std::vector<MetadataRecord>> SnapshotDecoder::take_frame(ByteView frame) {
   if (finished_ || frame.size() < kFrameHead) return failure(Errc::kCorrupt);
   const auto magic = storage::load_le<uint32_t>(frame.data());
-  const storage::OpenedFrame opened = TRY(storage::open_frame(frame, magic, kVersion));
+  const uint16_t newest = magic == kHeaderMagic ? kHeaderVersion : kVersion;
+  const storage::OpenedFrame opened = TRY(storage::open_frame(frame, magic, newest));
   if (opened.total_bytes != frame.size()) return failure(Errc::kCorrupt);
   std::vector<MetadataRecord> records;
   if (!begun_) {
     if (magic != kHeaderMagic) return failure(Errc::kCorrupt);
-    TRY(take_header(opened.payload));
+    TRY(take_header(opened.version, opened.payload));
   } else if (magic == kPieceMagic) {
     records = TRY(take_piece(opened.payload));
   } else if (magic == kTrailerMagic) {
@@ -138,9 +167,11 @@ Result<std::vector<MetadataRecord>> SnapshotDecoder::take_frame(ByteView frame) 
   return records;
 }
 
-Result<void> SnapshotDecoder::take_header(ByteView payload) {
+Result<void> SnapshotDecoder::take_header(uint16_t version, ByteView payload) {
   LittleReader reader(payload);
-  if (!takes_id(reader, id_) || reader.remaining() != 0) return failure(Errc::kCorrupt);
+  if (!takes_id(reader, id_)) return failure(Errc::kCorrupt);
+  if (version >= kHeaderVersion) voters_ = TRY(take_voters(reader));
+  if (reader.remaining() != 0) return failure(Errc::kCorrupt);
   begun_ = true;
   return {};
 }

@@ -1,7 +1,7 @@
-// A metadata snapshot as bytes: what the image was at one offset of the metadata log, in pieces, so that neither who
-// writes it nor who reads it holds all of it (docs/storage-format.md). Header, pieces, trailer, each in the common
-// frame with a checksum of its own; each names the snapshot that it is of, so pieces of two do not mix. Pure functions;
-// no file.
+// A metadata snapshot as bytes: what the image was at one offset of the metadata log, and who voted there, in pieces,
+// so that neither who writes it nor who reads it holds all of it (docs/storage-format.md). Header, pieces, trailer,
+// each in the common frame with a checksum of its own; each names the snapshot that it is of, so pieces of two do not
+// mix. Pure functions; no file.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -10,17 +10,14 @@
 #include <string_view>
 
 #include "replication/metadata/records.h"
+#include "replication/quorum/types.h"
 #include "storage/bytes/bytes.h"
 #include "storage/bytes/xxh3.h"
 
 namespace posthaste::replication {
 
-// Everything below `offset` of the metadata log, whose newest leader epoch was `epoch`.
-struct SnapshotId {
-  int64_t offset = 0;
-  int32_t epoch = 0;
-  friend auto operator<=>(const SnapshotId&, const SnapshotId&) = default;
-};
+// Everything below its offset of the metadata log, whose newest leader epoch was its epoch.
+using quorum::SnapshotId;
 
 // "00000000000000012345-0000000000.snapshot". Nothing for a name that is not exactly such a one.
 std::string snapshot_file(const SnapshotId& id);
@@ -35,13 +32,14 @@ class SnapshotEncoder {
  public:
   explicit SnapshotEncoder(const SnapshotId& id) : id_(id) {}
 
-  storage::Bytes begin();
+  // `voters` are in force at its end; CHECKs that there are some.
+  storage::Bytes begin(const quorum::VoterSet& voters);
   // Takes records off the front until the piece is full; CHECKs that there is one.
   storage::Bytes piece(std::span<const MetadataRecord>& records);
   storage::Bytes finish();
 
  private:
-  storage::Bytes sealed(uint32_t magic, const storage::Bytes& payload);
+  storage::Bytes sealed(uint32_t magic, uint16_t version, const storage::Bytes& payload);
 
   SnapshotId id_;
   uint32_t pieces_ = 0;
@@ -69,14 +67,17 @@ class SnapshotDecoder {
   }
   // The trailer was the last frame: the snapshot is whole if nothing follows.
   bool finished() const { return finished_; }
+  // Once the header was taken. Empty: of a program that knew no voters; its broker was the only one.
+  const quorum::VoterSet& voters() const { return voters_; }
 
  private:
   reactor::Result<std::vector<MetadataRecord>> take_frame(storage::ByteView frame);
-  reactor::Result<void> take_header(storage::ByteView payload);
+  reactor::Result<void> take_header(uint16_t version, storage::ByteView payload);
   reactor::Result<std::vector<MetadataRecord>> take_piece(storage::ByteView payload);
   reactor::Result<void> take_trailer(storage::ByteView payload);
 
   SnapshotId id_;
+  quorum::VoterSet voters_;
   bool begun_ = false;
   bool finished_ = false;
   uint32_t pieces_ = 0;

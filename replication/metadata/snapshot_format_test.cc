@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "storage/bytes/codec.h"
+
 namespace posthaste::replication {
 namespace {
 
@@ -13,6 +15,10 @@ using reactor::Result;
 using storage::Bytes;
 
 constexpr SnapshotId kId{.offset = 12345, .epoch = 7};
+
+quorum::VoterSet some_voters() {
+  return quorum::VoterSet({{.id = 1, .directory = {.high = 5, .low = 6}}, {.id = 4, .directory = {.low = 9}}});
+}
 
 std::vector<MetadataRecord> some_records(size_t count) {
   std::vector<MetadataRecord> records;
@@ -24,7 +30,7 @@ std::vector<MetadataRecord> some_records(size_t count) {
 
 std::vector<Bytes> frames_of(const SnapshotId& id, const std::vector<MetadataRecord>& records) {
   SnapshotEncoder encoder(id);
-  std::vector<Bytes> frames = {encoder.begin()};
+  std::vector<Bytes> frames = {encoder.begin(some_voters())};
   for (std::span<const MetadataRecord> rest(records); !rest.empty();) frames.push_back(encoder.piece(rest));
   frames.push_back(encoder.finish());
   return frames;
@@ -64,7 +70,6 @@ TEST(SnapshotFormat, NamesOfFiles) {
         "-0000000000000012345-0000000007.snapshot", "00000000000000012345-9999999999.snapshot"}) {
     EXPECT_FALSE(snapshot_of_file(name).has_value()) << name;
   }
-  EXPECT_LT((SnapshotId{.offset = 5, .epoch = 9}), (SnapshotId{.offset = 6, .epoch = 0}));
 }
 
 TEST(SnapshotFormat, ThereAndBackInPieces) {
@@ -118,10 +123,57 @@ TEST(SnapshotFormat, PiecesOfAnotherOrderOrSnapshotAreFound) {
 TEST(SnapshotFormat, ANewerVersionIsUnsupported) {
   std::vector<Bytes> frames = frames_of(kId, some_records(3));
   Bytes& header = frames[0];
-  header[4] = std::byte{2};
+  header[4] = std::byte{3};
   storage::store_le<uint64_t>(header.data() + header.size() - 8,
                               storage::xxh3_64(storage::ByteView(header).first(header.size() - 8)));
   EXPECT_EQ(read(kId, joined(frames)).error(), Errc::kUnsupported);
+}
+
+Result<quorum::VoterSet> voters_in(const Bytes& header) {
+  SnapshotDecoder decoder(kId);
+  TRY(decoder.take(header, [](const MetadataRecord&) { return Result<void>(); }));
+  return decoder.voters();
+}
+
+// A header of `version` that says all of `some_voters()`, but for what `change` does to its payload.
+Bytes header_with(uint16_t version, const auto& change) {
+  const Bytes whole = SnapshotEncoder(kId).begin(some_voters());
+  Bytes payload(whole.begin() + storage::kFrameHeaderBytes, whole.end() - 8);
+  change(payload);
+  return storage::make_frame(storage::load_le<uint32_t>(whole.data()), version, payload);
+}
+
+TEST(SnapshotFormat, TheHeaderNamesTheVoters) {
+  EXPECT_EQ(voters_in(SnapshotEncoder(kId).begin(some_voters())), some_voters());
+  EXPECT_EQ(voters_in(header_with(2, [](Bytes&) {})), some_voters());
+  constexpr size_t kVotersAt = 12;
+  constexpr size_t kVoterBytes = 20;
+  const auto is_corrupt = [](const Bytes& header) {
+    const auto voters = voters_in(header);
+    return !voters && voters.error() == Errc::kCorrupt;
+  };
+  EXPECT_TRUE(is_corrupt(header_with(2, [](Bytes& payload) { payload.resize(kVotersAt); })));
+  EXPECT_TRUE(is_corrupt(header_with(2, [](Bytes& payload) { payload.pop_back(); })));
+  EXPECT_TRUE(is_corrupt(header_with(2, [](Bytes& payload) { payload.push_back(std::byte{0}); })));
+  for (const uint32_t count : {0U, 1U, 3U, 10U, UINT32_MAX}) {
+    EXPECT_TRUE(is_corrupt(header_with(2, [&](Bytes& payload) {
+      storage::store_le<uint32_t>(payload.data() + kVotersAt, count);
+    }))) << count;
+  }
+  const auto with_second_id = [&](int32_t id) {
+    return header_with(
+        2, [&](Bytes& payload) { storage::store_le<int32_t>(payload.data() + kVotersAt + 4 + kVoterBytes, id); });
+  };
+  EXPECT_FALSE(is_corrupt(with_second_id(5)));
+  EXPECT_TRUE(is_corrupt(with_second_id(1))) << "a node twice";
+  EXPECT_TRUE(is_corrupt(with_second_id(-1)));
+}
+
+// As programs wrote it that knew no voters.
+TEST(SnapshotFormat, AnOlderHeaderNamesNoVoters) {
+  const auto older = [](Bytes& payload) { payload.resize(12); };
+  EXPECT_EQ(voters_in(header_with(1, older)), quorum::VoterSet());
+  EXPECT_EQ(voters_in(header_with(1, [](Bytes&) {})).error(), Errc::kCorrupt);
 }
 
 }  // namespace

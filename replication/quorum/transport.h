@@ -13,9 +13,9 @@ struct PeerMessage {
   storage::Bytes payload;
 };
 
-// A payload has at most this much, or one whole batch if that is larger: a few round trips fill a follower's log, and
-// one answer does not hold up a connection for long.
-inline constexpr uint32_t kPayloadBytesMax = uint32_t{1} << 20;
+// A payload has at most this much, or one whole batch if that is larger: some round trips fill a follower's log, and
+// one answer holds up neither the core that makes or takes it nor a connection for long.
+inline constexpr uint32_t kPayloadBytesMax = uint32_t{256} << 10;
 
 class Transport {
  public:
