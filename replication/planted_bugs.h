@@ -49,6 +49,8 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
     {"lost-stays-eligible", reactor::kController, "a replica whose disk is gone stays in ISR and ELR"},
     {"first-unverified-leads", reactor::kController,
      "of members whose disks may have lied the first one leads, not the one that holds most"},
+    {"unclean-asked-beside-member", reactor::kController,
+     "an operator's unclean election does not wait for the members that are there and have not reported yet"},
 }));
 
 }  // namespace posthaste::replication

@@ -72,11 +72,12 @@ class Transition {
     if (const int32_t id = first_verified(/*in_sync=*/true); id != kNobody) return lead(id);
     if (const int32_t id = first_verified(/*in_sync=*/false); id != kNobody) return lead(id);
     if (keeps_leader()) return;
-    if (std::ranges::any_of(partition_.replicas, [&](int32_t id) { return is_candidate(id); })) {
+    const bool is_asked_too_early = demand_.unclean && planted(kBugs["unclean-asked-beside-member"]);
+    if (!is_asked_too_early && std::ranges::any_of(partition_.replicas, [&](int32_t id) { return is_candidate(id); })) {
       if (const int32_t id = fullest_unverified(); id != kNobody) lead(id);
       return;
     }
-    if (rules_.unclean || planted(kBugs["unclean-without-leave"])) elect_uncleanly();
+    if (rules_.unclean || demand_.unclean || planted(kBugs["unclean-without-leave"])) elect_uncleanly();
   }
 
   int32_t first_verified(bool in_sync) const {

@@ -53,6 +53,7 @@ struct TransitionDemand {
   std::vector<int32_t> lost{};                // brokers whose replicas do not: out of ISR and ELR
   int32_t keeps = kNobody;                    // leads on, though it is fenced, if nobody else can
   bool preferred = false;                     // the first replica leads if it can
+  bool unclean = false;                       // what only the dead hold is given up, whatever the topic says
   bool has_recovered = false;                 // the leader holds what can be had
 };
 

@@ -8,6 +8,7 @@
 namespace posthaste::controller_model {
 namespace {
 
+using net::kafka::ErrorCode;
 using replication::kRecovering;
 using replication::TopicImage;
 
@@ -90,11 +91,11 @@ void Checker::check_step(const MetadataImage& image, const Partition& key, const
     if (cause != Cause::kIsrChange && !is_elected && !was_recovering) wrong("T4, in sync from nowhere");
     if (!image.is_active(id)) wrong("T5, a broker that takes no part enters the ISR");
   }
-  if (after.leader != -1 && after.leader != before.leader) check_election(image, key, name, before, after);
+  if (after.leader != -1 && after.leader != before.leader) check_election(image, key, name, before, after, cause);
 }
 
 void Checker::check_election(const MetadataImage& image, const Partition& key, const std::string& name,
-                             const PartitionImage& before, const PartitionImage& after) {
+                             const PartitionImage& before, const PartitionImage& after, Cause cause) {
   const auto wrong = [&](std::string_view rule) {
     fail(fmt::format("{}: {} from {} to {}", rule, name, describe(before), describe(after)));
   };
@@ -106,8 +107,10 @@ void Checker::check_election(const MetadataImage& image, const Partition& key, c
   if (!is_member(before, after.leader)) {
     const TopicImage& topic = *image.topic(key.first);
     const auto leave = topic.configs().find("unclean.leader.election.enable");
-    if (leave == topic.configs().end() || leave->second != "true") wrong("E2, unclean without leave");
-    if (has_better) wrong("E3, unclean though a member lives");
+    const bool has_leave = leave != topic.configs().end() && leave->second == "true";
+    if (!has_leave && cause != Cause::kUncleanAsked) wrong("E2, unclean without leave");
+    const auto is_there = [&](int32_t id) { return is_member(before, id) && image.is_active(id); };
+    if (std::ranges::any_of(before.replicas, is_there)) wrong("E3, unclean though a member lives");
     if (after.leader_recovery_state != kRecovering) wrong("E4, unclean and not recovering");
     ++unclean_;
     return forgive(key, after);
@@ -121,6 +124,42 @@ void Checker::check_election(const MetadataImage& image, const Partition& key, c
     }
     ++from_unverified_;
     if (replicas_.is_lying()) forgive(key, after);  // what its disk has lost is outside the promise
+  }
+}
+
+void Checker::elections_asked(const MetadataImage& before, const MetadataImage& after, net::kafka::ElectionType type,
+                              const std::vector<replication::ElectionResult>& results, bool is_all) {
+  std::map<std::pair<std::string, int32_t>, ErrorCode> answers;
+  for (const replication::ElectionResult& topic : results) {
+    for (const auto& partition : topic.partitions) answers[{topic.topic, partition.index}] = partition.error;
+  }
+  before.topics().for_each([&](const TopicImage& topic) {
+    for (size_t index = 0; index < topic.partitions.size(); ++index) {
+      const auto found = answers.find({topic.name, static_cast<int32_t>(index)});
+      if (found == answers.end() && !is_all) continue;
+      const ErrorCode answer = found == answers.end() ? ErrorCode::kElectionNotNeeded : found->second;
+      check_answer(after, fmt::format("{}-{}", topic.name, index), type, answer, topic.partitions[index],
+                   after.topic(topic.id)->partitions[index]);
+    }
+  });
+}
+
+void Checker::check_answer(const MetadataImage& image, const std::string& name, net::kafka::ElectionType type,
+                           ErrorCode answer, const PartitionImage& before, const PartitionImage& after) {
+  const auto wrong = [&](std::string_view rule) {
+    fail(fmt::format("{}: {} error {} from {} to {}", rule, name, static_cast<int>(answer), describe(before),
+                     describe(after)));
+  };
+  const bool is_preferred = type == net::kafka::ElectionType::kPreferred;
+  const int32_t first = before.replicas.front();
+  const bool was_needed = is_preferred ? before.leader != first : before.leader == -1;
+  const bool is_done = is_preferred ? after.leader == first : after.leader != -1;
+  if (was_needed == (answer == ErrorCode::kElectionNotNeeded)) wrong("A1, needed and said not to be, or the reverse");
+  if (answer == ErrorCode::kNone && !is_done) wrong("A2, answered and not elected");
+  if (answer != ErrorCode::kNone && !(after == before)) wrong("A3, refused and changed");
+  if (answer != ErrorCode::kPreferredLeaderNotAvailable) return;
+  if (contains(before.isr, first) && image.is_active(first) && !contains(before.unsettled.unverified(), first)) {
+    wrong("A4, who can lead is not elected");
   }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "replication/metadata/asked_elections.h"
 #include "replication/metadata/image.h"
 #include "replication/metadata/log_reports.h"
 
@@ -45,7 +46,7 @@ class Replicas {
 };
 
 // Why the metadata changed; some rules hold for some causes only.
-enum class Cause : uint8_t { kOther, kIsrChange };
+enum class Cause : uint8_t { kOther, kIsrChange, kUncleanAsked };
 
 class Checker {
  public:
@@ -58,6 +59,9 @@ class Checker {
 
   // The metadata went from one state to the next by one batch.
   void changed(const MetadataImage& before, const MetadataImage& after, Cause cause);
+  // Leaders were asked for, and this was answered: of all partitions, or (`is_all`) of those that needed it.
+  void elections_asked(const MetadataImage& before, const MetadataImage& after, net::kafka::ElectionType type,
+                       const std::vector<replication::ElectionResult>& results, bool is_all);
   // A leader of `epoch` has acknowledged the first `count` records of its log.
   void acknowledged(const MetadataImage& image, const Partition& partition, int32_t epoch, const ReplicaLog& log,
                     size_t count);
@@ -80,7 +84,9 @@ class Checker {
   void check_step(const MetadataImage& after_image, const Partition& partition, const std::string& name,
                   const PartitionImage& before, const PartitionImage& after, Cause cause);
   void check_election(const MetadataImage& image, const Partition& partition, const std::string& name,
-                      const PartitionImage& before, const PartitionImage& after);
+                      const PartitionImage& before, const PartitionImage& after, Cause cause);
+  void check_answer(const MetadataImage& image, const std::string& name, net::kafka::ElectionType type,
+                    net::kafka::ErrorCode answer, const PartitionImage& before, const PartitionImage& after);
   void forgive(const Partition& partition, const PartitionImage& after);
   bool holds(int32_t broker, const Partition& partition, const std::vector<Entry>& entries) const;
 

@@ -8,6 +8,8 @@
 namespace posthaste::controller_model {
 namespace {
 
+using net::kafka::ElectionType;
+using net::kafka::ErrorCode;
 using replication::kRecovering;
 using replication::PartitionChangeRecord;
 using replication::testing::Ids;
@@ -183,6 +185,46 @@ TEST_F(CheckerTest, ARecordIsAcknowledgedAsItIs) {
   logs_[1].entries[3].value = 8;
   checker_->acknowledged(cluster_.image, key(), 0, logs_[1], 4);
   EXPECT_TRUE(checker_->violated().value_or("").starts_with("L1"));
+}
+
+// A partition led by 2, though its first replica 1 is in sync; then what a request did, and answered.
+class AnswerTest : public CheckerTest {
+ protected:
+  AnswerTest() {
+    PartitionChangeRecord moved = record();
+    moved.leader = 2;
+    cluster_.apply(moved);
+  }
+  std::string judge(ErrorCode answer, std::optional<int32_t> leads, ElectionType type = ElectionType::kPreferred) {
+    const MetadataImage before = cluster_.image;
+    if (leads) {
+      PartitionChangeRecord elected = record();
+      elected.leader = *leads;
+      cluster_.apply(elected);
+    }
+    checker_->elections_asked(before, cluster_.image, type, {{"a", {{0, answer}}}}, /*is_all=*/false);
+    return checker_->violated().value_or("");
+  }
+};
+
+TEST_F(AnswerTest, AGoodAnswerIsGood) {
+  EXPECT_EQ(judge(ErrorCode::kNone, 1), "");
+  EXPECT_EQ(judge(ErrorCode::kElectionNotNeeded, {}), "");
+}
+
+TEST_F(AnswerTest, NeededAndSaidNotToBe) { EXPECT_TRUE(judge(ErrorCode::kElectionNotNeeded, {}).starts_with("A1")); }
+
+TEST_F(AnswerTest, NotNamedAmongAll) {
+  checker_->elections_asked(cluster_.image, cluster_.image, ElectionType::kPreferred, {}, /*is_all=*/true);
+  EXPECT_TRUE(checker_->violated().value_or("").starts_with("A1"));
+}
+
+TEST_F(AnswerTest, AnsweredAndNotElected) { EXPECT_TRUE(judge(ErrorCode::kNone, 3).starts_with("A2")); }
+
+TEST_F(AnswerTest, RefusedAndChanged) { EXPECT_TRUE(judge(ErrorCode::kUnknownTopicOrPartition, 3).starts_with("A3")); }
+
+TEST_F(AnswerTest, RefusedThoughItCanLead) {
+  EXPECT_TRUE(judge(ErrorCode::kPreferredLeaderNotAvailable, {}).starts_with("A4"));
 }
 
 }  // namespace

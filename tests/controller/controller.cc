@@ -268,6 +268,30 @@ void World::change_settings() {
   alter_config({.type = ConfigResourceType::kTopic, .name = name, .changes = {change}});
 }
 
+// An operator asks: about everything, or about some partitions, one of which is not there.
+void World::ask_for_leaders() {
+  ElectLeaders request{.type = chance(2) ? net::kafka::ElectionType::kUnclean : net::kafka::ElectionType::kPreferred,
+                       .topics = {}};
+  const bool is_all = chance(3);
+  if (!is_all) {
+    request.topics.emplace();
+    image_.topics().for_each([&](const TopicImage& topic) {
+      if (!chance(3)) request.topics->push_back({topic.name, {0, 1, 7}});
+    });
+  }
+  const Cause cause = request.type == net::kafka::ElectionType::kUnclean ? Cause::kUncleanAsked : Cause::kOther;
+  const MetadataImage before = image_;
+  const net::kafka::ElectionType type = request.type;
+  AskedElections elections(std::move(request));
+  for (bool more = true; more;) {
+    std::vector<MetadataRecord> records;
+    more = elections.next_portion(image_, inputs(), records);
+    commit(records, cause);
+  }
+  ++counts_.elections_asked;
+  checker_.elections_asked(before, image_, type, elections.results(), is_all);
+}
+
 void World::make_topic() {
   std::vector<int32_t> brokers = image_.active_brokers();
   if (brokers.empty() || image_.topics().size() >= kTopicsMax) return;

@@ -66,6 +66,7 @@ void for_each_count(Of& totals, Visit visit) {
   visit("refused", totals.isr_refusals);
   visit("registrations refused", totals.refused_registrations);
   visit("ELRs cleared", totals.elr_cleared);
+  visit("leaders asked for", totals.elections_asked);
   visit("elected from ELR", totals.from_elr);
   visit("unverified", totals.from_unverified);
   visit("uncleanly", totals.unclean);

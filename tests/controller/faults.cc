@@ -83,7 +83,7 @@ void World::start(Broker& broker) {
 
 void World::disturb() {
   Broker& broker = any();
-  switch (random_.below(16)) {
+  switch (random_.below(17)) {
     case 0:
     case 1:
     case 2:
@@ -128,6 +128,8 @@ void World::disturb() {
     case 13:
     case 14:
       return make_topic();
+    case 15:
+      return ask_for_leaders();
     default:
       return chance(6) ? remove_topic() : void();
   }

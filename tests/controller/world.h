@@ -74,6 +74,7 @@ struct Counts {
   uint64_t isr_refusals = 0;
   uint64_t refused_registrations = 0;
   uint64_t elr_cleared = 0;
+  uint64_t elections_asked = 0;
 };
 
 class World : public Replicas {
@@ -129,6 +130,7 @@ class World : public Replicas {
   void sweep(replication::PartitionSweep sweep, std::optional<int32_t> drains = {});
   void alter_config(replication::AlterConfigResource resource);
   void change_settings();
+  void ask_for_leaders();
   void make_topic();
   void remove_topic();
 
