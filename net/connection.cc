@@ -179,7 +179,7 @@ Task<std::optional<CloseReason>> Connection::read_start(Input& input, FrameStart
   body_alarm_.cancel();
   uint16_t api = 0;
   std::memcpy(&api, begin.bytes.data(), sizeof(api));
-  begin.info = kafka::find_api(static_cast<kafka::ApiKey>(std::byteswap(api)));
+  begin.info = shared_.served.find(static_cast<kafka::ApiKey>(std::byteswap(api)));
   co_return end;
 }
 
@@ -266,12 +266,14 @@ void Connection::look_at_transfer(TransferAlarm& alarm) {
 
 Task<std::optional<CloseReason>> Connection::start(Taken taken) {
   Request request;
-  Result<kafka::ReceivedRequest> header = kafka::decode_request_header(taken.frame.bytes());
+  Result<kafka::ReceivedRequest> header = kafka::decode_request_header(taken.frame.bytes(), shared_.served);
   if (!header) co_return CloseReason::kHeaderCorrupt;
-  const kafka::ApiInfo* info = kafka::find_api(header->header.api);
-  if (info == nullptr) co_return CloseReason::kUnknownApi;
+  const kafka::ApiInfo* info = shared_.served.find(header->header.api);
+  if (info == nullptr) co_return refuse(header->header, CloseReason::kUnknownApi);
   if (!info->advertises(header->header.version)) {
-    if (info->key != kafka::ApiKey::kApiVersions) co_return CloseReason::kUnsupportedVersion;
+    if (info->key != kafka::ApiKey::kApiVersions) {
+      co_return refuse(header->header, CloseReason::kUnsupportedVersion);
+    }
     header->support = kafka::RequestSupport::kUnknownVersion;
   }
   request.header = header->header;
@@ -288,6 +290,11 @@ Task<std::optional<CloseReason>> Connection::start(Taken taken) {
   if (is_barrier(*info)) ++unanswered_barriers_;
   scope_.spawn(serve(std::move(request), *info, sequence, std::move(taken.answer), std::move(taken.turn)));
   co_return std::nullopt;
+}
+
+CloseReason Connection::refuse(const kafka::RequestHeader& header, CloseReason reason) {
+  refused_ = {.api = header.api, .version = header.version, .correlation_id = header.correlation_id};
+  return reason;
 }
 
 Task<void> Connection::serve(Request request, const kafka::ApiInfo& info, uint64_t sequence, AnswerMemory::Share memory,

@@ -59,11 +59,13 @@ inline constexpr size_t kInlineFrameBytes = 512;
 // one arrives.
 inline constexpr uint64_t kLargeTurnsAtOnce = 2;
 
-// What the connections of one core share.
+// What the connections of one core to listeners of one kind share.
 struct ConnectionShared {
-  ConnectionShared(reactor::Core& on, RequestHandler& by, const ConnectionLimits& with)
+  ConnectionShared(reactor::Core& on, RequestHandler& by, const ConnectionLimits& with,
+                   const kafka::ServedApis& answers_to)
       : core(on),
         handler(by),
+        served(answers_to),
         limits(with),
         small_frames(on, with.small_request_memory_bytes),
         large_frames(on, with.request_memory_bytes),
@@ -81,6 +83,7 @@ struct ConnectionShared {
 
   reactor::Core& core;
   RequestHandler& handler;
+  const kafka::ServedApis& served;
   ConnectionLimits limits;
   reactor::BufferPool small_frames;
   reactor::BufferPool large_frames;
@@ -99,6 +102,8 @@ class Connection : public reactor::ListNode<> {
   void drain();
   const ConnectionContext& context() const { return context_; }
   CloseReason reason() const { return reason_; }
+  // After an end for kUnknownApi or kUnsupportedVersion: what was asked for.
+  const std::optional<kafka::RequestHeader>& refused() const { return refused_; }
 
  private:
   struct Slot {
@@ -157,6 +162,7 @@ class Connection : public reactor::ListNode<> {
   reactor::Task<std::optional<CloseReason>> wait_until_it_may_start(Input& input, const kafka::ApiInfo* info);
   reactor::Task<std::optional<CloseReason>> reserve(Input& input, const FrameStart& start, Taken& taken);
   reactor::Task<std::optional<CloseReason>> start(Taken taken);
+  CloseReason refuse(const kafka::RequestHeader& header, CloseReason reason);
   reactor::Task<void> serve(Request request, const kafka::ApiInfo& info, uint64_t sequence, AnswerMemory::Share memory,
                             Turn turn);
   reactor::Task<void> send_ready();
@@ -182,6 +188,7 @@ class Connection : public reactor::ListNode<> {
   bool draining_ = false;
   bool closing_ = false;
   CloseReason reason_ = CloseReason::kPeerClosed;
+  std::optional<kafka::RequestHeader> refused_;  // without a client id
   reactor::Instant last_activity_;
   Alarm idle_alarm_;
   TransferAlarm body_alarm_;

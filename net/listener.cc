@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/address.h"
+#include "net/kafka/broker_apis.h"
 #include "net/planted_bugs.h"
 
 namespace posthaste::net {
@@ -17,6 +18,20 @@ using reactor::Task;
 // After an accept that failed because there were no descriptors or no memory: the condition lasts, so an immediate
 // retry would spin.
 constexpr reactor::Duration kAcceptRetry = std::chrono::milliseconds(100);
+
+// What a request that ended its connection asked for, and where it is served if not at this kind of listener.
+std::string describe_refused(const kafka::ServedApis& here, const kafka::RequestHeader& refused) {
+  std::string text =
+      fmt::format(" api={} key={} version={}", to_string(refused.api), static_cast<int>(refused.api), refused.version);
+  if (here.find(refused.api) != nullptr) return text;
+  if (kafka::kServedToClients.find(refused.api) != nullptr) {
+    return text + " remedy=\"this listener is between brokers: clients connect to another one of listeners\"";
+  }
+  if (kafka::kServedToBrokers.find(refused.api) != nullptr) {
+    return text + " remedy=\"this listener is for clients: brokers connect to one of controller.listener.names\"";
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -46,13 +61,15 @@ Task<void> ConnectionSet::run(ConnectionSet& set, Socket socket, ListenerId list
     set.connections_.push_back(connection);
     if (set.draining_) connection.drain();  // it was added just before the end
     co_await connection.run();
-    const CloseReason reason = connection.reason();
-    if (!is_ordinary(reason)) {
-      set.shared_.core.log(reactor::LogLevel::kInfo, "connection_closed",
-                           fmt::format("peer={} reason={}", peer_address, to_string(reason)));
-    }
+    if (!is_ordinary(connection.reason())) set.log_end(connection, peer_address);
   }
   co_await ended();
+}
+
+void ConnectionSet::log_end(const Connection& connection, std::string_view peer_address) {
+  std::string line = fmt::format("peer={} reason={}", peer_address, to_string(connection.reason()));
+  if (connection.refused()) line += describe_refused(shared_.served, *connection.refused());
+  shared_.core.log(reactor::LogLevel::kInfo, "connection_closed", line);
 }
 
 Task<void> ConnectionSet::tell(Ended ended) { co_await ended(); }

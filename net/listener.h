@@ -28,13 +28,15 @@ struct AcceptLimits {
   std::map<std::string, uint32_t, std::less<>> per_address_overrides;
 };
 
-// The connections of one core.
+// The connections of one core to listeners of one kind: with handler, limits and served APIs of their own.
 class ConnectionSet : private reactor::CoreOwned {
  public:
   // Reports the end of a connection to the counter; runs on the set's core. The set is not drained before it is done.
   using Ended = std::function<reactor::Task<void>()>;
-  ConnectionSet(reactor::Core& core, RequestHandler& handler, const ConnectionLimits& limits)
-      : CoreOwned(core), shared_(core, handler, limits), scope_(core) {}
+  // `served` and `handler` outlive it.
+  ConnectionSet(reactor::Core& core, RequestHandler& handler, const ConnectionLimits& limits,
+                const kafka::ServedApis& served = kafka::kServedToClients)
+      : CoreOwned(core), shared_(core, handler, limits, served), scope_(core) {}
 
   // Serves a socket that detach() released on another core (or this one). `ended` runs when the connection is over,
   // also if the socket could not be adopted.
@@ -52,6 +54,7 @@ class ConnectionSet : private reactor::CoreOwned {
   static reactor::Task<void> run(ConnectionSet& set, reactor::Socket socket, ListenerId listener,
                                  std::string peer_address, Ended ended);
   static reactor::Task<void> tell(Ended ended);
+  void log_end(const Connection& connection, std::string_view peer_address);
   ConnectionShared shared_;
   bool draining_ = false;
   reactor::IntrusiveList<Connection> connections_;

@@ -9,7 +9,7 @@
 #include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/node_identity.h"
-#include "net/kafka/api_versions.h"
+#include "net/api_versions_answer.h"
 #include "net/kafka/metadata.h"
 #include "replication/metadata/topic_name.h"
 
@@ -19,8 +19,6 @@ namespace {
 using net::ConnectionContext;
 using net::Request;
 using net::Response;
-using net::kafka::ApiVersionsRequest;
-using net::kafka::ApiVersionsResponse;
 using net::kafka::DescribeClusterRequest;
 using net::kafka::DescribeClusterResponse;
 using net::kafka::MetadataRequest;
@@ -36,23 +34,6 @@ using replication::PartitionImage;
 using replication::topic_name_problem;
 using replication::TopicImage;
 using Topic = MetadataResponse::Topic;
-
-bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-
-// KIP-511: [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
-bool is_software_text(std::string_view name) {
-  if (name.empty() || !is_letter_or_digit(name.front()) || !is_letter_or_digit(name.back())) return false;
-  return std::ranges::all_of(name, [](char c) { return is_letter_or_digit(c) || c == '-' || c == '.'; });
-}
-
-ApiVersionsResponse served_apis() {
-  ApiVersionsResponse response;
-  for (const net::kafka::ApiInfo& info : net::kafka::kApis) {
-    response.api_keys.push_back(
-        {.api_key = info.key, .min_version = info.advertised_min, .max_version = info.advertised_max});
-  }
-  return response;
-}
 
 Topic describe_topic(const ClusterView& view, const TopicImage& image) {
   Topic topic;
@@ -200,24 +181,7 @@ reactor::Task<CreateErrors> create_missing(BrokerCore& core, const MetadataReque
 }  // namespace
 
 HandlerTask handle(Api<ApiKey::kApiVersions>, BrokerCore&, ConnectionContext&, Request& request) {
-  ApiVersionsResponse response = served_apis();
-  if (request.support == net::kafka::RequestSupport::kUnknownVersion) {
-    // The client reads this as version 0 and finds the versions that it may use (KIP-511).
-    constexpr int16_t kFallbackVersion = 0;
-    response.error_code = ErrorCode::kUnsupportedVersion;
-    Response fallback;
-    fallback.frame = net::kafka::encode_response(response, kFallbackVersion, request.header.correlation_id);
-    co_return fallback;
-  }
-  const auto body = decode_body<ApiVersionsRequest>(request);
-  if (!body) co_return body_corrupt();
-  constexpr int16_t kFirstWithSoftware = 3;
-  if (request.header.version >= kFirstWithSoftware &&
-      (!is_software_text(body->client_software_name) || !is_software_text(body->client_software_version))) {
-    response = {};
-    response.error_code = ErrorCode::kInvalidRequest;
-  }
-  co_return respond(request, response);
+  co_return net::answer_api_versions(request, net::kafka::kServedToClients);
 }
 
 HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& context, Request& request) {

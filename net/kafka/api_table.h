@@ -1,9 +1,11 @@
 // Which requests exist, which versions of them the codec knows, which of those are advertised, how a connection
-// treats them, and what an authorizer is asked for: one table for the whole program, one row per API. It does not hold
-// the messages themselves (produce.h, fetch.h, ...) nor who answers them (broker/handlers).
+// treats them, and what an authorizer is asked for: one table of all that clients are served, one row per API. What
+// brokers serve each other stands in broker_apis.h. It does not hold the messages themselves (produce.h, fetch.h, ...)
+// nor who answers them (broker/handlers).
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "net/kafka/api_keys.h"
 #include "net/kafka/permission.h"
@@ -120,20 +122,32 @@ inline constexpr auto kApis = [] {
   // clang-format on
 }();
 
+// What one kind of listener serves. Everything else that comes there ends its connection.
+struct ServedApis {
+  std::span<const ApiInfo> rows;           // in key order
+  std::span<const ApiInfo* const> by_key;  // null where there is no row
+
+  // The row of `key`, or null. For any number, also one that came from outside.
+  constexpr const ApiInfo* find(ApiKey key) const {
+    const auto number = static_cast<uint16_t>(key);
+    return number < by_key.size() ? by_key[number] : nullptr;
+  }
+};
+
 namespace detail {
 
+template <const auto& kRows>
 inline constexpr auto kRowsByKey = [] {
-  std::array<const ApiInfo*, static_cast<size_t>(kApis.back().key) + 1> rows{};
-  for (const ApiInfo& info : kApis) rows[static_cast<size_t>(info.key)] = &info;
+  std::array<const ApiInfo*, static_cast<size_t>(kRows.back().key) + 1> rows{};
+  for (const ApiInfo& info : kRows) rows[static_cast<size_t>(info.key)] = &info;
   return rows;
 }();
 
 }  // namespace detail
 
-// The row of `key`, or null if the codec has no messages for it. For any number, also one that came from outside.
-constexpr const ApiInfo* find_api(ApiKey key) {
-  const auto number = static_cast<uint16_t>(key);
-  return number < detail::kRowsByKey.size() ? detail::kRowsByKey[number] : nullptr;
-}
+inline constexpr ServedApis kServedToClients = {.rows = kApis, .by_key = detail::kRowsByKey<kApis>};
+
+// The row of what a client may ask for, or null. As ServedApis::find.
+constexpr const ApiInfo* find_api(ApiKey key) { return kServedToClients.find(key); }
 
 }  // namespace posthaste::net::kafka

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "net/kafka/broker_apis.h"
 #include "net/kafka/unserved_apis.h"
 
 namespace posthaste::net::kafka {
@@ -35,6 +36,23 @@ TEST(ApiTableTest, WhatNobodyServesHasVersionsAndNoRow) {
   EXPECT_EQ(find_messages(ApiKey::kFetch), find_api(ApiKey::kFetch));
   EXPECT_EQ(find_messages(static_cast<ApiKey>(-1)), nullptr);
   EXPECT_EQ(find_messages(ApiKey::kLeaderAndIsr), nullptr);
+}
+
+TEST(ApiTableTest, BrokersServeEachOtherTheHandshakeAndTheQuorumInOneVersion) {
+  std::vector<ApiKey> keys;
+  for (int number = INT16_MIN; number <= INT16_MAX; ++number) {
+    const auto key = static_cast<ApiKey>(number);
+    if (kServedToBrokers.find(key) != nullptr) keys.push_back(key);
+  }
+  EXPECT_EQ(keys, (std::vector{ApiKey::kFetch, ApiKey::kApiVersions, ApiKey::kVote, ApiKey::kBeginQuorumEpoch,
+                               ApiKey::kEndQuorumEpoch, ApiKey::kFetchSnapshot, ApiKey::kDescribeCluster}));
+  for (const ApiInfo& info : kServedToBrokers.rows) {
+    EXPECT_EQ(kServedToBrokers.find(info.key), &info);
+    const bool is_handshake = info.key == ApiKey::kApiVersions || info.key == ApiKey::kDescribeCluster;
+    EXPECT_TRUE(is_handshake || info.advertised_min == info.advertised_max) << to_string(info.key);
+    EXPECT_EQ(info.order == Order::kBarrier, is_handshake) << to_string(info.key);
+  }
+  EXPECT_EQ(version_between_brokers(ApiKey::kVote), 2);
 }
 
 // Operation and resource as Kafka's documentation writes them.

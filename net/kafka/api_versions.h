@@ -10,7 +10,7 @@
 
 namespace posthaste::net::kafka {
 
-// The advertised ranges (kApis) and features. Features with minimum 0 go only into version 4.
+// The advertised ranges (ServedApis) and features. Features with minimum 0 go only into version 4.
 struct ApiVersionsResponse {
   static constexpr ApiKey kKey = ApiKey::kApiVersions;
 

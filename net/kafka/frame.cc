@@ -72,7 +72,7 @@ std::vector<std::byte> Frame::flatten() const {
   return bytes;
 }
 
-reactor::Result<ReceivedRequest> decode_request_header(Bytes frame) {
+reactor::Result<ReceivedRequest> decode_request_header(Bytes frame, const ServedApis& served) {
   // The first three fields and client_id have one form in all header versions, so that the decoder starts inflexible.
   constexpr size_t kNoArrays = 0;
   Decoder fixed(frame, 0, false, kNoArrays);
@@ -82,7 +82,7 @@ reactor::Result<ReceivedRequest> decode_request_header(Bytes frame) {
   request.header.correlation_id = fixed.read_scalar<int32_t>();
   if (!fixed.ok()) return reactor::failure(fixed.error());
   request.body = fixed.rest();
-  const ApiInfo* info = find_api(request.header.api);
+  const ApiInfo* info = served.find(request.header.api);
   if (info == nullptr || !info->codec_knows(request.header.version)) {
     request.support = info == nullptr ? RequestSupport::kUnknownApi : RequestSupport::kUnknownVersion;
     return request;

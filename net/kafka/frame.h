@@ -49,8 +49,9 @@ struct Frame {
   std::vector<std::byte> flatten() const;
 };
 
-// Takes the header off `frame` (without its length prefix). Any core. Fails: kTruncated, kCorrupt.
-reactor::Result<ReceivedRequest> decode_request_header(Bytes frame);
+// Takes the header off `frame` (without its length prefix), which has come to a listener that serves `served`. Any
+// core. Fails: kTruncated, kCorrupt.
+reactor::Result<ReceivedRequest> decode_request_header(Bytes frame, const ServedApis& served = kServedToClients);
 
 // Takes the header off the response to a request of `api` and `version`. Any core. Fails: kTruncated, kCorrupt,
 // kUnsupported.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "net/kafka/api_versions.h"
+#include "net/kafka/broker_apis.h"
 #include "net/kafka/fetch.h"
 #include "net/kafka/metadata.h"
 
@@ -56,6 +57,19 @@ TEST(RequestHeaderTest, UnknownApiAndVersionStillYieldTheCorrelationId) {
   EXPECT_EQ(unknown_version->support, RequestSupport::kUnknownVersion);
   EXPECT_EQ(unknown_version->header.api, ApiKey::kApiVersions);
   EXPECT_EQ(unknown_version->header.correlation_id, 9);
+}
+
+TEST(RequestHeaderTest, WhatIsKnownIsTheListenersToSay) {
+  const auto vote = bytes_of({0, 52, 0, 2, 0, 0, 0, 9, 0, 2, 'm', 'e', 0, 0xAA});
+  EXPECT_EQ(decode_request_header(vote)->support, RequestSupport::kUnknownApi);
+  const auto between_brokers = decode_request_header(vote, kServedToBrokers);
+  ASSERT_TRUE(between_brokers);
+  EXPECT_EQ(between_brokers->support, RequestSupport::kKnown);
+  EXPECT_EQ(between_brokers->header.client_id, "me");
+  ASSERT_EQ(between_brokers->body.size(), 1U);
+  const auto metadata = bytes_of({0, 3, 0, 9, 0, 0, 0, 7, 0, 2, 'm', 'e', 0, 0xAA});
+  EXPECT_EQ(decode_request_header(metadata)->support, RequestSupport::kKnown);
+  EXPECT_EQ(decode_request_header(metadata, kServedToBrokers)->support, RequestSupport::kUnknownApi);
 }
 
 TEST(RequestHeaderTest, EveryTruncationIsAnError) {

@@ -1,7 +1,8 @@
-// The APIs whose messages the codec has although nobody serves them: what brokers and controllers ask each other, and
-// what waits for its handler. Their messages can be sent, read and tested like any others. Nothing here reaches a
-// client: a request of these APIs is as unknown as if it were not here (decode_request_header), and ApiVersions lists
-// none of them. Who writes a handler moves the row to api_table.h.
+// The APIs whose messages the codec has although no client is served them: what brokers and controllers ask each other,
+// and what waits for its handler. Their messages can be sent, read and tested like any others. Nothing here reaches a
+// client: at its listener a request of these APIs is as unknown as if it were not here, and ApiVersions lists none of
+// them. Who writes a handler for clients moves the row to api_table.h; what brokers serve each other gets a row in
+// broker_apis.h, too.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -48,8 +49,8 @@ inline constexpr auto kUnservedApis = std::to_array<ApiInfo>({
 });
 // clang-format on
 
-// The row of `key`, served or not, or null if the codec has no messages for it. For any number. What a client may ask
-// for is find_api's to say.
+// The row of `key`, served or not, or null if the codec has no messages for it. For any number. What may be asked for
+// is a listener's to say (ServedApis).
 constexpr const ApiInfo* find_messages(ApiKey key) {
   if (const ApiInfo* served = find_api(key)) return served;
   const auto* const row = std::ranges::find(kUnservedApis, key, &ApiInfo::key);

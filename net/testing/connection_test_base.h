@@ -139,7 +139,7 @@ class ConnectionTest : public ::testing::Test {
   }
   Task<void> run_server(Core& core) {
     TestHandler handler(core);
-    ConnectionSet connections(core, handler, limits_);
+    ConnectionSet connections(core, handler, limits_, *served_);
     server_cores_[core.id()] = {&handler, &connections};
     if (core.id() == 0) {
       Acceptor acceptor(core, accept_limits_,
@@ -185,6 +185,7 @@ class ConnectionTest : public ::testing::Test {
 
   World world_{7};
   ConnectionLimits limits_;
+  const kafka::ServedApis* served_ = &kafka::kServedToClients;
   AcceptLimits accept_limits_;
   Host* server_ = nullptr;
   Acceptor* acceptor_ = nullptr;
