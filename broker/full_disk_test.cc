@@ -1,6 +1,7 @@
 // What a broker answers while its disk is full, and after.
 #include "broker/testing/simulated_broker.h"
 #include "net/kafka/partitions.h"
+#include "storage/bytes/xxh3.h"
 
 namespace posthaste::broker::testing {
 namespace {
@@ -86,6 +87,37 @@ TEST_F(FullDiskTest, RecordsAndNewTopicsAreRefusedAllElseGoesOnAndADeletionBring
       co_await client.core().sleep(100ms);
     }
     EXPECT_TRUE(co_await resumes(client, "new"));
+  });
+  stop();
+}
+
+// The first start with a quorum writes some blocks more, and what is free goes to the reserve before.
+TEST_F(FullDiskTest, AFolderOfBeforeTheQuorumStartsWithoutRoom) {
+  start_on_a_small_disk();
+  int taken = 0;
+  run([&](Client& client) -> Task<void> {
+    EXPECT_EQ(co_await client.create_topic("bulk", 1), ErrorCode::kNone);
+    taken = co_await fill(client, "bulk");
+  });
+  stop();
+  reactor::simulated::Disk older;
+  older.options() = broker_->disk().options();
+  for (const std::string& path : broker_->disk().all_files()) {
+    if (path != "/data/quorum.vote") older.write_file(path, *broker_->disk().read_file(path));
+  }
+  std::string identity(storage::text_of(*older.read_file("/data/broker.meta")));
+  identity.resize(identity.find("checksum="));
+  identity.replace(identity.find("=4"), 2, "=3");
+  identity += fmt::format("checksum={:016x}\n", storage::xxh3_64(storage::bytes_of(identity)));
+  older.write_file("/data/broker.meta", storage::bytes_of(identity));
+  broker_->disk() = std::move(older);
+  start();
+  ASSERT_TRUE(ready_) << shared_->failure();
+  EXPECT_TRUE(broker_->disk().read_file("/data/quorum.vote").has_value());
+  EXPECT_TRUE(storage::text_of(*broker_->disk().read_file("/data/broker.meta")).starts_with("posthaste-broker-meta=4"));
+  run([&](Client& client) -> Task<void> {
+    EXPECT_EQ((co_await client.list_offset("bulk", 0, -1)).offset, taken);
+    EXPECT_EQ(co_await delete_topic(client, "bulk"), ErrorCode::kNone);
   });
   stop();
 }

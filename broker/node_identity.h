@@ -11,9 +11,9 @@
 
 namespace posthaste::broker {
 
-// broker.meta, format 3 (docs/storage-format.md): lines of text "key=value", the last one the XXH3 of all before it.
-// Format 2 says the same, of a folder whose metadata log holds everything; format 1 did not say whether there are
-// tables. Both are read.
+// broker.meta, format 4 (docs/storage-format.md): lines of text "key=value", the last one the XXH3 of all before it.
+// Formats 3 and 2 say the same: 3 of a folder whose metadata log is no quorum's, 2 of one whose metadata log holds
+// everything. Format 1 did not say whether there are tables. All are read.
 struct NodeIdentity {
   std::string cluster_id;  // 22 characters of URL-safe base64, as Kafka's
   int32_t node_id = 0;
@@ -22,7 +22,7 @@ struct NodeIdentity {
   friend bool operator==(const NodeIdentity&, const NodeIdentity&) = default;
 };
 
-inline constexpr int32_t kIdentityFormatVersion = 3;
+inline constexpr int32_t kIdentityFormatVersion = 4;
 
 std::string encode_identity(const NodeIdentity& identity);
 // kCorrupt: not such a file, or its checksum is wrong. kUnsupported: a newer format; nothing else of it is read.

@@ -36,21 +36,35 @@ TEST(NodeIdentityTest, Format1IsRead) {
   EXPECT_FALSE(identity->has_tables);
 }
 
-// A program that knows no snapshots of metadata must not take such a folder for its own.
-TEST_F(BrokerTest, AFolderOfFormat2IsReadAndSays3FromThenOn) {
+// A program that knows no snapshots of metadata, or no quorum, must not take such a folder for its own.
+TEST_F(BrokerTest, AFolderOfAnOlderFormatIsReadAndSays4FromThenOn) {
   start();
   stop();
   const auto written = broker_->disk().read_file("/data/broker.meta");
   ASSERT_TRUE(written);
-  std::string text(storage::text_of(*written));
-  ASSERT_TRUE(text.starts_with("posthaste-broker-meta=3\n")) << text;
-  text.replace(text.find("=3"), 2, "=2");
-  text = with_checksum(text.substr(0, text.find("checksum=")));
-  broker_->disk().write_file("/data/broker.meta", storage::bytes_of(text));
+  const std::string today(storage::text_of(*written));
+  ASSERT_TRUE(today.starts_with("posthaste-broker-meta=4\n")) << today;
+  for (const char* version : {"=2", "=3"}) {
+    std::string text = today;
+    text.replace(text.find("=4"), 2, version);
+    text = with_checksum(text.substr(0, text.find("checksum=")));
+    broker_->disk().write_file("/data/broker.meta", storage::bytes_of(text));
+    start();
+    EXPECT_TRUE(ready_) << shared_->failure();
+    stop();
+    EXPECT_EQ(broker_->disk().read_file("/data/broker.meta"), written);
+  }
+}
+
+TEST_F(BrokerTest, TheVoteFileIsTheBrokersOwn) {
   start();
-  EXPECT_TRUE(ready_) << shared_->failure();
   stop();
-  EXPECT_EQ(broker_->disk().read_file("/data/broker.meta"), written);
+  EXPECT_TRUE(broker_->disk().read_file("/data/quorum.vote").has_value());
+  broker_->disk().write_file("/data/quorum.vote.new", storage::bytes_of("of a start that was killed"));
+  start();
+  ASSERT_TRUE(ready_) << shared_->failure();
+  EXPECT_EQ(report_.notes, std::vector<std::string>());
+  stop();
 }
 
 }  // namespace

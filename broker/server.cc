@@ -116,6 +116,7 @@ struct BrokerHost::Progress {
   bool failed = false;
   bool all_opened = false;  // every core reached kOpened and none had failed by then
   bool recovered = false;
+  bool is_format_due = false;                 // the folder does not say yet that it is of today's format
   std::weak_ptr<storage::EngineHost> engine;  // once recovered; core 0's program holds it
   storage::RecoveryReport recovery;
   bool created = false;
@@ -209,6 +210,7 @@ class BrokerProgram {
     engine_options.must_exist = folder.has_store;
     engine_options.owners_entries = identity_files();
     engine_options.owners_entries.emplace_back(MetadataSnapshots::kFolder);
+    std::ranges::copy(replication::quorum::vote_files(), std::back_inserter(engine_options.owners_entries));
     auto engine_host = std::make_shared<storage::EngineHost>(std::move(engine_options), core.core_count());
     StartReport& start = progress(host, core).report;
     start.begin(engine_host->recovery_progress());
@@ -220,7 +222,8 @@ class BrokerProgram {
     }
     if (!folder.identity.has_tables || folder.older_format) {
       Result<void> noted = co_await note_tables(core, options.data_folder, folder.identity);
-      // A full disk is no reason not to serve what is there: the next start tries again.
+      // A full disk is no reason not to serve what is there.
+      progress(host, core).is_format_due = !noted && folder.older_format;
       if (!noted && noted.error() != Errc::kNoSpace) {
         fail(host, core,
              fmt::format("cannot write to the data folder {} ({})", options.data_folder, to_string(noted.error())));
@@ -309,6 +312,19 @@ class BrokerProgram {
       core.log(reactor::LogLevel::kError, "close_failed", fmt::format("error={}", to_string(closed.error())));
   }
 
+  // Before the metadata log holds what an older program would misread: with what is kept back for changes, if there is
+  // no other space.
+  static Task<std::string> note_format(Core& core, const BrokerOptions& options, BrokerHost& host,
+                                       storage::Engine& engine, const NodeIdentity& identity) {
+    if (!progress(host, core).is_format_due) co_return std::string();
+    const uint64_t given = co_await engine.take_from_reserve(2 * storage::kBlock, true);
+    const Result<void> noted = co_await note_tables(core, options.data_folder, identity);
+    engine.took_from_reserve(given);
+    if (noted) co_return std::string();
+    co_return fmt::format("cannot write to the data folder {} ({}): free some space on its file system",
+                          options.data_folder, to_string(noted.error()));
+  }
+
   static void enter(BrokerHost& host, Stage stage) { host.stage_.store(stage, std::memory_order_relaxed); }
 
   // Core 0: metadata and listeners, then waits for the stop and takes no more connections.
@@ -327,7 +343,9 @@ class BrokerProgram {
     report.listeners = std::move(listening->lines);
     Registration self = registration(identity, listening->endpoints);
     Applier applier(broker, engine_host, identity, std::move(listening->endpoints));
-    Controller controller(broker.engine(), applier, std::move(self), controller_options(options));
+    replication::quorum::NoPeers no_peers;
+    Controller controller(broker.engine(), applier, no_peers, std::move(self), controller_options(options));
+    if (why.empty()) why = co_await note_format(core, options, host, broker.engine(), identity);
     if (why.empty()) {
       host.controller_ = &controller;
       start.begin("loading the metadata");

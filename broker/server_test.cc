@@ -57,7 +57,7 @@ TEST_F(ServerTest, ANewerFormatIsRefusedAndUntouched) {
   const auto before = broker_->disk().read_file("/data/broker.meta");
   ASSERT_TRUE(before);
   std::string text(reinterpret_cast<const char*>(before->data()), before->size());
-  text.replace(text.find("=3"), 2, "=9");
+  text.replace(text.find("=4"), 2, "=9");
   auto write = [&](Core& core) -> Task<void> {
     auto file = co_await reactor::File::open(core, "/data/broker.meta", reactor::kOpenWrite);
     EXPECT_TRUE((co_await file->write(0, storage::bytes_of(text), 0, reactor::IoClass::kFileSystem)).has_value());

@@ -55,7 +55,8 @@ void refuse_if(const std::map<Uuid, Errc>& not_made, const Uuid& topic, Result& 
 
 }  // namespace
 
-Controller::Controller(storage::Engine& engine, ImageFollower& follower, Registration self, ControllerOptions options)
+Controller::Controller(storage::Engine& engine, ImageFollower& follower, quorum::Transport& transport,
+                       Registration self, ControllerOptions options)
     : CoreOwned(engine.core()),
       engine_(engine),
       core_(engine.core()),
@@ -64,7 +65,7 @@ Controller::Controller(storage::Engine& engine, ImageFollower& follower, Registr
       given_(std::move(options.given)),
       connections_possible_(options.connections_possible),
       rules_(std::move(options.rules)),
-      log_(engine, {.id = self_.node_id, .directory = quorum::directory_of(self_.directory_id)}),
+      log_(engine, transport, {.id = self_.node_id, .directory = quorum::directory_of(self_.directory_id)}),
       turn_(core_, 1),
       producer_ids_changed_(core_),
       jobs_(core_) {}

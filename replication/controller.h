@@ -38,8 +38,9 @@ struct ControllerOptions {
 
 class Controller : private reactor::CoreOwned {
  public:
-  // `engine` is core 0's. It and `follower` outlive the controller.
-  Controller(storage::Engine& engine, ImageFollower& follower, Registration self, ControllerOptions options);
+  // `engine` is core 0's. It, `follower` and `transport` (metadata_log.h) outlive the controller.
+  Controller(storage::Engine& engine, ImageFollower& follower, quorum::Transport& transport, Registration self,
+             ControllerOptions options);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
@@ -59,6 +60,8 @@ class Controller : private reactor::CoreOwned {
   reactor::Task<std::vector<AlterConfigResult>> alter_configs(AlterConfigsRequest request);
   reactor::Task<ProducerIdAllocator::Answer> producer_id();
   const MetadataImage& image() const { return image_; }
+  // For who brings messages of the other members.
+  MetadataLog& metadata_log() { return log_; }
   // The limits on connections as the settings stand.
   net::AcceptLimits accept_limits() const;
   // Told on core 0, before the change is answered, when settings of this broker have changed.

@@ -91,7 +91,7 @@ TEST_F(GroupPitfalls, Pitfall14ACoordinatorThatLoadsAsksForPatience) {
     }
   });
   int answers_while_loading = 0;
-  for (int life = 0; life < 5; ++life) {
+  for (int life = 0; life < 40; ++life) {
     broker_->kill();
     start();
     run([&](Client& client) -> Task<void> {

@@ -1,16 +1,18 @@
-// The metadata log of a lone broker: partition __cluster_metadata-0, and how changes get into it. One change is one
-// record batch, so after a crash a change is there whole or not at all. How a log is replayed and written is in
-// record_log.h, snapshots that keep it short in metadata_snapshots.h; this decides nothing about topics, and does not
-// know who waits for a change.
+// The metadata log as this broker sees it: partition __cluster_metadata-0, the log of a quorum of which this broker is
+// a member (quorum/driver.h), alone so far. One change is one record batch, so after a crash a change is there whole or
+// not at all. It makes the image of what the log says, and keeps the log short by snapshots of that
+// (metadata_snapshots.h). It decides nothing about topics, and does not know who waits for a change.
 #pragma once
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "reactor/sync.h"
 #include "reactor/task.h"
 #include "replication/metadata/image.h"
 #include "replication/metadata/metadata_snapshots.h"
-#include "replication/record_log.h"
+#include "replication/quorum/driver.h"
+#include "storage/batch/record_reader.h"
 #include "storage/engine.h"
 
 namespace posthaste::replication {
@@ -26,19 +28,18 @@ inline constexpr uint64_t kMetadataLogBytesKept = uint64_t{1} << 20;
 inline constexpr reactor::Duration kMetadataRoomPatience = std::chrono::seconds(10);
 
 // Core 0. One append at a time: the caller takes turns. stop() must be awaited before it goes away.
-class MetadataLog : private RecordLogReader {
+class MetadataLog : private quorum::LogUser {
  public:
-  // `self` is the one voter.
-  MetadataLog(storage::Engine& engine, const quorum::ReplicaKey& self);
-  MetadataLog(const MetadataLog&) = delete;
-  MetadataLog& operator=(const MetadataLog&) = delete;
+  // `self` is the one voter of a log that names none. `transport` outlives it; of a broker that is alone it is never
+  // used.
+  MetadataLog(storage::Engine& engine, quorum::Transport& transport, const quorum::ReplicaKey& self);
 
   // Finds the partition or makes it. Once.
   reactor::Task<reactor::Result<void>> open();
 
   // Makes `image` what the newest whole snapshot and the log behind it say, and leads from then on. A rotten snapshot
   // is passed over if the log reaches back to the one before it, or to its first record. On error `why` says what is
-  // wrong, for people, and names the file.
+  // wrong, for people, and names the file; what snapshots and log say wrongly is found before anything is written.
   reactor::Task<reactor::Result<void>> replay(MetadataImage& image, std::string& why);
 
   // Appends one change and returns when it is durable. kRecordTooLarge: above kMetadataChangeBytesMax, or above half of
@@ -48,6 +49,10 @@ class MetadataLog : private RecordLogReader {
   // decided on an image that may lack this one: a topic created twice, say, which no replay accepts.
   reactor::Task<reactor::Result<void>> append(const std::vector<MetadataRecord>& records);
   bool trusted() const { return trusted_; }
+
+  // From the other members, once replay() has returned: as Driver's.
+  void received(quorum::NodeId from, quorum::PeerMessage message) { driver_->received(from, std::move(message)); }
+  void connection_lost(quorum::NodeId peer, bool is_refused) { driver_->connection_lost(peer, is_refused); }
 
   // Begins a snapshot in the background if the log has grown enough since the last one, and not on a full disk: it
   // frees space in the end, but takes some first. `image` has all that was appended. The log before the older one of
@@ -59,26 +64,41 @@ class MetadataLog : private RecordLogReader {
   const MetadataSnapshots& snapshots() const { return snapshots_; }
   int64_t start_offset() const { return partition_->log_start_offset(); }
 
-  int64_t end_offset() const { return partition_->end_offset(); }
+  // Of what was appended, durable or not.
+  int64_t end_offset() const { return driver_->quorum().log().end_offset(); }
   reactor::Task<void> stop();
 
  private:
-  int64_t begin_load(int64_t log_start) override;
-  reactor::Result<void> replay(const storage::RecordView& record) override;
-  std::string gap(int64_t log_start) const;
+  // quorum::LogUser
+  void committed(quorum::Offset high_watermark) override;
+  void role_changed(const quorum::RoleChanged& now) override;
+  void snapshot_installed(quorum::SnapshotId id) override;
+  void failed(reactor::Errc error) override;
+
+  // What a start reads the log into.
+  struct Loading {
+    MetadataImage& image;
+    bool must_begin_anew = false;  // the log's first record must be the beginning of a snapshot in the log
+    int64_t refused_offset = -1;   // the record there does not apply
+  };
+
+  reactor::Task<reactor::Result<void>> load_snapshot(Loading& loading, std::string& why);
+  reactor::Task<reactor::Result<void>> start_driver(Loading& loading, std::string& why);
+  reactor::Task<reactor::Result<void>> lead(std::string& why);
+  reactor::Result<void> apply(const storage::RecordBatchView& batch, Loading& loading);
+  reactor::Result<void> apply(const storage::RecordView& record, Loading& loading);
+  std::string gap(std::string_view newest) const;
   void count(uint64_t bytes) { bytes_since_snapshot_ += bytes; }
-  reactor::Task<reactor::Result<int64_t>> append_batch(storage::Bytes batch);
-  reactor::Task<void> write_snapshot(SnapshotId id, MetadataImage image);
+  reactor::Task<void> write_snapshot(quorum::StoredSnapshot snapshot, MetadataImage image);
 
   storage::Engine& engine_;
-  const quorum::VoterSet voters_;
+  quorum::Transport& transport_;
+  const quorum::ReplicaKey self_;
   MetadataSnapshots snapshots_;
   storage::Partition* partition_ = nullptr;
-  std::optional<RecordLog> log_;
-  // While replay() runs: where to, and what the records are applied on.
-  MetadataImage* loading_ = nullptr;
-  std::optional<MetadataSnapshots::Loaded> base_;
-  bool must_begin_anew_ = false;  // the log's first record must be the beginning of a snapshot in the log
+  std::optional<quorum::Driver> driver_;  // since open()
+  reactor::Event moved_;                  // the quorum has told something
+  std::optional<reactor::Errc> failure_;  // of the quorum's part
   bool trusted_ = true;
   uint64_t bytes_since_snapshot_ = 0;
   uint64_t snapshot_at_bytes_ = kMetadataLogBytesKept;

@@ -1,6 +1,6 @@
 // The metadata log on a real engine in the simulator: a change is whole or absent after a crash at any operation, an
 // append of unknown outcome ends all changes, snapshots lose nothing, keep the log small, and are found again or
-// missed.
+// missed; folders of programs before the quorum go on.
 #include "replication/metadata/metadata_log.h"
 
 #include <fmt/format.h>
@@ -10,6 +10,8 @@
 
 #include "reactor/check.h"
 #include "reactor/simulated/world.h"
+#include "storage/batch/record_batch_builder.h"
+#include "storage/bytes/codec.h"
 
 namespace posthaste::replication {
 namespace {
@@ -83,8 +85,11 @@ class MetadataLogTest : public ::testing::Test {
     const auto engine = co_await engine_host.open(core);
     CHECK(engine, "open");
     test.engine_ = *engine;
-    {
-      MetadataLog log(**engine, kSelf);
+    if (test.raw_) {
+      co_await test.raw_(**engine);
+    } else {
+      quorum::NoPeers no_peers;
+      MetadataLog log(**engine, no_peers, kSelf);
       MetadataImage image;
       Result<void> done = co_await log.open();
       if (done) done = co_await log.replay(image, test.problem_);
@@ -93,6 +98,53 @@ class MetadataLogTest : public ::testing::Test {
     }
     co_await (*engine)->close();
     CHECK(co_await engine_host.close(core), "close");
+  }
+
+  // A folder as programs before the quorum wrote it: records of epoch 0, no vote; with a snapshot of its first
+  // `in_snapshot` changes.
+  void make_old_folder(const std::vector<std::vector<MetadataRecord>>& changes, size_t in_snapshot) {
+    int64_t snapshot_end = 0;
+    raw_ = [&](storage::Engine& engine) -> Task<void> {
+      auto created = co_await engine.create_partition(
+          {.topic_id = kMetadataTopicId.bytes, .topic_name = "__cluster_metadata", .partition = 0});
+      CHECK(created);
+      (*created)->start_epoch(0);
+      for (size_t i = 0; i < changes.size(); ++i) {
+        if (i == in_snapshot) snapshot_end = (*created)->end_offset();
+        storage::RecordBatchBuilder builder;
+        for (const MetadataRecord& record : changes[i]) builder.add({.value = storage::bytes_of(encode(record))});
+        storage::Bytes batch = builder.finish();
+        CHECK((*created)->append(batch, {.leader_epoch = 0, .from_client = false}, engine.core().wall_now()));
+      }
+      co_await engine.core().sleep(1s);
+    };
+    run({});
+    raw_ = {};
+    if (in_snapshot == 0) return;
+    MetadataImage image;
+    for (size_t i = 0; i < in_snapshot; ++i) {
+      for (const MetadataRecord& record : changes[i]) EXPECT_TRUE(image.apply(record).has_value());
+    }
+    host_->disk().write_file("/data/metadata-snapshots/" + snapshot_file({.offset = snapshot_end, .epoch = 0}),
+                             without_voters(snapshot_end, image.to_records()));
+  }
+  // A snapshot's file as those programs wrote it: version 1, which names no voters.
+  static storage::Bytes without_voters(int64_t offset, const std::vector<MetadataRecord>& records) {
+    SnapshotEncoder encoder({.offset = offset, .epoch = 0});
+    const storage::Bytes header = encoder.begin(quorum::VoterSet({kSelf}));
+    storage::Bytes payload(header.begin() + 16, header.begin() + 28);
+    storage::Bytes file = storage::make_frame(storage::load_le<uint32_t>(header.data()), 1, payload);
+    std::span<const MetadataRecord> rest(records);
+    const storage::Bytes piece = encoder.piece(rest);
+    file.insert(file.end(), piece.begin(), piece.end());
+    storage::Xxh3Stream all;
+    all.update(file);
+    const storage::Bytes trailer = encoder.finish();
+    payload.assign(trailer.begin() + 16, trailer.end() - 8);
+    storage::store_le<uint64_t>(payload.data() + payload.size() - 8, all.digest_64());
+    const storage::Bytes sealed = storage::make_frame(storage::load_le<uint32_t>(trailer.data()), 1, payload);
+    file.insert(file.end(), sealed.begin(), sealed.end());
+    return file;
   }
 
   // Changes one setting until a snapshot is due: much log, little image.
@@ -159,6 +211,7 @@ class MetadataLogTest : public ::testing::Test {
   reactor::simulated::Host* host_ = nullptr;
   storage::Engine* engine_ = nullptr;
   Body body_;
+  std::function<Task<void>(storage::Engine&)> raw_;  // instead of `body`, on the engine alone
   std::string problem_;
 };
 
@@ -207,8 +260,10 @@ TEST_F(MetadataLogTest, AfterAnUnknownOutcomeNothingIsAppended) {
   run([](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
     EXPECT_TRUE((co_await log.append(topic_of(1, 3))).has_value());
   });
-  engine_options_.cache_bytes_max = 1;  // the replay must not leave the block in memory
+  engine_options_.cache_bytes_max = 1;
   start([&](Core& core, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    engine_->memory_wanted();  // the start must not leave the block in memory
+    co_await core.sleep(1s);
     host_->disk().add_fault(
         {.kind = reactor::OpKind::kRead, .path_contains = ".log", .error = reactor::Errc::kNotFound, .count = 100});
     const Result<void> unknown = co_await log.append(topic_of(2, 1));
@@ -242,6 +297,7 @@ TEST_F(MetadataLogTest, AfterAnUnknownOutcomeNothingIsAppended) {
 TEST_F(MetadataLogTest, ASnapshotLosesNothingWhereverThePowerGoes) {
   std::vector<MetadataRecord> expected = make_folder(0);
   int completed = 0;
+  size_t files_most = 0;
   for (uint64_t operations = 1; operations < 80 && completed < 4; ++operations) {
     bool ended = false;
     const size_t files_before = snapshot_files().size();
@@ -257,6 +313,7 @@ TEST_F(MetadataLogTest, ASnapshotLosesNothingWhereverThePowerGoes) {
     host_->crash_after_operations(0);
     if (ended) ++completed;
     // A life that died before the removal of an old one was durable leaves one more.
+    files_most = std::max(files_most, snapshot_files().size());
     EXPECT_LE(snapshot_files().size(), std::max<size_t>(files_before + 1, 2)) << operations;
     run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
       EXPECT_EQ(image.to_records() == expected, true) << operations;
@@ -266,7 +323,7 @@ TEST_F(MetadataLogTest, ASnapshotLosesNothingWhereverThePowerGoes) {
     });
   }
   EXPECT_EQ(completed, 4);
-  EXPECT_GT(snapshot_files().size(), 2U);
+  EXPECT_GT(files_most, 2U);
   run([](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> { co_await snapshot(log, image); });
   EXPECT_EQ(snapshot_files().size(), 2U) << "the next one that is finished removes them";
 }
@@ -443,6 +500,109 @@ TEST_F(MetadataLogTest, ALogThatBeginsWithASnapshotOfItsOwnIsRead) {
   expect_image(expected, "with files");
 }
 
+// --- Folders of programs before the quorum --------------------------------------------------------------------------
+
+TEST_F(MetadataLogTest, AFolderOfBeforeTheQuorumGoesOn) {
+  make_old_folder({topic_of(1, 3), topic_of(2, 3)}, 0);
+  std::vector<MetadataRecord> expected;
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_EQ(image.topics().size(), 2U);
+    EXPECT_EQ(log.end_offset(), 10) << "who leads, who votes";
+    EXPECT_TRUE((co_await log.append(topic_of(3, 1))).has_value());
+    for (const MetadataRecord& record : topic_of(3, 1)) EXPECT_TRUE(image.apply(record).has_value());
+    expected = image.to_records();
+  });
+  EXPECT_TRUE(host_->disk().read_file("/data/quorum.vote").has_value());
+  expect_image(expected, "after a second start");
+}
+
+// Its snapshot stands for this broker alone; the next one says so.
+TEST_F(MetadataLogTest, ASnapshotOfBeforeTheQuorumIsReadAndReplaced) {
+  make_old_folder({topic_of(1, 3), topic_of(2, 3)}, 1);
+  ASSERT_EQ(snapshot_files().size(), 1U);
+  std::vector<MetadataRecord> expected;
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_EQ(image.topics().size(), 2U);
+    expected = image.to_records();
+    EXPECT_TRUE(log.wants_snapshot());
+    log.keep_small(image);
+    co_await log.snapshot_ended();
+    EXPECT_FALSE(log.wants_snapshot());
+  });
+  ASSERT_EQ(snapshot_files().size(), 2U);
+  run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_EQ(image.to_records() == expected, true);
+    EXPECT_FALSE(log.wants_snapshot()) << "it names the voters";
+    co_return;
+  });
+}
+
+// What cannot be used is found before a vote or a record is written.
+TEST_F(MetadataLogTest, ARefusedStartWritesNeitherVoteNorRecord) {
+  make_old_folder({topic_of(1, 3), {RemoveTopicRecord{id_of(9)}}}, 0);
+  EXPECT_NE(refusal().find("a record at offset 4 that this version cannot apply"), std::string::npos) << problem_;
+  EXPECT_FALSE(host_->disk().read_file("/data/quorum.vote").has_value());
+  int64_t end = 0;
+  raw_ = [&](storage::Engine& engine) -> Task<void> {
+    end = engine.find(kMetadataTopicId.bytes, 0)->end_offset();
+    co_return;
+  };
+  run({});
+  EXPECT_EQ(end, 5);
+}
+
+// Snapshots are gone, and behind them there are only records of the quorum's own: not a log without topics.
+TEST_F(MetadataLogTest, ALogOfControlRecordsAloneIsNotTakenForAllOfIt) {
+  run([](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    for (int i = 0; i < 2; ++i) co_await snapshot(log, image);
+  });
+  int64_t newest = 0;
+  run([&](Core&, MetadataLog& log, MetadataImage&) -> Task<void> {
+    newest = log.snapshots().kept().back().offset;
+    EXPECT_EQ(log.end_offset(), newest + 1);
+    EXPECT_TRUE((co_await engine_->find(kMetadataTopicId.bytes, 0)->set_log_start(newest)).has_value());
+  });
+  for (const std::string& path : snapshot_files()) lose(path);
+  EXPECT_NE(refusal().find("metadata-snapshots"), std::string::npos) << problem_;
+}
+
+TEST_F(MetadataLogTest, AVoteFileOfAnotherFolderIsRefusedByName) {
+  make_folder(0);
+  storage::Bytes vote = *host_->disk().read_file("/data/quorum.vote");
+  for (const size_t at : {size_t{0}, size_t{4096}}) vote[at + 20] ^= std::byte{1};
+  host_->disk().write_file("/data/quorum.vote", vote);
+  EXPECT_NE(refusal().find("/data/quorum.vote"), std::string::npos) << problem_;
+}
+
+// The vote file's two slots are written again, then the vote of the new epoch to both, then its first record to the
+// journal.
+TEST_F(MetadataLogTest, AStartWritesFiveTimes) {
+  make_folder(1);
+  size_t writes = 0;
+  size_t others = 0;
+  host_->on_submit([&](const reactor::Op& op, uint64_t) {
+    if (op.kind == reactor::OpKind::kWrite) ++writes;
+    if (op.kind == reactor::OpKind::kSync) ++others;
+  });
+  raw_ = [&](storage::Engine& engine) -> Task<void> {
+    quorum::NoPeers no_peers;
+    MetadataLog log(engine, no_peers, kSelf);
+    MetadataImage image;
+    EXPECT_TRUE((co_await log.open()).has_value());
+    co_await engine.core().sleep(1s);
+    writes = others = 0;
+    EXPECT_TRUE((co_await log.replay(image, problem_)).has_value()) << problem_;
+    EXPECT_EQ(writes, 5U);
+    EXPECT_EQ(others, 0U);
+    const size_t before = writes;
+    EXPECT_TRUE((co_await log.append({ProducerIdsRecord{1, 0, 1000}})).has_value());
+    EXPECT_EQ(writes - before, 1U) << "a change is one write";
+    co_await log.stop();
+  };
+  run({});
+  host_->on_submit({});
+}
+
 TEST_F(MetadataLogTest, AnImageOf200000PartitionsIsInASnapshot) {
   constexpr uint32_t kTopics = 20;
   constexpr int32_t kPartitions = 10'000;
@@ -462,7 +622,7 @@ TEST_F(MetadataLogTest, AnImageOf200000PartitionsIsInASnapshot) {
   run([&](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
     EXPECT_EQ(image.topics().size(), kTopics);
     EXPECT_EQ(image.partition_count(), size_t{kTopics} * kPartitions);
-    EXPECT_EQ(log.snapshots().kept().back().offset, log.end_offset());
+    EXPECT_EQ(log.snapshots().kept().back().offset + 1, log.end_offset()) << "this start has begun an epoch";
     co_return;
   });
 }

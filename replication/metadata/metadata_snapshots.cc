@@ -235,6 +235,11 @@ Task<void> MetadataSnapshots::remove_older(size_t but_for) {
 
 // --- For the quorum --------------------------------------------------------------------------------------------------
 
+void MetadataSnapshots::stand_in_log(SnapshotId id) {
+  CHECK(is_loaded_ && !newest_, "a snapshot is there");
+  newest_ = StoredSnapshot{id, {}};
+}
+
 Task<Result<std::optional<StoredSnapshot>>> MetadataSnapshots::newest() {
   CHECK(is_loaded_, "nobody has looked for snapshots yet");
   co_return newest_;

@@ -42,6 +42,9 @@ class MetadataSnapshots final : public quorum::SnapshotStore {
   // one was installed meanwhile.
   reactor::Task<reactor::Result<uint64_t>> write(SnapshotId id, quorum::VoterSet voters, MetadataImage image,
                                                  const std::function<bool()>& is_cancelled);
+  // The log's first record, at `id`, stands for all before it, and there is no file that says the same: what load() has
+  // found none of.
+  void stand_in_log(SnapshotId id);
   reactor::Task<void> stop();
 
   // quorum::SnapshotStore. The newest one is what load() has found, or what was written or installed since.

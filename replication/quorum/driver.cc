@@ -230,7 +230,8 @@ void Driver::tell_committed() {
 }
 
 void Driver::act(RoleChanged& action) {
-  core_.log(LogLevel::kInfo, "quorum.role",
+  // Who is alone has no other role but for a moment.
+  core_.log(quorum_->is_lone_voter() ? LogLevel::kDebug : LogLevel::kInfo, "quorum.role",
             fmt::format("role={} epoch={} leader={}", name_of(action.role), action.epoch, action.leader));
   if (action.role != Role::kLeader) finish_waiting(INT64_MAX, reactor::failure(Errc::kCancelled));
   moved_.notify_all();

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "replication/quorum/answers.h"
+#include "replication/quorum/log_scan.h"
 #include "replication/quorum/log_writer.h"
 #include "replication/quorum/outbox.h"
 #include "replication/quorum/quorum.h"
@@ -70,9 +71,10 @@ class Driver final : private LogWriterUser, private reactor::CoreOwned {
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
 
-  // Finds out what this folder has voted and holds, and takes part from then on. Once. On error `why` says what is
-  // wrong, for people: kCorrupt, kUnsupported, kNotFound: of the vote file; kDamaged and others: of the log.
-  reactor::Task<reactor::Result<void>> start(std::string& why);
+  // Finds out what this folder has voted and holds, and takes part from then on. Once. `found` (log_scan.h) may be
+  // empty. On error `why` says what is wrong, for people: kCorrupt, kUnsupported, kNotFound: of the vote file; kDamaged
+  // and others: of the log.
+  reactor::Task<reactor::Result<void>> start(std::string& why, FoundBatch found = {});
 
   void received(NodeId from, PeerMessage message);
   // As ConnectionLost.

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include "replication/quorum/driver.h"
-#include "replication/quorum/log_scan.h"
 
 namespace posthaste::replication::quorum {
 
@@ -19,9 +18,18 @@ constexpr std::string_view kWayOut =
     "so "
     "that the broker joins again without a vote";
 
+std::string_view way_out(Errc error) {
+  if (error == Errc::kUnsupported) return "start the newer version that wrote it";
+  if (error == Errc::kCorrupt || error == Errc::kTruncated) return kWayOut;
+  return "make it readable and writable for the user that the broker runs as; if it is, see what the device did";
+}
+
+// The file, and a block for its name.
+constexpr uint64_t kVoteFileSpace = 3 * kVoteSlotBytes;
+
 }  // namespace
 
-Task<Result<void>> Driver::start(std::string& why) {
+Task<Result<void>> Driver::start(std::string& why, FoundBatch found) {
   check_core();
   const auto newest = co_await snapshots_.newest();
   if (!newest) {
@@ -41,7 +49,7 @@ Task<Result<void>> Driver::start(std::string& why) {
                             .voters = from.voters,
                             .is_unverified = options_.is_unverified},
                   [this](uint64_t bound) { return core_.random() % bound; });
-  done = co_await scan_log(core_, log_, *quorum_, why);
+  done = co_await scan_log(core_, log_, *quorum_, found, why);
   if (done && !vote_file_) done = co_await make_vote_file(why);
   if (!done) {
     quorum_.reset();
@@ -57,9 +65,8 @@ Task<Result<void>> Driver::open_vote_file(std::string& why) {
   if (!opened && opened.error() == Errc::kNotFound) co_return Result<void>();
   const std::string path = vote_file_path(options_.folder);
   if (!opened) {
-    const bool is_newer = opened.error() == Errc::kUnsupported;
     why = fmt::format("the vote file {} cannot be used ({}), so this folder cannot say how it has voted: {}", path,
-                      to_string(opened.error()), is_newer ? "start the newer version that wrote it" : kWayOut);
+                      to_string(opened.error()), way_out(opened.error()));
     co_return failure(opened.error());
   }
   vote_file_ = *opened;
@@ -80,6 +87,12 @@ Task<Result<void>> Driver::make_vote_file(std::string& why) {
     co_return failure(Errc::kNotFound);
   }
   Result<VoteFile> made = co_await VoteFile::create(core_, options_.folder, options_.self.directory);
+  if (!made && made.error() == Errc::kNoSpace) {
+    // The first start with a quorum may find the disk full: what is kept back for changes serves.
+    const uint64_t given = co_await engine_.take_from_reserve(kVoteFileSpace, true);
+    made = co_await VoteFile::create(core_, options_.folder, options_.self.directory);
+    engine_.took_from_reserve(given);
+  }
   if (!made) {
     why = fmt::format("the vote file {} cannot be made ({})", path, to_string(made.error()));
     co_return failure(made.error());

@@ -188,7 +188,8 @@ Instant Quorum::majority_heard_at() const {
 
 // Voters that do not fetch may not know who leads.
 void Quorum::call_silent_voters() {
-  call_at_ = in(options_.fetch_timeout / 4);
+  // Who is alone has nobody to call, and no timer.
+  call_at_ = is_lone_voter() ? Instant::never() : in(options_.fetch_timeout / 4);
   for (const ReplicaKey& voter : voters()) {
     const auto found = progress_.find(voter);
     const bool is_silent = found == progress_.end() || found->second.match == kNoOffset ||

@@ -11,6 +11,7 @@ using reactor::failure;
 using reactor::Result;
 using reactor::Task;
 using storage::ByteView;
+using storage::RecordBatchView;
 
 namespace {
 
@@ -23,9 +24,10 @@ bool agrees_with(const storage::Partition& log, SnapshotId id) {
   return id.offset <= log.end_offset() && log.epochs().epoch_for(id.offset - 1) == id.epoch;
 }
 
-Result<Offset> tell(Quorum& quorum, ByteView bytes, Offset offset) {
+Result<Offset> tell(Quorum& quorum, const FoundBatch& found, ByteView bytes, Offset offset) {
   for (const Batch& batch : TRY(describe_all(bytes))) {
     if (!quorum.log().fits(batch)) return failure(Errc::kDamaged);
+    if (found) TRY(found(*RecordBatchView::parse(bytes.subspan(batch.body - 1))));
     quorum.recovered(batch);
     offset = batch.end_offset();
   }
@@ -52,11 +54,12 @@ Task<Result<void>> join_log_to_snapshot(storage::Partition& log, const StoredSna
   co_return begun;
 }
 
-Task<Result<void>> scan_log(reactor::Core& core, storage::Partition& log, Quorum& quorum, std::string& why) {
+Task<Result<void>> scan_log(reactor::Core& core, storage::Partition& log, Quorum& quorum, const FoundBatch& found,
+                            std::string& why) {
   const Offset end = log.end_offset();
   for (Offset offset = quorum.log().end_offset(); offset < end;) {
     const auto read = co_await log.read({.offset = offset, .max_bytes = kScanReadBytes, .limit_offset = end});
-    Result<Offset> next = read ? tell(quorum, storage::joined(*read), offset) : failure(read.error());
+    Result<Offset> next = read ? tell(quorum, found, storage::joined(*read), offset) : failure(read.error());
     if (next && *next <= offset) next = failure(Errc::kDamaged);
     if (!next) {
       why = fmt::format("the log {}-{} cannot be used behind offset {} ({})", log.topic_name(), log.partition(),

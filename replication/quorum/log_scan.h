@@ -1,6 +1,8 @@
 // What a start finds of the log: where it begins and what each batch is to the quorum. It also ends an installation of
-// a snapshot that a crash has cut short. It reads every batch behind the snapshot once, and applies none.
+// a snapshot that a crash has cut short. It reads every batch behind the snapshot once, and applies none: who wants to
+// is told of each.
 #pragma once
+#include <functional>
 #include <string>
 
 #include "replication/quorum/quorum.h"
@@ -14,9 +16,13 @@ namespace posthaste::replication::quorum {
 reactor::Task<reactor::Result<void>> join_log_to_snapshot(storage::Partition& log, const StoredSnapshot& snapshot,
                                                           const ReplicaKey& self, std::string& why);
 
-// Tells `quorum` all batches from its snapshot on. kDamaged, kCorrupt, kUnsupported and as Partition::read; `why` names
-// the offset.
+// Who makes a state of the log: told of each batch that a start finds, in order. Nothing has been written then; an
+// error ends the start. Where others vote, too, not all of it needs to stay.
+using FoundBatch = std::function<reactor::Result<void>(const storage::RecordBatchView& batch)>;
+
+// Tells `quorum` all batches from its snapshot on, and `found`, which may be empty. kDamaged, kCorrupt, kUnsupported,
+// as Partition::read and as `found`; `why` names the offset.
 reactor::Task<reactor::Result<void>> scan_log(reactor::Core& core, storage::Partition& log, Quorum& quorum,
-                                              std::string& why);
+                                              const FoundBatch& found, std::string& why);
 
 }  // namespace posthaste::replication::quorum

@@ -35,6 +35,7 @@ bool Quorum::majority_fetches(const VoterSet& voters) const {
 
 void Quorum::change_voters(VoterSet voters) {
   append({.kind = BatchKind::kVoters, .voters = std::move(voters)});
+  call_silent_voters();
   answer(Refusal::kNone, log_.end_offset());
 }
 

@@ -99,6 +99,7 @@ TEST(Quorum, ALoneVoterLeadsWhenItsVoteIsDurableAndCommitsWhenItsLogIs) {
   lone.persist_log();
   EXPECT_EQ(lone.quorum.high_watermark(), 2);  // the change of leader, and who votes
   EXPECT_TRUE(lone.quorum.has_committed_in_epoch());
+  EXPECT_EQ(lone.quorum.deadline(), Instant::never()) << "nothing wakes who is alone";
 }
 
 TEST(Quorum, AVoteWaitsForItsWriteAndIsGivenOnce) {

@@ -29,4 +29,10 @@ class Transport {
   virtual void send(NodeId to, PeerMessage message) = 0;
 };
 
+// Of a member that is alone: there is nobody whom anything could reach.
+class NoPeers final : public Transport {
+ public:
+  void send(NodeId /*to*/, PeerMessage /*message*/) override {}
+};
+
 }  // namespace posthaste::replication::quorum

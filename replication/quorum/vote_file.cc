@@ -21,6 +21,8 @@ namespace file_system = reactor::file_system;
 
 namespace {
 
+constexpr std::string_view kName = "quorum.vote";
+constexpr std::string_view kUnfinished = ".new";
 constexpr uint32_t kMagic = 0x45544f56;  // "VOTE"
 constexpr uint32_t kFormat = 1;
 
@@ -45,7 +47,9 @@ DirectoryId load_directory(const std::byte* from) {
 
 }  // namespace
 
-std::string vote_file_path(const std::string& folder) { return folder + "/quorum.vote"; }
+std::string vote_file_path(const std::string& folder) { return folder + "/" + std::string(kName); }
+
+std::vector<std::string> vote_files() { return {std::string(kName), std::string(kName) + std::string(kUnfinished)}; }
 
 Bytes encode_vote_slot(const StoredVote& stored) {
   Bytes slot(kVoteSlotBytes);
@@ -90,12 +94,13 @@ Task<Result<VoteFile>> VoteFile::create(reactor::Core& core, std::string folder,
   const std::string path = vote_file_path(folder);
   if (co_await file_system::stat(core, path)) co_return failure(Errc::kExists);
   VoteFile made;
-  auto file = co_await File::open(core, path + ".new", reactor::kOpenWrite | reactor::kOpenCreate);
+  const std::string unfinished = path + std::string(kUnfinished);
+  auto file = co_await File::open(core, unfinished, reactor::kOpenWrite | reactor::kOpenCreate);
   if (!file) co_return failure(file.error());
   made.file_ = *file;
   made.stored_ = {.sequence = 1, .directory = directory};
   auto done = co_await made.write_both();
-  if (done) done = co_await file_system::rename(core, path + ".new", path);
+  if (done) done = co_await file_system::rename(core, unfinished, path);
   if (done) done = co_await file_system::sync_directory(core, folder);
   if (done) co_return made;
   static_cast<void>(co_await made.close());

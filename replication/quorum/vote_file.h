@@ -4,6 +4,7 @@
 // not vote under this directory again. It does not decide votes.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "reactor/file.h"
 #include "replication/quorum/events.h"
@@ -49,5 +50,7 @@ class VoteFile {
 };
 
 std::string vote_file_path(const std::string& folder);
+// Names of what is kept in the folder.
+std::vector<std::string> vote_files();
 
 }  // namespace posthaste::replication::quorum
