@@ -9,6 +9,7 @@
 #include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/node_identity.h"
+#include "broker/partitions/known_brokers.h"
 #include "net/api_versions_answer.h"
 #include "net/kafka/metadata.h"
 #include "replication/metadata/topic_name.h"
@@ -35,7 +36,7 @@ using replication::topic_name_problem;
 using replication::TopicImage;
 using Topic = MetadataResponse::Topic;
 
-Topic describe_topic(const ClusterView& view, const TopicImage& image) {
+Topic describe_topic(const ClusterView& view, const TopicImage& image, const ConnectionContext& client) {
   Topic topic;
   topic.name = image.name;
   topic.topic_id = image.id;
@@ -47,8 +48,10 @@ Topic describe_topic(const ClusterView& view, const TopicImage& image) {
     out.leader_epoch = partition.leader_epoch;
     out.replica_nodes.assign(partition.replicas.begin(), partition.replicas.end());
     out.isr_nodes.assign(partition.isr.begin(), partition.isr.end());
-    out.leader_id = place_of(view, image, index).leader;
-    if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
+    out.offline_replicas = offline_replicas(view, partition, client);
+    const KnownLeader leader = leader_for(view, image, index, client);
+    out.leader_id = leader.id;
+    out.error_code = leader.error;
   }
   return topic;
 }
@@ -113,8 +116,8 @@ Topic missing_topic(std::string_view name) {
   return topic;
 }
 
-Topic topic_by_id(const ClusterView& view, const Uuid& id) {
-  if (const TopicImage* image = view.image.topic(id)) return describe_topic(view, *image);
+Topic topic_by_id(const ClusterView& view, const Uuid& id, const ConnectionContext& client) {
+  if (const TopicImage* image = view.image.topic(id)) return describe_topic(view, *image, client);
   Topic topic;
   topic.topic_id = id;
   topic.error_code = ErrorCode::kUnknownTopicId;
@@ -204,23 +207,21 @@ HandlerTask handle(Api<ApiKey::kMetadata>, BrokerCore& core, ConnectionContext& 
   }
   const ViewUse view = core.use_view();
   MetadataResponse response;
-  for (const auto& [id, broker] : view->image.brokers()) {
-    if (id != view->node_id) continue;
-    const Endpoint& endpoint = view->endpoints[context.listener];
-    response.brokers.push_back({.node_id = id, .host = endpoint.host_for(context), .port = endpoint.port});
+  for (const KnownBroker& broker : known_brokers(*view, context)) {
+    response.brokers.push_back({.node_id = broker.id, .host = broker.host, .port = broker.port, .rack = broker.rack});
   }
   response.cluster_id = view->cluster_id;
   response.controller_id = view->node_id;
   if (!body->topics) {
     view->image.topics().for_each(
-        [&](const TopicImage& image) { response.topics.push_back(describe_topic(*view, image)); });
+        [&](const TopicImage& image) { response.topics.push_back(describe_topic(*view, image, context)); });
     body->topics.emplace();
   }
   for (const MetadataRequest::Topic& asked : *body->topics) {
     if (!asked.name) {
-      response.topics.push_back(topic_by_id(*view, asked.topic_id));
+      response.topics.push_back(topic_by_id(*view, asked.topic_id, context));
     } else if (const TopicImage* image = view->image.topic(*asked.name)) {
-      response.topics.push_back(describe_topic(*view, *image));
+      response.topics.push_back(describe_topic(*view, *image, context));
     } else {
       Topic& missing = response.topics.emplace_back(missing_topic(*asked.name));
       if (const auto error = errors.find(*asked.name); error != errors.end()) {
@@ -257,8 +258,13 @@ HandlerTask handle(Api<ApiKey::kDescribeCluster>, BrokerCore& core, ConnectionCo
   }
   response.cluster_id = view.cluster_id;
   response.controller_id = view.node_id;
-  const Endpoint& endpoint = view.endpoints[context.listener];
-  response.brokers.push_back({.broker_id = view.node_id, .host = endpoint.host_for(context), .port = endpoint.port});
+  for (const KnownBroker& broker : known_brokers(view, context, body->include_fenced_brokers)) {
+    response.brokers.push_back({.broker_id = broker.id,
+                                .host = broker.host,
+                                .port = broker.port,
+                                .rack = broker.rack,
+                                .is_fenced = broker.is_fenced});
+  }
   if (body->include_cluster_authorized_operations) {
     response.cluster_authorized_operations = all_operations(ResourceType::kCluster);
   }

@@ -11,6 +11,7 @@
 #include "broker/handlers/handler.h"
 #include "broker/handlers/kept_names.h"
 #include "broker/handlers/named_partitions.h"
+#include "broker/partitions/known_brokers.h"
 #include "broker/planted_bugs.h"
 #include "net/kafka/fetch.h"
 
@@ -27,7 +28,6 @@ using reactor::CoreId;
 using reactor::Instant;
 using reactor::RecycledDeque;
 using reactor::RecycledVector;
-using replication::PartitionImage;
 
 class FetchHold final : public net::ResponseHold {
  public:
@@ -158,23 +158,35 @@ void drop_round(BrokerCore& core, RecycledDeque<FetchEntry>& entries, CoreId hom
   }
 }
 
-// The present leaders, where the client named a wrong one (KIP-951).
-FetchResponse::Topic::Partition::LeaderIdAndEpoch leader_of(const FetchEntry& entry, int16_t version) {
-  constexpr int16_t kFirstWithLeader = 16;
-  const bool moved = entry.error == ErrorCode::kNotLeaderOrFollower || entry.error == ErrorCode::kFencedLeaderEpoch;
-  if (!moved || version < kFirstWithLeader) return {};
-  const PartitionImage& partition = entry.where.topic->partitions[static_cast<size_t>(entry.where.index)];
-  return {.leader_id = partition.leader, .leader_epoch = partition.leader_epoch};
+// What an answer is made of.
+struct Asked {
+  const FetchRequest& body;
+  int16_t version;
+  const ClusterView& view;  // the newest
+  const ConnectionContext& client;
+};
+
+bool is_led_elsewhere(const FetchEntry& entry) {
+  return entry.error == ErrorCode::kNotLeaderOrFollower || entry.error == ErrorCode::kFencedLeaderEpoch;
 }
 
-FetchResponse::Topic::Partition to_wire(const FetchRequest& body, int16_t version, FetchEntry& entry) {
+// KIP-951: the present leader and where it is, where the client has named a wrong one.
+void add_leader(const Asked& asked, const FetchEntry& entry, FetchResponse& response,
+                FetchResponse::Topic::Partition& answer) {
+  constexpr int16_t kFirstWithLeader = 16;
+  if (asked.version < kFirstWithLeader || !is_led_elsewhere(entry)) return;
+  const LeaderHint hint = leader_hint(asked.view, entry.where.topic->id, entry.where.index);
+  answer.current_leader = {.leader_id = hint.leader, .leader_epoch = hint.leader_epoch};
+  add_endpoint(asked.view, hint.leader, asked.client, response.node_endpoints);
+}
+
+FetchResponse::Topic::Partition to_wire(const FetchRequest& body, FetchEntry& entry) {
   FetchResponse::Topic::Partition answer;
   answer.partition_index = entry.asked->partition;
   answer.error_code = entry.error;
   answer.high_watermark = entry.high_watermark;
   answer.last_stable_offset = entry.high_watermark;
   answer.log_start_offset = entry.log_start;
-  answer.current_leader = leader_of(entry, version);
   // None were aborted: stated where records could be read at the isolation level that was asked for, and where there is
   // no such partition.
   constexpr int8_t kReadCommitted = 1;
@@ -189,12 +201,12 @@ FetchResponse::Topic::Partition to_wire(const FetchRequest& body, int16_t versio
 }
 
 // Entries of one topic follow each other.
-FetchResponse to_wire(const FetchRequest& body, int16_t version, const FetchContext& fetch,
-                      RecycledDeque<FetchEntry>& entries) {
+FetchResponse to_wire(const Asked& asked, const FetchContext& fetch, RecycledDeque<FetchEntry>& entries) {
   FetchResponse response;
   if (fetch.session) response.session_id = fetch.session->id();
   for (FetchEntry& entry : entries) {
-    FetchResponse::Topic::Partition answer = to_wire(body, version, entry);
+    FetchResponse::Topic::Partition answer = to_wire(asked.body, entry);
+    add_leader(asked, entry, response, answer);
     const bool news = entry.remembered == nullptr || entry.remembered->must_send(answer);
     if (fetch.incremental && !news) continue;
     if (response.responses.empty() || response.responses.back().topic != entry.topic.name ||
@@ -311,7 +323,8 @@ HandlerTask handle(Api<ApiKey::kFetch>, BrokerCore& core, ConnectionContext& con
                        !context.closing() && core.core().now() < deadline;
     if (!waits) {
       hold->shrink(round.bytes);
-      Response answer = respond(request, to_wire(*body, request.header.version, fetch, entries));
+      Response answer =
+          respond(request, to_wire({*body, request.header.version, *core.view(), context}, fetch, entries));
       if (reactor::planted(kBugs["lease-freed-early"])) drop_round(core, entries, core.core().id());
       for (FetchEntry& entry : entries) {
         if (!entry.read.pieces.empty()) hold->take(entry.where.owner, std::move(entry.read.pieces));

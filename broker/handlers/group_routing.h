@@ -1,4 +1,4 @@
-// Finding a group's coordinator among the cores of this broker, and asking it.
+// Finding a group's coordinator: the broker, and if it is this one the core; and asking that.
 #pragma once
 #include <expected>
 #include <functional>
@@ -8,6 +8,7 @@
 #include "broker/broker_core.h"
 #include "broker/groups/partition.h"
 #include "broker/handlers/common.h"
+#include "broker/partitions/known_brokers.h"
 #include "replication/metadata/topic_name.h"
 
 namespace posthaste::broker {
@@ -16,6 +17,16 @@ struct CoordinatorPlace {
   int32_t index = 0;  // partition of __consumer_offsets
   reactor::CoreId owner = 0;
 };
+
+// The broker that coordinates `group`, as the client reaches it. Nothing: there is none now.
+inline std::optional<KnownBroker> broker_of_group(const ClusterView& view, std::string_view group,
+                                                  const net::ConnectionContext& client) {
+  const replication::TopicImage* topic = view.image.topic(replication::kConsumerOffsetsTopic);
+  if (topic == nullptr) return std::nullopt;
+  const int32_t index = partition_of_group(group, static_cast<int32_t>(topic->partitions.size()));
+  const std::optional<KnownBroker> leader = find_broker(view, place_of(view, *topic, index).leader, client);
+  return leader && !leader->is_fenced ? leader : std::nullopt;
+}
 
 // COORDINATOR_NOT_AVAILABLE (retriable) as long as __consumer_offsets is not there; NOT_COORDINATOR if another broker
 // leads the partition.

@@ -100,17 +100,20 @@ HandlerTask handle(Api<ApiKey::kFindCoordinator>, BrokerCore& core, ConnectionCo
     error = co_await make_offsets_topic(core, request);
   }
   const ViewUse view = core.use_view();
-  const Endpoint& endpoint = view->endpoints[context.listener];
   FindCoordinatorResponse response;
   for (const std::string_view key : keys) {
     FindCoordinatorResponse::Coordinator& out = response.coordinators.emplace_back();
     out.key = key;
-    out.error_code = error;
-    out.node_id = error == ErrorCode::kNone ? view->node_id : -1;
-    out.port = -1;
-    if (error != ErrorCode::kNone) continue;
-    out.host = endpoint.host_for(context);
-    out.port = endpoint.port;
+    out.node_id = out.port = -1;
+    const std::optional<KnownBroker> coordinator =
+        error == ErrorCode::kNone ? broker_of_group(*view, key, context) : std::nullopt;
+    if (!coordinator) {
+      out.error_code = error == ErrorCode::kNone ? ErrorCode::kCoordinatorNotAvailable : error;
+      continue;
+    }
+    out.node_id = coordinator->id;
+    out.host = coordinator->host;
+    out.port = coordinator->port;
   }
   if (!batched) {
     const FindCoordinatorResponse::Coordinator only = response.coordinators.front();

@@ -6,6 +6,7 @@
 #include "broker/handlers/authorized_operations.h"
 #include "broker/handlers/common.h"
 #include "broker/handlers/handler.h"
+#include "broker/partitions/known_brokers.h"
 #include "replication/change_log.h"
 #include "replication/metadata/topic_name.h"
 
@@ -43,17 +44,27 @@ GrowTopicsRequest to_grow(const CreatePartitionsRequest& body) {
   return grow;
 }
 
-Page::Topic::Partition describe_partition(const ClusterView& view, const TopicImage& image, int32_t index) {
+// Of which cluster, for whom.
+struct Pager {
+  const ClusterView& view;
+  const ConnectionContext& client;
+};
+
+std::vector<int32_t> listed(std::span<const int32_t> brokers) { return {brokers.begin(), brokers.end()}; }
+
+Page::Topic::Partition describe_partition(const Pager& pager, const TopicImage& image, int32_t index) {
   const PartitionImage& partition = image.partitions[static_cast<size_t>(index)];
   Page::Topic::Partition out;
   out.partition_index = index;
   out.leader_epoch = partition.leader_epoch;
-  out.replica_nodes.assign(partition.replicas.begin(), partition.replicas.end());
-  out.isr_nodes.assign(partition.isr.begin(), partition.isr.end());
-  out.eligible_leader_replicas.emplace();
-  out.last_known_elr.emplace();
-  out.leader_id = place_of(view, image, index).leader;
-  if (out.leader_id < 0) out.error_code = ErrorCode::kLeaderNotAvailable;
+  out.replica_nodes = listed(partition.replicas);
+  out.isr_nodes = listed(partition.isr);
+  out.eligible_leader_replicas = listed(partition.unsettled.elr());
+  out.last_known_elr = listed(partition.unsettled.last_known_elr());
+  out.offline_replicas = offline_replicas(pager.view, partition, pager.client);
+  const KnownLeader leader = leader_for(pager.view, image, index, pager.client);
+  out.leader_id = leader.id;
+  out.error_code = leader.error;
   return out;
 }
 
@@ -79,19 +90,18 @@ std::vector<std::string_view> names_of_page(const DescribeTopicPartitionsRequest
 }
 
 // Adds partitions of `image` from `first` on while `room` lasts. Returns the first one that had no room.
-int32_t add_partitions(const ClusterView& view, const TopicImage& image, int32_t first, int32_t& room,
-                       Page::Topic& topic) {
+int32_t add_partitions(const Pager& pager, const TopicImage& image, int32_t first, int32_t& room, Page::Topic& topic) {
   int32_t index = first;
   for (; index < static_cast<int32_t>(image.partitions.size()) && room > 0; ++index, --room) {
-    topic.partitions.push_back(describe_partition(view, image, index));
+    topic.partitions.push_back(describe_partition(pager, image, index));
   }
   return index;
 }
 
 // Adds `name` to the page if there is room for a part of it. False: the page is full and has the cursor of the next
 // one.
-bool add_topic(const ClusterView& view, const DescribeTopicPartitionsRequest& body, std::string_view name,
-               int32_t& room, Page& page) {
+bool add_topic(const Pager& pager, const DescribeTopicPartitionsRequest& body, std::string_view name, int32_t& room,
+               Page& page) {
   if (room == 0) {
     page.next_cursor = {.topic_name = name, .partition_index = 0};
     return false;
@@ -99,7 +109,7 @@ bool add_topic(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
   Page::Topic& topic = page.topics.emplace_back();
   topic.name = name;
   topic.topic_authorized_operations = all_operations(ResourceType::kTopic);
-  const TopicImage* image = view.image.topic(name);
+  const TopicImage* image = pager.view.image.topic(name);
   if (image == nullptr) {
     topic.error_code =
         topic_name_problem(name) ? ErrorCode::kInvalidTopicException : ErrorCode::kUnknownTopicOrPartition;
@@ -108,24 +118,24 @@ bool add_topic(const ClusterView& view, const DescribeTopicPartitionsRequest& bo
   topic.topic_id = image->id;
   topic.is_internal = is_internal_topic(image->name);
   const bool resumed = body.cursor && body.cursor->topic_name == name;
-  const int32_t next = add_partitions(view, *image, resumed ? body.cursor->partition_index : 0, room, topic);
+  const int32_t next = add_partitions(pager, *image, resumed ? body.cursor->partition_index : 0, room, topic);
   if (next >= static_cast<int32_t>(image->partitions.size())) return true;
   page.next_cursor = {.topic_name = name, .partition_index = next};
   return false;
 }
 
 // `partitions_max`: of one page, whatever the request asks for.
-Page make_page(const ClusterView& view, const DescribeTopicPartitionsRequest& body, int32_t partitions_max) {
+Page make_page(const Pager& pager, const DescribeTopicPartitionsRequest& body, int32_t partitions_max) {
   Page page;
   int32_t room = std::max(std::min(body.response_partition_limit, partitions_max), 1);
   if (body.topics.empty()) {
     const std::string_view first = body.cursor ? body.cursor->topic_name : std::string_view();
-    view.image.topics().visit_from(
-        first, [&](const TopicImage& topic) { return add_topic(view, body, topic.name, room, page); });
+    pager.view.image.topics().visit_from(
+        first, [&](const TopicImage& topic) { return add_topic(pager, body, topic.name, room, page); });
     return page;
   }
   for (const std::string_view name : names_of_page(body)) {
-    if (!add_topic(view, body, name, room, page)) break;
+    if (!add_topic(pager, body, name, room, page)) break;
   }
   return page;
 }
@@ -147,7 +157,8 @@ HandlerTask handle(Api<ApiKey::kCreatePartitions>, BrokerCore& core, ConnectionC
   co_return respond(request, response);
 }
 
-HandlerTask handle(Api<ApiKey::kDescribeTopicPartitions>, BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kDescribeTopicPartitions>, BrokerCore& core, ConnectionContext& context,
+                   Request& request) {
   const auto body = decode_body<DescribeTopicPartitionsRequest>(request);
   if (!body) co_return body_corrupt();
   const ViewUse view = core.use_view();
@@ -159,7 +170,7 @@ HandlerTask handle(Api<ApiKey::kDescribeTopicPartitions>, BrokerCore& core, Conn
     }
     co_return respond(request, refused);
   }
-  co_return respond(request, make_page(*view, *body, core.options().page_partitions_max));
+  co_return respond(request, make_page({*view, context}, *body, core.options().page_partitions_max));
 }
 
 }  // namespace posthaste::broker

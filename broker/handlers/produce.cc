@@ -10,6 +10,7 @@
 #include "broker/handlers/named_partitions.h"
 #include "broker/handlers/on_owners.h"
 #include "broker/handlers/produce_append.h"
+#include "broker/partitions/known_brokers.h"
 #include "broker/planted_bugs.h"
 
 namespace posthaste::broker {
@@ -186,7 +187,18 @@ ProduceResponse::Topic::Partition refusal_to_wire(const ProduceEntry& entry) {
   return answer;
 }
 
-ProduceResponse to_wire(const ProduceRequest& body, const RecycledVector<ProduceEntry>& entries) {
+// KIP-951: the present leader and where it is, where the client has asked another.
+void add_leader(const ClusterView& view, const ConnectionContext& client, const ProduceEntry& entry,
+                ProduceResponse& response, ProduceResponse::Topic::Partition& answer) {
+  if (entry.error != ErrorCode::kNotLeaderOrFollower) return;
+  const LeaderHint hint = leader_hint(view, entry.topic->id, entry.asked->index);
+  answer.current_leader = {.leader_id = hint.leader, .leader_epoch = hint.leader_epoch};
+  add_endpoint(view, hint.leader, client, response.node_endpoints);
+}
+
+// By the newest view.
+ProduceResponse to_wire(const ClusterView& view, const ConnectionContext& client, const ProduceRequest& body,
+                        const RecycledVector<ProduceEntry>& entries) {
   ProduceResponse response;
   size_t at = 0;
   response.responses.reserve(body.topic_data.size());
@@ -199,7 +211,7 @@ ProduceResponse to_wire(const ProduceRequest& body, const RecycledVector<Produce
       const ProduceEntry& entry = entries[at++];
       if (entry.repeats) continue;
       if (entry.error != ErrorCode::kNone) {
-        out.partition_responses.push_back(refusal_to_wire(entry));
+        add_leader(view, client, entry, response, out.partition_responses.emplace_back(refusal_to_wire(entry)));
         continue;
       }
       auto& answer = out.partition_responses.emplace_back();
@@ -244,7 +256,7 @@ WaitMemory::Share give_frame_back(BrokerCore& core, Request& request, ProduceReq
 
 }  // namespace
 
-HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, Request& request) {
+HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext& context, Request& request) {
   auto body = decode_body<ProduceRequest>(request);
   if (!body) co_return body_corrupt();
   const ViewUse view = core.use_view();
@@ -284,7 +296,7 @@ HandlerTask handle(Api<ApiKey::kProduce>, BrokerCore& core, ConnectionContext&, 
     const bool failed = std::ranges::any_of(entries, [](const ProduceEntry& e) { return e.error != ErrorCode::kNone; });
     co_return failed ? Response::closing(net::CloseReason::kRefusedProduce) : Response::none();
   }
-  co_return respond(request, to_wire(*body, entries));
+  co_return respond(request, to_wire(*core.view(), context, *body, entries));
 }
 
 }  // namespace posthaste::broker

@@ -112,7 +112,7 @@ inline constexpr auto kApis = [] {
        {{kAlterConfigs, kCluster}, {kAlterConfigs, kTopic}}},
       {ApiKey::kOffsetDelete,              0,  0,  0,  0, kNever, kNever, kBarrier,   kAtOnce,
        {{kDelete, kGroup}, {kRead, kTopic}}},
-      {ApiKey::kDescribeCluster,           0,  2,  0,  1,      0, kNever, kBarrier,   kAtOnce,
+      {ApiKey::kDescribeCluster,           0,  2,  0,  2,      0, kNever, kBarrier,   kAtOnce,
        {{kDescribe, kCluster}}},
       {ApiKey::kDescribeProducers,         0,  0,  0,  0,      0, kNever, kBarrier,   kReservesAnswer,
        {{kRead, kTopic}}},

@@ -211,6 +211,7 @@ void Generator::describe_cluster() {
   auto& step = add<kafka::DescribeClusterRequest>();
   step.message.include_cluster_authorized_operations = chance(30);
   step.message.endpoint_type = chance(70) ? int8_t{1} : pick<int8_t>({0, 2, 3, -1});
+  step.message.include_fenced_brokers = chance(50);
 }
 
 void Generator::api_versions() {
