@@ -47,6 +47,18 @@ class FullDiskTest : public BrokerTest {
     co_return answer.message.results.at(0).error_code;
   }
 
+  // While it is stopped: no vote file, and of the disk only what the reserve will take.
+  void lose_vote_and_room() {
+    reactor::simulated::Disk left;
+    left.options() = broker_->disk().options();
+    for (const std::string& path : broker_->disk().all_files()) {
+      if (path == "/data/quorum.vote" || path == "/data/.reserve") continue;
+      left.write_file(path, *broker_->disk().read_file(path));
+    }
+    left.options().capacity_bytes = left.bytes_used() + (uint64_t{1} << 20);
+    broker_->disk() = std::move(left);
+  }
+
   static Task<bool> resumes(Client& client, std::string topic) {
     for (int i = 0; i < 50; ++i) {
       if ((co_await client.produce(topic, 0, make_batch({"again"}))).error == ErrorCode::kNone) co_return true;
@@ -100,26 +112,23 @@ TEST_F(FullDiskTest, AFolderOfBeforeTheQuorumStartsWithoutRoom) {
     taken = co_await fill(client, "bulk");
   });
   stop();
-  reactor::simulated::Disk older;
-  older.options() = broker_->disk().options();
-  for (const std::string& path : broker_->disk().all_files()) {
-    if (path != "/data/quorum.vote") older.write_file(path, *broker_->disk().read_file(path));
-  }
-  std::string identity(storage::text_of(*older.read_file("/data/broker.meta")));
+  std::string identity(storage::text_of(*broker_->disk().read_file("/data/broker.meta")));
   identity.resize(identity.find("checksum="));
   identity.replace(identity.find("=4"), 2, "=3");
   identity += fmt::format("checksum={:016x}\n", storage::xxh3_64(storage::bytes_of(identity)));
-  older.write_file("/data/broker.meta", storage::bytes_of(identity));
-  broker_->disk() = std::move(older);
-  start();
-  ASSERT_TRUE(ready_) << shared_->failure();
-  EXPECT_TRUE(broker_->disk().read_file("/data/quorum.vote").has_value());
-  EXPECT_TRUE(storage::text_of(*broker_->disk().read_file("/data/broker.meta")).starts_with("posthaste-broker-meta=4"));
-  run([&](Client& client) -> Task<void> {
-    EXPECT_EQ((co_await client.list_offset("bulk", 0, -1)).offset, taken);
-    EXPECT_EQ(co_await delete_topic(client, "bulk"), ErrorCode::kNone);
-  });
-  stop();
+  broker_->disk().write_file("/data/broker.meta", storage::bytes_of(identity));
+  for (const char* what : {"an older folder", "no vote"}) {
+    lose_vote_and_room();
+    start();
+    ASSERT_TRUE(ready_) << what << ": " << shared_->failure();
+    EXPECT_TRUE(broker_->disk().read_file("/data/quorum.vote").has_value()) << what;
+    const storage::Bytes meta = *broker_->disk().read_file("/data/broker.meta");
+    EXPECT_TRUE(storage::text_of(meta).starts_with("posthaste-broker-meta=4")) << what;
+    run([&](Client& client) -> Task<void> {
+      EXPECT_EQ((co_await client.list_offset("bulk", 0, -1)).offset, taken) << what;
+    });
+    stop();
+  }
 }
 
 TEST_F(FullDiskTest, RetentionBringsServiceBack) {

@@ -247,6 +247,8 @@ TEST_F(MetadataSnapshotsTest, WhileOneComesThePowerMayGoAtAnyOperation) {
       installed = (co_await take(snapshots, file)).has_value();
     });
     host_->crash_after_operations(0);
+    reactor::simulated::Random fates(operations);
+    host_->disk().power_lost(fates, {});  // after the answer, too
     run([&](MetadataSnapshots& snapshots) -> Task<void> {
       const auto loaded = co_await load(snapshots);
       EXPECT_TRUE(loaded.has_value()) << operations;
