@@ -100,6 +100,7 @@ void Replica::set_in_sync(InSyncSet in_sync) {
     });
     if (before != in_sync_.others.end()) member.durable = std::max(member.durable, before->durable);
   }
+  CHECK(in_sync.wished <= in_sync.others.size());
   in_sync_ = std::move(in_sync);
   const bool is_alone = in_sync_.others.empty() && in_sync_.size_min <= 1;
   if (!is_alone) mark_durable();
@@ -195,7 +196,7 @@ int64_t Replica::safe_offset() const {
     case Role::kLeader:
       break;
   }
-  if (in_sync_.others.size() + 1 < in_sync_.size_min) return high_watermark();
+  if (in_sync_.others.size() - in_sync_.wished + 1 < in_sync_.size_min) return high_watermark();
   for (const InSyncMember& member : in_sync_.others) safe = std::min(safe, member.durable);
   return safe;
 }

@@ -37,7 +37,10 @@ struct InSyncMember {
 // Who must have a record on disk before it counts as safe: this broker, and all of `others`.
 struct InSyncSet {
   std::vector<InSyncMember> others;
-  size_t size_min = 1;  // with fewer members, self included, the high watermark stands still
+  size_t size_min = 1;  // with fewer members that are agreed, self included, the high watermark stands still
+  // Of `others`: asked for as members, and not known to be. They hold it back, and do not make the set large enough:
+  // beside a set that is too small others may be elected, who have nothing of what these acknowledge.
+  size_t wished = 0;
 };
 
 // Told of each move of a replica's high watermark, until it unlinks itself or the replica's term ends. Lives in its

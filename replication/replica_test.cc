@@ -126,6 +126,26 @@ TEST_F(ReplicaTest, AloneItsDiskIsEnough) {
   });
 }
 
+// Who is asked for as a member, and may not be one yet: others may be elected meanwhile.
+TEST_F(ReplicaTest, AWishedMemberHoldsBackAndDoesNotMakeASetLargeEnough) {
+  life([](Core& core, Replica& replica) -> Task<void> {
+    InSyncSet in_sync = with({2}, 2);
+    in_sync.wished = 1;
+    replica.become_leader(kFirst, in_sync);
+    co_await append_durably(core, replica, 3);
+    replica.acknowledged(2, 2);
+    EXPECT_EQ(replica.high_watermark(), 0) << "the set that is agreed has one member";
+    in_sync.wished = 0;
+    replica.set_in_sync(in_sync);
+    EXPECT_EQ(replica.high_watermark(), 2);
+    in_sync.others.push_back({.broker = 3});
+    in_sync.wished = 1;
+    replica.set_in_sync(in_sync);
+    replica.acknowledged(2, 3);
+    EXPECT_EQ(replica.high_watermark(), 2) << "it may be a member by now";
+  });
+}
+
 TEST_F(ReplicaTest, TheHighWatermarkIsTheLeastDurableOfAllInSync) {
   life([](Core& core, Replica& replica) -> Task<void> {
     replica.become_leader(kFirst, with({kOther, kThird}));

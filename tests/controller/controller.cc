@@ -99,9 +99,9 @@ void World::control() {
   commit(moves);
   std::vector<Asked> now;
   std::vector<Asked> later;
-  for (Asked& asked : asked_) (chance(3) ? later : now).push_back(std::move(asked));
+  for (Asked& asked : asked_) (asked.arrives_at > now_ || chance(3) ? later : now).push_back(std::move(asked));
   asked_ = std::move(later);
-  for (const Asked& asked : now) decide_isr(asked);
+  for (const Asked& asked : now) decide_isrs(asked);
 }
 
 // False: it is done.
@@ -213,27 +213,21 @@ void World::heartbeat(Broker& broker) {
   if (decision.should_shut_down) stop_orderly(broker);
 }
 
-void World::decide_isr(const Asked& asked) {
-  const AlterIsrRequest request{.broker = asked.broker, .broker_epoch = asked.broker_epoch, .changes = {asked.change}};
-  IsrChanges changes(request);
+void World::decide_isrs(const Asked& asked) {
+  IsrChanges changes(asked.request);
   IsrOutcome outcome;
-  ErrorCode error = ErrorCode::kNone;
-  if (const auto refusal = changes.check(image_)) {
-    error = refusal->error;
-  } else {
-    changes.decide_next(image_, inputs(), outcome);
-    error = outcome.results.front().error;
+  if (!changes.check(image_)) {
+    while (!changes.all_decided()) changes.decide_next(image_, inputs(), outcome);
   }
-  ++(error == ErrorCode::kNone ? counts_.isr_changes : counts_.isr_refusals);
+  for (const IsrChangeResult& result : outcome.results) {
+    ++(result.error == ErrorCode::kNone ? counts_.isr_changes : counts_.isr_refusals);
+  }
   commit(outcome.records, Cause::kIsrChange);
-  Broker& broker = brokers_[static_cast<size_t>(asked.broker - 1)];
-  if (!broker.is_alive || broker.incarnation != asked.incarnation) return;
-  const auto leading = broker.leading.find({asked.change.topic_id, asked.change.index});
-  if (leading == broker.leading.end() || !leading->second.pending) return;
-  // Only this says that it was not done; anything else shows in the metadata. Another copy may yet be.
-  if (error != ErrorCode::kIneligibleReplica || asked.change.renews) return;
-  if (leading->second.copies == 1) return leading->second.pending.reset();
-  leading->second.must_renew = true;
+  Broker& broker = brokers_[static_cast<size_t>(asked.request.broker - 1)];
+  if (!broker.is_alive || broker.incarnation != asked.incarnation || broker.isr->request != asked.number) return;
+  if (chance(8)) return;  // the answer is lost
+  broker.isr->request = 0;
+  broker.isr->keeper.answered(outcome.results, now_);
 }
 
 void World::alter_config(AlterConfigResource resource) {

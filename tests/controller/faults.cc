@@ -38,6 +38,7 @@ void World::go_down(Broker& broker, bool power_lost) {
   say(fmt::format("broker {} {}", broker.id, power_lost ? "loses power" : "is killed"));
   ++(power_lost ? counts_.power_losses : counts_.kills);
   broker.is_alive = false;
+  broker.isr.reset();
   broker.start_at = now_ + std::chrono::milliseconds(random_.between(100, 8'000));
   cut_logs(broker, power_lost && broker.id == liar_);
   if (power_lost) {
@@ -67,6 +68,7 @@ void World::stop_orderly(Broker& broker) {
   ++counts_.shutdowns;
   for (auto& [key, log] : broker.logs) log.durable = log.entries.size();
   broker.is_alive = false;
+  broker.isr.reset();
   broker.start_at = now_ + std::chrono::milliseconds(random_.between(100, 5'000));
   sessions_.early().connection_ended(broker.id, broker.broker_epoch);
 }
@@ -79,6 +81,9 @@ void World::start(Broker& broker) {
   broker.is_registering = false;
   broker.wants_shutdown = false;
   broker.leading.clear();
+  broker.isr = std::make_unique<IsrKeeping>(
+      *this, broker.id,
+      IsrTimes{.lag_max = std::chrono::milliseconds(random_.between(300, 3'000)), .image_overdue = 2s});
 }
 
 void World::disturb() {
@@ -99,7 +104,7 @@ void World::disturb() {
       }
       return;
     case 6:
-      if (!broker.is_alive && chance(3)) {
+      if (!broker.is_alive) {
         say(fmt::format("the disk of broker {} is replaced", broker.id));
         ++counts_.wipes;
         broker.directory = draw_id();
@@ -107,6 +112,7 @@ void World::disturb() {
         broker.high_watermarks.clear();
         broker.must_verify = false;
         broker.is_replaced = true;
+        if (chance(2)) broker.start_at = now_;  // before what was said of its old disk has been heard everywhere
       }
       return;
     case 7:

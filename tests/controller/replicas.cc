@@ -34,24 +34,31 @@ void World::follow_metadata(Broker& broker) {
     }
     ++broker.followed;
   }
+  for (const Broker& other : brokers_) {
+    const RegisterBrokerRecord* registration = broker.view.broker(other.id);
+    std::optional<BrokerLife> life;
+    if (registration != nullptr) life = {registration->broker_epoch, broker.view.is_active(other.id)};
+    broker.isr->keeper.broker_changed(other.id, life, now_);
+  }
   // Terms that are over, and answers that the metadata give.
   std::map<Partition, Leading> leading;
-  for_each_partition(broker, [&](const Partition& key, const TopicImage&, const PartitionImage& partition) {
+  std::map<Partition, Leading> before = std::move(broker.leading);
+  for_each_partition(broker, [&](const Partition& key, const TopicImage& topic, const PartitionImage& partition) {
     if (!leads(broker, partition)) return;
-    const auto before = broker.leading.find(key);
+    const auto known = before.find(key);
     ReplicaLog& log = broker.logs[key];
-    if (before != broker.leading.end() && before->second.leader_epoch == partition.leader_epoch) {
-      leading[key] = std::move(before->second);
+    if (known != before.end() && known->second.leader_epoch == partition.leader_epoch) {
+      leading[key] = known->second;
     } else {
       leading[key] = {.leader_epoch = partition.leader_epoch,
                       .epoch_start = log.entries.size(),
-                      .high_watermark = std::min(broker.high_watermarks[key], log.durable),
-                      .acks = {},
-                      .pending = {}};
+                      .high_watermark = std::min(broker.high_watermarks[key], log.durable)};
     }
-    auto& pending = leading[key].pending;
-    if (pending && partition.partition_epoch > pending->partition_epoch) pending.reset();
+    before.erase(key);
+    const Term term{.leader_epoch = partition.leader_epoch, .broker_epoch = broker.broker_epoch};
+    broker.isr->keeper.lead(key, led_partition(partition, term, min_isr_of(broker.view, topic, partition)), now_);
   });
+  for (const auto& [key, over] : before) broker.isr->keeper.leave(key);
   broker.leading = std::move(leading);
 }
 
@@ -86,8 +93,7 @@ void World::replicate(Broker& leader, const Partition& key, const PartitionImage
     if (id == leader.id || !follower.is_alive || follower.broker_epoch == -1 || chance(4)) continue;
     if (is_one_term(leader, follower, key)) fetch(leader, found->second, follower, key);
   }
-  acknowledge(leader, key, partition);
-  ask_for_isr(leader, key, partition);
+  acknowledge(leader, key);
 }
 
 void World::fetch(Broker& leader, Leading& leading, Broker& follower, const Partition& key) {
@@ -103,105 +109,57 @@ void World::fetch(Broker& leader, Leading& leading, Broker& follower, const Part
                     from.entries.begin() + static_cast<ptrdiff_t>(same + taken));
   if (chance(2)) to.durable = to.entries.size();
   follower.high_watermarks[key] = std::min(leading.high_watermark, to.durable);
-  if (!chance(5)) leading.acks[follower.id] = {.broker_epoch = follower.broker_epoch, .durable = to.durable};
+  if (chance(5)) return;
+  const stream::FollowerProgress progress{.broker = follower.id,
+                                          .broker_epoch = follower.broker_epoch,
+                                          .durable = static_cast<int64_t>(to.durable),
+                                          .end = static_cast<int64_t>(to.entries.size())};
+  leader.isr->keeper.progressed(key, progress, leader_log(leader.id, key), now_);
 }
 
+LeaderLog World::leader_log(int32_t broker, const Partition& key) const {
+  const Broker& leader = brokers_[static_cast<size_t>(broker - 1)];
+  const Leading& leading = leader.leading.at(key);
+  return {.high_watermark = static_cast<int64_t>(leading.high_watermark),
+          .end = static_cast<int64_t>(leader.logs.at(key).entries.size()),
+          .epoch_start = static_cast<int64_t>(leading.epoch_start)};
+}
+
+LeaderLog IsrKeeping::log_of(const Partition& key) { return world_.leader_log(broker_, key); }
+
 // The high watermark is what all of the maximal ISR hold durably, while the ISR is large enough.
-void World::acknowledge(Broker& leader, const Partition& key, const PartitionImage& partition) {
+void World::acknowledge(Broker& leader, const Partition& key) {
   Leading& leading = leader.leading.at(key);
   const ReplicaLog& log = leader.logs.at(key);
-  const TopicImage& topic = *leader.view.topic(key.first);
-  if (static_cast<int32_t>(partition.isr.size()) < min_isr_of(leader.view, topic, partition)) return;
-  std::vector<int32_t> maximal(partition.isr.begin(), partition.isr.end());
-  if (leading.pending) {
-    for (const IsrChange::Member& member : leading.pending->isr) maximal.push_back(member.broker);
-  }
+  const InSyncSet in_sync = leader.isr->keeper.in_sync(key);
+  if (in_sync.others.size() - in_sync.wished + 1 < in_sync.size_min) return;
   size_t all = log.durable;
-  for (const int32_t id : maximal) {
-    if (id == leader.id) continue;
-    const auto ack = leading.acks.find(id);
-    const RegisterBrokerRecord* registration = leader.view.broker(id);
-    const bool counts =
-        ack != leading.acks.end() && registration != nullptr && ack->second.broker_epoch == registration->broker_epoch;
-    all = std::min(all, counts ? ack->second.durable : 0);
-  }
+  for (const InSyncMember& member : in_sync.others) all = std::min(all, static_cast<size_t>(member.durable));
   if (all <= leading.high_watermark) return;
   leading.high_watermark = all;
   leader.high_watermarks[key] = all;
   checker_.acknowledged(image_, key, leading.leader_epoch, log, all);
 }
 
-std::optional<IsrChange> World::wanted_isr(Broker& leader, const Partition& key, const PartitionImage& partition) {
-  Leading& leading = leader.leading.at(key);
-  IsrChange change{.topic_id = key.first,
-                   .index = key.second,
-                   .leader_epoch = partition.leader_epoch,
-                   .partition_epoch = partition.partition_epoch,
-                   .isr = {}};
-  bool differs = partition.leader_recovery_state == kRecovering;
-  const Unsettled::View unverified = partition.unsettled.unverified();
-  for (const int32_t id : partition.replicas) {
-    const RegisterBrokerRecord* registration = leader.view.broker(id);
-    if (registration == nullptr) continue;
-    const auto ack = leading.acks.find(id);
-    const bool is_heard = ack != leading.acks.end();
-    const bool holds_all = is_heard && ack->second.durable >= std::max(leading.high_watermark, leading.epoch_start);
-    int64_t epoch = registration->broker_epoch;
-    bool is_in_sync = contains(partition.isr, id);
-    if (id != leader.id && is_in_sync) {
-      if (contains(unverified, id) && is_heard && ack->second.broker_epoch == epoch) {
-        if (ack->second.durable < leading.high_watermark) {
-          change.lost.push_back(id);  // it has held that: its disk has lied
-          is_in_sync = false;
-        } else if (holds_all) {
-          change.verified.push_back(id);
-          differs = true;
-        }
-      } else if (!is_healed_ && chance(12)) {
-        is_in_sync = false;
-      }
-    } else if (id != leader.id && holds_all && leader.view.is_active(id)) {
-      is_in_sync = true;
-      epoch = ack->second.broker_epoch;
-    }
-    differs = differs || is_in_sync != contains(partition.isr, id);
-    if (is_in_sync) change.isr.push_back({.broker = id, .broker_epoch = epoch});
+// A request, or its answer, may be lost: after a while it is given up, whatever became of it.
+void World::ask_for_isrs(Broker& leader) {
+  if (!leader.is_alive || leader.broker_epoch == -1) return;
+  IsrKeeping& isr = *leader.isr;
+  if (isr.request != 0 && chance(6)) {
+    isr.request = 0;
+    isr.keeper.unanswered(now_);
   }
-  if (!differs) return std::nullopt;
-  return change;
-}
-
-void World::ask_for_isr(Broker& leader, const Partition& key, const PartitionImage& partition) {
-  Leading& leading = leader.leading.at(key);
-  if (!leading.pending) {
-    leading.pending = wanted_isr(leader, key, partition);
-    leading.copies = 0;
-    leading.must_renew = false;
-    if (!leading.pending) return;
-  } else if (!chance(6)) {
-    return;  // later the same again: the controller that was asked may be gone
-  }
-  if (leader.cut_off_until > now_ || chance(8)) return;  // lost
-  ++leading.copies;
-  asked_.push_back({.broker = leader.id,
-                    .broker_epoch = leader.broker_epoch,
-                    .incarnation = leader.incarnation,
-                    .change = leading.must_renew ? renewal(leader, key, partition) : *leading.pending});
-}
-
-IsrChange World::renewal(const Broker& leader, const Partition& key, const PartitionImage& partition) const {
-  IsrChange change{.topic_id = key.first,
-                   .index = key.second,
-                   .leader_epoch = partition.leader_epoch,
-                   .partition_epoch = partition.partition_epoch,
-                   .isr = {},
-                   .recovery_state = partition.leader_recovery_state,
-                   .renews = true};
-  for (const int32_t id : partition.isr) {
-    const RegisterBrokerRecord* registration = leader.view.broker(id);
-    change.isr.push_back({.broker = id, .broker_epoch = registration == nullptr ? -1 : registration->broker_epoch});
-  }
-  return change;
+  std::optional<AlterIsrRequest> request = isr.keeper.take_request(now_);
+  if (!request) return;
+  isr.request = ++requests_;
+  if (chance(leader.cut_off_until > now_ ? 3 : 8)) return;  // lost
+  // Some come when their sender has long given them up, and asked again, or who they speak of has begun another life.
+  const Instant late = chance(3) ? now_ + std::chrono::milliseconds(random_.between(0, 8'000)) : now_;
+  const Instant arrives_at = std::max(late, leader.cut_off_until);
+  asked_.push_back({.incarnation = leader.incarnation,
+                    .number = isr.request,
+                    .arrives_at = arrives_at,
+                    .request = std::move(*request)});
 }
 
 // Of partitions that nobody leads, in which it is an unverified member.
@@ -231,6 +189,7 @@ void World::step() {
     for_each_partition(leader, [&](const Partition& key, const TopicImage&, const PartitionImage& partition) {
       if (leader.is_alive) replicate(leader, key, partition);
     });
+    ask_for_isrs(leader);
   }
   control();
   checker_.check_logs(image_);

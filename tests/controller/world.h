@@ -5,15 +5,16 @@
 #pragma once
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "reactor/simulated/random.h"
+#include "replication/isr_keeper.h"
 #include "replication/metadata/broker_changes.h"
 #include "replication/metadata/config_controller.h"
-#include "replication/metadata/isr_changes.h"
 #include "tests/controller/checker.h"
 
 namespace posthaste::controller_model {
@@ -21,22 +22,33 @@ namespace posthaste::controller_model {
 using reactor::Duration;
 using reactor::Instant;
 using reactor::simulated::Random;
-using replication::IsrChange;
 using replication::MetadataRecord;
 
 // What a leader knows of one partition, in one term.
 struct Leading {
-  struct Ack {
-    int64_t broker_epoch = -1;
-    size_t durable = 0;
-  };
   int32_t leader_epoch = -1;
   size_t epoch_start = 0;
   size_t high_watermark = 0;
-  std::map<int32_t, Ack> acks;
-  std::optional<IsrChange> pending;  // asked for, and not known to be refused
-  uint64_t copies = 0;               // of it, sent
-  bool must_renew = false;           // a copy was refused, and another one may arrive
+};
+
+class World;
+
+// The in-sync sets of what one life of a broker leads, kept by the code under test over the model's logs.
+class IsrKeeping final : private replication::IsrHooks {
+ public:
+  IsrKeeping(World& world, int32_t broker, const replication::IsrTimes& times)
+      : keeper(broker, *this, times), world_(world), broker_(broker) {}
+
+  replication::IsrKeeper keeper;
+  uint64_t request = 0;  // under way; 0: none
+
+ private:
+  replication::LeaderLog log_of(const Partition& key) override;
+  void in_sync_changed(const Partition&) override {}  // acknowledge() asks each time
+  void isr_changes_due() override {}
+
+  World& world_;
+  const int32_t broker_;
 };
 
 struct Broker {
@@ -59,6 +71,7 @@ struct Broker {
   Instant cut_off_until;  // from the controller
   Instant start_at;       // when it is down
   std::map<Partition, Leading> leading;
+  std::unique_ptr<IsrKeeping> isr;  // while it lives
 };
 
 struct Counts {
@@ -99,6 +112,7 @@ class World : public Replicas {
     return reports_.of(partition.first, partition.second, *registration);
   }
   bool is_lying() const override { return liar_ != replication::kNobody; }
+  replication::LeaderLog leader_log(int32_t broker, const Partition& key) const;
   Checker& checker() { return checker_; }
   const Counts& counts() const { return counts_; }
   uint64_t trace() const { return trace_.value(); }
@@ -111,10 +125,10 @@ class World : public Replicas {
   };
   using Job = std::variant<replication::BrokerRegistration, replication::BrokerFencing, Sweep>;
   struct Asked {
-    int32_t broker = 0;
-    int64_t broker_epoch = -1;
     Uuid incarnation;
-    IsrChange change;
+    uint64_t number = 0;
+    Instant arrives_at;
+    replication::AlterIsrRequest request;
   };
 
   // The controller (controller.cc).
@@ -126,7 +140,7 @@ class World : public Replicas {
   void fail_over();
   void heartbeat(Broker& broker);
   void ask_to_register(Broker& broker);
-  void decide_isr(const Asked& asked);
+  void decide_isrs(const Asked& asked);
   void sweep(replication::PartitionSweep sweep, std::optional<int32_t> drains = {});
   void alter_config(replication::AlterConfigResource resource);
   void change_settings();
@@ -141,10 +155,8 @@ class World : public Replicas {
   bool leads(const Broker& broker, const PartitionImage& partition) const;
   void replicate(Broker& leader, const Partition& key, const PartitionImage& partition);
   void fetch(Broker& leader, Leading& leading, Broker& follower, const Partition& key);
-  void acknowledge(Broker& leader, const Partition& key, const PartitionImage& partition);
-  void ask_for_isr(Broker& leader, const Partition& key, const PartitionImage& partition);
-  std::optional<IsrChange> wanted_isr(Broker& leader, const Partition& key, const PartitionImage& partition);
-  IsrChange renewal(const Broker& leader, const Partition& key, const PartitionImage& partition) const;
+  void acknowledge(Broker& leader, const Partition& key);
+  void ask_for_isrs(Broker& leader);
   void report_logs(Broker& broker);
   bool is_one_term(const Broker& leader, const Broker& follower, const Partition& key) const;
 
@@ -172,6 +184,7 @@ class World : public Replicas {
   uint64_t values_ = 0;
   uint64_t ids_ = 0;
   uint64_t topics_ = 0;
+  uint64_t requests_ = 0;
   uint32_t fault_every_ = 8;
 
   MetadataImage image_;
