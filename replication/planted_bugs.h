@@ -61,6 +61,12 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "of members whose disks may have lied the first one leads, not the one that holds most"},
     {"unclean-asked-beside-member", reactor::kController,
      "an operator's unclean election does not wait for the members that are there and have not reported yet"},
+    {"reassigned-too-early", reactor::kController,
+     "a reassignment ends when one of the replicas that shall stay is in sync"},
+    {"reassigned-in-one-epoch", reactor::kController,
+     "a replica goes and comes back under one leader epoch, so that its earlier acknowledgements count"},
+    {"cancelled-with-nobody-left", reactor::kController,
+     "a reassignment is cancelled though only those that it was adding hold what was committed"},
 }));
 
 }  // namespace posthaste::replication

@@ -175,7 +175,7 @@ void clear_elr(const MetadataImage& image, const Altering& altering, const Alter
     return;
   }
   const auto is_concerned = [&](const PartitionImage& partition) {
-    const size_t replicas = partition.replicas.size();
+    const size_t replicas = counted_replicas(partition);
     return !partition.unsettled.elr().empty() && effective_min_isr(altering.before, altering.inherited, replicas) !=
                                                      effective_min_isr(altering.after, altering.inherited, replicas);
   };

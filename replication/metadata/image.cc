@@ -20,12 +20,24 @@ bool has_duplicates(std::span<const int32_t> of) {
   return std::ranges::adjacent_find(values) != values.end();
 }
 
+// Who comes and who goes are different replicas, and neither are all of them.
+bool is_consistent(std::span<const int32_t> replicas, std::span<const int32_t> adding,
+                   std::span<const int32_t> removing) {
+  const auto is_replica = [&](int32_t id) { return contains(replicas, id); };
+  return !has_duplicates(adding) && !has_duplicates(removing) && std::ranges::all_of(adding, is_replica) &&
+         std::ranges::all_of(removing, [&](int32_t id) { return is_replica(id) && !contains(adding, id); }) &&
+         adding.size() < replicas.size() && removing.size() < replicas.size();
+}
+
 // ISR and ELR lie within the replicas and have nobody in common; the leader, if any, is in the ISR and verified.
 bool is_consistent(const PartitionImage& partition) {
   const auto is_replica = [&](int32_t id) { return contains(partition.replicas, id); };
   const auto may_be_eligible = [&](int32_t id) { return is_replica(id) && !contains(partition.isr, id); };
   const Unsettled::View elr = partition.unsettled.elr();
-  return !partition.replicas.empty() && !has_duplicates(partition.replicas) && !has_duplicates(elr) &&
+  return !partition.replicas.empty() &&
+         is_consistent(partition.replicas, partition.unsettled.adding_replicas(),
+                       partition.unsettled.removing_replicas()) &&
+         !has_duplicates(partition.replicas) && !has_duplicates(elr) &&
          std::ranges::all_of(partition.isr, is_replica) && std::ranges::all_of(elr, may_be_eligible) &&
          (partition.leader == -1 || contains(partition.isr, partition.leader)) &&
          !contains(partition.unsettled.unverified(), partition.leader);

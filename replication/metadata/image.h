@@ -65,6 +65,8 @@ class Unsettled {
   View elr() const { return part(&UnsettledPartition::elr); }
   View last_known_elr() const { return part(&UnsettledPartition::last_known_elr); }
   View unverified() const { return part(&UnsettledPartition::unverified); }
+  View adding_replicas() const { return part(&UnsettledPartition::adding_replicas); }
+  View removing_replicas() const { return part(&UnsettledPartition::removing_replicas); }
   // All of it, to change and to set again.
   UnsettledPartition state() const { return state_ ? *state_ : UnsettledPartition(); }
   void set(UnsettledPartition state) {

@@ -1,5 +1,7 @@
 #include "replication/metadata/isr_changes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <span>
@@ -124,8 +126,13 @@ std::optional<Refusal> alter_one(const PartitionAt& at, const ElectionInputs& in
     record = PartitionChangeRecord{.partition_id = at.index, .topic_id = at.topic.id, .isr = ids_of(change.isr)};
   }
   fill(result, partition, record ? &*record : nullptr);
-  CHECK(result.leader == broker, "an ISR that its leader asked for has deposed it");
   if (record) outcome.records.emplace_back(*record);
+  if (result.leader == broker) return std::nullopt;
+  // A reassignment has ended by this change, and the leader was among those that go.
+  CHECK(record && record->replicas && !contains(*record->replicas, broker),
+        "an ISR that its leader asked for deposed it");
+  result.error = ErrorCode::kNewLeaderElected;
+  result.message = fmt::format("broker {} leads", result.leader);
   return std::nullopt;
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "replication/metadata/refusal.h"
+#include "replication/metadata/replica_plan.h"
 #include "replication/metadata/topic_name.h"
 #include "storage/folder_names.h"
 
@@ -53,6 +54,9 @@ std::optional<Refusal> check_count(const Growing& growing, const TopicImage& top
   return std::nullopt;
 }
 
+// What the first partition has, or shall have when a reassignment of it ends.
+size_t factor_of(const TopicImage& topic) { return plan_of(topic.partitions.front()).target().size(); }
+
 std::optional<Refusal> check_assignment(const Growing& growing, const Replicas& replicas, size_t factor) {
   if (replicas.size() != factor) {
     return refuse(ErrorCode::kInvalidReplicaAssignment, "{} replicas are assigned; the topic's partitions have {}",
@@ -81,7 +85,7 @@ std::optional<Refusal> place_by_hand(const Growing& growing, const TopicImage& t
                   asked.assignments->size());
   }
   for (const Replicas& replicas : *asked.assignments) {
-    if (auto refusal = check_assignment(growing, replicas, topic.partitions.front().replicas.size())) return refusal;
+    if (auto refusal = check_assignment(growing, replicas, factor_of(topic))) return refusal;
   }
   placement = *asked.assignments;
   return std::nullopt;
@@ -90,7 +94,7 @@ std::optional<Refusal> place_by_hand(const Growing& growing, const TopicImage& t
 // Goes on where the last partition of the topic stands.
 std::optional<Refusal> place_in_turn(const Growing& growing, const TopicImage& topic, const GrowTopic& asked,
                                      std::vector<Replicas>& placement) {
-  const size_t factor = topic.partitions.front().replicas.size();
+  const size_t factor = factor_of(topic);
   if (factor > growing.brokers.size()) {
     return refuse(ErrorCode::kInvalidReplicationFactor, "Replication factor {}: only {} broker(s) are available",
                   factor, growing.brokers.size());

@@ -24,14 +24,17 @@ class Transition {
         inputs_(inputs),
         demand_(demand),
         partition_(at.partition()),
-        rules_(rules_of(at.topic, partition_, inputs.defaults)),
+        plan_(demand.plan ? *demand.plan : plan_of(partition_)),
         last_known_(copy(partition_.unsettled.last_known_elr())),
         recovery_(demand.has_recovered ? kRecovered : partition_.leader_recovery_state) {}
 
   std::optional<PartitionChangeRecord> run() {
     gather_members();
+    end_reassignment();
+    rules_ = rules_of(at_.topic, plan_.counted(), inputs_.defaults);
     elect();
     if (leader_ == kNobody && keeps_leader()) return std::nullopt;
+    if (contains(plan_.target(), leader_)) end_reassignment();  // whoever was elected is beyond doubt
     if (!is_unclean_) settle_elr();
     check();
     return record();
@@ -40,6 +43,7 @@ class Transition {
  private:
   static Brokers copy(std::span<const int32_t> of) { return {of.begin(), of.end()}; }
 
+  bool is_replica(int32_t id) const { return contains(plan_.replicas, id); }
   bool is_lost(int32_t id) const { return contains(demand_.lost, id) && !planted(kBugs["lost-stays-eligible"]); }
   bool is_verified(int32_t id) const { return planted(kBugs["unverified-preferred"]) || !contains(unverified_, id); }
 
@@ -47,17 +51,32 @@ class Transition {
 
   void gather_members() {
     for (const int32_t id : demand_.isr ? *demand_.isr : copy(partition_.isr)) {
-      if (at_.image.is_active(id) && !is_lost(id)) isr_.push_back(id);
+      if (is_replica(id) && at_.image.is_active(id) && !is_lost(id)) isr_.push_back(id);
     }
     const std::span<const int32_t> before[] = {partition_.isr, partition_.unsettled.elr()};
     for (const std::span<const int32_t> members : before) {
       for (const int32_t id : members) {
-        if (!is_lost(id)) members_.push_back(id);
+        if (is_replica(id) && !is_lost(id)) members_.push_back(id);
       }
     }
     for (const int32_t id : partition_.unsettled.unverified()) {
-      if (!contains(demand_.verified, id)) unverified_.push_back(id);
+      if (is_replica(id) && !contains(demand_.verified, id)) unverified_.push_back(id);
     }
+  }
+
+  // All that shall stay are in sync and beyond doubt: the others go.
+  void end_reassignment() {
+    if (!plan_.is_under_way()) return;
+    const Brokers target = plan_.target();
+    const auto is_ready = [&](int32_t id) { return contains(isr_, id) && is_verified(id); };
+    const bool is_over = planted(kBugs["reassigned-too-early"]) ? std::ranges::any_of(target, is_ready)
+                                                                : std::ranges::all_of(target, is_ready);
+    if (!is_over) return;
+    plan_ = {.replicas = target};
+    const auto is_gone = [&](int32_t id) { return !is_replica(id); };
+    std::erase_if(isr_, is_gone);
+    std::erase_if(members_, is_gone);
+    std::erase_if(unverified_, is_gone);
   }
 
   // Holds all that is committed, as far as is known, and takes part.
@@ -66,14 +85,14 @@ class Transition {
   }
 
   void elect() {
-    const int32_t preferred = partition_.replicas.front();
+    const int32_t preferred = plan_.replicas.front();
     if (demand_.preferred && contains(isr_, preferred) && is_verified(preferred)) return lead(preferred);
     if (contains(isr_, partition_.leader) && is_verified(partition_.leader)) return lead(partition_.leader);
     if (const int32_t id = first_verified(/*in_sync=*/true); id != kNobody) return lead(id);
     if (const int32_t id = first_verified(/*in_sync=*/false); id != kNobody) return lead(id);
     if (keeps_leader()) return;
     const bool is_asked_too_early = demand_.unclean && planted(kBugs["unclean-asked-beside-member"]);
-    if (!is_asked_too_early && std::ranges::any_of(partition_.replicas, [&](int32_t id) { return is_candidate(id); })) {
+    if (!is_asked_too_early && std::ranges::any_of(plan_.replicas, [&](int32_t id) { return is_candidate(id); })) {
       if (const int32_t id = fullest_unverified(); id != kNobody) lead(id);
       return;
     }
@@ -81,7 +100,7 @@ class Transition {
   }
 
   int32_t first_verified(bool in_sync) const {
-    for (const int32_t id : partition_.replicas) {
+    for (const int32_t id : plan_.replicas) {
       if (contains(isr_, id) == in_sync && is_candidate(id) && is_verified(id)) return id;
     }
     return kNobody;
@@ -93,7 +112,7 @@ class Transition {
     std::optional<ReplicaPosition> most;
     size_t heard = 0;
     Instant first = Instant::never();
-    for (const int32_t id : partition_.replicas) {
+    for (const int32_t id : plan_.replicas) {
       if (!is_candidate(id)) continue;
       if (const auto since = inputs_.active_since.find(id); since != inputs_.active_since.end()) {
         first = std::min(first, since->second);
@@ -115,16 +134,14 @@ class Transition {
     std::erase(unverified_, id);  // the others are measured by it from now on
   }
 
-  // What only the dead hold is given up. Who led last has most of it, as a rule.
+  // What only the dead hold is given up. Who led last has most of it, as a rule; who is being added may have nothing.
   void elect_uncleanly() {
-    if (last_known_.size() == 1 && at_.image.is_active(last_known_.front()) && !is_lost(last_known_.front())) {
-      leader_ = last_known_.front();
-    } else {
-      const auto active = std::ranges::find_if(partition_.replicas,
-                                               [&](int32_t id) { return at_.image.is_active(id) && !is_lost(id); });
-      if (active == partition_.replicas.end()) return;
-      leader_ = *active;
-    }
+    const auto can_lead = [&](int32_t id) { return is_replica(id) && at_.image.is_active(id) && !is_lost(id); };
+    Brokers order = last_known_;
+    for (const Brokers& more : {plan_.original(), plan_.adding}) order.insert(order.end(), more.begin(), more.end());
+    const auto first = std::ranges::find_if(order, can_lead);
+    if (first == order.end()) return;
+    leader_ = *first;
     is_unclean_ = true;
     isr_ = {leader_};
     elr_.clear();
@@ -149,6 +166,8 @@ class Transition {
     CHECK(leader_ == kNobody || contains(isr_, leader_), "{} leads and is not in sync", leader_);
     CHECK(leader_ == kNobody || at_.image.is_active(leader_), "{} leads and takes no part", leader_);
     CHECK(!isr_.empty() || leader_ == kNobody);
+    CHECK(std::ranges::all_of(isr_, [&](int32_t id) { return is_replica(id); }), "in sync and no replica");
+    CHECK(std::ranges::all_of(elr_, [&](int32_t id) { return is_replica(id); }), "eligible and no replica");
     CHECK(elr_.empty() || !can_commit(), "an ELR beside an ISR that commits");
   }
 
@@ -156,7 +175,10 @@ class Transition {
     std::erase_if(unverified_, [&](int32_t id) { return !contains(isr_, id) && !contains(elr_, id); });
     PartitionChangeRecord record{.partition_id = at_.index, .topic_id = at_.topic.id};
     if (!same(isr_, partition_.isr)) record.isr = isr_;
-    if (leader_ != partition_.leader) record.leader = leader_;
+    const Brokers gone = ReplicaPlan::without(partition_.replicas, plan_.replicas);
+    const bool begins_epoch = leader_ != kNobody && !gone.empty() && !planted(kBugs["reassigned-in-one-epoch"]);
+    if (leader_ != partition_.leader || begins_epoch) record.leader = leader_;
+    place(record);
     if (recovery_ != partition_.leader_recovery_state) record.leader_recovery_state = recovery_;
     if (!same(elr_, partition_.unsettled.elr())) record.elr = elr_;
     if (!same(last_known_, partition_.unsettled.last_known_elr())) record.last_known_elr = last_known_;
@@ -166,10 +188,27 @@ class Transition {
     return record;
   }
 
+  void place(PartitionChangeRecord& record) const {
+    const ReplicaPlan before = plan_of(partition_);
+    if (plan_.adding != before.adding) record.adding_replicas = plan_.adding;
+    if (plan_.removing != before.removing) record.removing_replicas = plan_.removing;
+    if (plan_.replicas == before.replicas) return;
+    record.replicas = plan_.replicas;
+    if (partition_.directories.empty()) return;
+    // Each keeps its directory; where a new one puts its log, it says itself.
+    record.directories.emplace(plan_.replicas.size());
+    for (size_t i = 0; i < plan_.replicas.size(); ++i) {
+      const auto at = std::ranges::find(before.replicas, plan_.replicas[i]) - before.replicas.begin();
+      const auto index = static_cast<size_t>(at);
+      if (index < partition_.directories.size()) (*record.directories)[i] = partition_.directories[index];
+    }
+  }
+
   const PartitionAt& at_;
   const ElectionInputs& inputs_;
   const TransitionDemand& demand_;
   const PartitionImage& partition_;
+  ReplicaPlan plan_;
   PartitionRules rules_;
   Brokers members_;  // of ISR and ELR as they were, without those that are lost
   Brokers isr_;
@@ -199,7 +238,11 @@ int32_t effective_min_isr(const config::ConfigMap& own, const config::ConfigMap&
 }
 
 PartitionRules rules_of(const TopicImage& topic, const PartitionImage& partition, const config::ConfigMap& defaults) {
-  return {.min_isr = effective_min_isr(topic.configs(), defaults, partition.replicas.size()),
+  return rules_of(topic, counted_replicas(partition), defaults);
+}
+
+PartitionRules rules_of(const TopicImage& topic, size_t replicas, const config::ConfigMap& defaults) {
+  return {.min_isr = effective_min_isr(topic.configs(), defaults, replicas),
           .unclean = shown(topic.configs(), defaults, "unclean.leader.election.enable") == "true"};
 }
 

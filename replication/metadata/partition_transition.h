@@ -11,6 +11,7 @@
 #include "reactor/time.h"
 #include "replication/metadata/image.h"
 #include "replication/metadata/log_reports.h"
+#include "replication/metadata/replica_plan.h"
 
 namespace posthaste::replication {
 
@@ -29,6 +30,8 @@ struct PartitionRules {
 // Of settings that were checked: a topic's own and the defaults of topics.
 int32_t effective_min_isr(const config::ConfigMap& own, const config::ConfigMap& defaults, size_t replicas);
 PartitionRules rules_of(const TopicImage& topic, const PartitionImage& partition, const config::ConfigMap& defaults);
+// The same for a partition that is measured by so many replicas (ReplicaPlan::counted).
+PartitionRules rules_of(const TopicImage& topic, size_t replicas, const config::ConfigMap& defaults);
 
 // What the controller knows beside the image.
 struct ElectionInputs {
@@ -52,12 +55,15 @@ struct TransitionDemand {
   std::vector<int32_t> verified{};            // members whose logs were found to hold all that is committed
   std::vector<int32_t> lost{};                // brokers whose replicas do not: out of ISR and ELR
   int32_t keeps = kNobody;                    // leads on, though it is fenced, if nobody else can
+  std::optional<ReplicaPlan> plan{};          // where its replicas are and shall be; checked (reassignments.h)
   bool preferred = false;                     // the first replica leads if it can
   bool unclean = false;                       // what only the dead hold is given up, whatever the topic says
   bool has_recovered = false;                 // the leader holds what can be had
 };
 
-// What changes, or nothing. A broker that is not active (MetadataImage) neither leads nor is in the ISR afterwards.
+// What changes, or nothing. A reassignment under which all that shall stay are in sync and beyond doubt ends in the
+// same step. Whoever is no replica any more begins a new leader epoch: what it acknowledged before must not count if it
+// becomes one again. A broker that is not active (MetadataImage) neither leads nor is in the ISR afterwards.
 std::optional<PartitionChangeRecord> next_state(const PartitionAt& at, const ElectionInputs& inputs,
                                                 const TransitionDemand& demand);
 

@@ -13,10 +13,34 @@ using replication::kRecovering;
 using replication::TopicImage;
 
 std::string describe(const PartitionImage& partition) {
-  return fmt::format("leader {} epoch {}/{} isr {} elr {} unverified {} last {} recovery {}", partition.leader,
-                     partition.leader_epoch, partition.partition_epoch, partition.isr, partition.unsettled.elr(),
-                     partition.unsettled.unverified(), partition.unsettled.last_known_elr(),
-                     partition.leader_recovery_state);
+  return fmt::format("leader {} epoch {}/{} isr {} elr {} unverified {} last {} recovery {} of {} + {} - {}",
+                     partition.leader, partition.leader_epoch, partition.partition_epoch, partition.isr,
+                     partition.unsettled.elr(), partition.unsettled.unverified(), partition.unsettled.last_known_elr(),
+                     partition.leader_recovery_state, partition.replicas, partition.unsettled.adding_replicas(),
+                     partition.unsettled.removing_replicas());
+}
+
+std::vector<int32_t> without(std::span<const int32_t> from, std::span<const int32_t> what) {
+  std::vector<int32_t> left;
+  for (const int32_t id : from) {
+    if (!contains(what, id)) left.push_back(id);
+  }
+  return left;
+}
+
+std::vector<int32_t> target_of(const PartitionImage& partition) {
+  return without(partition.replicas, partition.unsettled.removing_replicas());
+}
+
+// Ascending.
+std::vector<int32_t> original_of(const PartitionImage& partition) {
+  std::vector<int32_t> original = without(partition.replicas, partition.unsettled.adding_replicas());
+  std::ranges::sort(original);
+  return original;
+}
+
+bool is_moving(const PartitionImage& partition) {
+  return !partition.unsettled.adding_replicas().empty() || !partition.unsettled.removing_replicas().empty();
 }
 
 bool is_member(const PartitionImage& partition, int32_t id) {
@@ -32,7 +56,7 @@ int32_t min_isr_of(const MetadataImage& image, const TopicImage& topic, const Pa
   std::string value = "2";
   if (broad != brokers.end()) value = broad->second;
   if (own != topic.configs().end()) value = own->second;
-  return std::min(std::stoi(value), static_cast<int32_t>(partition.replicas.size()));
+  return std::min(std::stoi(value), static_cast<int32_t>(original_of(partition).size()));
 }
 
 void Checker::changed(const MetadataImage& before, const MetadataImage& after, Cause cause) {
@@ -65,6 +89,13 @@ void Checker::check_state(const MetadataImage& image, const std::string& name, c
     if (contains(partition.isr, id)) wrong("S2, in ISR and ELR");
   }
   if (partition.isr.empty() && partition.unsettled.last_known_elr().empty()) wrong("S3, nobody is remembered");
+  const auto adding = partition.unsettled.adding_replicas();
+  const auto removing = partition.unsettled.removing_replicas();
+  if (!without(adding, partition.replicas).empty() || !without(removing, partition.replicas).empty() ||
+      without(adding, removing).size() != adding.size() || adding.size() == partition.replicas.size() ||
+      removing.size() == partition.replicas.size()) {
+    wrong("S7, who comes or goes is no replica, or does both, or all do");
+  }
   if (contains(partition.unsettled.unverified(), partition.leader)) wrong("S5, an unverified leader");
   if (partition.leader != -1 && image.broker(partition.leader) == nullptr) wrong("S6, the leader is not registered");
 }
@@ -91,7 +122,66 @@ void Checker::check_step(const MetadataImage& image, const Partition& key, const
     if (cause != Cause::kIsrChange && !is_elected && !was_recovering) wrong("T4, in sync from nowhere");
     if (!image.is_active(id)) wrong("T5, a broker that takes no part enters the ISR");
   }
+  if (!(after.replicas == before.replicas)) check_places(image, name, before, after, cause);
   if (after.leader != -1 && after.leader != before.leader) check_election(image, key, name, before, after, cause);
+}
+
+void Checker::check_places(const MetadataImage& image, const std::string& name, const PartitionImage& before,
+                           const PartitionImage& after, Cause cause) {
+  const auto wrong = [&](std::string_view rule) {
+    fail(fmt::format("{}: {} from {} to {}", rule, name, describe(before), describe(after)));
+  };
+  if (cause != Cause::kReassigned && (!is_moving(before) || target_of(before) != without(after.replicas, {}))) {
+    wrong("M1, other replicas than were asked for");
+  }
+  if (after.leader != -1 && after.leader_epoch == before.leader_epoch &&
+      !without(before.replicas, after.replicas).empty()) {
+    wrong("M5, a replica goes within a leader epoch");
+  }
+  const auto holds_all = [](const PartitionImage& partition) {
+    return std::ranges::any_of(partition.replicas, [&](int32_t id) {
+      return is_member(partition, id) && !contains(partition.unsettled.unverified(), id);
+    });
+  };
+  if (holds_all(before) && !holds_all(after)) wrong("M6, nobody is left who holds all");
+  if (before.leader != -1 && image.is_active(before.leader) && after.leader == -1) wrong("M6, nobody leads any more");
+  if (without(original_of(before), after.replicas).empty()) return;
+  ++moved_;
+  for (const int32_t id : after.replicas) {
+    if (!contains(after.isr, id) || contains(after.unsettled.unverified(), id))
+      wrong("M7, over before all are in sync");
+  }
+}
+
+void Checker::reassigned(const MetadataImage& before, const MetadataImage& after,
+                         const std::vector<replication::ReassignRequest::Topic>& asked,
+                         const std::vector<replication::ReassignResult>& results) {
+  for (size_t topic = 0; topic < asked.size(); ++topic) {
+    for (size_t i = 0; i < asked[topic].partitions.size(); ++i) {
+      const auto& partition = asked[topic].partitions[i];
+      const std::string name = fmt::format("{}-{}", asked[topic].name, partition.index);
+      check_move(name, partition.replicas, results.at(topic).partitions.at(i).error,
+                 *before.partition(asked[topic].name, partition.index),
+                 *after.partition(asked[topic].name, partition.index));
+    }
+  }
+}
+
+void Checker::check_move(const std::string& name, const std::optional<std::vector<int32_t>>& target, ErrorCode answer,
+                         const PartitionImage& before, const PartitionImage& after) {
+  const auto wrong = [&](std::string_view rule) {
+    fail(fmt::format("{}: {} error {} from {} to {}", rule, name, static_cast<int>(answer), describe(before),
+                     describe(after)));
+  };
+  if (answer != ErrorCode::kNone && !(after == before)) wrong("M3, refused and changed");
+  if (!target && (answer == ErrorCode::kNoReassignmentInProgress) == is_moving(before)) {
+    wrong("M4, nothing is under way and it is cancelled, or the reverse");
+  }
+  if (answer != ErrorCode::kNone) return;
+  if (target && target_of(after) != *target) wrong("M1, other replicas than were asked for");
+  if ((!target || is_moving(after)) && original_of(after) != original_of(before))
+    wrong("M2, the replicas before are lost");
+  if (!target && is_moving(after)) wrong("M2, cancelled and still under way");
 }
 
 void Checker::check_election(const MetadataImage& image, const Partition& key, const std::string& name,
@@ -104,7 +194,9 @@ void Checker::check_election(const MetadataImage& image, const Partition& key, c
     return is_member(before, id) && image.is_active(id) && !contains(before.unsettled.unverified(), id);
   };
   const bool has_better = std::ranges::any_of(before.replicas, is_better);
-  if (!is_member(before, after.leader)) {
+  // Its leader found that it is in sync and holds all, and goes by the same change; L2 looks at its log.
+  const bool was_found = cause == Cause::kIsrChange && after.leader_recovery_state != kRecovering;
+  if (!is_member(before, after.leader) && !was_found) {
     const TopicImage& topic = *image.topic(key.first);
     const auto leave = topic.configs().find("unclean.leader.election.enable");
     const bool has_leave = leave != topic.configs().end() && leave->second == "true";
@@ -116,7 +208,7 @@ void Checker::check_election(const MetadataImage& image, const Partition& key, c
     return forgive(key, after);
   }
   if (contains(before.unsettled.elr(), after.leader)) ++from_elr_;
-  if (contains(before.unsettled.unverified(), after.leader)) {
+  if (contains(before.unsettled.unverified(), after.leader) && !was_found) {
     if (has_better) wrong("E5, unverified though a verified member lives");
     for (const int32_t id : before.replicas) {
       if (id == after.leader || !is_member(before, id) || !image.is_active(id)) continue;
@@ -174,6 +266,14 @@ void Checker::forgive(const Partition& key, const PartitionImage& after) {
   }
   history.acknowledged.resize(same);
   history.forgiven_below = after.leader_epoch;
+  history.forgiven_to = after.leader;
+}
+
+// It was elected uncleanly before it had heard that it had been no replica for a while: what it had then was not its to
+// lead with.
+void Checker::thrown_away(int32_t broker, const Partition& key, int32_t view_epoch) {
+  History& history = histories_[key];
+  if (history.forgiven_to == broker && view_epoch < history.forgiven_below) history.acknowledged.clear();
 }
 
 void Checker::acknowledged(const MetadataImage& image, const Partition& key, int32_t epoch, const ReplicaLog& log,

@@ -11,6 +11,7 @@
 #include "replication/metadata/asked_elections.h"
 #include "replication/metadata/image.h"
 #include "replication/metadata/log_reports.h"
+#include "replication/metadata/reassignments.h"
 
 namespace posthaste::controller_model {
 
@@ -46,7 +47,7 @@ class Replicas {
 };
 
 // Why the metadata changed; some rules hold for some causes only.
-enum class Cause : uint8_t { kOther, kIsrChange, kUncleanAsked };
+enum class Cause : uint8_t { kOther, kIsrChange, kUncleanAsked, kReassigned };
 
 class Checker {
  public:
@@ -62,12 +63,19 @@ class Checker {
   // Leaders were asked for, and this was answered: of all partitions, or (`is_all`) of those that needed it.
   void elections_asked(const MetadataImage& before, const MetadataImage& after, net::kafka::ElectionType type,
                        const std::vector<replication::ElectionResult>& results, bool is_all);
+  // Replicas were moved, and this was answered.
+  void reassigned(const MetadataImage& before, const MetadataImage& after,
+                  const std::vector<replication::ReassignRequest::Topic>& asked,
+                  const std::vector<replication::ReassignResult>& results);
+  // A broker has thrown its log away: in its view, of leader epoch `view_epoch`, it is no replica.
+  void thrown_away(int32_t broker, const Partition& partition, int32_t view_epoch);
   // A leader of `epoch` has acknowledged the first `count` records of its log.
   void acknowledged(const MetadataImage& image, const Partition& partition, int32_t epoch, const ReplicaLog& log,
                     size_t count);
   // Nobody who counts has lost anything: R1 to R3.
   void check_logs(const MetadataImage& image);
 
+  uint64_t moved() const { return moved_; }
   uint64_t unclean() const { return unclean_; }
   uint64_t from_elr() const { return from_elr_; }
   uint64_t from_unverified() const { return from_unverified_; }
@@ -77,6 +85,7 @@ class Checker {
   struct History {
     std::vector<Entry> acknowledged;
     int32_t forgiven_below = 0;          // leaders of earlier epochs promise nothing any more
+    int32_t forgiven_to = -1;            // who began that epoch
     std::map<int32_t, int32_t> leaders;  // by epoch
   };
 
@@ -87,12 +96,17 @@ class Checker {
                       const PartitionImage& before, const PartitionImage& after, Cause cause);
   void check_answer(const MetadataImage& image, const std::string& name, net::kafka::ElectionType type,
                     net::kafka::ErrorCode answer, const PartitionImage& before, const PartitionImage& after);
+  void check_places(const MetadataImage& image, const std::string& name, const PartitionImage& before,
+                    const PartitionImage& after, Cause cause);
+  void check_move(const std::string& name, const std::optional<std::vector<int32_t>>& target,
+                  net::kafka::ErrorCode answer, const PartitionImage& before, const PartitionImage& after);
   void forgive(const Partition& partition, const PartitionImage& after);
   bool holds(int32_t broker, const Partition& partition, const std::vector<Entry>& entries) const;
 
   const Replicas& replicas_;
   std::optional<std::string> violated_;
   std::map<Partition, History> histories_;
+  uint64_t moved_ = 0;
   uint64_t unclean_ = 0;
   uint64_t from_elr_ = 0;
   uint64_t from_unverified_ = 0;

@@ -227,5 +227,98 @@ TEST_F(AnswerTest, RefusedThoughItCanLead) {
   EXPECT_TRUE(judge(ErrorCode::kPreferredLeaderNotAvailable, {}).starts_with("A4"));
 }
 
+// The partition moves from 1, 2 and 3 to 4 and 1.
+class MoveTest : public CheckerTest {
+ protected:
+  MoveTest() {
+    cluster_.start(4);
+    cluster_.unfence(4);
+    PartitionChangeRecord begun = record();
+    begun.replicas = Ids{4, 1, 2, 3};
+    begun.adding_replicas = Ids{4};
+    begun.removing_replicas = Ids{2, 3};
+    cluster_.apply(begun);
+  }
+  // All four are in sync, and it is over.
+  PartitionChangeRecord ended() const {
+    PartitionChangeRecord change = record();
+    change.replicas = Ids{4, 1};
+    change.isr = Ids{4, 1};
+    change.adding_replicas = Ids{};
+    change.removing_replicas = Ids{};
+    change.leader = 1;
+    return change;
+  }
+  PartitionChangeRecord cancelled() const {
+    PartitionChangeRecord change = ended();
+    change.replicas = Ids{1, 2, 3};
+    change.isr = Ids{1, 2, 3};
+    return change;
+  }
+  std::string judge(std::optional<Ids> target, ErrorCode answer, const PartitionChangeRecord& record) {
+    const MetadataImage before = cluster_.image;
+    cluster_.apply(record);
+    checker_->reassigned(before, cluster_.image, {{"a", {{0, std::move(target)}}}}, {{"a", {{0, answer, ""}}}});
+    return checker_->violated().value_or("");
+  }
+};
+
+TEST_F(MoveTest, AGoodEndIsGood) { EXPECT_EQ(change(ended(), Cause::kIsrChange), ""); }
+
+TEST_F(MoveTest, AGoodAnswerIsGood) { EXPECT_EQ(judge({}, ErrorCode::kNone, cancelled()), ""); }
+
+TEST_F(MoveTest, OtherReplicas) {
+  EXPECT_TRUE(change(cancelled()).starts_with("M1"));
+  EXPECT_TRUE(judge(Ids{1, 2}, ErrorCode::kNone, ended()).starts_with("M1"));
+}
+
+TEST_F(MoveTest, OtherReplicasThanAsked) { EXPECT_TRUE(judge(Ids{2}, ErrorCode::kNone, ended()).starts_with("M1")); }
+
+TEST_F(MoveTest, TheReplicasBeforeAreLost) { EXPECT_TRUE(judge({}, ErrorCode::kNone, ended()).starts_with("M2")); }
+
+TEST_F(MoveTest, CancelledAndUnderWay) {
+  PartitionChangeRecord nothing = record();
+  nothing.leader = 1;
+  EXPECT_TRUE(judge({}, ErrorCode::kNone, nothing).starts_with("M2"));
+}
+
+TEST_F(MoveTest, RefusedAndChanged) {
+  EXPECT_TRUE(judge({}, ErrorCode::kInvalidReplicaAssignment, cancelled()).starts_with("M3"));
+}
+
+TEST_F(MoveTest, CancelledAndNothingWasUnderWay) {
+  cluster_.apply(cancelled());
+  EXPECT_TRUE(judge({}, ErrorCode::kNone, cancelled()).starts_with("M4"));
+}
+
+TEST_F(MoveTest, AReplicaGoesWithinAnEpoch) {
+  PartitionChangeRecord bad = ended();
+  bad.leader.reset();
+  EXPECT_TRUE(change(bad, Cause::kIsrChange).starts_with("M5"));
+}
+
+TEST_F(MoveTest, NobodyLeadsAnyMore) {
+  PartitionChangeRecord bad = cancelled();
+  bad.isr = Ids{};
+  bad.elr = Ids{1};
+  bad.last_known_elr = Ids{1};
+  bad.leader = -1;
+  EXPECT_TRUE(change(bad, Cause::kReassigned).starts_with("M6"));
+}
+
+TEST_F(MoveTest, NobodyIsLeftWhoHoldsAll) {
+  PartitionChangeRecord bad = cancelled();
+  bad.isr = Ids{};
+  bad.leader = -1;
+  bad.last_known_elr = Ids{1};
+  EXPECT_TRUE(change(bad, Cause::kReassigned).starts_with("M6"));
+}
+
+TEST_F(MoveTest, OverTooEarly) {
+  PartitionChangeRecord bad = ended();
+  bad.isr = Ids{1};
+  EXPECT_TRUE(change(bad, Cause::kReassigned).starts_with("M7"));
+}
+
 }  // namespace
 }  // namespace posthaste::controller_model

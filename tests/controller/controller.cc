@@ -40,10 +40,11 @@ std::string describe(const std::optional<std::vector<int32_t>>& brokers) {
 
 std::string describe(const MetadataRecord& record) {
   if (const auto* change = std::get_if<PartitionChangeRecord>(&record)) {
-    return fmt::format("  {:.4} {} leader {} isr {} elr {} last {} unverified {}", to_string(change->topic_id),
-                       change->partition_id, change->leader ? std::to_string(*change->leader) : "=",
-                       describe(change->isr), describe(change->elr), describe(change->last_known_elr),
-                       describe(change->unverified));
+    return fmt::format(
+        "  {:.4} {} leader {} isr {} elr {} last {} unverified {} of {} + {} - {}", to_string(change->topic_id),
+        change->partition_id, change->leader ? std::to_string(*change->leader) : "=", describe(change->isr),
+        describe(change->elr), describe(change->last_known_elr), describe(change->unverified),
+        describe(change->replicas), describe(change->adding_replicas), describe(change->removing_replicas));
   }
   if (const auto* change = std::get_if<BrokerRegistrationChangeRecord>(&record)) {
     return fmt::format("  broker {} fenced {} shutdown {}", change->broker_id, static_cast<int>(change->fenced),
@@ -284,6 +285,39 @@ void World::ask_for_leaders() {
   }
   ++counts_.elections_asked;
   checker_.elections_asked(before, image_, type, elections.results(), is_all);
+}
+
+// An operator moves replicas, or takes that back.
+void World::reassign() {
+  std::vector<int32_t> ids;
+  for (const auto& [id, registration] : image_.brokers()) ids.push_back(id);
+  ReassignRequest request{.topics = {}, .may_change_factor = !chance(4)};
+  image_.topics().for_each([&](const TopicImage& topic) {
+    for (size_t index = 0; index < topic.partitions.size(); ++index) {
+      if (chance(2)) continue;
+      std::optional<std::vector<int32_t>> target;
+      if (!chance(3)) {
+        random_.shuffle(ids);
+        target = ids;
+        target->resize(std::min<size_t>(ids.size(), 1 + random_.below(4)));
+      }
+      request.topics.push_back({topic.name, {{static_cast<int32_t>(index), std::move(target)}}});
+    }
+  });
+  const MetadataImage before = image_;
+  const std::vector<ReassignRequest::Topic> asked = request.topics;
+  Reassignments reassignments(std::move(request));
+  for (bool more = true; more;) {
+    std::vector<MetadataRecord> records;
+    more = reassignments.next_portion(image_, inputs(), records);
+    commit(records, Cause::kReassigned);
+  }
+  checker_.reassigned(before, image_, asked, reassignments.results());
+  for (size_t i = 0; i < asked.size(); ++i) {
+    const bool is_done = reassignments.results()[i].partitions.front().error == ErrorCode::kNone;
+    const bool begins = asked[i].partitions.front().replicas.has_value();
+    ++(!is_done ? counts_.moves_refused : begins ? counts_.moves_begun : counts_.moves_cancelled);
+  }
 }
 
 void World::make_topic() {

@@ -22,6 +22,7 @@ constexpr uint64_t kSeedsThatCover = 300;
 
 struct Totals : Counts {
   uint64_t acknowledged = 0;
+  uint64_t moved = 0;
   uint64_t unclean = 0;
   uint64_t from_elr = 0;
   uint64_t from_unverified = 0;
@@ -44,6 +45,7 @@ Outcome play(uint64_t seed, bool verbose) {
   outcome.trace_hash = world.trace();
   static_cast<Counts&>(outcome.totals) = world.counts();
   outcome.totals.acknowledged = world.checker().acknowledged_count();
+  outcome.totals.moved = world.checker().moved();
   outcome.totals.unclean = world.checker().unclean();
   outcome.totals.from_elr = world.checker().from_elr();
   outcome.totals.from_unverified = world.checker().from_unverified();
@@ -67,6 +69,10 @@ void for_each_count(Of& totals, Visit visit) {
   visit("registrations refused", totals.refused_registrations);
   visit("ELRs cleared", totals.elr_cleared);
   visit("leaders asked for", totals.elections_asked);
+  visit("moves begun", totals.moves_begun);
+  visit("cancelled", totals.moves_cancelled);
+  visit("refused", totals.moves_refused);
+  visit("ended", totals.moved);
   visit("elected from ELR", totals.from_elr);
   visit("unverified", totals.from_unverified);
   visit("uncleanly", totals.unclean);

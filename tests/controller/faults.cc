@@ -88,7 +88,7 @@ void World::start(Broker& broker) {
 
 void World::disturb() {
   Broker& broker = any();
-  switch (random_.below(17)) {
+  switch (random_.below(19)) {
     case 0:
     case 1:
     case 2:
@@ -136,6 +136,9 @@ void World::disturb() {
       return make_topic();
     case 15:
       return ask_for_leaders();
+    case 16:
+    case 17:
+      return reassign();
     default:
       return chance(6) ? remove_topic() : void();
   }

@@ -40,6 +40,18 @@ void World::follow_metadata(Broker& broker) {
     if (registration != nullptr) life = {registration->broker_epoch, broker.view.is_active(other.id)};
     broker.isr->keeper.broker_changed(other.id, life, now_);
   }
+  // A log goes when its broker is no replica any more.
+  std::erase_if(broker.logs, [&](const auto& log) {
+    const auto& [topic, index] = log.first;
+    const TopicImage* there = broker.view.topic(topic);
+    const bool is_here = there != nullptr && static_cast<size_t>(index) < there->partitions.size();
+    if (!is_here) return false;
+    const PartitionImage& partition = there->partitions[static_cast<size_t>(index)];
+    if (contains(partition.replicas, broker.id)) return false;
+    checker_.thrown_away(broker.id, log.first, partition.leader_epoch);
+    broker.high_watermarks.erase(log.first);
+    return true;
+  });
   // Terms that are over, and answers that the metadata give.
   std::map<Partition, Leading> leading;
   std::map<Partition, Leading> before = std::move(broker.leading);
@@ -76,8 +88,9 @@ bool World::is_one_term(const Broker& leader, const Broker& follower, const Part
   if (here == nullptr || there == nullptr || index >= there->partitions.size()) return false;
   const PartitionImage& known = there->partitions[index];
   const RegisterBrokerRecord* registration = follower.view.broker(leader.id);
-  return known.leader == leader.id && known.leader_epoch == here->partitions[index].leader_epoch &&
-         registration != nullptr && registration->broker_epoch == leader.broker_epoch;
+  return contains(known.replicas, follower.id) && known.leader == leader.id &&
+         known.leader_epoch == here->partitions[index].leader_epoch && registration != nullptr &&
+         registration->broker_epoch == leader.broker_epoch;
 }
 
 void World::replicate(Broker& leader, const Partition& key, const PartitionImage& partition) {
@@ -205,6 +218,7 @@ std::optional<std::string> World::unwell() const {
       if (partition.leader == kNobody) wrong = fmt::format("nobody leads a partition of {}", topic.name);
       if (partition.isr.size() < partition.replicas.size()) wrong = fmt::format("{} is not in sync", topic.name);
       if (!partition.unsettled.unverified().empty()) wrong = fmt::format("{} is not verified", topic.name);
+      if (plan_of(partition).is_under_way()) wrong = fmt::format("replicas of {} move", topic.name);
       if (partition.leader_recovery_state != kRecovered) wrong = fmt::format("{} recovers", topic.name);
     }
   });

@@ -88,6 +88,9 @@ struct Counts {
   uint64_t refused_registrations = 0;
   uint64_t elr_cleared = 0;
   uint64_t elections_asked = 0;
+  uint64_t moves_begun = 0;
+  uint64_t moves_cancelled = 0;
+  uint64_t moves_refused = 0;
 };
 
 class World : public Replicas {
@@ -145,6 +148,7 @@ class World : public Replicas {
   void alter_config(replication::AlterConfigResource resource);
   void change_settings();
   void ask_for_leaders();
+  void reassign();
   void make_topic();
   void remove_topic();
 
