@@ -10,7 +10,6 @@
 namespace posthaste::broker::testing {
 namespace {
 
-using replication::MetadataImage;
 using replication::MetadataRecord;
 using replication::PartitionChangeRecord;
 using replication::RegisterBrokerRecord;
@@ -38,21 +37,21 @@ class OtherBrokersTest : public BrokerTest {
   // In a client's turn: every core's view becomes the present one with these records applied. What the controller
   // decides later knows nothing of it.
   Task<void> publish(Core& client, std::vector<MetadataRecord> records) {
-    bool is_done = false;
+    const int done_before = published_;
     {
       const reactor::RunningAs as(broker_->core(0));
       BrokerCore& zero = shared_->on(0);
-      zero.scope().spawn_job(publish_on_zero(zero, std::move(records), is_done));
+      zero.scope().spawn_job(publish_on_zero(zero, std::move(records), published_));
     }
     broker_->wake(0);
-    while (!is_done) co_await client.sleep(std::chrono::milliseconds(1));
+    while (published_ == done_before) co_await client.sleep(std::chrono::milliseconds(1));
   }
-  static Task<void> publish_on_zero(BrokerCore& zero, std::vector<MetadataRecord> records, bool& is_done) {
+  static Task<void> publish_on_zero(BrokerCore& zero, std::vector<MetadataRecord> records, int& published) {
     auto view = std::make_unique<ClusterView>(*zero.view());
     for (const MetadataRecord& record : records) EXPECT_TRUE(view->image.apply(record).has_value());
     view->all_changed = true;
     co_await spread_view(zero, kCores, std::move(view));
-    is_done = true;
+    ++published;
   }
   // Topic "t": partition 0 is led here, 1 by another broker, 2 by one that the client does not reach, 3 by nobody; of
   // one each other replica is offline.
@@ -89,6 +88,9 @@ class OtherBrokersTest : public BrokerTest {
     });
     stop();
   }
+
+ private:
+  int published_ = 0;
 };
 
 TEST_F(OtherBrokersTest, MetadataNamesThoseWhomTheClientReaches) {
