@@ -43,9 +43,8 @@ Task<Result<void>> RecordLog::lead(int32_t leader_epoch) {
   Result<void> done = co_await wait_settled(end);
   if (term != term_) co_return failure(Errc::kCancelled);
   if (!done) co_return done;
-  int64_t offset = reader_.begin_load(log_.log_start_offset());
-  CHECK(offset >= log_.log_start_offset() && offset <= end, "replay from {} of [{}, {})", offset,
-        log_.log_start_offset(), end);
+  reader_.begin_load();
+  int64_t offset = log_.log_start_offset();
   while (offset < end) {
     const Result<int64_t> next = co_await replay_piece(offset, end, term);
     if (term != term_) co_return failure(Errc::kCancelled);
@@ -72,14 +71,11 @@ Task<Result<void>> RecordLog::wait_settled(int64_t end) {
   replica_.wait_high_watermark(settled);
   co_await settled.finished.wait();
   if (settling_ == &settled) settling_ = nullptr;
-  if (!settled.result) failed_offset_ = log_.high_watermark();
   co_return settled.result;
 }
 
 // Replays from `offset` on what one read gives; returns where the next piece begins.
 Task<Result<int64_t>> RecordLog::replay_piece(int64_t offset, int64_t end, uint64_t term) {
-  was_refused_ = false;
-  failed_offset_ = offset;
   Result<storage::ReadResult> read =
       co_await log_.read({.offset = offset, .max_bytes = kReplayReadBytes, .limit_offset = end});
   if (term != term_) co_return failure(Errc::kCancelled);
@@ -93,14 +89,8 @@ Task<Result<int64_t>> RecordLog::replay_piece(int64_t offset, int64_t end, uint6
 Result<void> RecordLog::replay_batches(storage::ByteView bytes) {
   storage::BatchCursor cursor(bytes);
   while (auto batch = cursor.next()) {
-    failed_offset_ = batch->base_offset();
     storage::RecordReader records(*batch);
-    for (auto record = TRY(records.next()); record; record = TRY(records.next())) {
-      failed_offset_ = record->offset;
-      Result<void> replayed = reader_.replay(*record);
-      was_refused_ = !replayed;
-      if (!replayed) return replayed;
-    }
+    for (auto record = TRY(records.next()); record; record = TRY(records.next())) reader_.replay(*record);
   }
   if (cursor.error()) return failure(*cursor.error());
   return {};

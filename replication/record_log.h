@@ -1,5 +1,5 @@
-// One driver for every log of records that a core keeps its state in: the metadata log, the offsets of groups. It
-// replays the log into a reader, appends in order, says when an append is safe, and knows in which term it does so:
+// The driver of a log of records that a core keeps its state in, as the offsets of groups. It replays the log into a
+// reader, appends in order, says when an append is safe, and knows in which term it does so:
 //
 //   resigned -> loading (lead) -> leading -> resigned (resign) -> loading (lead, in a newer term) ...
 //
@@ -22,11 +22,10 @@ namespace posthaste::replication {
 class RecordLogReader {
  public:
   virtual ~RecordLogReader() = default;
-  // The log, which begins at `log_start`, is about to be replayed: forget what was read before. Returns from where: not
-  // below the start, and not above the end.
-  virtual int64_t begin_load(int64_t log_start) = 0;
-  // One record, in the order of the log. An error ends the load.
-  virtual reactor::Result<void> replay(const storage::RecordView& record) = 0;
+  // The log is about to be replayed from its start: forget what was read before.
+  virtual void begin_load() = 0;
+  // One record, in the order of the log.
+  virtual void replay(const storage::RecordView& record) = 0;
 };
 
 // Owner core of the partition. `log` and `reader` outlive it; stop() must be awaited before it goes away.
@@ -49,14 +48,10 @@ class RecordLog : private reactor::CoreOwned {
   bool leads() const { return phase_ == Phase::kLeading; }
 
   // Ends the term that was (resign()) and begins that of `leader_epoch`, which is not older (CHECK) and in which the
-  // log's replica leads: waits until all
-  // that the log holds is below the high watermark, and replays it into the reader, from begin_load() on. Then leads().
-  // Fails and leads nothing: kCancelled: resign() or another lead() came meanwhile, the reader is not called any more;
-  // what the reader says; what a read says (kDamaged, kIoError ...). The same term may be tried again.
+  // log's replica leads: waits until all that the log holds is below the high watermark, and replays it into the
+  // reader. Then leads(). Fails and leads nothing: kCancelled: resign() or another lead() came meanwhile, the reader is
+  // not called any more; what a read says (kDamaged, kIoError ...). The same term may be tried again.
   reactor::Task<reactor::Result<void>> lead(int32_t leader_epoch);
-  // Where the last lead() failed, and whether the reader refused that record or it could not be read.
-  int64_t failed_offset() const { return failed_offset_; }
-  bool was_refused() const { return was_refused_; }
 
   // Appends one batch of records behind those before it. While leads() (CHECK). `done` is called once, in the order of
   // the calls, from a step of its own: when the batch is below the high watermark, when it was refused, or when the
@@ -105,8 +100,6 @@ class RecordLog : private reactor::CoreOwned {
   int32_t leader_epoch_ = -1;
   uint64_t term_ = 0;  // counts lead() and resign(): who has waited sees that it has been overtaken
   Settled* settling_ = nullptr;
-  int64_t failed_offset_ = -1;
-  bool was_refused_ = false;
   std::list<Entry> queued_;
   std::list<Entry> in_flight_;
   bool writing_ = false;

@@ -34,19 +34,14 @@ storage::Bytes batch_of(std::string_view value, int count = 1) {
 struct Reader : RecordLogReader {
   std::vector<std::string> values;
   int loads = 0;
-  std::string refuses;
 
-  int64_t begin_load(int64_t log_start) override {
+  void begin_load() override {
     ++loads;
     values.clear();
-    return log_start;
   }
-  Result<void> replay(const storage::RecordView& record) override {
+  void replay(const storage::RecordView& record) override {
     const std::string_view text = storage::text_of(*record.value);
-    const std::string word(text.substr(0, text.find(' ')));
-    if (word == refuses) return reactor::failure(Errc::kUnsupported);
-    values.push_back(word);
-    return {};
+    values.emplace_back(text.substr(0, text.find(' ')));
   }
 };
 
@@ -285,26 +280,6 @@ TEST_F(RecordLogTest, ALoadThatIsOvertakenReadsNothingMore) {
   });
 }
 
-TEST_F(RecordLogTest, ARecordThatTheReaderRefusesEndsTheLoad) {
-  run([](Life& life) -> Task<void> {
-    EXPECT_TRUE((co_await life.lead(0)).has_value());
-    Told told;
-    for (const char* value : {"a", "b", "c"}) life.log.append(batch_of(value), Instant::never(), told.note(value));
-    co_await all_told(life.core, told, 3);
-    life.reader.refuses = "b";
-    const Result<void> led = co_await life.lead(1);
-    EXPECT_TRUE(!led && led.error() == Errc::kUnsupported);
-    EXPECT_EQ(life.log.failed_offset(), 1);
-    EXPECT_TRUE(life.log.was_refused());
-    EXPECT_FALSE(life.log.leads());
-    // The same term may be tried again.
-    life.reader.refuses.clear();
-    EXPECT_TRUE((co_await life.lead(1)).has_value());
-    EXPECT_EQ(life.reader.values, (Words{"a", "b", "c"}));
-  });
-}
-
-// Whatever was told as done is there after a crash at any operation, in order, and nothing that was never appended.
 TEST_F(RecordLogTest, WhatWasToldSurvivesACrashAtAnyOperation) {
   run([](Life&) -> Task<void> { co_return; });
   Words told_before;

@@ -56,14 +56,11 @@ void GroupPartition::lead(int32_t leader_epoch) {
   scope_.spawn_job(load(leader_epoch));
 }
 
-int64_t GroupPartition::begin_load(int64_t log_start) {
-  coordinator_.begin_load();
-  return log_start;
-}
+void GroupPartition::begin_load() { coordinator_.begin_load(); }
 
 // What cannot be read is skipped, as Kafka does: a record of another kind of group, say.
-Result<void> GroupPartition::replay(const storage::RecordView& record) {
-  if (!record.key) return {};
+void GroupPartition::replay(const storage::RecordView& record) {
+  if (!record.key) return;
   std::optional<std::string_view> value;
   if (record.value) value = storage::text_of(*record.value);
   const Result<void> replayed = coordinator_.replay(storage::text_of(*record.key), value);
@@ -72,7 +69,6 @@ Result<void> GroupPartition::replay(const storage::RecordView& record) {
               fmt::format("partition={} offset={} error={}", log_.log().partition(), record.offset,
                           to_string(replayed.error())));
   }
-  return {};
 }
 
 // Whether the log is loaded in this term. What may pass is waited out, for as long as the term lasts: groups are told

@@ -49,8 +49,8 @@ class GroupPartition : private reactor::CoreOwned, private replication::RecordLo
     GroupPartition* owner = nullptr;
   };
 
-  int64_t begin_load(int64_t log_start) override;
-  reactor::Result<void> replay(const storage::RecordView& record) override;
+  void begin_load() override;
+  void replay(const storage::RecordView& record) override;
 
   GroupTime now();
   void drive(GroupOutput& out);
