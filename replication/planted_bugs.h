@@ -67,6 +67,8 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "a replica goes and comes back under one leader epoch, so that its earlier acknowledgements count"},
     {"cancelled-with-nobody-left", reactor::kController,
      "a reassignment is cancelled though only those that it was adding hold what was committed"},
+    {"placed-without-racks", reactor::kController,
+     "the replicas of a new partition lie on any brokers, not on as many racks as there are"},
 }));
 
 }  // namespace posthaste::replication

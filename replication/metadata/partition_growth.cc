@@ -18,9 +18,9 @@ using Replicas = std::vector<int32_t>;
 struct Growing {
   const MetadataImage& image;
   const TopicRules& rules;
-  const std::vector<int32_t>& brokers;  // active
-  int64_t& partitions;                  // added by this request
-  int64_t& partitions_ahead;            // of these, what the image does not have
+  const ReplicaPlacer& placer;
+  int64_t& partitions;        // added by this request
+  int64_t& partitions_ahead;  // of these, what the image does not have
 };
 
 std::optional<Refusal> check_count(const Growing& growing, const TopicImage& topic, const GrowTopic& asked) {
@@ -71,8 +71,8 @@ std::optional<Refusal> check_assignment(const Growing& growing, const Replicas& 
       return refuse(ErrorCode::kInvalidReplicaAssignment, "Broker {} is assigned and not registered", broker);
     }
   }
-  const bool any_active = std::ranges::any_of(
-      replicas, [&](int32_t broker) { return std::ranges::binary_search(growing.brokers, broker); });
+  const bool any_active =
+      std::ranges::any_of(replicas, [&](int32_t broker) { return growing.image.is_active(broker); });
   if (any_active) return std::nullopt;
   return refuse(ErrorCode::kInvalidReplicaAssignment, "All brokers assigned to a partition are fenced");
 }
@@ -95,13 +95,11 @@ std::optional<Refusal> place_by_hand(const Growing& growing, const TopicImage& t
 std::optional<Refusal> place_in_turn(const Growing& growing, const TopicImage& topic, const GrowTopic& asked,
                                      std::vector<Replicas>& placement) {
   const size_t factor = factor_of(topic);
-  if (factor > growing.brokers.size()) {
-    return refuse(ErrorCode::kInvalidReplicationFactor, "Replication factor {}: only {} broker(s) are available",
-                  factor, growing.brokers.size());
-  }
-  for (size_t index = topic.partitions.size(); index < static_cast<size_t>(asked.count); ++index) {
-    Replicas& replicas = placement.emplace_back();
-    for (size_t r = 0; r < factor; ++r) replicas.push_back(growing.brokers[(index + r) % growing.brokers.size()]);
+  if (auto refusal = growing.placer.check(factor)) return refusal;
+  const size_t there = topic.partitions.size();
+  const size_t turn = growing.placer.turn_behind(topic.partitions[there - 1].replicas.front(), there);
+  for (size_t added = 0; there + added < static_cast<size_t>(asked.count); ++added) {
+    placement.push_back(growing.placer.place(turn + added, factor));
   }
   return std::nullopt;
 }
@@ -114,7 +112,7 @@ void append_records(const Growing& growing, const TopicImage& topic, std::vector
     record.partition_id = index++;
     record.topic_id = topic.id;
     std::ranges::copy_if(replicas, std::back_inserter(record.isr),
-                         [&](int32_t broker) { return std::ranges::binary_search(growing.brokers, broker); });
+                         [&](int32_t broker) { return growing.image.is_active(broker); });
     record.replicas = std::move(replicas);
     record.leader = record.isr.front();
     record.leader_epoch = 0;
@@ -145,7 +143,7 @@ std::optional<Refusal> grow_one(Growing& growing, const GrowTopic& asked, bool v
 void PartitionGrowth::note_next(const MetadataImage& /*image*/) { ++times_[request_.topics.at(noted_++).name]; }
 
 void PartitionGrowth::begin_piece(const MetadataImage& image) {
-  brokers_ = image.active_brokers();
+  placer_ = ReplicaPlacer(image);
   if (!request_.validate_only) partitions_ahead_ = 0;
 }
 
@@ -159,7 +157,7 @@ void PartitionGrowth::decide_next(const MetadataImage& image, const TopicRules& 
     refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
     count = 0;
   } else {
-    Growing growing{image, rules, brokers_, partitions_, partitions_ahead_};
+    Growing growing{image, rules, placer_, partitions_, partitions_ahead_};
     refusal = grow_one(growing, topic, request_.validate_only, outcome);
   }
   GrowTopicResult& result = outcome.results.emplace_back(GrowTopicResult{.name = topic.name});

@@ -54,7 +54,7 @@ class PartitionGrowth {
  private:
   const GrowTopicsRequest& request_;
   std::map<std::string_view, size_t> times_;
-  std::vector<int32_t> brokers_;  // active
+  ReplicaPlacer placer_;
   int64_t partitions_ = 0;        // added by this request
   int64_t partitions_ahead_ = 0;  // of these, what the image does not have
   size_t noted_ = 0;

@@ -25,7 +25,7 @@ using Placement = std::vector<std::vector<int32_t>>;  // replicas by partition
 struct Deciding {
   const MetadataImage& image;
   const TopicRules& rules;
-  const std::vector<int32_t>& brokers;  // active
+  const ReplicaPlacer& placer;
   TopicCreation::SoFar& so_far;
 };
 
@@ -129,8 +129,8 @@ std::optional<Refusal> place_by_hand(const Deciding& deciding, const CreateTopic
                     assignment.broker_ids.size(), topic.assignments.front().partition_index,
                     topic.assignments.front().broker_ids.size());
     }
-    const bool any_active = std::ranges::any_of(
-        assignment.broker_ids, [&](int32_t broker) { return std::ranges::binary_search(deciding.brokers, broker); });
+    const bool any_active =
+        std::ranges::any_of(assignment.broker_ids, [&](int32_t broker) { return deciding.image.is_active(broker); });
     if (!any_active) {
       return refuse(ErrorCode::kInvalidReplicaAssignment, "All brokers of partition {} are fenced", index);
     }
@@ -151,10 +151,7 @@ std::optional<Refusal> place_in_turn(const Deciding& deciding, const CreateTopic
   const int32_t partitions = topic.num_partitions == -1 ? deciding.rules.num_partitions : topic.num_partitions;
   const int16_t factor =
       topic.replication_factor == -1 ? deciding.rules.default_replication_factor : topic.replication_factor;
-  if (static_cast<size_t>(factor) > deciding.brokers.size()) {
-    return refuse(ErrorCode::kInvalidReplicationFactor, "Replication factor {}: only {} broker(s) are available",
-                  factor, deciding.brokers.size());
-  }
+  if (auto refusal = deciding.placer.check(static_cast<size_t>(factor))) return refusal;
   if (partitions > deciding.rules.max_partitions_per_request) {
     return refuse(ErrorCode::kPolicyViolation, "{} partitions: at most {} in one request", partitions,
                   deciding.rules.max_partitions_per_request);
@@ -162,11 +159,7 @@ std::optional<Refusal> place_in_turn(const Deciding& deciding, const CreateTopic
   // Each topic starts one broker further, so that many small topics spread too.
   const size_t start = deciding.image.topics().size() + deciding.so_far.topics_ahead;
   for (int32_t p = 0; p < partitions; ++p) {
-    std::vector<int32_t>& replicas = placement.emplace_back();
-    for (int16_t r = 0; r < factor; ++r) {
-      const size_t at = start + static_cast<size_t>(p) + static_cast<size_t>(r);
-      replicas.push_back(deciding.brokers[at % deciding.brokers.size()]);
-    }
+    placement.push_back(deciding.placer.place(start + static_cast<size_t>(p), static_cast<size_t>(factor)));
   }
   return std::nullopt;
 }
@@ -204,7 +197,7 @@ void append_records(std::vector<MetadataRecord>& records, const Deciding& decidi
     record.topic_id = id;
     record.replicas = placement[p];
     std::ranges::copy_if(placement[p], std::back_inserter(record.isr),
-                         [&](int32_t broker) { return std::ranges::binary_search(deciding.brokers, broker); });
+                         [&](int32_t broker) { return deciding.image.is_active(broker); });
     record.leader = record.isr.front();
     record.leader_epoch = 0;
     record.partition_epoch = 0;
@@ -306,7 +299,7 @@ bool is_answered_by_name(const DeleteTopic& asked, const TopicDeletion::Mention&
 void TopicCreation::note_next(const MetadataImage& /*image*/) { ++times_[request_.topics.at(noted_++).name]; }
 
 void TopicCreation::begin_piece(const MetadataImage& image) {
-  brokers_ = image.active_brokers();
+  placer_ = ReplicaPlacer(image);
   if (request_.validate_only) return;
   so_far_.topics_ahead = 0;
   so_far_.partitions_ahead = 0;
@@ -324,7 +317,7 @@ void TopicCreation::decide_next(const MetadataImage& image, const TopicRules& ru
     refusal = refuse(ErrorCode::kInvalidRequest, "Topic '{}' is in this request {} times", topic.name, count);
     count = 0;
   } else {
-    Deciding deciding{image, rules, brokers_, so_far_};
+    Deciding deciding{image, rules, placer_, so_far_};
     refusal = create_one(deciding, request_, topic, result, outcome.records);
   }
   if (refusal) refusal->into(result);

@@ -19,6 +19,7 @@
 #include "config/describe_configs.h"
 #include "net/kafka/errors.h"
 #include "replication/metadata/image.h"
+#include "replication/metadata/replica_placer.h"
 
 namespace posthaste::replication {
 
@@ -73,8 +74,8 @@ struct CreateTopicsOutcome {
   std::vector<CreateTopicResult> results;  // in the order of the request, a name that came twice once
 };
 
-// Decides a CreateTopics request. Never fails as a whole: each topic has its own result. Partitions are spread over the
-// active brokers in turn. Like the other two of its kind (TopicDeletion, PartitionGrowth, ConfigChanges) it is used
+// Decides a CreateTopics request. Never fails as a whole: each topic has its own result. Partitions are placed as
+// replica_placer.h says. Like the other two of its kind (TopicDeletion, PartitionGrowth, ConfigChanges) it is used
 // so: note_next() until all_noted(); then decide_next() until all_decided(), with begin_piece() before the first one
 // and before whatever follows a commit.
 class TopicCreation {
@@ -106,7 +107,7 @@ class TopicCreation {
  private:
   const CreateTopicsRequest& request_;
   std::map<std::string_view, size_t> times_;
-  std::vector<int32_t> brokers_;  // active
+  ReplicaPlacer placer_;
   SoFar so_far_;
   size_t noted_ = 0;
   size_t decided_ = 0;

@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <ranges>
+#include <set>
 
 namespace posthaste::controller_model {
 namespace {
@@ -165,6 +167,31 @@ void Checker::reassigned(const MetadataImage& before, const MetadataImage& after
                  *after.partition(asked[topic].name, partition.index));
     }
   }
+}
+
+void Checker::placed(const MetadataImage& image, const TopicImage& topic, size_t first) {
+  std::set<std::string> racks;
+  std::map<int32_t, int> led;
+  const auto rack_of = [&](int32_t id) { return image.broker(id)->rack.value_or(""); };
+  for (const auto& [id, registration] : image.brokers()) {
+    racks.insert(rack_of(id));
+    if (image.is_active(id)) led[id] = 0;
+  }
+  for (size_t index = first; index < topic.partitions.size(); ++index) {
+    const PartitionImage& partition = topic.partitions[index];
+    const auto wrong = [&](std::string_view rule) {
+      fail(fmt::format("{}: {}-{} {}", rule, topic.name, index, describe(partition)));
+    };
+    if (!led.contains(partition.leader) || partition.leader != partition.replicas.front())
+      return wrong("P1, who leads");
+    ++led[partition.leader];
+    std::map<std::string, size_t> uses;
+    for (const int32_t id : partition.replicas) ++uses[rack_of(id)];
+    if (uses.size() != std::min(racks.size(), partition.replicas.size())) return wrong("P2, racks are left out");
+  }
+  const auto [least, most] = std::ranges::minmax(std::views::values(led));
+  if (most > least + 1)
+    fail(fmt::format("P3: {}: one broker leads {} new partitions, another one {}", topic.name, most, least));
 }
 
 void Checker::check_move(const std::string& name, const std::optional<std::vector<int32_t>>& target, ErrorCode answer,

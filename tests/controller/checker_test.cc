@@ -320,5 +320,32 @@ TEST_F(MoveTest, OverTooEarly) {
   EXPECT_TRUE(change(bad, Cause::kReassigned).starts_with("M7"));
 }
 
+class PlacedTest : public CheckerTest {
+ protected:
+  std::string judge(const std::string& topic) {
+    checker_->placed(cluster_.image, *cluster_.image.topic(topic), 0);
+    return checker_->violated().value_or("");
+  }
+};
+
+TEST_F(PlacedTest, AGoodPlaceIsGood) { EXPECT_EQ(judge("a"), ""); }
+
+TEST_F(PlacedTest, TheFirstReplicaDoesNotLead) {
+  PartitionChangeRecord moved = record();
+  moved.leader = 2;
+  cluster_.apply(moved);
+  EXPECT_TRUE(judge("a").starts_with("P1"));
+}
+
+TEST_F(PlacedTest, ARackIsLeftOut) {
+  cluster_.apply(replication::RegisterBrokerRecord{.broker_id = 4, .broker_epoch = 4, .rack = "r", .fenced = false});
+  EXPECT_TRUE(judge("a").starts_with("P2"));
+}
+
+TEST_F(PlacedTest, OneLeadsTooMuch) {
+  cluster_.add_topic("b", {1, 2}, 2);
+  EXPECT_TRUE(judge("b").starts_with("P3"));
+}
+
 }  // namespace
 }  // namespace posthaste::controller_model

@@ -182,7 +182,7 @@ void World::ask_to_register(Broker& broker) {
                           .incarnation_id = broker.incarnation,
                           .endpoints = {},
                           .features = {},
-                          .rack = {},
+                          .rack = broker.id % 2 == 0 ? "even" : "odd",
                           .log_dirs = {broker.directory},
                           .is_unverified = broker.must_verify};
   if (check_registration(image_, sessions_, "c", request, now_)) {
@@ -323,6 +323,7 @@ void World::reassign() {
 void World::make_topic() {
   std::vector<int32_t> brokers = image_.active_brokers();
   if (brokers.empty() || image_.topics().size() >= kTopicsMax) return;
+  if (chance(3)) return make_topic_in_turn();
   const std::string name = fmt::format("t{}", ++topics_);
   const Uuid id = draw_id();
   std::vector<MetadataRecord> records{TopicRecord{name, id}};
@@ -335,6 +336,49 @@ void World::make_topic() {
   }
   if (chance(4)) records.emplace_back(ConfigRecord{kTopicResource, name, "unclean.leader.election.enable", "true"});
   commit(records);
+}
+
+// Its replicas are placed by the code under test.
+void World::make_topic_in_turn() {
+  CreateTopic topic;
+  topic.name = fmt::format("t{}", ++topics_);
+  topic.num_partitions = static_cast<int32_t>(1 + random_.below(4));
+  topic.replication_factor = static_cast<int16_t>(1 + random_.below(3));
+  topic.random_id[0] = static_cast<uint8_t>(++ids_);
+  CreateTopicsRequest request;
+  request.topics.push_back(topic);
+  TopicCreation creation(request);
+  CreateTopicsOutcome outcome;
+  creation.note_next(image_);
+  creation.begin_piece(image_);
+  creation.decide_next(image_, {}, outcome);
+  const auto factor = static_cast<size_t>(topic.replication_factor);
+  const ErrorCode error = outcome.results.front().error;
+  if ((error == ErrorCode::kNone) != (factor <= image_.brokers().size()))
+    checker_.fail("P4, a topic is refused, or is not");
+  commit(outcome.records);
+  if (error != ErrorCode::kNone) return;
+  ++counts_.topics_placed;
+  checker_.placed(image_, *image_.topic(topic.name), 0);
+}
+
+void World::grow_topic() {
+  std::vector<const TopicImage*> topics;
+  image_.topics().for_each([&](const TopicImage& topic) { topics.push_back(&topic); });
+  if (topics.empty()) return;
+  const TopicImage before = *topics[random_.below(topics.size())];
+  GrowTopicsRequest request;
+  request.topics.push_back(
+      {.name = before.name, .count = static_cast<int32_t>(before.partitions.size() + 1 + random_.below(2))});
+  PartitionGrowth growth(request);
+  GrowTopicsOutcome outcome;
+  growth.note_next(image_);
+  growth.begin_piece(image_);
+  growth.decide_next(image_, {}, outcome);
+  commit(outcome.records);
+  if (outcome.records.empty()) return;
+  ++counts_.topics_grown;
+  checker_.placed(image_, *image_.topic(before.name), before.partitions.size());
 }
 
 void World::remove_topic() {

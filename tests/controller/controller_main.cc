@@ -69,6 +69,8 @@ void for_each_count(Of& totals, Visit visit) {
   visit("registrations refused", totals.refused_registrations);
   visit("ELRs cleared", totals.elr_cleared);
   visit("leaders asked for", totals.elections_asked);
+  visit("topics placed", totals.topics_placed);
+  visit("grown", totals.topics_grown);
   visit("moves begun", totals.moves_begun);
   visit("cancelled", totals.moves_cancelled);
   visit("refused", totals.moves_refused);

@@ -133,7 +133,7 @@ void World::disturb() {
       return change_settings();
     case 13:
     case 14:
-      return make_topic();
+      return chance(6) ? grow_topic() : make_topic();
     case 15:
       return ask_for_leaders();
     case 16:

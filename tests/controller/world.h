@@ -15,6 +15,7 @@
 #include "replication/isr_keeper.h"
 #include "replication/metadata/broker_changes.h"
 #include "replication/metadata/config_controller.h"
+#include "replication/metadata/partition_growth.h"
 #include "tests/controller/checker.h"
 
 namespace posthaste::controller_model {
@@ -88,6 +89,8 @@ struct Counts {
   uint64_t refused_registrations = 0;
   uint64_t elr_cleared = 0;
   uint64_t elections_asked = 0;
+  uint64_t topics_placed = 0;
+  uint64_t topics_grown = 0;
   uint64_t moves_begun = 0;
   uint64_t moves_cancelled = 0;
   uint64_t moves_refused = 0;
@@ -150,6 +153,8 @@ class World : public Replicas {
   void ask_for_leaders();
   void reassign();
   void make_topic();
+  void make_topic_in_turn();
+  void grow_topic();
   void remove_topic();
 
   // Brokers (replicas.cc).
