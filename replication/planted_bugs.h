@@ -69,6 +69,10 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "a reassignment is cancelled though only those that it was adding hold what was committed"},
     {"placed-without-racks", reactor::kController,
      "the replicas of a new partition lie on any brokers, not on as many racks as there are"},
+    {"shutdown-leaves-nobody", reactor::kController,
+     "a broker that shuts down gives up what nobody else can lead before it is gone"},
+    {"removed-broker-returns", reactor::kController,
+     "a heartbeat unfences a broker while it is being taken out of all partitions for good"},
 }));
 
 }  // namespace posthaste::replication

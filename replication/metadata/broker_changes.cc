@@ -80,6 +80,9 @@ std::optional<Refusal> check_registration(const MetadataImage& image, const Sess
   if (auto refusal = check_directories(image, request)) return refusal;
   const RegisterBrokerRecord* before = image.broker(request.broker_id);
   if (before == nullptr || before->incarnation_id == request.incarnation_id) return std::nullopt;
+  if (sessions.is_being_removed(request.broker_id)) {
+    return refuse(ErrorCode::kDuplicateBrokerRegistration, "Broker {} is being removed; try again", request.broker_id);
+  }
   const bool is_living = sessions.is_living(request.broker_id, before->broker_epoch, now);
   // Other disks cost the broker its places: not while it may be about to return with its own.
   const bool may_return = sessions.has_session(request.broker_id, before->broker_epoch, now);
@@ -145,6 +148,8 @@ bool BrokerRemoval::next_portion(const MetadataImage& image, const ElectionInput
                                  std::vector<MetadataRecord>& records) {
   const RegisterBrokerRecord* registration = image.broker(broker_);
   if (registration == nullptr) return false;
+  if (!broker_epoch_) broker_epoch_ = registration->broker_epoch;
+  if (registration->broker_epoch != *broker_epoch_) return false;
   if (auto record = fence(image, broker_)) {
     records.emplace_back(std::move(*record));
     return true;

@@ -71,7 +71,9 @@ class BrokerFencing {
 };
 
 // UnregisterBroker: fenced, then out of all partitions as if its disks were lost, then forgotten. Who uses its id later
-// is somebody else.
+// is somebody else. Sessions is told of its begin and its end, so that the broker does not come back in between; a
+// registration that was there before its first portion is the one that goes, and if another one takes its place all the
+// same, that one stays.
 class BrokerRemoval {
  public:
   explicit BrokerRemoval(int32_t broker) : broker_(broker), sweep_(PartitionSweep::of_lost(broker, {})) {}
@@ -82,6 +84,7 @@ class BrokerRemoval {
 
  private:
   int32_t broker_;
+  std::optional<int64_t> broker_epoch_;  // once it has begun
   PartitionSweep sweep_;
 };
 

@@ -230,5 +230,41 @@ TEST_F(BrokerChangesTest, WhoIsNotKnownHoldsNothing) {
   EXPECT_TRUE(cluster_.partition("a").unsettled.elr().empty());
 }
 
+TEST_F(BrokerChangesTest, ABrokerThatIsBeingRemovedDoesNotComeBack) {
+  cluster_.add_topic("a", {1, 2, 3}, 3'000);
+  Sessions sessions(cluster_.image, cluster_.now);
+  sessions.removal_begins(1);
+  BrokerRemoval removal(1);
+  std::vector<MetadataRecord> records;
+  for (int portion = 0; portion < 2; ++portion) {
+    records.clear();
+    ASSERT_TRUE(removal.next_portion(cluster_.image, cluster_.inputs(), records));
+    cluster_.apply(records);
+    const HeartbeatDecision decision = sessions.heartbeat(
+        cluster_.image, {.broker = 1, .broker_epoch = cluster_.epoch(1), .metadata_offset = 1'000}, cluster_.now);
+    EXPECT_TRUE(decision.records.empty());
+    EXPECT_TRUE(decision.is_fenced);
+  }
+  RegisterRequest again{.broker_id = 1, .cluster_id = "here", .incarnation_id = id_of(99)};
+  again.log_dirs = {TestCluster::directory(1)};
+  const auto refusal = check_registration(cluster_.image, sessions, "here", again, cluster_.now + 2 * kSessionTimeout);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->error, ErrorCode::kDuplicateBrokerRegistration);
+  run([&](auto& more) { return removal.next_portion(cluster_.image, cluster_.inputs(), more); });
+  EXPECT_EQ(cluster_.image.broker(1), nullptr);
+  sessions.unregistered(1);
+  EXPECT_FALSE(check_registration(cluster_.image, sessions, "here", again, cluster_.now).has_value());
+}
+
+TEST_F(BrokerChangesTest, ARemovalIsOfTheRegistrationThatWasThere) {
+  BrokerRemoval removal(1);
+  std::vector<MetadataRecord> records;
+  ASSERT_TRUE(removal.next_portion(cluster_.image, cluster_.inputs(), records));
+  cluster_.apply(records);
+  cluster_.start(1);
+  run([&](auto& more) { return removal.next_portion(cluster_.image, cluster_.inputs(), more); });
+  EXPECT_NE(cluster_.image.broker(1), nullptr) << "another life";
+}
+
 }  // namespace
 }  // namespace posthaste::replication

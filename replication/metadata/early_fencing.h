@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <utility>
 
 #include "reactor/time.h"
 
@@ -24,6 +25,7 @@ class EarlyFencing {
     Evidence& evidence = of(broker, broker_epoch);
     evidence.has_connection_ended = false;
     evidence.has_refused = false;
+    evidence.has_session_ended = false;
     if (!evidence.is_fenced) return false;
     evidence.is_fenced = false;
     Distrust& distrust = distrust_[broker];
@@ -50,6 +52,13 @@ class EarlyFencing {
            !is_distrusted(broker, now);
   }
   void fenced(int32_t broker, int64_t broker_epoch) { of(broker, broker_epoch).is_fenced = true; }
+  // It was fenced early and its session is over as well. True once.
+  bool session_ends(int32_t broker, int64_t broker_epoch) {
+    const auto found = evidence_.find(broker);
+    if (found == evidence_.end() || found->second.broker_epoch != broker_epoch || !found->second.is_fenced)
+      return false;
+    return !std::exchange(found->second.has_session_ended, true);
+  }
   // Whether this registration's connection is gone, so that nobody can hold its session open.
   bool has_connection_ended(int32_t broker, int64_t broker_epoch) const {
     const auto found = evidence_.find(broker);
@@ -72,6 +81,7 @@ class EarlyFencing {
     bool has_connection_ended = false;
     bool has_refused = false;
     bool is_fenced = false;  // early, by this evidence
+    bool has_session_ended = false;
   };
   struct Distrust {
     reactor::Duration length{};

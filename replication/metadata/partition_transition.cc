@@ -33,7 +33,7 @@ class Transition {
     end_reassignment();
     rules_ = rules_of(at_.topic, plan_.counted(), inputs_.defaults);
     elect();
-    if (leader_ == kNobody && keeps_leader()) return std::nullopt;
+    if (leader_ == kNobody && is_fenced_early()) return std::nullopt;
     if (contains(plan_.target(), leader_)) end_reassignment();  // whoever was elected is beyond doubt
     if (!is_unclean_) settle_elr();
     check();
@@ -47,7 +47,14 @@ class Transition {
   bool is_lost(int32_t id) const { return contains(demand_.lost, id) && !planted(kBugs["lost-stays-eligible"]); }
   bool is_verified(int32_t id) const { return planted(kBugs["unverified-preferred"]) || !contains(unverified_, id); }
 
-  bool keeps_leader() const { return demand_.keeps != kNobody && partition_.leader == demand_.keeps; }
+  bool is_fenced_early() const { return demand_.keeps != kNobody && partition_.leader == demand_.keeps; }
+  // The leader is about to go and is still there.
+  bool is_shutting_down() const {
+    if (partition_.leader == kNobody || !is_replica(partition_.leader) || is_lost(partition_.leader)) return false;
+    const RegisterBrokerRecord* leader = at_.image.broker(partition_.leader);
+    const bool shuts_down = leader != nullptr && !leader->fenced && leader->in_controlled_shutdown;
+    return shuts_down && !planted(kBugs["shutdown-leaves-nobody"]);
+  }
 
   void gather_members() {
     for (const int32_t id : demand_.isr ? *demand_.isr : copy(partition_.isr)) {
@@ -90,13 +97,24 @@ class Transition {
     if (contains(isr_, partition_.leader) && is_verified(partition_.leader)) return lead(partition_.leader);
     if (const int32_t id = first_verified(/*in_sync=*/true); id != kNobody) return lead(id);
     if (const int32_t id = first_verified(/*in_sync=*/false); id != kNobody) return lead(id);
-    if (keeps_leader()) return;
+    if (is_fenced_early()) return;
+    if (is_shutting_down()) return lead_on();
     const bool is_asked_too_early = demand_.unclean && planted(kBugs["unclean-asked-beside-member"]);
     if (!is_asked_too_early && std::ranges::any_of(plan_.replicas, [&](int32_t id) { return is_candidate(id); })) {
       if (const int32_t id = fullest_unverified(); id != kNobody) lead(id);
       return;
     }
     if (rules_.unclean || demand_.unclean || planted(kBugs["unclean-without-leave"])) elect_uncleanly();
+  }
+
+  // Until it goes, for nobody else can.
+  void lead_on() {
+    leader_ = partition_.leader;
+    Brokers isr;
+    for (const int32_t id : partition_.isr) {
+      if (id == leader_ || contains(isr_, id)) isr.push_back(id);
+    }
+    isr_ = std::move(isr);
   }
 
   int32_t first_verified(bool in_sync) const {
@@ -164,7 +182,8 @@ class Transition {
 
   void check() const {
     CHECK(leader_ == kNobody || contains(isr_, leader_), "{} leads and is not in sync", leader_);
-    CHECK(leader_ == kNobody || at_.image.is_active(leader_), "{} leads and takes no part", leader_);
+    const bool may_lead = at_.image.is_active(leader_) || (leader_ == partition_.leader && is_shutting_down());
+    CHECK(leader_ == kNobody || may_lead, "{} leads and takes no part", leader_);
     CHECK(!isr_.empty() || leader_ == kNobody);
     CHECK(std::ranges::all_of(isr_, [&](int32_t id) { return is_replica(id); }), "in sync and no replica");
     CHECK(std::ranges::all_of(elr_, [&](int32_t id) { return is_replica(id); }), "eligible and no replica");

@@ -63,7 +63,8 @@ struct TransitionDemand {
 
 // What changes, or nothing. A reassignment under which all that shall stay are in sync and beyond doubt ends in the
 // same step. Whoever is no replica any more begins a new leader epoch: what it acknowledged before must not count if it
-// becomes one again. A broker that is not active (MetadataImage) neither leads nor is in the ISR afterwards.
+// becomes one again. A broker that is not active (MetadataImage) neither leads nor is in the ISR afterwards, but for a
+// leader that shuts down and that nobody can follow yet.
 std::optional<PartitionChangeRecord> next_state(const PartitionAt& at, const ElectionInputs& inputs,
                                                 const TransitionDemand& demand);
 

@@ -297,5 +297,35 @@ TEST_F(TransitionTest, ThePreferredReplicaLeadsIfItIsInSync) {
   EXPECT_EQ(partition().leader, 1);
 }
 
+TEST_F(TransitionTest, ALeaderThatShutsDownLeadsOnWhereNobodyElseCan) {
+  lose({3, 2});
+  cluster_.begin_shutdown(1);
+  EXPECT_FALSE(cluster_.settle("a")) << "it is still there";
+  EXPECT_EQ(partition().leader, 1);
+  cluster_.start(2);
+  cluster_.unfence(2);
+  cluster_.settle("a");
+  EXPECT_EQ(partition().leader, 2) << "eligible, and there again";
+  EXPECT_EQ(isr(), Ids{2});
+}
+
+TEST_F(TransitionTest, ALeaderThatHasShutDownLeadsNothing) {
+  lose({3, 2});
+  cluster_.begin_shutdown(1);
+  lose({1});
+  EXPECT_EQ(partition().leader, kNobody);
+  EXPECT_EQ(elr(), (Ids{1, 2}));
+}
+
+TEST_F(TransitionTest, TheOthersLeaveTheIsrOfALeaderThatShutsDown) {
+  cluster_.begin_shutdown(1);
+  cluster_.fence(2);
+  cluster_.fence(3);
+  cluster_.settle("a", {.lost = {3}});
+  EXPECT_EQ(partition().leader, 1);
+  EXPECT_EQ(isr(), Ids{1});
+  EXPECT_EQ(elr(), Ids{2}) << "3 has lost its disk";
+}
+
 }  // namespace
 }  // namespace posthaste::replication

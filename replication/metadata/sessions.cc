@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reactor/check.h"
+#include "replication/planted_bugs.h"
 
 namespace posthaste::replication {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 using net::kafka::ErrorCode;
 using reactor::Duration;
 using reactor::Instant;
+using reactor::planted;
 using Fenced = BrokerRegistrationChangeRecord::Fenced;
 using ControlledShutdown = BrokerRegistrationChangeRecord::ControlledShutdown;
 
@@ -51,6 +53,7 @@ void Sessions::registered(int32_t broker, int64_t broker_epoch, Instant now) {
 void Sessions::unregistered(int32_t broker) {
   sessions_.erase(broker);
   active_since_.erase(broker);
+  removed_.erase(broker);
   early_.forget(broker);
 }
 
@@ -88,6 +91,7 @@ void Sessions::decide_fenced(const RegisterBrokerRecord& registration, const Hea
                              HeartbeatDecision& decision) {
   decision.should_shut_down = heartbeat.wants_shutdown;
   if (heartbeat.wants_shutdown || heartbeat.wants_fence || !decision.is_caught_up) return;
+  if (is_being_removed(heartbeat.broker) && !planted(kBugs["removed-broker-returns"])) return;
   BrokerRegistrationChangeRecord record = change_of(registration);
   record.fenced = Fenced::kUnfence;
   decision.records.emplace_back(record);
@@ -126,9 +130,9 @@ std::vector<int32_t> Sessions::expired(const MetadataImage& image, Instant now) 
   }
   std::vector<int32_t> over;
   for (const auto& [id, registration] : image.brokers()) {
-    if (registration.fenced) continue;
     const Session* session = find(id, registration.broker_epoch);
-    if (session == nullptr || now >= session->heard + timeout_) over.push_back(id);
+    if (session != nullptr && now < session->heard + timeout_) continue;
+    if (!registration.fenced || early_.session_ends(id, registration.broker_epoch)) over.push_back(id);
   }
   for (const int32_t id : over) active_since_.erase(id);
   return over;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "net/kafka/errors.h"
@@ -52,10 +53,15 @@ class Sessions {
   bool has_session(int32_t broker, int64_t broker_epoch, reactor::Instant now) const;
   // A registration was committed. Its session begins, fenced.
   void registered(int32_t broker, int64_t broker_epoch, reactor::Instant now);
+  // It is being removed (BrokerRemoval): it is not unfenced any more, and nobody registers with its id until that is
+  // done. A controller that takes over knows nothing of it, and the broker may come back.
+  void removal_begins(int32_t broker) { removed_.insert(broker); }
+  bool is_being_removed(int32_t broker) const { return removed_.contains(broker); }
   void unregistered(int32_t broker);
   HeartbeatDecision heartbeat(const MetadataImage& image, const Heartbeat& heartbeat, reactor::Instant now);
 
-  // Brokers whose sessions are over and who are not fenced. To be asked at least every kLookMax.
+  // Brokers whose sessions are over and who are not fenced; and once those that were fenced early, for they lead on
+  // what nobody else can lead. BrokerFencing follows (kSessionOver). To be asked at least every kLookMax.
   std::vector<int32_t> expired(const MetadataImage& image, reactor::Instant now);
   // The partitions of a broker in controlled shutdown have other leaders as of `metadata_offset`: it may end when all
   // active brokers have followed that far.
@@ -85,6 +91,7 @@ class Sessions {
   reactor::Instant looked_;
   std::map<int32_t, Session> sessions_;
   std::map<int32_t, reactor::Instant> active_since_;
+  std::set<int32_t> removed_;  // registered brokers whose removal is under way
   EarlyFencing early_;
 };
 

@@ -211,5 +211,20 @@ TEST_F(EarlyFencingTest, AReportOfAPeerOnlyMakesTheControllerLook) {
   EXPECT_FALSE(early_.may_fence(1, kEpoch, now_));
 }
 
+TEST_F(SessionsTest, TheSessionOfWhoWasFencedEarlyEndsOnce) {
+  sessions_.early().connection_ended(1, cluster_.epoch(1));
+  sessions_.early().refused(1, cluster_.epoch(1));
+  sessions_.early().fenced(1, cluster_.epoch(1));
+  cluster_.fence(1);
+  cluster_.fence(2);
+  cluster_.fence(3);
+  EXPECT_TRUE(sessions_.expired(cluster_.image, cluster_.now).empty());
+  for (int i = 0; i < 4; ++i) {
+    cluster_.now = cluster_.now + kLookMax;
+    const std::vector<int32_t> over = sessions_.expired(cluster_.image, cluster_.now);
+    EXPECT_EQ(over, i == 2 ? Ids{1} : Ids{});
+  }
+}
+
 }  // namespace
 }  // namespace posthaste::replication

@@ -99,7 +99,11 @@ void Checker::check_state(const MetadataImage& image, const std::string& name, c
     wrong("S7, who comes or goes is no replica, or does both, or all do");
   }
   if (contains(partition.unsettled.unverified(), partition.leader)) wrong("S5, an unverified leader");
-  if (partition.leader != -1 && image.broker(partition.leader) == nullptr) wrong("S6, the leader is not registered");
+  for (const std::span<const int32_t> members : {std::span<const int32_t>(partition.isr), partition.unsettled.elr()}) {
+    for (const int32_t id : members) {
+      if (image.broker(id) == nullptr) wrong("S6, a member is not registered");
+    }
+  }
 }
 
 void Checker::check_step(const MetadataImage& image, const Partition& key, const std::string& name,
@@ -110,6 +114,10 @@ void Checker::check_step(const MetadataImage& image, const Partition& key, const
   if (after.partition_epoch <= before.partition_epoch) wrong("T1, another state under the same partition epoch");
   if (after.leader_epoch < before.leader_epoch) wrong("T2, the leader epoch goes back");
   if (after.leader != before.leader && after.leader_epoch == before.leader_epoch) wrong("T2, two leaders of an epoch");
+  const auto* led = before.leader == -1 ? nullptr : image.broker(before.leader);
+  if (after.leader == -1 && led != nullptr && !led->fenced && led->in_controlled_shutdown) {
+    wrong("G1, a broker that shuts down leads no more and nobody else does");
+  }
   History& history = histories_[key];
   const auto [known, is_new] = history.leaders.emplace(after.leader_epoch, after.leader);
   if (!is_new && known->second != after.leader) wrong("T2, two leaders of an epoch");
@@ -167,6 +175,20 @@ void Checker::reassigned(const MetadataImage& before, const MetadataImage& after
                  *after.partition(asked[topic].name, partition.index));
     }
   }
+}
+
+void Checker::drained(const MetadataImage& image, int32_t broker) {
+  image.topics().for_each([&](const TopicImage& topic) {
+    for (const PartitionImage& partition : topic.partitions) {
+      if (partition.leader != broker) continue;
+      for (const int32_t id : partition.replicas) {
+        if (!is_member(partition, id) || !image.is_active(id) || contains(partition.unsettled.unverified(), id))
+          continue;
+        fail(
+            fmt::format("G2: broker {} may go, and {} could lead {}: {}", broker, id, topic.name, describe(partition)));
+      }
+    }
+  });
 }
 
 void Checker::placed(const MetadataImage& image, const TopicImage& topic, size_t first) {

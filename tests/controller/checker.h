@@ -69,6 +69,8 @@ class Checker {
                   const std::vector<replication::ReassignResult>& results);
   // A broker has thrown its log away: in its view, of leader epoch `view_epoch`, it is no replica.
   void thrown_away(int32_t broker, const Partition& partition, int32_t view_epoch);
+  // The broker, which shuts down, may go as far as its partitions are concerned.
+  void drained(const MetadataImage& image, int32_t broker);
   // The partitions of a topic from this one on were placed on the brokers of the image.
   void placed(const MetadataImage& image, const replication::TopicImage& topic, size_t first);
   // A leader of `epoch` has acknowledged the first `count` records of its log.

@@ -347,5 +347,28 @@ TEST_F(PlacedTest, OneLeadsTooMuch) {
   EXPECT_TRUE(judge("b").starts_with("P3"));
 }
 
+TEST_F(CheckerTest, AMemberThatIsNotRegistered) {
+  cluster_.apply(replication::UnregisterBrokerRecord{.broker_id = 3, .broker_epoch = cluster_.epoch(3)});
+  PartitionChangeRecord other = record();
+  other.leader = 2;
+  EXPECT_TRUE(change(other).starts_with("S6"));
+}
+
+TEST_F(CheckerTest, ALeaderThatShutsDownLeadsNoMore) {
+  cluster_.begin_shutdown(1);
+  PartitionChangeRecord bad = record();
+  bad.isr = Ids{};
+  bad.elr = Ids{1, 2, 3};
+  bad.leader = -1;
+  bad.last_known_elr = Ids{1};
+  EXPECT_TRUE(change(bad).starts_with("G1"));
+}
+
+TEST_F(CheckerTest, ItMayGoThoughAnotherOneCouldLead) {
+  cluster_.begin_shutdown(1);
+  checker_->drained(cluster_.image, 1);
+  EXPECT_TRUE(checker_->violated().value_or("").starts_with("G2"));
+}
+
 }  // namespace
 }  // namespace posthaste::controller_model

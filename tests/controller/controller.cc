@@ -132,6 +132,12 @@ bool World::work_on(Job& job) {
     commit(records);
     return more;
   }
+  if (auto* removal = std::get_if<Removal>(&job)) {
+    more = removal->removal.next_portion(image_, inputs(), records);
+    commit(records);
+    if (!more) sessions_.unregistered(removal->broker);
+    return more;
+  }
   auto& sweep = std::get<Sweep>(job);
   more = sweep.sweep.next_portion(image_, inputs(), records);
   commit(records);
@@ -139,7 +145,10 @@ bool World::work_on(Job& job) {
     const auto* change = std::get_if<PartitionChangeRecord>(&record);
     if (change != nullptr && change->leader) reports_.forget(change->topic_id, change->partition_id);
   }
-  if (!more && sweep.drains) sessions_.drained(*sweep.drains, next_offset_ - 1);
+  if (!more && sweep.drains) {
+    checker_.drained(image_, *sweep.drains);
+    sessions_.drained(*sweep.drains, next_offset_ - 1);
+  }
   return more;
 }
 
@@ -203,6 +212,7 @@ void World::heartbeat(Broker& broker) {
                        .metadata_offset = broker.followed == 0 ? -1 : batch_ends_[broker.followed - 1] - 1,
                        .wants_shutdown = broker.wants_shutdown};
   const HeartbeatDecision decision = sessions_.heartbeat(image_, beat, now_);
+  if (decision.error == ErrorCode::kBrokerIdNotRegistered) return stop_orderly(broker);  // it was removed
   if (decision.error != ErrorCode::kNone) return checker_.fail("a heartbeat of a registered broker is refused");
   commit(decision.records);
   for (const MetadataRecord& record : decision.records) {
@@ -379,6 +389,17 @@ void World::grow_topic() {
   if (outcome.records.empty()) return;
   ++counts_.topics_grown;
   checker_.placed(image_, *image_.topic(before.name), before.partitions.size());
+}
+
+// For good, says an operator; but the machine is used again.
+void World::remove_broker() {
+  const Broker& broker = any();
+  BrokerRemoval removal(broker.id);
+  if (removal.check(image_)) return;
+  say(fmt::format("broker {} is removed", broker.id));
+  ++counts_.removals;
+  sessions_.removal_begins(broker.id);
+  jobs_.emplace_back(Removal{.removal = std::move(removal), .broker = broker.id});
 }
 
 void World::remove_topic() {

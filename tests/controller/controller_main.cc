@@ -69,6 +69,7 @@ void for_each_count(Of& totals, Visit visit) {
   visit("registrations refused", totals.refused_registrations);
   visit("ELRs cleared", totals.elr_cleared);
   visit("leaders asked for", totals.elections_asked);
+  visit("brokers removed", totals.removals);
   visit("topics placed", totals.topics_placed);
   visit("grown", totals.topics_grown);
   visit("moves begun", totals.moves_begun);

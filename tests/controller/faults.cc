@@ -127,7 +127,7 @@ void World::disturb() {
       }
       return;
     case 10:
-      return chance(3) ? fail_over() : void();
+      return chance(3) ? fail_over() : chance(8) ? remove_broker() : void();
     case 11:
     case 12:
       return change_settings();

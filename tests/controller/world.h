@@ -89,6 +89,7 @@ struct Counts {
   uint64_t refused_registrations = 0;
   uint64_t elr_cleared = 0;
   uint64_t elections_asked = 0;
+  uint64_t removals = 0;
   uint64_t topics_placed = 0;
   uint64_t topics_grown = 0;
   uint64_t moves_begun = 0;
@@ -129,7 +130,11 @@ class World : public Replicas {
     replication::PartitionSweep sweep;
     std::optional<int32_t> drains;  // a broker that may end once it is done
   };
-  using Job = std::variant<replication::BrokerRegistration, replication::BrokerFencing, Sweep>;
+  struct Removal {
+    replication::BrokerRemoval removal;
+    int32_t broker;
+  };
+  using Job = std::variant<replication::BrokerRegistration, replication::BrokerFencing, Removal, Sweep>;
   struct Asked {
     Uuid incarnation;
     uint64_t number = 0;
@@ -155,6 +160,7 @@ class World : public Replicas {
   void make_topic();
   void make_topic_in_turn();
   void grow_topic();
+  void remove_broker();
   void remove_topic();
 
   // Brokers (replicas.cc).
