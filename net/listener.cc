@@ -86,8 +86,13 @@ Task<void> ConnectionSet::drain() {
   CHECK(shared_.answers.bytes_held() == 0, "{} bytes of answers are still held", shared_.answers.bytes_held());
 }
 
-Acceptor::Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of)
-    : core_(core), limits_(std::move(limits)), set_of_(std::move(set_of)), open_(core.core_count()), scope_(core) {}
+Acceptor::Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of, Spread spread)
+    : core_(core),
+      limits_(std::move(limits)),
+      set_of_(std::move(set_of)),
+      spread_(spread),
+      open_(core.core_count()),
+      scope_(core) {}
 
 Acceptor::~Acceptor() {
   CHECK(core_.abandoned() || stats_.open == 0, "the end of {} connections will be told to an acceptor that is gone",
@@ -114,8 +119,15 @@ Task<void> Acceptor::stop() {
   sockets_.clear();
   // Every connection is in its set now. Drain all sets at once: one may wait for something from another core.
   reactor::TaskScope& scope = reactor::planted(kBugs["acceptor-gone-early"]) ? core_.scope() : scope_;
-  for (size_t on = 0; on < core_.core_count(); ++on) scope.spawn(drain(static_cast<CoreId>(on)));
+  for (size_t on = 0; on < core_.core_count(); ++on) {
+    if (spread_ == Spread::kAllCores || on == core_.id()) scope.spawn(drain(static_cast<CoreId>(on)));
+  }
   co_await scope_.join();
+}
+
+CoreId Acceptor::next_core() const {
+  if (spread_ == Spread::kOwnCore) return core_.id();
+  return static_cast<CoreId>(std::min_element(open_.begin(), open_.end()) - open_.begin());
 }
 
 Task<void> Acceptor::drain(CoreId on) {
@@ -151,7 +163,7 @@ Task<void> Acceptor::welcome(Socket socket, ListenerId listener, std::string pee
   }
   ++per_address_[address];
   ++stats_.open;
-  const auto to = static_cast<CoreId>(std::min_element(open_.begin(), open_.end()) - open_.begin());
+  const CoreId to = next_core();
   ++open_[to];
   if (to == core_.id()) {
     set_of_(core_).serve(socket, listener, std::move(peer), [this, address] { return tell_ended(core_, address); });

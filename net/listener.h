@@ -61,12 +61,14 @@ class ConnectionSet : private reactor::CoreOwned {
   reactor::TaskScope scope_;
 };
 
-// Core 0's part: it alone counts connections, in total and per address, so the limits need no other core.
-// `set_of(core)` names the ConnectionSet of another core; it is called on that core.
+// The accepting core's part (core 0's for clients): it alone counts connections, in total and per address, so the
+// limits need no other core. `set_of(core)` names the ConnectionSet of another core; it is called on that core.
 class Acceptor {
  public:
   using SetOf = std::function<ConnectionSet&(reactor::Core&)>;
-  Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of);
+  // Which cores serve what is accepted.
+  enum class Spread : uint8_t { kAllCores, kOwnCore };
+  Acceptor(reactor::Core& core, AcceptLimits limits, SetOf set_of, Spread spread = Spread::kAllCores);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
   ~Acceptor();  // after stop()
@@ -88,6 +90,7 @@ class Acceptor {
  private:
   reactor::Task<void> accept_loop(reactor::Socket socket, ListenerId listener);
   reactor::Task<void> welcome(reactor::Socket socket, ListenerId listener, std::string peer);
+  reactor::CoreId next_core() const;
   uint32_t limit_of(std::string_view address) const;
   reactor::Task<void> refuse(reactor::Socket socket, std::string peer, CloseReason reason, uint32_t limit);
   reactor::Task<void> tell_ended(reactor::Core& from, std::string address);
@@ -102,6 +105,7 @@ class Acceptor {
   reactor::Core& core_;
   AcceptLimits limits_;
   SetOf set_of_;
+  const Spread spread_;
   NetStats stats_;
   bool stopping_ = false;
   std::vector<uint32_t> open_;                   // per core

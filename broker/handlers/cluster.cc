@@ -247,12 +247,10 @@ HandlerTask handle(Api<ApiKey::kDescribeCluster>, BrokerCore& core, ConnectionCo
   if (!body) co_return body_corrupt();
   const ClusterView& view = *core.view();
   DescribeClusterResponse response;
-  // Endpoint type 1 asks for brokers, 2 for controllers, which a client never reaches here (KIP-919).
-  constexpr int8_t kBrokers = 1;
-  constexpr int8_t kControllers = 2;
-  if (body->endpoint_type != kBrokers) {
-    response.error_code =
-        body->endpoint_type == kControllers ? ErrorCode::kMismatchedEndpointType : ErrorCode::kUnsupportedEndpointType;
+  // A client never reaches controllers here.
+  if (body->endpoint_type != net::kafka::kBrokerEndpoints) {
+    const bool is_known = body->endpoint_type == net::kafka::kControllerEndpoints;
+    response.error_code = is_known ? ErrorCode::kMismatchedEndpointType : ErrorCode::kUnsupportedEndpointType;
     response.error_message = "this listener is for brokers (endpoint type 1)";
     co_return respond(request, response);
   }

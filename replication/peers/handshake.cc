@@ -21,8 +21,8 @@ namespace {
 
 // The first version with the name of the software, and the one that all brokers since Kafka 2.4 have.
 constexpr int16_t kApiVersionsVersion = 3;
-// All that is asked here is in the first version.
-constexpr int16_t kDescribeClusterVersion = 0;
+// The first version that says that controllers are asked for.
+constexpr int16_t kDescribeClusterVersion = 1;
 
 // Of what a peer says it is, in a log line.
 constexpr size_t kClusterIdBytesShown = 64;
@@ -94,8 +94,12 @@ std::optional<std::string> missing_api(const kafka::ApiVersionsResponse& listed,
     const Listed found = find(listed, api.key);
     if (serves(found, api.version)) continue;
     const std::string what = fmt::format("{} version {}", to_string(api.key), api.version);
-    if (!found)
-      return fmt::format("it does not serve {}; is it a broker of a cluster, of this release or a later?", what);
+    if (!found) {
+      return fmt::format(
+          "it does not serve {}; is it one of controller.listener.names of a broker of this release or a "
+          "later, and no listener for clients?",
+          what);
+    }
     return fmt::format("it does not serve {}, but {} to {}", what, found->min_version, found->max_version);
   }
   return std::nullopt;
@@ -114,7 +118,8 @@ Task<std::optional<Loss>> shake_hands(Pipeline& pipeline, std::string_view clien
   if (!serves(find(*listed, ApiKey::kDescribeCluster), kDescribeClusterVersion)) co_return std::nullopt;
   const int32_t cluster_request_id = pipeline.next_correlation_id();
   answer = co_await pipeline.exchange(
-      kafka::encode_request(kafka::DescribeClusterRequest{}, kDescribeClusterVersion, cluster_request_id, client_id),
+      kafka::encode_request(kafka::DescribeClusterRequest{.endpoint_type = kafka::kControllerEndpoints},
+                            kDescribeClusterVersion, cluster_request_id, client_id),
       cluster_request_id, deadline);
   if (!answer) co_return no_answer(ApiKey::kDescribeCluster, answer.error(), pipeline);
   co_return check_cluster(*answer, cluster_id);

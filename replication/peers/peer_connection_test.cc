@@ -74,7 +74,8 @@ TEST_F(PeerConnectionTest, AResolverThatKeepsSilentIsNotWaitedForLong) {
 
 TEST_F(PeerConnectionTest, ABrokerWithoutAnApiIsRefusedByItsName) {
   std::erase_if(fake_.lists, [](const auto& api) { return api.api_key == ApiKey::kVote; });
-  expect_refused_peer(LossKind::kUnsupported, "it does not serve Vote version 2; is it a broker of a cluster");
+  expect_refused_peer(LossKind::kUnsupported,
+                      "it does not serve Vote version 2; is it one of controller.listener.names");
 }
 
 TEST_F(PeerConnectionTest, ABrokerOfAnOlderReleaseIsRefusedWithItsVersions) {

@@ -22,6 +22,7 @@ template <class Answer>
 struct AnswerRules;
 template <>
 struct AnswerRules<quorum::VoteResponse> {
+  using Wire = wire::VoteRequest;
   static constexpr int16_t kVersion = wire::kVoteVersion;
   using Asked = quorum::VoteRequest;
   static bool fits(const Asked& asked, const quorum::VoteResponse& answer) {
@@ -30,18 +31,21 @@ struct AnswerRules<quorum::VoteResponse> {
 };
 template <>
 struct AnswerRules<quorum::BeginEpochResponse> {
+  using Wire = kafka::BeginQuorumEpochRequest;
   static constexpr int16_t kVersion = wire::kEpochVersion;
   using Asked = quorum::BeginEpochRequest;
   static bool fits(const Asked& /*asked*/, const quorum::BeginEpochResponse& /*answer*/) { return true; }
 };
 template <>
 struct AnswerRules<quorum::FetchResponse> {
+  using Wire = wire::FetchRequest;
   static constexpr int16_t kVersion = wire::kFetchVersion;
   using Asked = quorum::FetchRequest;
   static bool fits(const Asked& asked, const quorum::FetchResponse& answer) { return answer.fetched == asked.end; }
 };
 template <>
 struct AnswerRules<quorum::FetchSnapshotResponse> {
+  using Wire = kafka::FetchSnapshotRequest;
   static constexpr int16_t kVersion = wire::kFetchSnapshotVersion;
   using Asked = quorum::FetchSnapshotRequest;
   static bool fits(const Asked& asked, const quorum::FetchSnapshotResponse& answer) {
@@ -54,11 +58,16 @@ auto on_wire(const quorum::BeginEpochResponse& answer, kafka::Bytes /*payload*/)
 auto on_wire(const quorum::FetchResponse& answer, kafka::Bytes payload) { return to_wire(answer, payload); }
 auto on_wire(const quorum::FetchSnapshotResponse& answer, kafka::Bytes payload) { return to_wire(answer, payload); }
 
+template <class Message>
+net::Response respond(const Message& message, int16_t version, int32_t correlation_id) {
+  net::Response response;
+  response.frame = kafka::encode_response(message, version, correlation_id);
+  return response;
+}
+
 template <class Wire>
-QuorumReply refusal(const kafka::RequestHeader& header, ErrorCode error) {
-  return {.frame =
-              kafka::encode_response(refusal_of<typename Wire::Response>(error), header.version, header.correlation_id),
-          .payload = {}};
+net::Response refusal(const kafka::RequestHeader& header, ErrorCode error) {
+  return respond(refusal_of<typename Wire::Response>(error), header.version, header.correlation_id);
 }
 
 bool is_settled(const kafka::RequestHeader& header) {
@@ -68,63 +77,83 @@ bool is_settled(const kafka::RequestHeader& header) {
 
 }  // namespace
 
+class QuorumDesk::Records final : public net::ResponseHold {
+ public:
+  Records(QuorumDesk& desk, storage::Bytes bytes) : desk_(desk), bytes_(std::move(bytes)) {
+    desk_.record_bytes_ += bytes_.size();
+  }
+  ~Records() override {
+    CHECK(bytes_.size() <= desk_.record_bytes_);
+    desk_.record_bytes_ -= bytes_.size();
+  }
+  kafka::Bytes bytes() const { return bytes_; }
+
+ private:
+  QuorumDesk& desk_;
+  const storage::Bytes bytes_;
+};
+
 QuorumDesk::QuorumDesk(reactor::Core& core, const QuorumIdentity& us, QuorumMember& member, reactor::Duration patience)
     : CoreOwned(core), core_(core), us_(us), member_(member), patience_(patience) {}
 
-Task<std::optional<QuorumReply>> QuorumDesk::serve(kafka::RequestHeader header, kafka::Bytes body) {
+Task<net::Response> QuorumDesk::serve(net::ConnectionContext& context, net::Request& request) {
   check_core();
   ++stats_.requests;
-  if (is_closed_ || !is_settled(header)) co_return std::nullopt;
-  switch (header.api) {
+  if (is_closed_) co_return net::Response::closing(net::CloseReason::kStopping);
+  if (!is_settled(request.header)) co_return net::Response::closing(net::CloseReason::kUnsupportedVersion);
+  switch (request.header.api) {
     case ApiKey::kVote:
-      co_return co_await serve_as<wire::VoteRequest>(header, body);
+      co_return co_await serve_as<wire::VoteRequest>(context, request);
     case ApiKey::kBeginQuorumEpoch:
-      co_return co_await serve_as<kafka::BeginQuorumEpochRequest>(header, body);
+      co_return co_await serve_as<kafka::BeginQuorumEpochRequest>(context, request);
     case ApiKey::kEndQuorumEpoch:
-      co_return co_await serve_as<kafka::EndQuorumEpochRequest>(header, body);
+      co_return co_await serve_as<kafka::EndQuorumEpochRequest>(context, request);
     case ApiKey::kFetch:
-      co_return co_await serve_as<wire::FetchRequest>(header, body);
+      co_return co_await serve_as<wire::FetchRequest>(context, request);
     case ApiKey::kFetchSnapshot:
-      co_return co_await serve_as<kafka::FetchSnapshotRequest>(header, body);
+      co_return co_await serve_as<kafka::FetchSnapshotRequest>(context, request);
     default:
-      co_return std::nullopt;
+      CHECK(false, "{} is no request of the quorum", to_string(request.header.api));
   }
+  co_return net::Response::none();
 }
 
 template <class Wire>
-Task<std::optional<QuorumReply>> QuorumDesk::serve_as(kafka::RequestHeader header, kafka::Bytes body) {
-  const auto request = kafka::decode<Wire>(body, header.version);
-  if (!request) co_return std::nullopt;
-  const auto asked = from_wire(*request, us_);
+Task<net::Response> QuorumDesk::serve_as(net::ConnectionContext& context, net::Request& request) {
+  const auto decoded = kafka::decode<Wire>(request.body, request.header.version);
+  if (!decoded) co_return net::Response::closing(net::CloseReason::kBodyCorrupt);
+  const auto asked = from_wire(*decoded, us_);
   if (!asked) {
     ++stats_.refused;
     core_.log(reactor::LogLevel::kWarning, "quorum.request_refused",
-              fmt::format("api={} error={} why=\"{}\"", to_string(header.api), to_string(asked.error().error),
-                          asked.error().why));
-    co_return refusal<Wire>(header, asked.error().error);
+              fmt::format("from={} api={} error={} why=\"{}\"", context.client_address, to_string(request.header.api),
+                          to_string(asked.error().error), asked.error().why));
+    co_return refusal<Wire>(request.header, asked.error().error);
   }
   if constexpr (std::is_same_v<Wire, kafka::EndQuorumEpochRequest>) {
     member_.received(sender_of(*asked), {.message = *asked, .payload = {}});
-    co_return QuorumReply{
-        .frame = kafka::encode_response(end_epoch_heard(asked->epoch), header.version, header.correlation_id),
-        .payload = {}};
+    co_return respond(end_epoch_heard(asked->epoch), request.header.version, request.header.correlation_id);
   } else {
-    co_return co_await wait_answer<Wire>(header, *asked);
+    co_return co_await wait_answer<Wire>(context, request, *asked);
   }
 }
 
 template <class Wire, class Asked>
-Task<std::optional<QuorumReply>> QuorumDesk::wait_answer(kafka::RequestHeader header, Asked asked) {
-  Waiting waiting(core_, sender_of(asked), asked, header.correlation_id);
+Task<net::Response> QuorumDesk::wait_answer(net::ConnectionContext& context, net::Request& request, Asked asked) {
+  request.release();
+  Waiting waiting(core_, sender_of(asked), asked, request.header.correlation_id);
   supersede(waiting.sender, waiting.asked.index());
-  if (waiting_.count() >= kQuorumRequestsMax) co_return refusal<Wire>(header, ErrorCode::kBrokerNotAvailable);
+  if (waiting_.count() >= kQuorumRequestsMax || context.closing()) {
+    co_return refusal<Wire>(request.header, ErrorCode::kBrokerNotAvailable);
+  }
   waiting_.push_back(waiting);
+  context.watch(waiting.watcher);
   member_.received(waiting.sender, {.message = asked, .payload = {}});
-  (void)co_await waiting.answered.wait_until(core_.now() + patience_);
+  (void)co_await waiting.over.wait_until(core_.now() + patience_);
   waiting.unlink();
   if (waiting.reply) co_return std::move(*waiting.reply);
   ++stats_.abandoned;
-  co_return refusal<Wire>(header, ErrorCode::kRequestTimedOut);
+  co_return refusal<Wire>(request.header, ErrorCode::kRequestTimedOut);
 }
 
 // Whoever asks again has given the first request up.
@@ -132,7 +161,7 @@ void QuorumDesk::supersede(NodeId sender, size_t kind) {
   waiting_.for_each([&](Waiting& one) {
     if (one.sender != sender || one.asked.index() != kind) return;
     one.unlink();
-    one.answered.set();
+    one.over.set();
   });
 }
 
@@ -161,11 +190,24 @@ void QuorumDesk::give(NodeId to, const Answer& answer, storage::Bytes payload) {
     ++stats_.unasked;
     return;
   }
-  QuorumReply& reply = found->reply.emplace();
-  reply.payload = std::move(payload);
-  reply.frame = kafka::encode_response(on_wire(answer, reply.payload), Rules::kVersion, found->correlation_id);
+  found->reply = reply_to(*found, answer, std::move(payload));
   found->unlink();
-  found->answered.set();
+  found->over.set();
+}
+
+template <class Answer>
+net::Response QuorumDesk::reply_to(const Waiting& waiting, const Answer& answer, storage::Bytes payload) {
+  using Rules = AnswerRules<Answer>;
+  if (payload.empty()) return respond(on_wire(answer, {}), Rules::kVersion, waiting.correlation_id);
+  if (record_bytes_ > 0 && record_bytes_ + payload.size() > kQuorumRecordBytesMax) {
+    ++stats_.crowded;
+    return refusal<typename Rules::Wire>({.version = Rules::kVersion, .correlation_id = waiting.correlation_id},
+                                         ErrorCode::kBrokerNotAvailable);
+  }
+  auto records = std::make_unique<Records>(*this, std::move(payload));
+  net::Response response = respond(on_wire(answer, records->bytes()), Rules::kVersion, waiting.correlation_id);
+  response.hold = std::move(records);
+  return response;
 }
 
 void QuorumDesk::close() {
@@ -173,7 +215,7 @@ void QuorumDesk::close() {
   is_closed_ = true;
   waiting_.for_each([&](Waiting& one) {
     one.unlink();
-    one.answered.set();
+    one.over.set();
   });
 }
 

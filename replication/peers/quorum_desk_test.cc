@@ -37,8 +37,10 @@ struct NotingMember final : QuorumMember {
 class QuorumDeskTest : public ::testing::Test {
  protected:
   struct Served {
+    net::ConnectionContext context;
+    net::Request request;
     bool is_done = false;
-    std::optional<QuorumReply> reply;
+    net::Response reply;
     Duration took{};
   };
   // A test's body, on the core of a simulated host.
@@ -55,7 +57,9 @@ class QuorumDeskTest : public ::testing::Test {
   static Task<void> serve(Core& core, QuorumDesk& desk, kafka::RequestHeader header, storage::Bytes body,
                           Served& served) {
     const reactor::Instant begin = core.fresh_now();
-    served.reply = co_await desk.serve(header, body);
+    served.request.header = header;
+    served.request.body = body;
+    served.reply = co_await desk.serve(served.context, served.request);
     served.took = core.fresh_now() - begin;
     served.is_done = true;
   }
@@ -77,8 +81,8 @@ class QuorumDeskTest : public ::testing::Test {
     return {.epoch = 5, .leader = 1, .fetched = fetch.end};
   }
   static wire::FetchResponse fetch_response(const Served& served) {
-    EXPECT_TRUE(served.reply.has_value());
-    frame_ = served.reply->frame.flatten();
+    EXPECT_FALSE(served.reply.close.has_value());
+    frame_ = served.reply.frame.flatten();
     const auto header = kafka::decode_response_header(kafka::Bytes(frame_).subspan(4), ApiKey::kFetch, 18);
     EXPECT_EQ(header->correlation_id, kFetch.correlation_id);
     return *kafka::decode<wire::FetchResponse>(header->body, wire::kFetchVersion);
@@ -99,6 +103,7 @@ TEST_F(QuorumDeskTest, ARequestWaitsForTheAnswerThatFits) {
     co_await core.sleep(10ms);
     EXPECT_EQ(member_.senders, std::vector{kPeer.id});
     EXPECT_EQ(desk.waiting(), 1U);
+    EXPECT_TRUE(served.request.body.empty()) << "it waits with its frame";
     desk.answer(kPeer.id, answer_to(fetch_from(11)), {});
     desk.answer(3, answer_to(fetch_from(10)), {});
     desk.answer(kPeer.id, quorum::BeginEpochResponse{.epoch = 5}, {});
@@ -134,7 +139,8 @@ TEST_F(QuorumDeskTest, AVoteIsAnsweredAsItWasAskedFor) {
     desk.answer(kPeer.id, fits, {});
     EXPECT_EQ(desk.waiting(), 0U);
     co_await scope.join();
-    EXPECT_TRUE(served.reply.has_value());
+    EXPECT_FALSE(served.reply.close.has_value());
+    EXPECT_GT(served.reply.frame.size(), 0U);
   });
 }
 
@@ -191,7 +197,7 @@ TEST_F(QuorumDeskTest, WhatDoesNotParseOrWasNotSettledEndsTheConnection) {
                                        std::pair(other_api, fetch_body(fetch_from(10)))}) {
       Served served;
       co_await serve(core, desk, header, body, served);
-      EXPECT_FALSE(served.reply.has_value());
+      EXPECT_TRUE(served.reply.close.has_value());
     }
     EXPECT_TRUE(member_.messages.empty());
   });
@@ -216,9 +222,40 @@ TEST_F(QuorumDeskTest, TheEndOfAnEpochIsAnsweredAtOnce) {
     Served served;
     co_await serve(core, desk, {.api = ApiKey::kEndQuorumEpoch, .version = wire::kEpochVersion, .correlation_id = 9},
                    body_of(to_wire(end, {.cluster_id = "c", .self = kPeer}), wire::kEpochVersion), served);
-    EXPECT_TRUE(served.reply.has_value());
+    EXPECT_FALSE(served.reply.close.has_value());
+    EXPECT_GT(served.reply.frame.size(), 0U);
     EXPECT_LT(served.took, 1ms);
     EXPECT_TRUE(std::holds_alternative<quorum::EndEpochRequest>(member_.messages.at(0)));
+  });
+}
+
+TEST_F(QuorumDeskTest, RecordsOfAnswersThatNobodyReadsHaveALimit) {
+  run([](Core& core, QuorumDesk& desk) -> Task<void> {
+    constexpr size_t kEach = size_t{1} << 20;
+    constexpr size_t kFit = kQuorumRecordBytesMax / kEach;
+    std::vector<Served> served(kFit + 2);
+    reactor::TaskScope scope(core);
+    const auto ask = [&](size_t i) -> Task<void> {
+      const auto id = static_cast<quorum::NodeId>(i) + 2;
+      scope.spawn_job(serve(core, desk, kFetch, fetch_body(fetch_from(10, id)), served[i]));
+      co_await core.sleep(1ms);
+      desk.answer(id, answer_to(fetch_from(10, id)), storage::Bytes(kEach, std::byte{7}));
+      co_await core.sleep(1ms);
+    };
+    for (size_t i = 0; i < kFit; ++i) {
+      EXPECT_EQ(desk.is_pressed(), i > kFit / 2);
+      co_await ask(i);
+      EXPECT_EQ(error_of(served[i]), ErrorCode::kNone);
+    }
+    co_await ask(kFit);
+    EXPECT_EQ(error_of(served[kFit]), ErrorCode::kBrokerNotAvailable);
+    EXPECT_EQ(desk.stats().crowded, 1U);
+    served[0].reply = {};  // as when it is sent
+    co_await ask(kFit + 1);
+    EXPECT_EQ(error_of(served[kFit + 1]), ErrorCode::kNone);
+    co_await scope.join();
+    served.clear();
+    EXPECT_FALSE(desk.is_pressed());
   });
 }
 
@@ -239,7 +276,7 @@ TEST_F(QuorumDeskTest, NoMoreRequestsWaitThanTheLimit) {
     EXPECT_EQ(error_of(served.front()), ErrorCode::kRequestTimedOut);
     Served late;
     co_await serve(core, desk, kFetch, fetch_body(fetch_from(10)), late);
-    EXPECT_FALSE(late.reply.has_value());
+    EXPECT_EQ(late.reply.close, net::CloseReason::kStopping);
   });
 }
 

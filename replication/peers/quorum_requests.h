@@ -6,6 +6,7 @@
 #pragma once
 #include <array>
 
+#include "net/kafka/broker_apis.h"
 #include "net/kafka/fetch.h"
 #include "net/kafka/quorum.h"
 #include "net/kafka/quorum_epochs.h"
@@ -19,11 +20,11 @@ namespace kafka = net::kafka;
 inline constexpr uint32_t kUnverifiedTag = 10'000;
 inline constexpr uint32_t kVerifiedAtTag = 10'001;
 
-// What each broker of a cluster serves to the others, always in these versions: the first ones that can say all.
-inline constexpr int16_t kVoteVersion = 2;
-inline constexpr int16_t kEpochVersion = 1;
-inline constexpr int16_t kFetchVersion = 18;
-inline constexpr int16_t kFetchSnapshotVersion = 1;
+// What each broker of a cluster serves to the others, always in these versions.
+inline constexpr int16_t kVoteVersion = kafka::version_between_brokers(kafka::ApiKey::kVote);
+inline constexpr int16_t kEpochVersion = kafka::version_between_brokers(kafka::ApiKey::kBeginQuorumEpoch);
+inline constexpr int16_t kFetchVersion = kafka::version_between_brokers(kafka::ApiKey::kFetch);
+inline constexpr int16_t kFetchSnapshotVersion = kafka::version_between_brokers(kafka::ApiKey::kFetchSnapshot);
 inline constexpr auto kQuorumApis = std::to_array<RequiredApi>({
     {kafka::ApiKey::kFetch, kFetchVersion},
     {kafka::ApiKey::kVote, kVoteVersion},

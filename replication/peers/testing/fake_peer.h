@@ -103,7 +103,7 @@ class FakePeer {
       return net::kafka::encode_response(net::kafka::ApiVersionsResponse{.api_keys = lists}, 3, request.correlation_id)
           .flatten();
     }
-    return net::kafka::encode_response(net::kafka::DescribeClusterResponse{.cluster_id = cluster_id}, 0,
+    return net::kafka::encode_response(net::kafka::DescribeClusterResponse{.cluster_id = cluster_id}, 1,
                                        request.correlation_id)
         .flatten();
   }
