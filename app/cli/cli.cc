@@ -258,6 +258,7 @@ int serve_command(Parsed& parsed, ServeFunction serve) {
     for (const std::string& error : config.error()) static_cast<void>(fail({ExitCode::kUsage, error}));
     return static_cast<int>(ExitCode::kUsage);
   }
+  if (auto why = cluster_problem(*config)) return fail({ExitCode::kUsage, std::move(*why)});
   if (parsed.print_config) {
     print_settings(*config);
     return static_cast<int>(ExitCode::kOk);

@@ -85,12 +85,14 @@ int run_config_check(std::span<const Property> properties, const ServeOptions& o
   const auto config = make_broker_config(properties, options);
   if (config) {
     report.warnings = config->warnings;
+    if (auto why = cluster_problem(*config)) report.errors.push_back(std::move(*why));
+    report.mistakes = report.errors.size();
   } else {
     report.mistakes = config.error().size();
     report.errors = errors_together(report.settings, config.error());
   }
   print(json ? as_json(report) : as_text(report));
-  return static_cast<int>(config ? ExitCode::kOk : ExitCode::kRefused);
+  return static_cast<int>(report.mistakes == 0 ? ExitCode::kOk : ExitCode::kRefused);
 }
 
 }  // namespace posthaste::app

@@ -115,7 +115,7 @@ const Listener* find_listener(const std::vector<Listener>& listeners, std::strin
 
 // The stock configuration of Kafka lists a controller listener beside the broker's. A single broker is its own
 // controller and opens no such listener.
-void drop_controller_listeners(const SettingValues& values, BrokerConfig& config) {
+void take_controller_listeners(const SettingValues& values, BrokerConfig& config) {
   const std::string_view controllers = values.get<"controller.listener.names">();
   const auto is_controllers = [&](const Listener& listener) {
     return is_controller_listener(listener.name, controllers);
@@ -125,6 +125,10 @@ void drop_controller_listeners(const SettingValues& values, BrokerConfig& config
     config.notes.push_back(fmt::format(
         "listener {} is not opened: this broker is its own controller, and nobody else's", to_string(listener)));
   }
+  ClusterSettings& cluster = config.cluster;
+  std::ranges::copy_if(config.listeners, std::back_inserter(cluster.controller_listeners), is_controllers);
+  std::ranges::copy_if(config.advertised_listeners, std::back_inserter(cluster.advertised_controller_listeners),
+                       is_controllers);
   std::erase_if(config.listeners, is_controllers);
   std::erase_if(config.advertised_listeners, is_controllers);
 }
@@ -164,7 +168,7 @@ void read_listeners(const SettingValues& values, const ServeOptions& options, Br
     if (!listeners || !advertised) return;
     config.listeners = std::move(*listeners);
     config.advertised_listeners = std::move(*advertised);
-    drop_controller_listeners(values, config);
+    take_controller_listeners(values, config);
   }
   if (config.listeners.empty()) {
     errors.push_back(fmt::format("{}: listeners names no listener for clients; for example listeners=PLAINTEXT://:9092",
@@ -287,6 +291,7 @@ std::expected<BrokerConfig, std::vector<std::string>> make_broker_config(std::sp
   read_identity(values, config, errors);
   read_data_folder(values, options, config, errors);
   read_listeners(values, options, config, errors);
+  read_cluster(values, !options.listen, config, errors);
   check_together(values, config, errors);
   warn_together(values, config);
   list_settings(values, config);

@@ -12,6 +12,7 @@
 
 #include "app/config/listeners.h"
 #include "app/config/properties.h"
+#include "app/config/quorum_config.h"
 
 namespace posthaste::app {
 
@@ -49,9 +50,10 @@ struct EffectiveSetting {
 struct BrokerConfig {
   std::optional<int32_t> node_id;  // none: the one in the data folder, or 1 on the first start
   std::string data_folder = "data";
-  std::vector<Listener> listeners;  // never empty; all PLAINTEXT; controller listeners are left out
+  std::vector<Listener> listeners;  // of clients: never empty; all PLAINTEXT
   // As given, for some of `listeners`. An empty host: the address that the client connected to.
   std::vector<Listener> advertised_listeners;
+  ClusterSettings cluster;
   TopicDefaults topic;
   GroupSettings group;
   bool auto_create_topics = true;

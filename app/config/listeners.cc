@@ -140,6 +140,8 @@ std::expected<std::vector<Listener>, std::string> parse_listeners(std::string_vi
   return listeners;
 }
 
+std::string listener_name(std::string_view given) { return upper(trimmed(given)); }
+
 bool is_controller_listener(std::string_view name, std::string_view controllers) {
   return std::ranges::any_of(split_list(controllers), [&](std::string_view one) { return upper(one) == name; });
 }

@@ -30,7 +30,9 @@ struct ListenerNames {
 // `listeners` have, unless one of them is at an IPv4 and the other at an IPv6 address.
 std::expected<std::vector<Listener>, std::string> parse_listeners(std::string_view key, std::string_view value,
                                                                   const ListenerNames& names);
-// True if `name` is in a list of controller listeners; Kafka writes listener names in upper case.
+// A listener's name as Kafka writes it: in upper case.
+std::string listener_name(std::string_view given);
+// True if `name`, in upper case, is in a list of controller listeners.
 bool is_controller_listener(std::string_view name, std::string_view controllers);
 
 // `HOST:PORT`, `:PORT`, `[ADDRESS]:PORT` as --listen and --bootstrap-server take it. Name and protocol are PLAINTEXT.

@@ -48,6 +48,9 @@ STRANGERS = [
     ("operator", "node.id=0\nprocess.roles=broker\nconfig.providers=strimzienv\nconfig.providers.strimzienv.class=io.example.Provider\n"
      "listeners=PLAIN-9092://:9092\nlistener.security.protocol.map=PLAIN-9092:PLAINTEXT\nadvertised.listeners=PLAIN-9092://broker:9092\n"
      "inter.broker.listener.name=PLAIN-9092\n", False, ["values from providers are not filled in"]),
+    ("cluster", "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://:9092,CONTROLLER://:9093\n"
+     "controller.listener.names=CONTROLLER\ncontroller.quorum.voters=1@a:9093,2@b:9093,3@c:9093\n", False,
+     ["names 3 voters", "to start it alone", "would not start"]),
     ("slips", "num.partition=3\nlog_retention_hours=5\nretention.ms=7\nlog.retention.ms=0\n", False,
      ["did you mean num.partitions?", "did you mean log.retention.hours?", "the broker's is log.retention.ms", "-1 (no limit) or 1 or more"]),
 ]
