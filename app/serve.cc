@@ -51,9 +51,9 @@ void say_connections(const BrokerConfig& config, const MemoryPlan& plan, uint64_
                             : "lower max.connections or use a machine with more memory"));
 }
 
-// Where `listener` listens and the address that it advertises.
+// Where `listener`, one of `config.listeners` or of controllers, listens and the address that it advertises.
 broker::BrokerListener make_listener(const BrokerConfig& config, const Listener& listener,
-                                     const std::string& host_name) {
+                                     const std::vector<Listener>& all_advertised, const std::string& host_name) {
   broker::BrokerListener out{.name = listener.name, .host = listener.host, .port = listener.port};
   // Java, and so Kafka, listens to IPv4 and IPv6 when the address is the IPv6 one that means all addresses, unless
   // another listener has the IPv4 ones.
@@ -61,13 +61,25 @@ broker::BrokerListener make_listener(const BrokerConfig& config, const Listener&
     return &other != &listener && other.port == listener.port && other.port != 0;
   };
   if (out.host == "::" && std::ranges::none_of(config.listeners, takes_ipv4)) out.host.clear();
-  const auto advertised = std::ranges::find(config.advertised_listeners, listener.name, &Listener::name);
-  out.advertised_is_given = advertised != config.advertised_listeners.end();
+  const auto advertised = std::ranges::find(all_advertised, listener.name, &Listener::name);
+  out.advertised_is_given = advertised != all_advertised.end();
   const std::string& host = out.advertised_is_given ? advertised->host : listener.host;
   if (out.advertised_is_given) out.advertised_port = advertised->port;
   out.advertise_as_connected = host.empty() || net::is_every_address(host);
   out.advertised_host = out.advertise_as_connected ? host_name : host;
   return out;
+}
+
+broker::QuorumOptions make_quorum_options(const BrokerConfig& config, const std::string& host_name) {
+  const ClusterSettings& cluster = config.cluster;
+  broker::QuorumOptions options;
+  for (const QuorumVoter& voter : cluster.voters) {
+    options.voters.push_back({.id = voter.id, .address = net::join_address(voter.host, voter.port)});
+  }
+  for (const Listener& listener : cluster.controller_listeners) {
+    options.listeners.push_back(make_listener(config, listener, cluster.advertised_controller_listeners, host_name));
+  }
+  return options;
 }
 
 reactor::Duration milliseconds(int64_t value) {
@@ -190,8 +202,9 @@ broker::BrokerOptions make_broker_options(const BrokerConfig& config, const Memo
   options.data_folder = config.data_folder;
   options.node_id = config.node_id;
   for (const Listener& listener : config.listeners) {
-    options.listeners.push_back(make_listener(config, listener, host_name));
+    options.listeners.push_back(make_listener(config, listener, config.advertised_listeners, host_name));
   }
+  options.quorum = make_quorum_options(config, host_name);
   options.connection.small_request_memory_bytes = plan.small_request_bytes;
   options.connection.request_memory_bytes = plan.request_bytes;
   options.connection.answer_memory_bytes = plan.answer_bytes;

@@ -6,12 +6,16 @@
 namespace posthaste::app {
 namespace {
 
-std::vector<broker::BrokerListener> listeners(std::string_view text, const ServeOptions& serve = {}) {
+broker::BrokerOptions options_of(std::string_view text, const ServeOptions& serve = {}) {
   const auto properties = parse_properties(text, "server.properties");
   const auto config = make_broker_config(properties.value(), serve);
   EXPECT_TRUE(config) << config.error().front();
   const MemoryPlan plan = plan_memory(*config, {.memory_bytes = uint64_t{8} << 30, .descriptors = 20'000, .cores = 2});
-  return make_broker_options(*config, plan, 2, "machine").listeners;
+  return make_broker_options(*config, plan, 2, "machine");
+}
+
+std::vector<broker::BrokerListener> listeners(std::string_view text, const ServeOptions& serve = {}) {
+  return options_of(text, serve).listeners;
 }
 
 TEST(Serve, AHostIsAdvertisedAsItIs) {
@@ -50,6 +54,22 @@ TEST(Serve, EveryIPv6AddressMeansIPv4TooUnlessAnotherListenerHasThat) {
       listeners("listeners=A://0.0.0.0:9092,B://[::]:9092\nlistener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT");
   EXPECT_EQ(both.at(0).host, "0.0.0.0");
   EXPECT_EQ(both.at(1).host, "::");
+}
+
+TEST(Serve, TheQuorumGetsItsVotersAndItsListeners) {
+  const broker::BrokerOptions options = options_of(
+      "node.id=2\nlisteners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER\n"
+      "advertised.listeners=CONTROLLER://b.example:19093\ncontroller.quorum.voters=1@[::1]:9093,2@b.example:19093");
+  ASSERT_EQ(options.quorum.voters.size(), 2U);
+  EXPECT_EQ(options.quorum.voters[0].id, 1);
+  EXPECT_EQ(options.quorum.voters[0].address, "[::1]:9093");
+  EXPECT_EQ(options.quorum.voters[1].address, "b.example:19093");
+  ASSERT_EQ(options.quorum.listeners.size(), 1U);
+  EXPECT_EQ(options.quorum.listeners[0].name, "CONTROLLER");
+  EXPECT_EQ(options.quorum.listeners[0].port, 9093);
+  EXPECT_EQ(options.quorum.listeners[0].advertised_host, "b.example");
+  EXPECT_EQ(options.quorum.listeners[0].advertised_port, 19093);
+  EXPECT_EQ(options.listeners.size(), 1U) << "clients have their own";
 }
 
 }  // namespace

@@ -25,11 +25,22 @@ struct BrokerListener {
   bool advertised_is_given = false;  // by the operator: only for the start's log lines
 };
 
+// Who agrees on the metadata log with this broker, and where they meet.
+struct QuorumOptions {
+  struct Voter {
+    int32_t id = 0;
+    std::string address;  // "host:port"; the host may be a name
+  };
+  std::vector<Voter> voters;              // controller.quorum.voters, this broker too; empty: it is alone
+  std::vector<BrokerListener> listeners;  // those of controller.listener.names
+};
+
 struct BrokerOptions {
   std::string data_folder = "data";       // log.dirs
   std::optional<int32_t> node_id;         // node.id; none: the folder's, or 1 on the first start
   std::optional<std::string> cluster_id;  // for the first start only; none: random
-  std::vector<BrokerListener> listeners;  // listeners, advertised.listeners
+  std::vector<BrokerListener> listeners;  // listeners, advertised.listeners; those of clients
+  QuorumOptions quorum;
   net::ConnectionLimits connection;
   // What is possible for the process, independent of max.connections: descriptors, and memory for connections.
   uint32_t connections_possible = INT32_MAX;
