@@ -71,8 +71,6 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "the replicas of a new partition lie on any brokers, not on as many racks as there are"},
     {"shutdown-leaves-nobody", reactor::kController,
      "a broker that shuts down gives up what nobody else can lead before it is gone"},
-    {"removed-broker-returns", reactor::kController,
-     "a heartbeat unfences a broker while it is being taken out of all partitions for good"},
 }));
 
 }  // namespace posthaste::replication

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "reactor/check.h"
-#include "replication/planted_bugs.h"
 
 namespace posthaste::replication {
 namespace {
@@ -11,7 +10,6 @@ namespace {
 using net::kafka::ErrorCode;
 using reactor::Duration;
 using reactor::Instant;
-using reactor::planted;
 using Fenced = BrokerRegistrationChangeRecord::Fenced;
 using ControlledShutdown = BrokerRegistrationChangeRecord::ControlledShutdown;
 
@@ -91,7 +89,7 @@ void Sessions::decide_fenced(const RegisterBrokerRecord& registration, const Hea
                              HeartbeatDecision& decision) {
   decision.should_shut_down = heartbeat.wants_shutdown;
   if (heartbeat.wants_shutdown || heartbeat.wants_fence || !decision.is_caught_up) return;
-  if (is_being_removed(heartbeat.broker) && !planted(kBugs["removed-broker-returns"])) return;
+  if (is_being_removed(heartbeat.broker)) return;
   BrokerRegistrationChangeRecord record = change_of(registration);
   record.fenced = Fenced::kUnfence;
   decision.records.emplace_back(record);
