@@ -16,9 +16,15 @@ using replication::CreateTopicResult;
 using replication::CreateTopicsRequest;
 using replication::DeleteTopic;
 using replication::DeleteTopicResult;
+using replication::ElectionResult;
+using replication::ElectLeaders;
 using replication::GrowTopicResult;
 using replication::GrowTopicsRequest;
 using replication::ProducerIdAllocator;
+using replication::QuorumDescription;
+using replication::ReassignRequest;
+using replication::ReassignResult;
+using replication::Refusal;
 
 // `work(Controller&)` is done by a job of core 0; what it has to work on is for core 0 alone until it has answered.
 template <class Work>
@@ -56,8 +62,26 @@ Task<std::vector<AlterConfigResult>> alter_configs_on_controller(BrokerCore& fro
   });
 }
 
+Task<std::expected<std::vector<ElectionResult>, Refusal>> elect_leaders_on_controller(BrokerCore& from,
+                                                                                      ElectLeaders request) {
+  return ask(from, [request = std::move(request)](Controller& controller) mutable {
+    return controller.elect_leaders(std::move(request));
+  });
+}
+
+Task<std::expected<std::vector<ReassignResult>, Refusal>> reassign_on_controller(BrokerCore& from,
+                                                                                 ReassignRequest request) {
+  return ask(from, [request = std::move(request)](Controller& controller) mutable {
+    return controller.reassign(std::move(request));
+  });
+}
+
 Task<ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from) {
   return ask(from, [](Controller& controller) { return controller.producer_id(); });
+}
+
+Task<QuorumDescription> describe_quorum_on_controller(BrokerCore& from) {
+  return ask(from, [](Controller& controller) -> Task<QuorumDescription> { co_return controller.describe_quorum(); });
 }
 
 }  // namespace posthaste::broker

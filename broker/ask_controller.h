@@ -1,5 +1,6 @@
 // How handlers reach the controller, which is on core 0.
 #pragma once
+#include <expected>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,11 @@ reactor::Task<std::vector<replication::GrowTopicResult>> grow_topics_on_controll
     BrokerCore& from, replication::GrowTopicsRequest request);
 reactor::Task<std::vector<replication::AlterConfigResult>> alter_configs_on_controller(
     BrokerCore& from, replication::AlterConfigsRequest request);
+reactor::Task<std::expected<std::vector<replication::ElectionResult>, replication::Refusal>>
+elect_leaders_on_controller(BrokerCore& from, replication::ElectLeaders request);
+reactor::Task<std::expected<std::vector<replication::ReassignResult>, replication::Refusal>> reassign_on_controller(
+    BrokerCore& from, replication::ReassignRequest request);
 reactor::Task<replication::ProducerIdAllocator::Answer> producer_id_on_controller(BrokerCore& from);
+reactor::Task<replication::QuorumDescription> describe_quorum_on_controller(BrokerCore& from);
 
 }  // namespace posthaste::broker

@@ -82,6 +82,7 @@ Task<Result<void>> Controller::load(std::string& why) {
   core_.log(reactor::LogLevel::kDebug, "metadata_log",
             fmt::format("end={} partitions={}", log_.end_offset(), image_.partition_count()));
   follow_broker_configs();
+  active_since_ = {{self_.node_id, core_.now()}};
   done = co_await register_broker();
   if (!done) {
     why = fmt::format("cannot write the metadata log ({})", to_string(done.error()));
@@ -271,6 +272,56 @@ Task<std::vector<AlterConfigResult>> Controller::alter_configs(AlterConfigsReque
         if (on_broker_configs) on_broker_configs();
       });
   co_return std::move(decided.results);
+}
+
+// --- Portions --------------------------------------------------------------------------------------------------------
+
+ElectionInputs Controller::election_inputs() const {
+  return {.defaults = rules_.defaults, .reports = reports_, .active_since = active_since_, .now = core_.now()};
+}
+
+template <class Decisions>
+Task<std::optional<Refusal>> Controller::change_portion(Decisions& decisions, bool& more,
+                                                        ImageFollower::ChangePointer& applying) {
+  if (auto refusal = co_await take_turn()) co_return refusal;
+  std::vector<MetadataRecord> records;
+  more = decisions.next_portion(image_, election_inputs(), records);
+  std::optional<Refusal> refusal;
+  if (!records.empty()) {
+    ImageDelta delta = delta_of(image_, records);
+    refusal = co_await commit(records);
+    if (!refusal) applying = follower_.follow(image_, std::move(delta), topic_defaults_);
+  }
+  end_turn();
+  co_return refusal;
+}
+
+template <class Decisions>
+Task<std::optional<Refusal>> Controller::change_in_portions(Decisions& decisions) {
+  for (bool more = true; more;) {
+    ImageFollower::ChangePointer applying;
+    std::optional<Refusal> refusal = co_await change_portion(decisions, more, applying);
+    (void)co_await follower_.applied(std::move(applying));
+    if (refusal) co_return refusal;
+    co_await core_.yield(reactor::CpuClass::kBackground);
+  }
+  co_return std::nullopt;
+}
+
+Task<std::expected<std::vector<ElectionResult>, Refusal>> Controller::elect_leaders(ElectLeaders request) {
+  check_core();
+  AskedElections elections(std::move(request));
+  std::optional<Refusal> refusal = elections.check();
+  if (!refusal) refusal = co_await change_in_portions(elections);
+  if (refusal) co_return std::unexpected(std::move(*refusal));
+  co_return elections.results();
+}
+
+Task<std::expected<std::vector<ReassignResult>, Refusal>> Controller::reassign(ReassignRequest request) {
+  check_core();
+  Reassignments reassignments(std::move(request));
+  if (auto refusal = co_await change_in_portions(reassignments)) co_return std::unexpected(std::move(*refusal));
+  co_return reassignments.results();
 }
 
 Task<void> Controller::stop() {

@@ -2,6 +2,7 @@
 // metadata log, a partition of this broker's own (metadata/metadata_log.h). What follows from them on this broker is
 // not its business: it tells who follows the image (image_follower.h) of each change.
 #pragma once
+#include <expected>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,12 +14,15 @@
 #include "reactor/scope.h"
 #include "reactor/sync.h"
 #include "replication/image_follower.h"
+#include "replication/metadata/asked_elections.h"
 #include "replication/metadata/config_controller.h"
 #include "replication/metadata/metadata_log.h"
 #include "replication/metadata/partition_growth.h"
+#include "replication/metadata/reassignments.h"
 #include "replication/metadata/refusal.h"
 #include "replication/metadata/topic_controller.h"
 #include "replication/producer_ids.h"
+#include "replication/quorum_description.h"
 #include "storage/engine.h"
 
 namespace posthaste::replication {
@@ -58,7 +62,13 @@ class Controller : private reactor::CoreOwned {
   reactor::Task<std::vector<DeleteTopicResult>> delete_topics(std::vector<DeleteTopic> topics, std::string asked_by);
   reactor::Task<std::vector<GrowTopicResult>> grow_topics(GrowTopicsRequest request);
   reactor::Task<std::vector<AlterConfigResult>> alter_configs(AlterConfigsRequest request);
+  // Leaders elected on request, and replicas moved, portion by portion. Refused: what was committed before stays, and
+  // nothing of the rest was decided.
+  reactor::Task<std::expected<std::vector<ElectionResult>, Refusal>> elect_leaders(ElectLeaders request);
+  reactor::Task<std::expected<std::vector<ReassignResult>, Refusal>> reassign(ReassignRequest request);
   reactor::Task<ProducerIdAllocator::Answer> producer_id();
+  // Who agrees on the metadata log, as this member knows it. Once load() is done.
+  QuorumDescription describe_quorum() const { return describe(log_.quorum(), core_.now(), core_.wall_now()); }
   const MetadataImage& image() const { return image_; }
   // For who brings messages of the other members.
   MetadataLog& metadata_log() { return log_; }
@@ -97,6 +107,15 @@ class Controller : private reactor::CoreOwned {
   template <class Decisions>
   reactor::Task<typename Decisions::Outcome> decide_piece(Decisions& decisions);
 
+  // Decides a portion at a time, commits it and waits until this broker has it. `decisions` are of the kind of
+  // AskedElections.
+  template <class Decisions>
+  reactor::Task<std::optional<Refusal>> change_in_portions(Decisions& decisions);
+  template <class Decisions>
+  reactor::Task<std::optional<Refusal>> change_portion(Decisions& decisions, bool& more,
+                                                       ImageFollower::ChangePointer& applying);
+  ElectionInputs election_inputs() const;
+
   reactor::Task<reactor::Result<void>> register_broker();
   reactor::Task<std::optional<Refusal>> take_turn();
   std::optional<Refusal> refuse_on_full_disk() const;
@@ -114,6 +133,8 @@ class Controller : private reactor::CoreOwned {
   config::ConfigMap given_;
   uint32_t connections_possible_;
   TopicRules rules_;
+  std::map<int32_t, reactor::Instant> active_since_;         // this broker
+  LogReports reports_;                                       // none: nobody is in doubt
   std::shared_ptr<const config::ConfigMap> topic_defaults_;  // those of the rules, for the follower
   MetadataLog log_;
   MetadataImage image_;

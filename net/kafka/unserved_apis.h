@@ -26,13 +26,9 @@ constexpr ApiInfo unserved(ApiKey key, int16_t codec_min, int16_t codec_max, int
 // clang-format off
 inline constexpr auto kUnservedApis = std::to_array<ApiInfo>({
     //                                              codec, flexible
-    unserved(ApiKey::kElectLeaders,                 0, 2, 2),
-    unserved(ApiKey::kAlterPartitionReassignments,  0, 1, 0),
-    unserved(ApiKey::kListPartitionReassignments,   0, 0, 0),
     unserved(ApiKey::kVote,                         0, 2, 0),
     unserved(ApiKey::kBeginQuorumEpoch,             0, 1, 1),
     unserved(ApiKey::kEndQuorumEpoch,               0, 1, 1),
-    unserved(ApiKey::kDescribeQuorum,               0, 2, 0),
     unserved(ApiKey::kAlterPartition,               2, 3, 0),
     unserved(ApiKey::kUpdateFeatures,               0, 2, 0),
     unserved(ApiKey::kEnvelope,                     0, 0, 0),

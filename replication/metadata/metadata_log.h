@@ -64,8 +64,10 @@ class MetadataLog : private quorum::LogUser {
   const MetadataSnapshots& snapshots() const { return snapshots_; }
   int64_t start_offset() const { return partition_->log_start_offset(); }
 
+  // Since replay().
+  const quorum::Quorum& quorum() const { return driver_->quorum(); }
   // Of what was appended, durable or not.
-  int64_t end_offset() const { return driver_->quorum().log().end_offset(); }
+  int64_t end_offset() const { return quorum().log().end_offset(); }
   reactor::Task<void> stop();
 
  private:

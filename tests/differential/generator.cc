@@ -82,6 +82,9 @@ Sequence Generator::run() {
       {4, &Generator::offset_delete},
       {3, &Generator::odd_join},
       {8, &Generator::hostile},
+      {2, &Generator::elect_leaders},
+      {3, &Generator::reassign},
+      {1, &Generator::list_reassignments},
   };
   uint64_t total = 0;
   for (const auto& [weight, make] : kKinds) total += static_cast<uint64_t>(weight);

@@ -95,6 +95,11 @@ class Generator {
   void incremental_alter_configs();
   std::pair<std::string, std::optional<std::string>> some_config();
 
+  // --- leaders and places of partitions (generate_replicas.cc)
+  void elect_leaders();
+  void reassign();
+  void list_reassignments();
+
   // --- logs (generate_logs.cc)
   void init_producer_id();
   void produce();
