@@ -42,6 +42,7 @@ DescribeQuorumResponse unknown(const DescribeQuorumRequest& body) {
 
 std::vector<Described::Replica> to_wire(const std::vector<QuorumDescription::Member>& members) {
   std::vector<Described::Replica> replicas;
+  replicas.reserve(members.size());
   for (const QuorumDescription::Member& member : members) {
     replicas.push_back({.replica_id = member.key.id,
                         .replica_directory_id = replication::quorum::uuid_of(member.key.directory),
