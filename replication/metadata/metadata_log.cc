@@ -176,7 +176,14 @@ Result<void> MetadataLog::apply(const storage::RecordView& record, Loading& load
 
 void MetadataLog::committed(quorum::Offset /*high_watermark*/) { moved_.notify_all(); }
 
-void MetadataLog::role_changed(const quorum::RoleChanged& /*now*/) { moved_.notify_all(); }
+// What another leader writes does not get into the image here: who has led and does so no more takes no change for the
+// rest of its life, whoever leads then.
+void MetadataLog::role_changed(const quorum::RoleChanged& now) {
+  const bool leads = now.role == quorum::Role::kLeader;
+  if (has_led_ && !leads) trusted_ = false;
+  has_led_ |= leads;
+  moved_.notify_all();
+}
 
 // The image is of before. A lone voter installs none.
 void MetadataLog::snapshot_installed(SnapshotId /*id*/) { trusted_ = false; }

@@ -46,7 +46,8 @@ class MetadataLog : private quorum::LogUser {
   // the engine's tail; kNoMemory: there was no room within kMetadataRoomPatience; kNoSpace: the disk is full and what
   // is kept back for changes is used up; nothing was written. Any error after which trusted() is false: whether the
   // change will be in the log after a restart is not known, and no later append is taken (kDamaged), for it would be
-  // decided on an image that may lack this one: a topic created twice, say, which no replay accepts.
+  // decided on an image that may lack this one: a topic created twice, say, which no replay accepts. So it is, too,
+  // once another member has led.
   reactor::Task<reactor::Result<void>> append(const std::vector<MetadataRecord>& records);
   bool trusted() const { return trusted_; }
 
@@ -101,6 +102,7 @@ class MetadataLog : private quorum::LogUser {
   std::optional<quorum::Driver> driver_;  // since open()
   reactor::Event moved_;                  // the quorum has told something
   std::optional<reactor::Errc> failure_;  // of the quorum's part
+  bool has_led_ = false;
   bool trusted_ = true;
   uint64_t bytes_since_snapshot_ = 0;
   uint64_t snapshot_at_bytes_ = kMetadataLogBytesKept;

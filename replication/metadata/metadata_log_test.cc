@@ -292,6 +292,27 @@ TEST_F(MetadataLogTest, AfterAnUnknownOutcomeNothingIsAppended) {
   });
 }
 
+// Another member says that it leads: what it may write is not in the image, even when this one leads again.
+TEST_F(MetadataLogTest, WhoHasStoppedLeadingTakesNoChange) {
+  run([](Core& core, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_TRUE((co_await log.append(topic_of(1, 1))).has_value());
+    const int64_t end = log.end_offset();
+    log.received(2, {quorum::BeginEpochRequest{.epoch = 50, .leader = 2}, {}});
+    EXPECT_FALSE(log.trusted());
+    EXPECT_EQ((co_await log.append(topic_of(2, 1))).error(), Errc::kDamaged);
+    EXPECT_EQ(log.end_offset(), end);
+    co_await core.sleep(10s);  // nobody is there: it stands, and leads
+    EXPECT_EQ(log.end_offset(), end + 1) << "the beginning of its epoch";
+    EXPECT_EQ((co_await log.append(topic_of(2, 1))).error(), Errc::kDamaged);
+    EXPECT_FALSE(log.wants_snapshot());
+    log.keep_small(image);
+  });
+  run([](Core&, MetadataLog& log, MetadataImage& image) -> Task<void> {
+    EXPECT_EQ(image.topics().size(), 1U);
+    EXPECT_TRUE((co_await log.append(topic_of(2, 1))).has_value());
+  });
+}
+
 // Each life begins a snapshot and loses power somewhere in it, or later in what follows: the files that it leaves, the
 // log's new start.
 TEST_F(MetadataLogTest, ASnapshotLosesNothingWhereverThePowerGoes) {
