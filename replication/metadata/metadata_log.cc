@@ -126,6 +126,12 @@ Task<Result<void>> MetadataLog::start_driver(Loading& loading, std::string& why)
 
 // Until the beginning of its epoch is durable. What holds that up passes, or is a full disk without any reserve left.
 Task<Result<void>> MetadataLog::lead(std::string& why) {
+  if (!driver_->quorum().is_lone_voter()) {
+    why =
+        fmt::format("the metadata log of this folder names {} voters, and this version is the only one of its log: {}",
+                    driver_->quorum().voters().size(), "start the version that added the others");
+    co_return failure(Errc::kUnsupported);
+  }
   while (!failure_ && !driver_->quorum().has_committed_in_epoch()) {
     const bool has_moved = co_await moved_.wait_until(engine_.core().now() + kMetadataRoomPatience);
     if (has_moved || !engine_.disk_full()) continue;

@@ -587,6 +587,22 @@ TEST_F(MetadataLogTest, ALogOfControlRecordsAloneIsNotTakenForAllOfIt) {
   EXPECT_NE(refusal().find("metadata-snapshots"), std::string::npos) << problem_;
 }
 
+TEST_F(MetadataLogTest, AFolderOfSeveralVotersIsRefusedAndNotWaitedFor) {
+  const std::vector<MetadataRecord> records = make_folder(1);
+  const std::string path = snapshot_files().at(0);
+  const SnapshotId id = *snapshot_of_file(path.substr(path.rfind('/') + 1));
+  SnapshotEncoder encoder(id);
+  storage::Bytes file = encoder.begin(quorum::VoterSet({kSelf, {.id = 2, .directory = {.low = 3}}}));
+  for (std::span<const MetadataRecord> rest(records); !rest.empty();) {
+    const storage::Bytes piece = encoder.piece(rest);
+    file.insert(file.end(), piece.begin(), piece.end());
+  }
+  const storage::Bytes trailer = encoder.finish();
+  file.insert(file.end(), trailer.begin(), trailer.end());
+  host_->disk().write_file(path, file);
+  EXPECT_NE(refusal().find("2 voters"), std::string::npos) << problem_;
+}
+
 TEST_F(MetadataLogTest, AVoteFileOfAnotherFolderIsRefusedByName) {
   make_folder(0);
   storage::Bytes vote = *host_->disk().read_file("/data/quorum.vote");
