@@ -96,7 +96,7 @@ std::optional<Refusal> check_registration(const MetadataImage& image, const Sess
 BrokerRegistration::BrokerRegistration(RegisterRequest request) : request_(std::move(request)) {}
 
 // Something may be counted on that is not there. Of a broker that nobody knows, everything.
-bool BrokerRegistration::must_sweep(const MetadataImage& image) const {
+bool BrokerRegistration::has_lost(const MetadataImage& image) const {
   const RegisterBrokerRecord* before = image.broker(request_.broker_id);
   return before == nullptr || !has_all_directories(*before, request_);
 }
@@ -105,11 +105,12 @@ bool BrokerRegistration::next_portion(const MetadataImage& image, const Election
                                       std::vector<MetadataRecord>& records) {
   const RegisterBrokerRecord* before = image.broker(request_.broker_id);
   if (before != nullptr && before->incarnation_id == request_.incarnation_id) return false;
-  if (!sweep_ && !is_swept_ && must_sweep(image)) {
-    sweep_ = PartitionSweep::of_lost(request_.broker_id, request_.log_dirs);
+  if (!sweep_ && !is_swept_ && has_lost(image)) {
+    sweep_ = PartitionSweep::of_lost(request_.broker_id, request_.log_dirs, request_.is_unverified);
     if (auto record = fence(image, request_.broker_id)) records.emplace_back(std::move(*record));
     return true;
   }
+  if (!sweep_ && !is_swept_ && request_.is_unverified) sweep_ = PartitionSweep::of_doubted(request_.broker_id);
   if (sweep_) {
     is_swept_ = !sweep_->next_portion(image, inputs, records);
     if (is_swept_) sweep_.reset();

@@ -30,9 +30,10 @@ std::optional<Refusal> check_registration(const MetadataImage& image, const Sess
                                           const std::string& cluster_id, const RegisterRequest& request,
                                           reactor::Instant now);
 
-// A registration that was checked. First the partitions forget what lay on directories that the broker has no longer;
-// the last portion is its record alone, fenced: Sessions unfence it when it has followed the metadata. A sweep of its
-// partitions follows.
+// A registration that was checked. First the partitions forget what lay on directories that the broker has no longer,
+// and doubt the rest if it may have lied: of these there may be many, and a record by which they all change is one step
+// of every broker. The last portion is its record alone, fenced: Sessions unfence it when it has followed the metadata.
+// A sweep of its partitions follows.
 class BrokerRegistration {
  public:
   explicit BrokerRegistration(RegisterRequest request);
@@ -45,7 +46,7 @@ class BrokerRegistration {
   const RegisterRequest& request() const { return request_; }
 
  private:
-  bool must_sweep(const MetadataImage& image) const;
+  bool has_lost(const MetadataImage& image) const;
 
   RegisterRequest request_;
   std::optional<PartitionSweep> sweep_;

@@ -266,5 +266,47 @@ TEST_F(BrokerChangesTest, ARemovalIsOfTheRegistrationThatWasThere) {
   EXPECT_NE(cluster_.image.broker(1), nullptr) << "another life";
 }
 
+TEST_F(BrokerChangesTest, WhoMayHaveLostSomethingIsDoubtedInPortions) {
+  cluster_.add_topic("a", {1, 2, 3}, 2'500);
+  RegisterRequest back = request(1);
+  back.is_unverified = true;
+  const auto portions = do_register(back);
+  ASSERT_EQ(portions.size(), 4U);
+  for (size_t i = 0; i < 3; ++i) EXPECT_LE(portions[i].size(), kChangesInPortion);
+  EXPECT_EQ(portions.back().size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<RegisterBrokerRecord>(portions.back().front()));
+  const PartitionImage& partition = cluster_.partition("a");
+  EXPECT_EQ(partition.leader, 2) << "it does not lead for a moment more";
+  EXPECT_EQ(ids(partition.isr), (Ids{1, 2, 3})) << "and holds back the high watermark as before";
+  EXPECT_EQ(ids(partition.unsettled.unverified()), Ids{1});
+  EXPECT_EQ(partition.partition_epoch, 1) << "the registration itself changes nothing more";
+}
+
+TEST_F(BrokerChangesTest, ADoubtfulBrokerDoesNotLeadOnBecauseItWasShuttingDown) {
+  cluster_.add_topic("a", {1});
+  cluster_.begin_shutdown(1);
+  RegisterRequest back = request(1);
+  back.is_unverified = true;
+  do_register(back);
+  EXPECT_EQ(cluster_.partition("a").leader, kNobody);
+  EXPECT_EQ(ids(cluster_.partition("a").unsettled.unverified()), Ids{1});
+}
+
+TEST_F(BrokerChangesTest, WhatIsLeftOfADoubtfulBrokerIsDoubtedToo) {
+  cluster_.add_topic("a", {1, 2, 3});
+  PartitionChangeRecord where = cluster_.change_of("a");
+  where.directories = {TestCluster::directory(1), TestCluster::directory(2), TestCluster::directory(3)};
+  where.isr = Ids{1};
+  where.elr = Ids{2};
+  cluster_.apply(where);
+  cluster_.apply(BrokerRegistrationChangeRecord{
+      .broker_id = 2, .broker_epoch = cluster_.epoch(2), .log_dirs = {TestCluster::directory(2), id_of(77)}});
+  RegisterRequest back = request(2);
+  back.is_unverified = true;
+  EXPECT_EQ(do_register(back).size(), 3U) << "fenced, doubted, registered";
+  EXPECT_EQ(ids(cluster_.partition("a").unsettled.unverified()), Ids{2});
+  EXPECT_EQ(ids(cluster_.partition("a").unsettled.elr()), Ids{2});
+}
+
 }  // namespace
 }  // namespace posthaste::replication

@@ -13,9 +13,10 @@ bool has_settled(int32_t broker, const ElectionInputs& inputs) {
 
 }  // namespace
 
-PartitionSweep PartitionSweep::of_lost(int32_t broker, std::vector<Uuid> kept) {
+PartitionSweep PartitionSweep::of_lost(int32_t broker, std::vector<Uuid> kept, bool is_doubted) {
   PartitionSweep sweep(broker, {.lost = {broker}});
   sweep.kept_directories_ = std::move(kept);
+  sweep.is_doubted_ = is_doubted;
   return sweep;
 }
 
@@ -42,8 +43,11 @@ bool PartitionSweep::next_portion(const MetadataImage& image, const ElectionInpu
     if (looked_at >= kPartitionsInPortion || records.size() >= kChangesInPortion) return false;
     ++looked_at;
     const PartitionImage& partition = at.partition();
-    if (!is_concerned(partition) || is_kept(partition)) return true;
-    if (auto record = next_state(at, inputs, demand_)) records.emplace_back(std::move(*record));
+    const bool is_kept_there = is_kept(partition);
+    if (!is_concerned(partition) || (is_kept_there && !is_doubted_)) return true;
+    const auto record =
+        is_kept_there ? next_state(at, inputs, {.doubted = {broker_}}) : next_state(at, inputs, demand_);
+    if (record) records.emplace_back(*record);
     return true;
   });
 }

@@ -27,8 +27,11 @@ class PartitionSweep {
   static PartitionSweep of_broker(int32_t broker) { return PartitionSweep(broker, {}); }
   // The same for one that was fenced early: it goes on leading where nobody else can.
   static PartitionSweep of_early_fenced(int32_t broker) { return PartitionSweep(broker, {.keeps = broker}); }
-  // Of its directories only `kept` are left. Replicas of which it is not known where they were count as gone.
-  static PartitionSweep of_lost(int32_t broker, std::vector<Uuid> kept);
+  // Of its directories only `kept` are left. Replicas of which it is not known where they were count as gone. The
+  // others become unverified, if it is doubted.
+  static PartitionSweep of_lost(int32_t broker, std::vector<Uuid> kept, bool is_doubted = false);
+  // All its directories are there, and may have lost what was acknowledged.
+  static PartitionSweep of_doubted(int32_t broker) { return PartitionSweep(broker, {.doubted = {broker}}); }
 
   // Adds the changes of the next portion to `records`. False: that was the last one.
   bool next_portion(const MetadataImage& image, const ElectionInputs& inputs, std::vector<MetadataRecord>& records);
@@ -41,6 +44,7 @@ class PartitionSweep {
   int32_t broker_;
   TransitionDemand demand_;
   std::optional<std::vector<Uuid>> kept_directories_;
+  bool is_doubted_ = false;  // what lies on those
   PartitionCursor cursor_;
 };
 

@@ -51,6 +51,7 @@ class Transition {
   // The leader is about to go and is still there.
   bool is_shutting_down() const {
     if (partition_.leader == kNobody || !is_replica(partition_.leader) || is_lost(partition_.leader)) return false;
+    if (!is_verified(partition_.leader)) return false;  // that was the life before
     const RegisterBrokerRecord* leader = at_.image.broker(partition_.leader);
     const bool shuts_down = leader != nullptr && !leader->fenced && leader->in_controlled_shutdown;
     return shuts_down && !planted(kBugs["shutdown-leaves-nobody"]);
@@ -68,6 +69,9 @@ class Transition {
     }
     for (const int32_t id : partition_.unsettled.unverified()) {
       if (is_replica(id) && !contains(demand_.verified, id)) unverified_.push_back(id);
+    }
+    for (const int32_t id : demand_.doubted) {
+      if (contains(members_, id) && !contains(unverified_, id)) unverified_.push_back(id);
     }
   }
 

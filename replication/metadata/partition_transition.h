@@ -54,6 +54,7 @@ struct TransitionDemand {
   std::optional<std::vector<int32_t>> isr{};  // its leader's; checked (isr_changes.h)
   std::vector<int32_t> verified{};            // members whose logs were found to hold all that is committed
   std::vector<int32_t> lost{};                // brokers whose replicas do not: out of ISR and ELR
+  std::vector<int32_t> doubted{};             // brokers whose disks may have lied: unverified members
   int32_t keeps = kNobody;                    // leads on, though it is fenced, if nobody else can
   std::optional<ReplicaPlan> plan{};          // where its replicas are and shall be; checked (reassignments.h)
   bool preferred = false;                     // the first replica leads if it can

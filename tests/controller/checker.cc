@@ -115,7 +115,8 @@ void Checker::check_step(const MetadataImage& image, const Partition& key, const
   if (after.leader_epoch < before.leader_epoch) wrong("T2, the leader epoch goes back");
   if (after.leader != before.leader && after.leader_epoch == before.leader_epoch) wrong("T2, two leaders of an epoch");
   const auto* led = before.leader == -1 ? nullptr : image.broker(before.leader);
-  if (after.leader == -1 && led != nullptr && !led->fenced && led->in_controlled_shutdown) {
+  const bool is_doubted = contains(after.unsettled.unverified(), before.leader);  // that life is over
+  if (after.leader == -1 && led != nullptr && !led->fenced && led->in_controlled_shutdown && !is_doubted) {
     wrong("G1, a broker that shuts down leads no more and nobody else does");
   }
   History& history = histories_[key];
