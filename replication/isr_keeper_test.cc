@@ -124,6 +124,16 @@ TEST_F(IsrKeeperTest, WhoTakesNoPartIsNotAskedForUntilItDoes) {
   EXPECT_TRUE(asked());
 }
 
+TEST_F(IsrKeeperTest, WhoTakesNoPartDoesNotHoldUpOtherChanges) {
+  lives(3, 30, false);
+  lead({1, 2});
+  told(3, 120);
+  pass(10s);
+  const auto change = asked();
+  ASSERT_TRUE(change);
+  EXPECT_EQ(members(*change), (Ids{1}));
+}
+
 TEST_F(IsrKeeperTest, NothingIsAskedThatTheControllerRefuses) {
   lead({1, 2});
   lives(2, 20, false);  // the image will take it out of the ISR
@@ -309,8 +319,9 @@ TEST_F(IsrKeeperTest, WhatWasNotAttemptedIsAskedForAgain) {
 TEST_F(IsrKeeperTest, AnAnswerToAnEarlierTermChangesNothing) {
   lead({1, 2});
   told(3, 120);
+  told(2, 120);
   ASSERT_TRUE(asked());
-  LedPartition next = led({1, 2}, 2);
+  LedPartition next = led({1, 2});
   next.term.leader_epoch = 5;
   keeper_.lead(key_, next, now_);
   EXPECT_EQ(counted(), (Ids{2}));

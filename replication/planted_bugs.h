@@ -38,6 +38,8 @@ inline constexpr reactor::PlantedBugs kBugs(std::to_array<reactor::PlantedBug>({
      "a leader that sends a follower back to the live connection counts as durable what it has sent"},
     {"caught-up-leaves-gap", reactor::kStreams,
      "a leader goes on at the end of its log with a follower that comes back to the live connection"},
+    {"isr-wish-comes-late", reactor::kStreams,
+     "the replica of a leader that asks for another member does not count that one before it is in the ISR"},
     {"isr-grows-by-earlier-life", reactor::kController,
      "a leader asks for a replica by what an earlier life of its broker has acknowledged"},
     {"isr-grows-at-high-watermark", reactor::kController,

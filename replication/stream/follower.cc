@@ -87,12 +87,12 @@ class Follower::Busy {
   Followed* with_;
 };
 
-Follower::Follower(storage::Engine& engine, const StreamShared& shared, StreamClass stream_class, ClassChanges& changes,
+Follower::Follower(storage::Engine& engine, const StreamShared& shared, const Lane& lane, LaneChanges& changes,
                    reactor::Event& changed)
     : engine_(engine),
       core_(engine.core()),
       shared_(shared),
-      stream_class_(stream_class),
+      lane_(lane),
       changes_(changes),
       changed_(changed),
       idle_(engine.core()),
@@ -173,7 +173,7 @@ void Follower::subscribe_now(Followed& followed) {
 }
 
 bool Follower::may_subscribe() const {
-  return stream_class_ == StreamClass::kLive || by_subscription_.size() < shared_.catch_up.at_once;
+  return lane_.stream_class == StreamClass::kLive || by_subscription_.size() < shared_.catch_up.at_once;
 }
 
 void Follower::subscribe_later(Followed& followed) {
@@ -327,24 +327,29 @@ bool Follower::hear(const Diverge& message) {
 
 bool Follower::hear(const End& message) {
   if (message.subscription == kWholeConnection) return false;
-  const bool is_far = message.reason == EndReason::kFarBehind;
-  const bool is_close = message.reason == EndReason::kCaughtUp;
-  if ((is_far || is_close) && is_far != (stream_class_ == StreamClass::kLive)) return false;
+  const NextLane next = next_lane(lane_, message);
+  if (!next.is_sane) return false;
   Followed* const followed = subscribed(message.subscription);
   if (followed == nullptr) return true;
   end_subscription(*followed);
   if (message.reason == EndReason::kOutOfRange && message.log_start >= 0) {
     followed->is_cutting = true;
     scope_.spawn_job(begin_anew(Busy(*followed), message.log_start));
-  } else if (is_far || is_close) {
-    ++(is_far ? stats_.far : stats_.close);
-    changes_.change_class(followed->replica, followed->is_recovering);
-  } else {
+  } else if (!next.lane || !change_lane(*followed, *next.lane)) {
     subscribe_again(*followed, message.message.empty()
                                    ? fmt::format("ended by its leader, reason {}", static_cast<int16_t>(message.reason))
                                    : message.message);
   }
   return true;
+}
+
+bool Follower::change_lane(Followed& followed, const Lane& to) {
+  if (to.core != lane_.core) {
+    ++stats_.moves;
+  } else {
+    ++(to.stream_class == StreamClass::kCatchUp ? stats_.far : stats_.close);
+  }
+  return changes_.change_lane(followed.replica, followed.is_recovering, to);
 }
 
 // --- Logs that are not their leader's.

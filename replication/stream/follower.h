@@ -1,4 +1,4 @@
-// The follower's end of one of the connections to a peer (StreamClass): the partitions that this core follows over it,
+// The follower's end of one of the connections to a peer (Lane): the partitions that this core follows over it,
 // whatever socket there is just now. Takes what the leader says to the replicas if it may be applied (rules.h), cuts
 // logs to where they agree with the leader's, and says how far they are durable. Owner core only. It holds no socket
 // (follower_stream.h), and does not decide whom a replica follows.
@@ -21,21 +21,22 @@
 
 namespace posthaste::replication::stream {
 
-// Who is told that a partition goes on over the other connection. On the follower's core.
-class ClassChanges {
+// Who is told that a partition goes on over another connection. On the follower's core.
+class LaneChanges {
  public:
-  ClassChanges() = default;
-  ClassChanges(const ClassChanges&) = delete;
-  ClassChanges& operator=(const ClassChanges&) = delete;
-  virtual ~ClassChanges() = default;
-  // Its subscription has ended. It must leave this end before it enters the other one.
-  virtual void change_class(Replica& replica, bool is_recovering) = 0;
+  LaneChanges() = default;
+  LaneChanges(const LaneChanges&) = delete;
+  LaneChanges& operator=(const LaneChanges&) = delete;
+  virtual ~LaneChanges() = default;
+  // Its subscription has ended. It must leave this end before it enters that of lane `to`. False: it stays, and is to
+  // be subscribed again after a while.
+  virtual bool change_lane(Replica& replica, bool is_recovering, const Lane& to) = 0;
 };
 
 class Follower {
  public:
   // `changed` is notified when there is something to send, and when it is empty or no more.
-  Follower(storage::Engine& engine, const StreamShared& shared, StreamClass stream_class, ClassChanges& changes,
+  Follower(storage::Engine& engine, const StreamShared& shared, const Lane& lane, LaneChanges& changes,
            reactor::Event& changed);
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
@@ -78,6 +79,7 @@ class Follower {
   Followed* subscribed(int32_t subscription);
   void subscribe_now(Followed& followed);
   bool may_subscribe() const;
+  bool change_lane(Followed& followed, const Lane& to);
   void subscribe_later(Followed& followed);
   void end_subscription(Followed& followed);
   void subscribe_again(Followed& followed, std::string_view why);
@@ -104,8 +106,8 @@ class Follower {
   storage::Engine& engine_;
   reactor::Core& core_;
   const StreamShared& shared_;
-  const StreamClass stream_class_;
-  ClassChanges& changes_;
+  const Lane lane_;
+  LaneChanges& changes_;
   reactor::Event& changed_;
   reactor::Event idle_;  // a Busy has ended
   bool is_connected_ = false;

@@ -16,6 +16,7 @@ struct FollowerStats {
   uint64_t unlike = 0;  // and were not the same
   uint64_t far = 0;     // partitions that went to the connection for catching up
   uint64_t close = 0;   // and came back
+  uint64_t moves = 0;   // partitions that are on another core of their leader's broker than was believed
 
   FollowerStats& operator+=(const FollowerStats& other) {
     bytes += other.bytes;
@@ -28,6 +29,7 @@ struct FollowerStats {
     unlike += other.unlike;
     far += other.far;
     close += other.close;
+    moves += other.moves;
     return *this;
   }
 };

@@ -116,7 +116,7 @@ bool Leader::hear(const Subscribe& message) {
   newest_id_ = message.subscription;
   Replica* const replica = hooks_.find(topic_of(message), message.partition);
   if (replica == nullptr || !leads_in(*replica, message)) {
-    refuse(message.subscription, EndReason::kNotLeader, hooks_.leader_of(topic_of(message), message.partition), -1);
+    refuse_missing(message, replica);
     return true;
   }
   const int64_t log_start = replica->log().log_start_offset();
@@ -140,7 +140,7 @@ Task<void> Leader::join_when_read(Partition::Use use, Subscribe message) {
   const int64_t first = co_await first_offset(use.partition());
   Replica* const replica = hooks_.find(topic_of(message), message.partition);
   if (replica == nullptr || !leads_in(*replica, message)) {
-    refuse(message.subscription, EndReason::kNotLeader, hooks_.leader_of(topic_of(message), message.partition), -1);
+    refuse_missing(message, replica);
   } else {
     join(message, *replica, first);
   }
@@ -226,6 +226,17 @@ bool Leader::hear(const Credit& message) {
 }
 
 // --- The end of a subscription.
+
+// It does not lead here: another core of this broker may.
+void Leader::refuse_missing(const Subscribe& message, const Replica* replica) {
+  const int32_t core = replica == nullptr ? hooks_.core_of(topic_of(message), message.partition) : -1;
+  if (core < 0 || core == core_.id()) {
+    return refuse(message.subscription, EndReason::kNotLeader, hooks_.leader_of(topic_of(message), message.partition),
+                  -1);
+  }
+  answers_.emplace_back(End{.subscription = message.subscription, .reason = EndReason::kOtherCore, .core_hint = core});
+  changed_.notify_all();
+}
 
 void Leader::refuse(int32_t id, EndReason reason, int32_t leader_hint, int64_t log_start, std::string message) {
   answers_.emplace_back(End{.subscription = id,

@@ -44,6 +44,8 @@ class LeaderHooks {
   virtual Replica* find(const storage::TopicId& topic, int32_t partition) = 0;
   // The broker that leads it, as far as is known; -1: not known.
   virtual int32_t leader_of(const storage::TopicId& topic, int32_t partition) = 0;
+  // The core of this broker on which it is; -1: not known. Asked when it is not on this one.
+  virtual int32_t core_of(const storage::TopicId& topic, int32_t partition) = 0;
   // A follower has told how far it is, in the replica's term: who is in sync may change.
   virtual void progressed(Replica& replica, const FollowerProgress& progress) = 0;
 };
@@ -90,6 +92,7 @@ class Leader {
   bool is_too_far(Replica& replica, int64_t offset) const;
   bool is_close(const Subscription& subscription) const;
   bool leads_in(const Replica& replica, const Subscribe& message) const;
+  void refuse_missing(const Subscribe& message, const Replica* replica);
   void refuse(int32_t id, EndReason reason, int32_t leader_hint, int64_t log_start, std::string message = {});
   void end(Subscription& subscription, EndReason reason, int64_t log_start = -1);
   void forget(int32_t id);

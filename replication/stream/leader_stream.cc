@@ -12,6 +12,8 @@ Open open_of(const LocalBroker& us) {
           .from_broker = us.broker,
           .from_broker_epoch = us.broker_epoch,
           .incarnation = us.incarnation,
+          .core = us.core,
+          .cores = us.cores,
           .window_bytes = kWindowBytes};
 }
 
@@ -31,6 +33,12 @@ std::optional<End> refusal_of(const LocalBroker& us, const Open& theirs) {
                    fmt::format("broker {} wants broker {} and has reached broker {}: look at its advertised address",
                                theirs.from_broker, theirs.to_broker, us.broker));
   }
+  if (theirs.to_core < 0 || theirs.to_core >= us.cores) {
+    End refusal = refused(EndReason::kOtherCore,
+                          fmt::format("broker {} has {} cores, and no core {}", us.broker, us.cores, theirs.to_core));
+    refusal.core_hint = 0;
+    return refusal;
+  }
   if (!common_version(open_of(us), theirs)) {
     return refused(
         EndReason::kNoCommonVersion,
@@ -41,13 +49,15 @@ std::optional<End> refusal_of(const LocalBroker& us, const Open& theirs) {
   return std::nullopt;
 }
 
-LeaderStream::LeaderStream(StreamShared& shared, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks)
+LeaderStream::LeaderStream(StreamShared& shared, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks,
+                           std::optional<Open> heard)
     : shared_(shared),
       core_(shared.core),
       us_(us),
       hooks_(hooks),
       times_(shared.times),
       connection_(shared, socket),
+      theirs_(std::move(heard)),
       changed_(shared.core) {}
 
 Task<void> LeaderStream::run() {
@@ -69,20 +79,24 @@ void LeaderStream::end() {
 }
 
 Task<bool> LeaderStream::shake_hands() {
-  const Result<Message> first = co_await connection_.receive();
-  const auto* const theirs = first ? std::get_if<Open>(&*first) : nullptr;
-  if (theirs == nullptr) co_return false;
+  if (!theirs_) {
+    const Result<Message> first = co_await connection_.receive();
+    if (first && std::holds_alternative<Open>(*first)) theirs_ = std::get<Open>(*first);
+  }
+  if (!theirs_) co_return false;
   std::vector<Frame> answer;
-  const std::optional<End> refusal = refusal_of(us_, *theirs);
+  const std::optional<End> refusal = refusal_of(us_, *theirs_);
   Open ours = open_of(us_);
-  ours.to_broker = theirs->from_broker;
-  ours.stream_class = theirs->stream_class;
+  ours.to_broker = theirs_->from_broker;
+  ours.to_core = theirs_->core;
+  ours.stream_class = theirs_->stream_class;
   answer.push_back(refusal ? encode_frame(*refusal) : encode_frame(ours));
   if (refusal) core_.log(reactor::LogLevel::kWarning, "replication.peer_refused", refusal->message);
   const Result<void> sent = co_await connection_.send(answer);
   if (refusal || !sent) co_return false;
-  connection_.opened(*common_version(ours, *theirs));
-  leader_.emplace(shared_, hooks_, *theirs, connection_.version(), changed_);
+  if (is_over_) co_return false;
+  connection_.opened(*common_version(ours, *theirs_));
+  leader_.emplace(shared_, hooks_, *theirs_, connection_.version(), changed_);
   co_return true;
 }
 

@@ -14,6 +14,8 @@ struct LocalBroker {
   int32_t broker = -1;
   int64_t broker_epoch = -1;
   Uuid incarnation;
+  int32_t core = 0;  // this one, of `cores`
+  int32_t cores = 1;
 };
 
 // The OPEN by which `us` begins to speak.
@@ -24,12 +26,16 @@ std::optional<End> refusal_of(const LocalBroker& us, const Open& theirs);
 
 class LeaderStream {
  public:
-  LeaderStream(StreamShared& shared, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks);
+  // `heard`: the follower's OPEN, where it was heard already (stream_acceptor.h).
+  LeaderStream(StreamShared& shared, reactor::Socket socket, const LocalBroker& us, LeaderHooks& hooks,
+               std::optional<Open> heard = {});
 
   // Until either side ends it; then the socket is closed, and nothing of it runs any more.
   reactor::Task<void> run();
   // Asks it to end.
   void end();
+  // Who follows, once its OPEN was heard.
+  const std::optional<Open>& follower() const { return theirs_; }
 
  private:
   reactor::Task<bool> shake_hands();
@@ -43,6 +49,7 @@ class LeaderStream {
   LeaderHooks& hooks_;
   const StreamTimes& times_;
   StreamConnection connection_;
+  std::optional<Open> theirs_;
   reactor::Event changed_;
   std::optional<Leader> leader_;
   bool is_over_ = false;

@@ -54,12 +54,13 @@ struct Open {
   int64_t from_broker_epoch = -1;  // of its registration: acknowledgements count under it alone
   Uuid incarnation;                // of the process
   int32_t to_broker = -1;          // whom it means to reach
-  int32_t core = 0;                // follower: which of its `cores` this connection is of
+  int32_t core = 0;                // the sender's, of its `cores`
   int32_t cores = 1;
   StreamClass stream_class = StreamClass::kLive;
   int16_t version_min = kVersionMin;
   int16_t version_max = kVersionMax;
   int32_t window_bytes = 0;  // follower: bytes of batches that may be under way to it, or in its hands
+  int32_t to_core = 0;       // follower: the core of the leader that it means to reach
 
   static constexpr void fields(auto& self, auto& field) {
     field(self.cluster_id);
@@ -73,6 +74,7 @@ struct Open {
     field(self.version_min);
     field(self.version_max);
     field(self.window_bytes);
+    field.tagged(0, self.to_core, since(0));
   }
 };
 
@@ -187,6 +189,7 @@ enum class EndReason : int16_t {
   kNoCommonVersion,
   kFarBehind,  // of a subscription: it goes on over the connection for catching up
   kCaughtUp,   // of a subscription there: it goes on over the live one
+  kOtherCore,  // of a subscription: the partition is on the leader's core `core_hint`; of the connection: no such core
 };
 
 inline constexpr int32_t kWholeConnection = -1;
@@ -199,6 +202,7 @@ struct End {
   int32_t leader_hint = -1;  // the broker that leads, if it is known
   int64_t log_start = -1;    // kOutOfRange: where the first batch that is left begins
   std::string message;       // for the peer's log
+  int32_t core_hint = -1;    // kOtherCore: a core that is there
 
   static constexpr void fields(auto& self, auto& field) {
     field(self.subscription);
@@ -206,6 +210,7 @@ struct End {
     field(self.leader_hint);
     field(self.log_start);
     field(self.message);
+    field.tagged(0, self.core_hint, since(0), /*absent=*/-1);
   }
 };
 

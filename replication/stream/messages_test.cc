@@ -54,7 +54,9 @@ TEST(StreamMessages, EachComesBackAsItWas) {
                                     .stream_class = StreamClass::kCatchUp,
                                     .version_min = 0,
                                     .version_max = 9,
-                                    .window_bytes = 1 << 23});
+                                    .window_bytes = 1 << 23,
+                                    .to_core = 6});
+  EXPECT_EQ(open.to_core, 6);
   EXPECT_EQ(open.cluster_id, "c1");
   EXPECT_EQ(open.from_broker_epoch, 33);
   EXPECT_EQ(open.stream_class, StreamClass::kCatchUp);
@@ -92,6 +94,8 @@ TEST(StreamMessages, EachComesBackAsItWas) {
   EXPECT_EQ(end.leader_hint, 2);
   EXPECT_EQ(end.log_start, 30);
   EXPECT_EQ(end.message, "gone");
+  EXPECT_EQ(end.core_hint, -1);
+  EXPECT_EQ(round_trip(End{.subscription = 1, .reason = EndReason::kOtherCore, .core_hint = 3}).core_hint, 3);
   const Ack ack = round_trip(Ack{.progress = {{1, 2, 3, 4}, {5, 6, 7, 8}}});
   EXPECT_EQ(ack.progress[1], (Ack::Progress{5, 6, 7, 8}));
   EXPECT_EQ(round_trip(Credit{.bytes = 77}).bytes, 77);

@@ -50,6 +50,23 @@ bool may_cut_to(int64_t offset, int64_t high_watermark, bool is_empty, bool is_r
   return offset >= high_watermark || is_empty || is_recovering;
 }
 
+NextLane next_lane(const Lane& at, const End& end) {
+  const bool is_live = at.stream_class == StreamClass::kLive;
+  switch (end.reason) {
+    case EndReason::kFarBehind:
+      if (!is_live) return {.is_sane = false, .lane = {}};
+      return {.lane = Lane{.core = at.core, .stream_class = StreamClass::kCatchUp}};
+    case EndReason::kCaughtUp:
+      if (is_live) return {.is_sane = false, .lane = {}};
+      return {.lane = Lane{.core = at.core, .stream_class = StreamClass::kLive}};
+    case EndReason::kOtherCore:
+      if (end.core_hint < 0 || end.core_hint == at.core) return {};
+      return {.lane = Lane{.core = end.core_hint, .stream_class = at.stream_class}};
+    default:
+      return {};
+  }
+}
+
 Verdict judge(const Data& data, const Term& subscribed, Role role, const Term& term, LogTail own) {
   if (role != Role::kFollower || term != subscribed || data.leader_epoch != term.leader_epoch) return Verdict::kLate;
   const bool follows = data.prev_next_offset == own.end && data.prev_epoch == own.last_epoch;

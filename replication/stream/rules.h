@@ -35,6 +35,21 @@ JoinAnswer join_answer(const storage::EpochCache& epochs, int64_t first_offset, 
 // nothing to lose. With `is_recovering`, which follows an election of who may lack committed records, it need not.
 bool may_cut_to(int64_t offset, int64_t high_watermark, bool is_empty, bool is_recovering);
 
+// Which of a peer's connections to one core: to which core of the leader's broker, and what for.
+struct Lane {
+  int32_t core = 0;
+  StreamClass stream_class = StreamClass::kLive;
+  friend auto operator<=>(const Lane&, const Lane&) = default;
+};
+
+// Follower: where a subscription goes on whose END came on lane `at`.
+struct NextLane {
+  bool is_sane = true;       // false: no leader says that on such a connection
+  std::optional<Lane> lane;  // another one; nothing: it is to be subscribed again there, after a while
+  friend bool operator==(const NextLane&, const NextLane&) = default;
+};
+NextLane next_lane(const Lane& at, const End& end);
+
 enum class Verdict : uint8_t {
   kApply,
   kLate,  // of a role or term that is over: thrown away

@@ -84,5 +84,19 @@ TEST(Judge, AFrameOfAnotherRoleOrTermIsLate) {
             Verdict::kLate);
 }
 
+TEST(NextLane, IsWhatTheLeaderSays) {
+  constexpr Lane live{.core = 2};
+  constexpr Lane catch_up{.core = 2, .stream_class = StreamClass::kCatchUp};
+  EXPECT_EQ(next_lane(live, {.reason = EndReason::kFarBehind}).lane, catch_up);
+  EXPECT_EQ(next_lane(catch_up, {.reason = EndReason::kCaughtUp}).lane, live);
+  EXPECT_FALSE(next_lane(catch_up, {.reason = EndReason::kFarBehind}).is_sane);
+  EXPECT_FALSE(next_lane(live, {.reason = EndReason::kCaughtUp}).is_sane);
+  EXPECT_EQ(next_lane(catch_up, {.reason = EndReason::kOtherCore, .core_hint = 5}).lane,
+            (Lane{.core = 5, .stream_class = StreamClass::kCatchUp}));
+  EXPECT_EQ(next_lane(live, {.reason = EndReason::kOtherCore, .core_hint = 2}), NextLane{}) << "it is there";
+  EXPECT_EQ(next_lane(live, {.reason = EndReason::kOtherCore}), NextLane{});
+  EXPECT_EQ(next_lane(live, {.reason = EndReason::kNotLeader}), NextLane{});
+}
+
 }  // namespace
 }  // namespace posthaste::replication::stream

@@ -10,6 +10,8 @@ struct StreamTimes {
   // Several pings: a peer that is silent for so long is taken for gone, and its logs are followed elsewhere.
   reactor::Duration silence_max = std::chrono::seconds(2);
   reactor::Duration retry_after = std::chrono::milliseconds(100);  // of a refused connection or subscription
+  // A connection over which nothing is followed any more stays for so long: leaders change, and come back.
+  reactor::Duration idle_max = std::chrono::seconds(5);
 };
 
 // Which of the two connections carries a partition, by what its follower lacks; as its leader sees it.

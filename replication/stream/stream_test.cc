@@ -13,9 +13,12 @@ using reactor::simulated::WorldOptions;
 
 using StreamTest = StreamFixture;
 
-struct NoChanges final : ClassChanges {
-  void change_class(Replica&, bool) override {}
+struct NoChanges final : LaneChanges {
+  bool change_lane(Replica&, bool, const Lane&) override { return true; }
 };
+
+constexpr Lane kLive{};
+constexpr Lane kCatchUp{.stream_class = StreamClass::kCatchUp};
 
 TEST_F(StreamTest, AFollowerGetsTheLogAndTheHighWatermarkFollows) {
   begin();
@@ -154,7 +157,7 @@ TEST_F(StreamTest, ADivergenceOfWhatWasLeftCutsNothing) {
   on(follower_, [&]() -> Task<void> {
     NoChanges no_changes;
     reactor::Event changed(*follower_.core);
-    Follower follower(*follower_.engine, *follower_.shared, StreamClass::kLive, no_changes, changed);
+    Follower follower(*follower_.engine, *follower_.shared, kLive, no_changes, changed);
     follower_.replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
     follower.follow(*follower_.replica, false);
     follower.connected(0);
@@ -315,38 +318,13 @@ TEST_F(StreamTest, WhoIsFarBehindCatchesUpAndComesBack) {
   EXPECT_EQ(stats().far, 1U) << "it stays";
 }
 
-// The leader has sent it to the other connection, and before it goes its role ends.
-TEST_F(StreamTest, WhoIsBetweenItsConnectionsCanLeave) {
-  begin();
-  append_as_of(follower_, 1);
-  on(follower_, [&]() -> Task<void> {
-    reactor::Event live(*follower_.core);
-    reactor::Event catch_up(*follower_.core);
-    PeerFollower follower(*follower_.engine, *follower_.shared, live, catch_up);
-    follower_.replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
-    follower.follow(*follower_.replica, false);
-    follower.end_of(StreamClass::kLive).connected(0);
-    std::vector<Frame> sent;
-    follower.end_of(StreamClass::kLive).fill(sent);
-    const End end{.subscription = 1, .reason = EndReason::kFarBehind};
-    EXPECT_FALSE(follower.end_of(StreamClass::kCatchUp).hear(end)) << "it makes no sense there";
-    EXPECT_TRUE(follower.end_of(StreamClass::kLive).hear(end));
-    co_await follower.unfollow(*follower_.replica);
-    follower_.replica->become_follower({.leader_epoch = 5, .broker_epoch = 100});
-    co_await follower_.core->sleep(1s);
-    EXPECT_TRUE(follower.end_of(StreamClass::kLive).is_empty());
-    EXPECT_TRUE(follower.end_of(StreamClass::kCatchUp).is_empty());
-    co_await follower.stop();
-  });
-}
-
 TEST_F(StreamTest, OnlySoManyCatchUpAtATime) {
   catch_up_.at_once = 1;
   begin();
   on(follower_, [&]() -> Task<void> {
     NoChanges no_changes;
     reactor::Event changed(*follower_.core);
-    Follower follower(*follower_.engine, *follower_.shared, StreamClass::kCatchUp, no_changes, changed);
+    Follower follower(*follower_.engine, *follower_.shared, kCatchUp, no_changes, changed);
     for (Replica* const replica : {follower_.replica, follower_.second}) {
       replica->become_follower({.leader_epoch = 4, .broker_epoch = 100});
       follower.follow(*replica, false);

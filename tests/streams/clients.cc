@@ -49,7 +49,7 @@ Task<bool> produce_on(ToyConnection& connection, Core& core, Cluster& cluster, P
 Task<void> producer(Core& core, Cluster& cluster, Producer self) {
   for (bool done = false; !done;) {
     const uint32_t asked = self.leader;
-    auto socket = co_await Socket::connect(core, node_ip(asked) + ":7000");
+    auto socket = co_await Socket::connect(core, client_address(asked, cluster.core_of(asked, self.partition)));
     if (socket) {
       ToyConnection connection(core, *socket, kPatience);
       done = co_await produce_on(connection, core, cluster, self);
@@ -82,7 +82,7 @@ Task<void> reader(Core& core, Cluster& cluster) {
   for (;;) {
     const auto node = static_cast<uint32_t>(core.random() % cluster.nodes());
     const auto partition = static_cast<uint32_t>(core.random() % cluster.partitions());
-    auto socket = co_await Socket::connect(core, node_ip(node) + ":7000");
+    auto socket = co_await Socket::connect(core, client_address(node, cluster.core_of(node, partition)));
     if (socket) {
       ToyConnection connection(core, *socket, kPatience);
       co_await read_on(connection, core, cluster, partition);

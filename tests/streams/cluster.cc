@@ -24,7 +24,7 @@ namespace {
 constexpr reactor::Duration kPollPatience = 3s;
 constexpr reactor::Duration kLeaderSilence = 1500ms;
 
-uint64_t number(int64_t value) { return static_cast<uint64_t>(value); }
+using net::kafka::ErrorCode;
 
 }  // namespace
 
@@ -34,6 +34,30 @@ Cluster::Cluster(reactor::simulated::Random& random, uint32_t nodes, uint32_t pa
     for (uint32_t node = 0; node < nodes; ++node) assignment.in_sync.emplace(node, -1);
   }
   for (uint32_t i = 0; i < partitions; ++i) elect(i);
+  for (uint32_t node = 0; node < nodes; ++node) {
+    cores_.push_back(static_cast<uint32_t>(random_.between(1, 3)));
+    placed_.emplace_back();
+    for (uint32_t i = 0; i < partitions; ++i)
+      placed_[node].push_back(static_cast<uint32_t>(random_.below(cores_[node])));
+  }
+}
+
+Node* Cluster::node_of(uint32_t id, uint32_t partition) const {
+  const auto at = live_.find({id, core_of(id, partition)});
+  return at == live_.end() ? nullptr : at->second;
+}
+
+bool Cluster::all_live() const {
+  size_t cores = 0;
+  for (const uint32_t of_node : cores_) cores += of_node;
+  return live_.size() == cores;
+}
+
+std::shared_ptr<NodeLife> Cluster::life_of(uint32_t id, Core& core) {
+  if (core.id() != 0) return lives_[id].lock();
+  auto life = std::make_shared<NodeLife>(core);
+  lives_[id] = life;
+  return life;
 }
 
 void Cluster::elect(uint32_t partition) {
@@ -42,6 +66,7 @@ void Cluster::elect(uint32_t partition) {
   auto chosen = assignment.in_sync.begin();
   std::advance(chosen, static_cast<std::ptrdiff_t>(random_.below(assignment.in_sync.size())));
   ++assignment.leader_epoch;
+  ++assignment.partition_epoch;
   assignment.leader = chosen->first;
   assignment.leader_broker_epoch = chosen->second;
 }
@@ -57,11 +82,18 @@ Cluster::Answer Cluster::polled(const Poll& poll, reactor::Duration now) {
   Known& known = known_[poll.node];
   if (known.incarnation != poll.incarnation) register_again(poll);
   known.heard_at = now;
-  if (poll.sequence > known.sequence) {
-    known.sequence = poll.sequence;
-    for (const Wish& wish : poll.wishes) grant(poll, wish);
+  Answer answer{.broker_epoch = known.broker_epoch};
+  if (poll.request != 0) {
+    for (const replication::IsrChange& change : requests_.at(poll.request).changes) {
+      answer.results.push_back(decide(poll, change));
+      if (answer.results.back().error != ErrorCode::kNone) ++refusals;
+    }
   }
-  return {known.broker_epoch, assignments_};
+  answer.assignments = assignments_;
+  for (const auto& [node, other] : known_) {
+    if (other.broker_epoch >= 0) answer.broker_epochs.emplace(node, other.broker_epoch);
+  }
+  return answer;
 }
 
 // A broker that returns leads nothing until it is elected again, and an empty disk holds nothing that is committed.
@@ -72,23 +104,43 @@ void Cluster::register_again(const Poll& poll) {
   known = {.incarnation = poll.incarnation, .disk = poll.disk, .broker_epoch = ++broker_epochs_};
   for (uint32_t i = 0; i < partitions(); ++i) {
     Assignment& assignment = assignments_[i];
+    ++assignment.partition_epoch;
     if (has_another_disk) assignment.in_sync.erase(poll.node);
     if (assignment.in_sync.contains(poll.node)) assignment.in_sync[poll.node] = known.broker_epoch;
     if (assignment.leader == poll.node) elect(i);
   }
 }
 
-void Cluster::grant(const Poll& poll, const Wish& wish) {
-  Assignment& assignment = assignments_[wish.partition];
-  const bool leads = assignment.leader == poll.node && assignment.leader_epoch == wish.leader_epoch &&
+// Compare and set, by the epochs of partition, leader and members.
+replication::IsrChangeResult Cluster::decide(const Poll& poll, const replication::IsrChange& change) {
+  replication::IsrChangeResult result{.topic_id = change.topic_id, .index = change.index};
+  Assignment& assignment = assignments_[static_cast<size_t>(change.index)];
+  const bool leads = assignment.leader == poll.node && assignment.leader_epoch == change.leader_epoch &&
                      assignment.leader_broker_epoch == known_[poll.node].broker_epoch;
-  if (!leads) return;
-  if (wish.joins && known_[wish.broker].broker_epoch == wish.broker_epoch) {
-    if (assignment.in_sync.emplace(wish.broker, wish.broker_epoch).second) ++joins;
+  const bool are_eligible = std::ranges::all_of(change.isr, [&](const auto& member) {
+    return known_[static_cast<uint32_t>(member.broker)].broker_epoch == member.broker_epoch;
+  });
+  if (!leads) {
+    result.error = ErrorCode::kFencedLeaderEpoch;
+  } else if (change.partition_epoch != assignment.partition_epoch) {
+    result.error = ErrorCode::kInvalidUpdateVersion;
+  } else if (!are_eligible) {
+    result.error = ErrorCode::kIneligibleReplica;
+  } else if (change.isr.size() < kInSyncMin) {
+    result.error = ErrorCode::kOperationNotAttempted;
+  } else {
+    grant(assignment, change);
   }
-  if (!wish.joins && wish.broker != poll.node && assignment.in_sync.size() > kInSyncMin) {
-    leaves += assignment.in_sync.erase(wish.broker);
-  }
+  return result;
+}
+
+void Cluster::grant(Assignment& assignment, const replication::IsrChange& change) {
+  std::map<uint32_t, int64_t> in_sync;
+  for (const auto& member : change.isr) in_sync.emplace(static_cast<uint32_t>(member.broker), member.broker_epoch);
+  for (const auto& [broker, epoch] : in_sync) joins += assignment.in_sync.contains(broker) ? 0 : 1;
+  for (const auto& [broker, epoch] : assignment.in_sync) leaves += in_sync.contains(broker) ? 0 : 1;
+  assignment.in_sync = std::move(in_sync);
+  ++assignment.partition_epoch;
 }
 
 bool Cluster::may_wipe(uint32_t node) const {
@@ -106,19 +158,19 @@ void Cluster::wiped(uint32_t node) {
 }
 
 void Cluster::look() {
-  for (const auto& [id, node] : live_) {
-    for (uint32_t i = 0; i < partitions(); ++i) {
-      const rig::ReplicaState leader = node->positions(i);
-      if (!leader.leads) continue;
+  for (uint32_t i = 0; i < partitions(); ++i) {
+    for (uint32_t id = 0; id < nodes_; ++id) {
+      Node* const node = node_of(id, i);
+      if (node == nullptr || !node->positions(i).leads) continue;
       std::vector<rig::ReplicaState> members;
       for (const auto& [other, epoch] : node->counts(i)) {
-        const auto at = live_.find(other);
+        const Node* const member = node_of(other, i);
         // Of that life: what another one has is not what is counted.
-        if (at != live_.end() && at->second->is_open() && at->second->broker_epoch() == epoch) {
-          members.push_back(at->second->positions(i));
+        if (member != nullptr && member->is_open() && member->broker_epoch() == epoch) {
+          members.push_back(member->positions(i));
         }
       }
-      checkers_[i].in_sync(leader, members);
+      checkers_[i].in_sync(node->positions(i), members);
     }
   }
 }
@@ -145,31 +197,10 @@ uint64_t hash_of(storage::ByteView batch) { return storage::xxh3_64(batch.subspa
 namespace {
 
 Poll poll_of(const ToyMessage& message) {
-  Poll poll{.node = static_cast<uint32_t>(message.number(0)),
-            .incarnation = message.numbers[1],
-            .disk = message.numbers[2],
-            .sequence = message.numbers[3]};
-  for (size_t i = 4; i + 4 < message.numbers.size(); i += 5) {
-    poll.wishes.push_back({.partition = static_cast<uint32_t>(message.number(i)),
-                           .joins = message.number(i + 1) == 1,
-                           .leader_epoch = message.term(i + 2),
-                           .broker = static_cast<uint32_t>(message.number(i + 3)),
-                           .broker_epoch = message.number(i + 4)});
-  }
-  return poll;
-}
-
-ToyMessage message_of(const Cluster::Answer& answer) {
-  ToyMessage message{ToyKind::kAssignment, {number(answer.broker_epoch)}};
-  for (const Assignment& assignment : answer.assignments) {
-    message.numbers.insert(message.numbers.end(), {number(assignment.leader_epoch), assignment.leader,
-                                                   number(assignment.leader_broker_epoch), assignment.in_sync.size()});
-    for (const auto& [broker, epoch] : assignment.in_sync) {
-      message.numbers.push_back(broker);
-      message.numbers.push_back(number(epoch));
-    }
-  }
-  return message;
+  return {.node = static_cast<uint32_t>(message.number(0)),
+          .incarnation = message.numbers[1],
+          .disk = message.numbers[2],
+          .request = message.numbers[3]};
 }
 
 Task<void> answer_polls(Core& core, Cluster& cluster, Socket socket) {
@@ -177,7 +208,8 @@ Task<void> answer_polls(Core& core, Cluster& cluster, Socket socket) {
   while (const auto message = co_await connection.receive()) {
     if (message->kind != ToyKind::kPoll) break;
     const reactor::Duration now(core.now().nanoseconds);
-    if (!co_await connection.send(message_of(cluster.polled(poll_of(*message), now)))) break;
+    const uint64_t answer = cluster.keep(cluster.polled(poll_of(*message), now));
+    if (!co_await connection.send({ToyKind::kAssignment, {answer}})) break;
   }
   co_await connection.close();
 }

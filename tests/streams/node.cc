@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "replication/stream/stream_acceptor.h"
 #include "storage/engine.h"
 
 namespace posthaste::streams {
@@ -9,12 +10,13 @@ namespace posthaste::streams {
 using reactor::Core;
 using reactor::Socket;
 using reactor::Task;
-using replication::InSyncSet;
+using replication::BrokerLife;
+using replication::InSyncMember;
+using replication::LedPartition;
 using replication::Replica;
 using replication::Role;
 using replication::Term;
-using replication::stream::FollowerProgress;
-using replication::stream::FollowerStream;
+using replication::stream::ReplicaAssignment;
 using rig::ToyConnection;
 using rig::ToyKind;
 using rig::ToyMessage;
@@ -25,6 +27,7 @@ namespace {
 constexpr reactor::Duration kPollEvery = 100ms;
 constexpr reactor::Duration kPollPatience = 700ms;
 constexpr reactor::Duration kRetry = 50ms;
+constexpr reactor::Duration kOpenPatience = 2s;
 // Two frames of a turn's length: those of several leaders wait for each other.
 constexpr size_t kLargeFrameBytes = 1 << 20;
 
@@ -51,34 +54,46 @@ replication::stream::CatchUpLimits limits_of(uint64_t draw) {
           .at_once = static_cast<uint32_t>(1 + draw / 16 % 3)};
 }
 
-Term term_of(const Assignment& assignment) {
-  return {.leader_epoch = assignment.leader_epoch, .broker_epoch = assignment.leader_broker_epoch};
+replication::IsrTimes isr_times(uint64_t draw) {
+  return {.lag_max = 1s + std::chrono::milliseconds(draw % 2000), .image_overdue = 2s};
 }
+
+Task<void> close(Socket socket) { co_await socket.close_discarding(); }
 
 }  // namespace
 
-Node::Node(Core& core, Cluster& cluster, uint32_t id, storage::EngineHost& store)
+NodeLife::NodeLife(Core& core)
+    : incarnation(core.random() | 1),
+      draw(core.random()),
+      store(small_store(core.random()), core.core_count()),
+      nodes(core.core_count()) {}
+
+Node::Node(Core& core, Cluster& cluster, uint32_t id, NodeLife& life)
     : core_(core),
       cluster_(cluster),
       id_(id),
-      store_(store),
-      incarnation_(core.random() | 1),
-      lag_max_(1s + std::chrono::milliseconds(core.random() % 2000)),
-      us_{.cluster_id = "rig", .broker = static_cast<int32_t>(id)},
-      shared_(core, {}, limits_of(core.random()), kLargeFrameBytes),
+      life_(life),
+      shared_(core, {}, limits_of(life.draw), kLargeFrameBytes),
       partitions_(cluster.partitions()),
       tasks_(core) {
-  cluster_.lives(id_, *this);
+  life_.nodes[core_.id()] = this;
+  cluster_.lives(id_, core_.id(), *this);
 }
 
-Node::~Node() { cluster_.gone(id_); }
+Node::~Node() {
+  life_.nodes[core_.id()] = nullptr;
+  cluster_.gone(id_, core_.id());
+}
 
 Task<void> Node::run() {
   co_await open();
-  auto peers = co_await Socket::listen(core_, "0.0.0.0:9000", nullptr);
-  auto clients = co_await Socket::listen(core_, "0.0.0.0:7000", nullptr);
-  CHECK(peers.has_value() && clients.has_value());
-  tasks_.spawn_job(accept_peers(*peers));
+  auto clients = co_await Socket::listen(core_, "0.0.0.0:" + std::to_string(7000 + core_.id()), nullptr);
+  CHECK(clients.has_value());
+  if (core_.id() == 0) {
+    auto peers = co_await Socket::listen(core_, "0.0.0.0:9000", nullptr);
+    CHECK(peers.has_value());
+    tasks_.spawn_job(accept_peers(*peers));
+  }
   tasks_.spawn_job(accept_clients(*clients));
   tasks_.spawn_job(look_loop());
   tasks_.spawn_job(delete_now_and_then());
@@ -87,26 +102,39 @@ Task<void> Node::run() {
 }
 
 Task<void> Node::open() {
-  const auto recovered = co_await store_.recover(core_);
-  CHECK(recovered.has_value(), "no store: {}", store_.error_text());
-  engine_ = *co_await store_.open(core_);
-  for (uint32_t i = 0; i < partitions_.size(); ++i) {
-    const auto number = static_cast<int32_t>(i);
-    storage::Partition* log = engine_->find(storage::TopicId{}, number);
-    storage::LogConfig config;
-    config.segment_bytes = 64 << 10;
-    if (log == nullptr) {
-      auto made = co_await engine_->create_partition({.topic_name = "t", .partition = number, .config = config});
-      CHECK(made.has_value());
-      log = *made;
-    }
-    log->set_config(config);
-    partitions_[i].replica = &Replica::of(*log);
+  if (core_.id() == 0) {
+    const auto recovered = co_await life_.store.recover(core_);
+    CHECK(recovered.has_value(), "no store: {}", life_.store.error_text());
+    life_.is_recovered = true;
   }
-  is_open_ = true;
+  while (!life_.is_recovered) co_await core_.sleep(1ms);
+  engine_ = *co_await life_.store.open(core_);
+  for (uint32_t i = 0; i < partitions_.size(); ++i) {
+    if (cluster_.core_of(id_, i) == core_.id()) co_await open_partition(i);
+  }
+  manager_.emplace(shared_, *engine_,
+                   replication::stream::LocalBroker{.cluster_id = "rig",
+                                                    .broker = static_cast<int32_t>(id_),
+                                                    .core = static_cast<int32_t>(core_.id()),
+                                                    .cores = static_cast<int32_t>(core_.core_count())},
+                   static_cast<replication::stream::ReplicaManagerHooks&>(*this), isr_times(life_.draw / 7));
 }
 
-// --- What the coordinator says.
+Task<void> Node::open_partition(uint32_t i) {
+  const auto number = static_cast<int32_t>(i);
+  storage::Partition* log = engine_->find(storage::TopicId{}, number);
+  storage::LogConfig config;
+  config.segment_bytes = 64 << 10;
+  if (log == nullptr) {
+    auto made = co_await engine_->create_partition({.topic_name = "t", .partition = number, .config = config});
+    CHECK(made.has_value());
+    log = *made;
+  }
+  log->set_config(config);
+  partitions_[i].replica = &Replica::of(*log);
+}
+
+// --- What the coordinator says, and is asked.
 
 Task<void> Node::poll_loop() {
   for (;;) {
@@ -124,175 +152,92 @@ Task<void> Node::poll_loop() {
 }
 
 Task<bool> Node::poll(ToyConnection& connection) {
-  ToyMessage message{ToyKind::kPoll, {id_, incarnation_, cluster_.disk_of(id_), ++polls_}};
-  for (const Wish& wish : wishes()) {
-    message.numbers.insert(message.numbers.end(),
-                           {wish.partition, wish.joins ? 1U : 0U, static_cast<uint64_t>(wish.leader_epoch), wish.broker,
-                            static_cast<uint64_t>(wish.broker_epoch)});
+  std::optional<replication::AlterIsrRequest> request = manager_->isr().take_request(core_.now());
+  const bool asks = request.has_value();
+  const uint64_t number = asks ? cluster_.keep(std::move(*request)) : 0;
+  std::optional<ToyMessage> message;
+  if (co_await connection.send({ToyKind::kPoll, {id_, life_.incarnation, cluster_.disk_of(id_), number}})) {
+    message = co_await connection.receive();
   }
-  if (!co_await connection.send(std::move(message))) co_return false;
-  const auto answer = co_await connection.receive();
-  if (!answer || answer->number(0) < 0) co_return false;
-  co_await assigned(*answer);
+  const Cluster::Answer answer = message ? cluster_.answer(message->numbers[0]) : Cluster::Answer{};
+  if (answer.broker_epoch < 0) {
+    if (asks) manager_->isr().unanswered(core_.now());
+    co_return false;
+  }
+  assigned(answer);
+  if (asks) manager_->isr().answered(answer.results, core_.now());
   co_return true;
 }
 
-Task<void> Node::assigned(const ToyMessage& message) {
-  registered(message.number(0));
-  size_t at = 1;
-  for (Partition& partition : partitions_) {
-    Assignment next{.leader_epoch = message.term(at),
-                    .leader = static_cast<uint32_t>(message.number(at + 1)),
-                    .leader_broker_epoch = message.number(at + 2)};
-    const auto members = static_cast<size_t>(message.number(at + 3));
-    for (at += 4; next.in_sync.size() < members; at += 2) {
-      next.in_sync.emplace(static_cast<uint32_t>(message.number(at)), message.number(at + 1));
-    }
-    co_await take_role(partition, std::move(next));
+void Node::assigned(const Cluster::Answer& answer) {
+  if (manager_->us().broker_epoch == -1) manager_->registered(answer.broker_epoch);
+  for (const auto& [node, epoch] : answer.broker_epochs) {
+    manager_->broker_changed(static_cast<int32_t>(node), BrokerLife{.broker_epoch = epoch, .is_active = true},
+                             node_ip(node) + ":9000");
+  }
+  for (uint32_t i = 0; i < partitions_.size(); ++i) {
+    Partition& partition = partitions_[i];
+    if (partition.assignment == answer.assignments[i]) continue;
+    partition.assignment = answer.assignments[i];
+    if (partition.replica != nullptr) manager_->assign(*partition.replica, role_of(*partition.assignment));
   }
 }
 
-void Node::registered(int64_t broker_epoch) {
-  if (us_.broker_epoch >= 0) return;
-  us_.broker_epoch = broker_epoch;
-  for (uint32_t node = 0; node < cluster_.nodes(); ++node) {
-    if (node == id_) continue;
-    streams_[node] = std::make_unique<FollowerStream>(
-        shared_, *engine_, us_, FollowerStream::Peer{static_cast<int32_t>(node), node_ip(node) + ":9000"});
-    tasks_.spawn_job(streams_[node]->run());
+ReplicaAssignment Node::role_of(const Assignment& assignment) const {
+  const Term term{.leader_epoch = assignment.leader_epoch, .broker_epoch = assignment.leader_broker_epoch};
+  if (assignment.leader != id_) {
+    return {.role = Role::kFollower, .term = term, .leader = static_cast<int32_t>(assignment.leader)};
   }
-}
-
-bool Node::leads(const Partition& partition) const {
-  return partition.replica != nullptr && partition.replica->role() == Role::kLeader;
-}
-
-FollowerStream& Node::stream_to(uint32_t node) { return *streams_.at(node); }
-
-// The stream lets go of the replica first; then the role changes in one step.
-Task<void> Node::take_role(Partition& partition, Assignment next) {
-  if (next == partition.assignment && next.in_sync == partition.counted) co_return;
-  const bool is_new_term = term_of(next) != term_of(partition.assignment);
-  if (is_new_term && partition.replica->role() == Role::kFollower) {
-    co_await stream_to(partition.assignment.leader).follower().unfollow(*partition.replica);
-  }
-  const Assignment before = std::exchange(partition.assignment, std::move(next));
-  const Assignment& assignment = partition.assignment;
-  partition.counted = assignment.in_sync;
-  const bool is_here = assignment.leader == id_ && assignment.leader_broker_epoch == us_.broker_epoch;
-  if (is_here) {
-    if (is_new_term) partition.followers.clear();
-    for (const auto& [broker, epoch] : assignment.in_sync) {
-      if (!before.in_sync.contains(broker) || is_new_term) partition.followers[broker].caught_up_at = core_.now();
-    }
-    partition.replica->become_leader(term_of(assignment), in_sync_set(partition));
-  } else if (is_new_term && assignment.leader != id_) {
-    partition.replica->become_follower(term_of(assignment));
-    stream_to(assignment.leader).follower().follow(*partition.replica, false);
-  } else if (is_new_term) {
-    partition.replica->resign();  // it is meant as it was in an earlier life
-  }
-}
-
-// --- Whom a leader counts.
-
-InSyncSet Node::in_sync_set(const Partition& partition) const {
-  InSyncSet in_sync{.size_min = kInSyncMin};
-  for (const auto& [broker, epoch] : partition.counted) {
-    if (broker == id_) continue;
-    const auto known = partition.followers.find(broker);
-    const bool is_heard = known != partition.followers.end() && known->second.progress.broker_epoch == epoch;
-    in_sync.others.push_back({.broker = static_cast<int32_t>(broker),
-                              .durable = is_heard ? known->second.progress.durable : 0,
-                              .broker_epoch = epoch});
-  }
-  return in_sync;
-}
-
-Replica* Node::find(const storage::TopicId&, int32_t partition) {
-  return is_open_ && static_cast<size_t>(partition) < partitions_.size()
-             ? partitions_[static_cast<size_t>(partition)].replica
-             : nullptr;
+  // Else it is meant as it was in an earlier life.
+  if (assignment.leader_broker_epoch != manager_->us().broker_epoch) return {.term = term};
+  LedPartition led{
+      .term = term, .partition_epoch = assignment.partition_epoch, .min_isr = static_cast<int32_t>(kInSyncMin)};
+  std::vector<int32_t> replicas;
+  for (uint32_t node = 0; node < cluster_.nodes(); ++node) replicas.push_back(static_cast<int32_t>(node));
+  std::vector<int32_t> isr;
+  for (const auto& [node, epoch] : assignment.in_sync) isr.push_back(static_cast<int32_t>(node));
+  led.replicas = replicas;
+  led.isr = isr;
+  return {.role = Role::kLeader, .term = term, .led = led};
 }
 
 int32_t Node::leader_of(const storage::TopicId&, int32_t partition) {
-  return static_cast<int32_t>(partitions_[static_cast<size_t>(partition)].assignment.leader);
+  const std::optional<Assignment>& known = partitions_[static_cast<size_t>(partition)].assignment;
+  return known ? static_cast<int32_t>(known->leader) : -1;
 }
 
-void Node::progressed(Replica& replica, const FollowerProgress& progress) {
-  Partition& partition = partitions_[static_cast<size_t>(replica.log().partition())];
-  Follower& follower = partition.followers[static_cast<uint32_t>(progress.broker)];
-  if (progress.broker_epoch < follower.progress.broker_epoch) return;  // of a life before
-  follower.progress = progress;
+int32_t Node::core_of(const storage::TopicId&, int32_t partition) {
+  return static_cast<int32_t>(cluster_.core_of(id_, static_cast<uint32_t>(partition)));
 }
 
-std::vector<Wish> Node::wishes() {
-  std::vector<Wish> wishes;
-  for (uint32_t i = 0; i < partitions_.size(); ++i) {
-    if (!leads(partitions_[i])) continue;
-    wish_leaves(i, wishes);
-    wish_joins(i, wishes);
+std::map<uint32_t, int64_t> Node::counts(uint32_t partition) {
+  std::map<uint32_t, int64_t> counted{{id_, broker_epoch()}};
+  for (const InSyncMember& member : manager_->isr().in_sync({{}, static_cast<int32_t>(partition)}).others) {
+    counted.emplace(static_cast<uint32_t>(member.broker), member.broker_epoch);
   }
-  return wishes;
-}
-
-// Who is to join counts from before it is asked for: the answer may be lost.
-void Node::wish_joins(uint32_t number, std::vector<Wish>& wishes) {
-  Partition& partition = partitions_[number];
-  const storage::Partition& log = partition.replica->log();
-  const int64_t all_committed = std::max(log.high_watermark(), log.epochs().latest()->start_offset);
-  for (const auto& [broker, follower] : partition.followers) {
-    const FollowerProgress& progress = follower.progress;
-    const bool is_member = partition.assignment.in_sync.contains(broker);
-    if (is_member || progress.broker_epoch < 0 || progress.durable < all_committed) continue;
-    wishes.push_back({.partition = number,
-                      .joins = true,
-                      .leader_epoch = partition.assignment.leader_epoch,
-                      .broker = broker,
-                      .broker_epoch = progress.broker_epoch});
-    partition.counted[broker] = progress.broker_epoch;
-  }
-  partition.replica->set_in_sync(in_sync_set(partition));
-}
-
-void Node::wish_leaves(uint32_t number, std::vector<Wish>& wishes) {
-  Partition& partition = partitions_[number];
-  for (const auto& [broker, epoch] : partition.assignment.in_sync) {
-    if (broker == id_) continue;
-    Follower& follower = partition.followers[broker];
-    const bool is_caught_up = follower.progress.broker_epoch == epoch &&
-                              follower.progress.durable >= partition.replica->log().durable_offset();
-    if (is_caught_up) follower.caught_up_at = core_.now();
-    if (core_.now() - follower.caught_up_at < lag_max_) continue;
-    wishes.push_back({.partition = number,
-                      .leader_epoch = partition.assignment.leader_epoch,
-                      .broker = broker,
-                      .broker_epoch = epoch});
-  }
+  return counted;
 }
 
 // --- Followers of this broker.
 
 Task<void> Node::accept_peers(Socket listener) {
+  const auto serve = [this](Core& there, Socket socket, replication::stream::Open open) {
+    Node* const node = life_.nodes[there.id()];
+    if (node != nullptr && node->is_open()) return node->serve_peer(socket, std::move(open));
+    there.scope().spawn_job(close(socket));
+  };
   for (;;) {
     auto socket = co_await listener.accept(nullptr);
     if (!socket) continue;
-    if (us_.broker_epoch < 0) {
-      co_await socket->close();
-    } else {
-      tasks_.spawn_job(serve_peer(*socket));
-    }
+    tasks_.spawn_job(replication::stream::accept_stream(core_, *socket, static_cast<int32_t>(core_.core_count()),
+                                                        kOpenPatience, serve));
   }
 }
 
-Task<void> Node::serve_peer(Socket socket) {
-  replication::stream::LeaderStream stream(shared_, socket, us_, *this);
-  co_await stream.run();
-}
+void Node::serve_peer(Socket socket, replication::stream::Open open) { manager_->serve(socket, std::move(open)); }
 
-Task<void> run_node(Core& core, Cluster& cluster, uint32_t id) {
-  storage::EngineHost store(small_store(core.random()), 1);
-  Node node(core, cluster, id, store);
+Task<void> run_node(Core& core, Cluster& cluster, uint32_t id, std::shared_ptr<NodeLife> life) {
+  Node node(core, cluster, id, *life);
   co_await node.run();
 }
 

@@ -34,7 +34,8 @@ struct Waiter : storage::OffsetWaiter {
 }  // namespace
 
 ToyMessage Node::refusal(uint32_t partition) const {
-  return {ToyKind::kRefused, {partitions_[partition].assignment.leader}};
+  const std::optional<Assignment>& known = partitions_[partition].assignment;
+  return {ToyKind::kRefused, {known ? known->leader : 0}};
 }
 
 Task<void> Node::accept_clients(Socket listener) {
@@ -48,7 +49,7 @@ Task<void> Node::serve(Socket socket) {
   ToyConnection connection(core_, socket, kClientPatience);
   while (const auto message = co_await connection.receive()) {
     const auto partition = static_cast<uint32_t>(message->number(1));
-    if (partition >= partitions_.size()) break;
+    if (partition >= partitions_.size() || partitions_[partition].replica == nullptr) break;
     ToyMessage answer = message->kind == ToyKind::kProduce
                             ? co_await produce(static_cast<uint64_t>(message->number(0)), partition)
                             : co_await read(partition, message->number(0));
@@ -96,7 +97,7 @@ Task<void> Node::delete_now_and_then() {
     co_await core_.sleep(500ms + std::chrono::milliseconds(core_.random() % 3000));
     if (!cluster_.deletes || cluster_.load_over) continue;
     Partition& partition = partitions_[core_.random() % partitions_.size()];
-    if (!leads(partition)) continue;
+    if (partition.replica == nullptr || partition.replica->role() != replication::Role::kLeader) continue;
     const int64_t high_watermark = partition.replica->high_watermark();
     int64_t start = -1;
     for (const rig::ReplicaRecord& record : partition.view.records) {

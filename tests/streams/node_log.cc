@@ -19,7 +19,7 @@ constexpr uint32_t kBytesPerRead = 128 << 10;
 
 ReplicaState Node::positions(uint32_t number) const {
   ReplicaState state{.replica = id_};
-  if (!is_open_) return state;
+  if (!is_open()) return state;
   const replication::Replica& replica = *partitions_[number].replica;
   const storage::Partition& log = partitions_[number].replica->log();
   state.leader_epoch = replica.term().leader_epoch;
@@ -33,21 +33,18 @@ ReplicaState Node::positions(uint32_t number) const {
 
 bool Node::is_quiet(uint32_t partition, int64_t end) const {
   const ReplicaState state = positions(partition);
-  return is_open_ && state.end == end && state.durable == end && state.high_watermark == end;
+  return is_open() && state.end == end && state.durable == end && state.high_watermark == end;
 }
 
 uint64_t Node::changes() const {
-  uint64_t changes = 0;
-  for (const auto& [peer, stream] : streams_) {
-    const replication::stream::FollowerStats stats = stream->follower().stats();
-    changes += stats.cuts + stats.resets;
-  }
-  return changes;
+  const replication::stream::FollowerStats stats = manager_->follower_stats();
+  return stats.cuts + stats.resets;
 }
 
 Task<void> Node::look_loop() {
   for (;;) {
     for (uint32_t i = 0; i < partitions_.size(); ++i) {
+      if (partitions_[i].replica == nullptr) continue;
       if (!co_await catch_up(partitions_[i].replica->log(), partitions_[i].view)) continue;
       ReplicaState state = positions(i);
       state.log = partitions_[i].view.records;
@@ -95,14 +92,14 @@ Task<bool> Node::catch_up(storage::Partition& log, View& view) {
 
 // What the streams have counted since the last time.
 void Node::count_stats() {
-  replication::stream::FollowerStats now;
-  for (const auto& [peer, stream] : streams_) now += stream->follower().stats();
+  const replication::stream::FollowerStats now = manager_->follower_stats();
   cluster_.cuts += now.cuts - counted_stats_.cuts;
   cluster_.resets += now.resets - counted_stats_.resets;
   cluster_.fuses += now.fuses - counted_stats_.fuses;
   cluster_.bytes += now.bytes - counted_stats_.bytes;
   cluster_.far += now.far - counted_stats_.far;
   cluster_.close += now.close - counted_stats_.close;
+  cluster_.moves += now.moves - counted_stats_.moves;
   counted_stats_ = now;
 }
 

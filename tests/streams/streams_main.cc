@@ -32,7 +32,7 @@ using reactor::simulated::World;
 using reactor::simulated::WorldOptions;
 using namespace std::chrono_literals;
 
-constexpr reactor::HostOptions kBroker{.cores = 1, .pool_bytes_per_core = 4 << 20};
+constexpr size_t kBrokerPoolBytes = 4 << 20;  // of each core
 constexpr reactor::HostOptions kSmall{.cores = 1, .pool_bytes_per_core = 64 << 10};
 constexpr Duration kLoad = 12s;
 constexpr Duration kFaultEveryMin = 50ms;  // drawn once for a seed
@@ -52,6 +52,8 @@ struct Outcome : tests::SeedOutcome {
   uint64_t wipes = 0;
   uint64_t joins = 0;
   uint64_t leaves = 0;
+  uint64_t refusals = 0;
+  uint64_t moves = 0;
   rig::FaultCounts faults{};
 };
 
@@ -62,8 +64,11 @@ class Run {
         random_(world_.random()),
         cluster_(random_, static_cast<uint32_t>(random_.between(3, 5)), static_cast<uint32_t>(random_.between(1, 3))) {
     for (uint32_t i = 0; i < cluster_.nodes(); ++i) {
-      hosts_.push_back(&world_.add_host(kBroker, node_ip(i),
-                                        [this, i](reactor::Core& core) { return run_node(core, cluster_, i); }));
+      const reactor::HostOptions options{.cores = static_cast<reactor::CoreId>(cluster_.cores(i)),
+                                         .pool_bytes_per_core = kBrokerPoolBytes};
+      hosts_.push_back(&world_.add_host(options, node_ip(i), [this, i](reactor::Core& core) {
+        return run_node(core, cluster_, i, cluster_.life_of(i, core));
+      }));
     }
     coordinator_ =
         &world_.add_host(kSmall, "10.0.1.1", [this](reactor::Core& core) { return run_coordinator(core, cluster_); });
@@ -95,6 +100,8 @@ class Run {
     outcome.wipes = cluster_.wipes;
     outcome.joins = cluster_.joins;
     outcome.leaves = cluster_.leaves;
+    outcome.refusals = cluster_.refusals;
+    outcome.moves = cluster_.moves;
     for (uint32_t i = 0; i < cluster_.partitions(); ++i) {
       outcome.terms += static_cast<uint64_t>(cluster_.assignment(i).leader_epoch) + 1;
     }
@@ -171,11 +178,11 @@ class Run {
   }
 
   bool is_quiet() const {
-    if (cluster_.live().size() != cluster_.nodes()) return false;
+    if (!cluster_.all_live()) return false;
     for (uint32_t i = 0; i < cluster_.partitions(); ++i) {
-      const rig::ReplicaState first = cluster_.live().begin()->second->positions(i);
-      for (const auto& [id, node] : cluster_.live()) {
-        if (!node->is_quiet(i, first.end)) return false;
+      const rig::ReplicaState first = cluster_.node_of(0, i)->positions(i);
+      for (uint32_t id = 0; id < cluster_.nodes(); ++id) {
+        if (!cluster_.node_of(id, i)->is_quiet(i, first.end)) return false;
       }
     }
     return true;
@@ -184,7 +191,9 @@ class Run {
   std::string describe() const {
     std::string text;
     for (uint32_t i = 0; i < cluster_.partitions(); ++i) {
-      for (const auto& [id, node] : cluster_.live()) {
+      for (uint32_t id = 0; id < cluster_.nodes(); ++id) {
+        const Node* const node = cluster_.node_of(id, i);
+        if (node == nullptr) continue;
         const rig::ReplicaState state = node->positions(i);
         text += fmt::format("\n  partition {} broker {}: epoch {}{} start {} high watermark {} durable {} end {}", i,
                             id, state.leader_epoch, state.leads ? " leads" : "", state.log_start, state.high_watermark,
@@ -197,18 +206,22 @@ class Run {
   // All of each log, read anew. What an earlier leader has deleted, and the present one has not heard of, is gone on
   // some only: nobody was told that it is.
   std::optional<std::string> compare() {
-    std::map<uint32_t, std::vector<std::vector<rig::ReplicaRecord>>> logs;
-    size_t left = cluster_.live().size();
-    for (const auto& [id, node] : cluster_.live()) {
+    const size_t nodes = cluster_.nodes();
+    std::vector<std::vector<std::vector<rig::ReplicaRecord>>> logs(nodes);
+    size_t left = nodes * cluster_.partitions();
+    for (uint32_t id = 0; id < nodes; ++id) {
       logs[id].resize(cluster_.partitions());
-      node->tasks().spawn_job(read_node(*node, logs[id], left));
-      hosts_[id]->wake(0);
+      for (uint32_t i = 0; i < cluster_.partitions(); ++i) {
+        Node& node = *cluster_.node_of(id, i);
+        node.tasks().spawn_job(read_log(node, i, logs[id][i], left));
+        hosts_[id]->wake(static_cast<reactor::CoreId>(cluster_.core_of(id, i)));
+      }
     }
     if (!world_.run_until([&] { return left == 0; }, kFinishPatience)) return "the logs cannot be read at the end";
     for (uint32_t i = 0; i < cluster_.partitions(); ++i) {
       std::vector<rig::ReplicaState> states;
-      for (const auto& [id, node] : cluster_.live()) {
-        states.push_back(node->positions(i));
+      for (uint32_t id = 0; id < nodes; ++id) {
+        states.push_back(cluster_.node_of(id, i)->positions(i));
         // Its log start may have followed the leader's since it was read.
         std::erase_if(logs[id][i], [&](const auto& record) { return record.offset < states.back().log_start; });
         states.back().log = logs[id][i];
@@ -226,8 +239,9 @@ class Run {
     return std::ranges::equal(one.log | std::views::drop_while(is_before),
                               other.log | std::views::drop_while(is_before));
   }
-  static reactor::Task<void> read_node(Node& node, std::vector<std::vector<rig::ReplicaRecord>>& logs, size_t& left) {
-    for (uint32_t i = 0; i < logs.size(); ++i) co_await node.read_all(i, logs[i]);
+  static reactor::Task<void> read_log(Node& node, uint32_t partition, std::vector<rig::ReplicaRecord>& log,
+                                      size_t& left) {
+    co_await node.read_all(partition, log);
     --left;
   }
 
@@ -257,14 +271,17 @@ class Program {
     total_.wipes += outcome.wipes;
     total_.joins += outcome.joins;
     total_.leaves += outcome.leaves;
+    total_.refusals += outcome.refusals;
+    total_.moves += outcome.moves;
     rig::add(total_.faults, outcome.faults);
   }
   std::string totals() const {
     return fmt::format(
         "{} batches acknowledged, {} MB streamed, {} terms, {} cuts, {} resets, {} far behind, {} caught up, {} empty "
-        "disks, {} joined and {} left in-sync sets; {}",
+        "disks, {} joined and {} left in-sync sets, {} of which were refused; {} found on other cores; {}",
         total_.acknowledged, total_.bytes / 1'000'000, total_.terms, total_.cuts, total_.resets, total_.far,
-        total_.close, total_.wipes, total_.joins, total_.leaves, rig::describe(total_.faults));
+        total_.close, total_.wipes, total_.joins, total_.leaves, total_.refusals, total_.moves,
+        rig::describe(total_.faults));
   }
 
  private:

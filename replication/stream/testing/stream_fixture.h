@@ -34,9 +34,11 @@ class StreamFixture : public testing::Test {
     LeaderStream* serving = nullptr;      // the leader's, while there is a connection
     std::vector<FollowerProgress> progress;
     uint64_t tail_bytes_max = 24 << 20;
+    std::function<reactor::Task<void>(reactor::Socket)> accepts;  // instead of a LeaderStream, if set
 
     Replica* find(const storage::TopicId&, int32_t partition) override { return partition == 0 ? replica : second; }
     int32_t leader_of(const storage::TopicId&, int32_t) override { return kLeaderId; }
+    int32_t core_of(const storage::TopicId&, int32_t) override { return 0; }
     void progressed(Replica&, const FollowerProgress& told) override { progress.push_back(told); }
   };
 
@@ -183,7 +185,7 @@ class StreamFixture : public testing::Test {
       CHECK(listener.has_value());
       for (;;) {
         auto socket = co_await listener->accept(nullptr);
-        if (socket) serving.spawn_job(serve(self, broker, *socket));
+        if (socket) serving.spawn_job(broker.accepts ? broker.accepts(*socket) : serve(self, broker, *socket));
       }
     }
     FollowerStream following(shared, *broker.engine, broker.us, {.broker = kLeaderId, .address = "10.0.0.1:9000"});
