@@ -13,6 +13,7 @@ namespace {
 
 std::vector<NodeId> ids_of(const std::vector<QuorumOptions::Voter>& voters) {
   std::vector<NodeId> ids;
+  ids.reserve(voters.size());
   for (const QuorumOptions::Voter& voter : voters) ids.push_back(voter.id);
   return ids;
 }
