@@ -19,6 +19,8 @@ World::World(uint64_t seed, bool verbose)
   }
   if (chance(2)) liar_ = any().id;
   fault_every_ = static_cast<uint32_t>(2 + random_.below(12));
+  has_operators_ = chance(2);
+  do_disks_fail_often_ = chance(4);
 }
 
 Uuid World::draw_id() {
@@ -86,13 +88,29 @@ void World::start(Broker& broker) {
       IsrTimes{.lag_max = std::chrono::milliseconds(random_.between(300, 3'000)), .image_overdue = 2s});
 }
 
+// Of a broker that is down.
+void World::replace_disk(Broker& broker) {
+  if (broker.is_alive) return;
+  say(fmt::format("the disk of broker {} is replaced", broker.id));
+  ++counts_.wipes;
+  broker.directory = draw_id();
+  broker.logs.clear();
+  broker.high_watermarks.clear();
+  broker.must_verify = false;
+  broker.is_replaced = true;
+  if (chance(2)) broker.start_at = now_;  // before what was said of its old disk has been heard everywhere
+}
+
 void World::disturb() {
   Broker& broker = any();
-  switch (random_.below(19)) {
+  constexpr uint64_t kKinds = 16;
+  constexpr uint64_t kOperatorsKinds = 3;
+  switch (random_.below(kKinds + (has_operators_ ? kOperatorsKinds : 0))) {
     case 0:
     case 1:
     case 2:
-      return go_down(broker, /*power_lost=*/false);
+      go_down(broker, /*power_lost=*/false);
+      return do_disks_fail_often_ && chance(2) ? replace_disk(broker) : void();
     case 3:
     case 4:
       return go_down(broker, /*power_lost=*/true);
@@ -104,17 +122,7 @@ void World::disturb() {
       }
       return;
     case 6:
-      if (!broker.is_alive) {
-        say(fmt::format("the disk of broker {} is replaced", broker.id));
-        ++counts_.wipes;
-        broker.directory = draw_id();
-        broker.logs.clear();
-        broker.high_watermarks.clear();
-        broker.must_verify = false;
-        broker.is_replaced = true;
-        if (chance(2)) broker.start_at = now_;  // before what was said of its old disk has been heard everywhere
-      }
-      return;
+      return replace_disk(broker);
     case 7:
       broker.wants_shutdown = broker.is_alive && broker.broker_epoch != -1;
       return;
@@ -127,7 +135,7 @@ void World::disturb() {
       }
       return;
     case 10:
-      return chance(3) ? fail_over() : chance(8) ? remove_broker() : void();
+      return chance(3) ? fail_over() : has_operators_ && chance(8) ? remove_broker() : void();
     case 11:
     case 12:
       return change_settings();
@@ -135,12 +143,11 @@ void World::disturb() {
     case 14:
       return chance(6) ? grow_topic() : make_topic();
     case 15:
-      return ask_for_leaders();
-    case 16:
-    case 17:
-      return reassign();
-    default:
       return chance(6) ? remove_topic() : void();
+    case 16:
+      return ask_for_leaders();
+    default:
+      return reassign();
   }
 }
 

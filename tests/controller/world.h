@@ -177,6 +177,7 @@ class World : public Replicas {
 
   // Faults (faults.cc).
   void disturb();
+  void replace_disk(Broker& broker);
   void go_down(Broker& broker, bool power_lost);
   void start(Broker& broker);
   void stop_orderly(Broker& broker);
@@ -195,6 +196,9 @@ class World : public Replicas {
   reactor::simulated::TraceHash trace_;
   std::vector<Broker> brokers_;
   int32_t liar_ = replication::kNobody;
+  // Elections on request, reassignments and removals. Not in every world: what they bring about ends much else early.
+  bool has_operators_ = false;
+  bool do_disks_fail_often_ = false;
   bool is_healed_ = false;
   uint64_t values_ = 0;
   uint64_t ids_ = 0;

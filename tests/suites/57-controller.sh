@@ -8,10 +8,6 @@ seeds=10000
 find_fresh_seed
 known_and_fresh "$seeds" build/release/bin/posthaste-controller --quiet
 seeds_on_all_cores "$fresh" $((seeds / 20)) build/release/bin/posthaste-controller --quiet --twice
-# Seeds beyond those above that found a bug once.
-for seed in 7442 900076; do
-  seeds_on_all_cores $seed 1 build/release/bin/posthaste-controller --quiet
-done
 [ "$POSTHASTE_TEST_MODE" = full ] || finish
 must_build asan posthaste-controller
 traces_agree posthaste-controller $((fresh + seeds)) $((seeds / 20))
