@@ -9,7 +9,7 @@
 namespace posthaste::broker::testing {
 namespace {
 
-std::string with_checksum(std::string lines) {
+std::string with_checksum(const std::string& lines) {
   return lines + fmt::format("checksum={:016x}\n", storage::xxh3_64(storage::bytes_of(lines)));
 }
 

@@ -24,6 +24,7 @@ constexpr std::string_view kInterBroker = "inter.broker.listener.name";
 
 std::string names_of(const std::vector<Listener>& listeners) {
   std::vector<std::string_view> names;
+  names.reserve(listeners.size());
   for (const Listener& listener : listeners) names.push_back(listener.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
@@ -99,6 +100,7 @@ void check_own_id(const SettingValues& values, const BrokerConfig& config, Error
   if (cluster.voters.empty()) return;
   const std::string_view source = values.source(kVoters);
   std::vector<int32_t> ids;
+  ids.reserve(cluster.voters.size());
   for (const QuorumVoter& voter : cluster.voters) ids.push_back(voter.id);
   if (!config.node_id) {
     errors.push_back(fmt::format("{}: {} is given without node.id: set node.id, to one of {} if this broker is a voter",
@@ -164,13 +166,12 @@ void check_controller_names(const SettingValues& values, const BrokerConfig& con
                   values.source(kControllers), kControllers, values.get<"controller.listener.names">()));
 }
 
-void read_inter_broker(const SettingValues& values, BrokerConfig& config, Errors& errors) {
+void check_inter_broker(const SettingValues& values, const BrokerConfig& config, Errors& errors) {
   const std::string_view given = values.text(kInterBroker);
   const auto is_given = [&](const Listener& listener) { return listener_name(given) == listener.name; };
   if (given.empty()) return;
-  if (const auto found = std::ranges::find_if(config.listeners, is_given); found != config.listeners.end()) {
-    config.cluster.inter_broker_listener = found->name;
-  } else if (std::ranges::any_of(config.cluster.controller_listeners, is_given)) {
+  if (std::ranges::any_of(config.listeners, is_given)) return;
+  if (std::ranges::any_of(config.cluster.controller_listeners, is_given)) {
     errors.push_back(fmt::format("{}: {}={} is a listener of controllers ({}): name one of {}",
                                  values.source(kInterBroker), kInterBroker, given, kControllers,
                                  names_of(config.listeners)));
@@ -190,10 +191,9 @@ void read_cluster(const SettingValues& values, bool listeners_count, BrokerConfi
   read_bootstrap_servers(values, cluster, errors);
   check_own_id(values, config, errors);
   if (config.listeners.empty()) return;  // which is an error already
-  cluster.inter_broker_listener = config.listeners.front().name;
   if (!listeners_count) return;
   check_controller_names(values, config, errors);
-  read_inter_broker(values, config, errors);
+  check_inter_broker(values, config, errors);
   check_own_place(values, config, errors);
 }
 

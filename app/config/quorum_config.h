@@ -28,8 +28,6 @@ struct ClusterSettings {
   // Of controller.listener.names: where other brokers ask the quorum. A lone broker opens none of them.
   std::vector<Listener> controller_listeners;
   std::vector<Listener> advertised_controller_listeners;  // of some of them
-  // inter.broker.listener.name, or the first listener: the one of `listeners` that other brokers read logs at.
-  std::string inter_broker_listener;
 };
 
 // Reads `config.cluster` from the values; listeners, roles and node id of `config` are there already. Every mistake is

@@ -50,7 +50,6 @@ TEST(QuorumConfig, TheValuesOfAClusterAreTyped) {
   EXPECT_EQ(cluster.bootstrap_servers[1].port, 9193);
   EXPECT_EQ(cluster.controller_listeners, (std::vector<Listener>{{"CONTROLLER", "PLAINTEXT", "", 9193}}));
   EXPECT_EQ(cluster.advertised_controller_listeners, (std::vector<Listener>{{"CONTROLLER", "PLAINTEXT", "b", 19193}}));
-  EXPECT_EQ(cluster.inter_broker_listener, "INTERNAL");
   EXPECT_EQ(config->listeners.size(), 2U);
   EXPECT_EQ(config->advertised_listeners.size(), 1U);
 }
@@ -79,7 +78,6 @@ TEST(QuorumConfig, ALoneBrokerMayNameItself) {
   const auto config = from("");
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->cluster.voters.empty() && config->cluster.controller_listeners.empty());
-  EXPECT_EQ(config->cluster.inter_broker_listener, "PLAINTEXT");
   EXPECT_EQ(mistakes("controller.listener.names=CONTROLLER"), "accepted") << "without roles nobody has asked for one";
 }
 

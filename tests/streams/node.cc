@@ -193,8 +193,10 @@ ReplicaAssignment Node::role_of(const Assignment& assignment) const {
   LedPartition led{
       .term = term, .partition_epoch = assignment.partition_epoch, .min_isr = static_cast<int32_t>(kInSyncMin)};
   std::vector<int32_t> replicas;
+  replicas.reserve(cluster_.nodes());
   for (uint32_t node = 0; node < cluster_.nodes(); ++node) replicas.push_back(static_cast<int32_t>(node));
   std::vector<int32_t> isr;
+  isr.reserve(assignment.in_sync.size());
   for (const auto& [node, epoch] : assignment.in_sync) isr.push_back(static_cast<int32_t>(node));
   led.replicas = replicas;
   led.isr = isr;
