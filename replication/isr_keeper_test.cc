@@ -50,6 +50,7 @@ class IsrKeeperTest : public testing::Test, private IsrHooks {
   void pass(Duration time) { now_ = now_ + time; }
   static std::vector<int32_t> members(const IsrChange& change) {
     std::vector<int32_t> ids;
+    ids.reserve(change.isr.size());
     for (const IsrChange::Member& member : change.isr) ids.push_back(member.broker);
     return ids;
   }

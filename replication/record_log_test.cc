@@ -152,7 +152,7 @@ TEST_F(RecordLogTest, ReplaysInPiecesWhatItAppended) {
     Told told;
     for (int i = 0; i < kRecords; ++i) {
       life.log.append(batch_of(fmt::format("{} {}", i, padding)), Instant::never(), told.note(std::to_string(i)));
-      if (i % 20 == 0) co_await all_told(life.core, told, static_cast<size_t>(i + 1));
+      if (i % 20 == 0) co_await all_told(life.core, told, static_cast<size_t>(i) + 1);
     }
     co_await all_told(life.core, told, kRecords);
     EXPECT_EQ(told.all.size(), static_cast<size_t>(kRecords));
@@ -247,7 +247,7 @@ TEST_F(RecordLogTest, ALoadThatIsOvertakenReadsNothingMore) {
     Told told;
     for (int i = 0; i < 200; ++i) {
       life.log.append(batch_of(fmt::format("{} {}", i, padding)), Instant::never(), told.note(""));
-      if (i % 20 == 0) co_await all_told(life.core, told, static_cast<size_t>(i + 1));
+      if (i % 20 == 0) co_await all_told(life.core, told, static_cast<size_t>(i) + 1);
     }
     co_await all_told(life.core, told, 200);
     reactor::TaskScope scope(life.core);

@@ -74,7 +74,7 @@ class ReplicaTest : public testing::Test {
     for (int i = 0; i < count; ++i) EXPECT_TRUE(append(replica, replica.term().leader_epoch).has_value());
     while (replica.log().durable_offset() < replica.log().end_offset()) co_await core.sleep(1ms);
   }
-  static InSyncSet with(std::vector<int32_t> others, size_t size_min = 1) {
+  static InSyncSet with(const std::vector<int32_t>& others, size_t size_min = 1) {
     InSyncSet in_sync{.size_min = size_min};
     for (const int32_t broker : others) in_sync.others.push_back({.broker = broker});
     return in_sync;

@@ -240,15 +240,16 @@ TEST_F(OtherBrokersTest, FindCoordinatorNamesTheBrokerThatLeadsTheGroupsPartitio
     change.replicas = change.isr = {kSelf, kOther};
     change.leader = kOther;
     co_await publish(client.core(), {broker_record(kOther, "PLAINTEXT"), change});
-    const auto moved = (co_await client.call(request, 4)).message.coordinators.at(0);
+    const auto answer = co_await client.call(request, 4);
+    const auto& moved = answer.message.coordinators.at(0);
     EXPECT_EQ(moved.error_code, ErrorCode::kNone);
     EXPECT_EQ(moved.node_id, kOther);
     EXPECT_EQ(moved.host, kOtherHost);
     change.leader = -1;
     co_await publish(client.core(), {change});
-    const auto none = (co_await client.call(request, 4)).message.coordinators.at(0);
-    EXPECT_EQ(none.error_code, ErrorCode::kCoordinatorNotAvailable);
-    EXPECT_EQ(none.node_id, -1);
+    const auto none = co_await client.call(request, 4);
+    EXPECT_EQ(none.message.coordinators.at(0).error_code, ErrorCode::kCoordinatorNotAvailable);
+    EXPECT_EQ(none.message.coordinators.at(0).node_id, -1);
   });
   stop();
 }

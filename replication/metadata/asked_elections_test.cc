@@ -13,7 +13,6 @@ using net::kafka::ErrorCode;
 using testing::Ids;
 using testing::ids;
 using testing::TestCluster;
-using testing::topic_id;
 
 class AskedElectionsTest : public ::testing::Test {
  protected:

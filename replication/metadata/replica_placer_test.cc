@@ -32,6 +32,7 @@ class PlacerTest : public ::testing::Test {
     const ReplicaPlacer placer(cluster_.image);
     EXPECT_FALSE(placer.check(factor));
     std::vector<Ids> placed;
+    placed.reserve(partitions);
     for (size_t i = 0; i < partitions; ++i) placed.push_back(placer.place(turn + i, factor));
     return placed;
   }

@@ -22,6 +22,7 @@ quorum::VoterSet some_voters() {
 
 std::vector<MetadataRecord> some_records(size_t count) {
   std::vector<MetadataRecord> records;
+  records.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     records.emplace_back(ConfigRecord{kBrokerResource, "", fmt::format("key-{}", i), std::string(100, 'x')});
   }

@@ -14,7 +14,6 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace kafka = net::kafka;
-using kafka::ApiKey;
 using kafka::ErrorCode;
 using net::ClientConnection;
 using reactor::Core;

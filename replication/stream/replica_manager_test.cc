@@ -47,7 +47,8 @@ class ReplicaManagerTest : public StreamFixture {
   static ReplicaAssignment following(int32_t epoch) {
     return {.role = Role::kFollower, .term = term(epoch), .leader = kLeaderId};
   }
-  static ReplicaAssignment leading(int32_t epoch, int64_t broker_epoch = 100, std::vector<int32_t> isr = {1, 2}) {
+  static ReplicaAssignment leading(int32_t epoch, int64_t broker_epoch = 100,
+                                   const std::vector<int32_t>& isr = {1, 2}) {
     LedPartition led{.term = {.leader_epoch = epoch, .broker_epoch = broker_epoch}, .partition_epoch = epoch};
     led.replicas = std::vector<int32_t>{kLeaderId, kFollowerId};
     led.isr = isr;
