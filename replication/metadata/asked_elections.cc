@@ -38,15 +38,11 @@ bool AskedElections::next_portion(const MetadataImage& image, const ElectionInpu
   return request_.topics ? next_of_named(image, inputs, records) : next_of_all(image, inputs, records);
 }
 
-bool AskedElections::is_full(size_t looked_at, const std::vector<MetadataRecord>& records) const {
-  return looked_at >= kPartitionsInPortion || records.size() >= kChangesInPortion;
-}
-
 bool AskedElections::next_of_all(const MetadataImage& image, const ElectionInputs& inputs,
                                  std::vector<MetadataRecord>& records) {
   size_t looked_at = 0;
   return !cursor_.advance(image, [&](const PartitionAt& at) {
-    if (is_full(looked_at, records)) return false;
+    if (is_portion_full(looked_at, records)) return false;
     ++looked_at;
     const ErrorCode error = elect(at, inputs, records);
     if (error == ErrorCode::kElectionNotNeeded) return true;
@@ -62,12 +58,12 @@ bool AskedElections::next_of_named(const MetadataImage& image, const ElectionInp
   for (; topic_ < request_.topics->size(); ++topic_) {
     const ElectLeaders::Topic& topic = (*request_.topics)[topic_];
     if (results_.size() == topic_) {
-      if (is_full(looked_at, records)) return true;
+      if (is_portion_full(looked_at, records)) return true;
       ++looked_at;  // one without partitions is work too
       results_.push_back({topic.name, {}});
     }
     for (; partition_ < topic.partitions.size(); ++partition_) {
-      if (is_full(looked_at, records)) return true;
+      if (is_portion_full(looked_at, records)) return true;
       ++looked_at;
       const int32_t index = topic.partitions[partition_];
       const ErrorCode error = elect_named(image, inputs, topic.name, index, records);
@@ -80,13 +76,11 @@ bool AskedElections::next_of_named(const MetadataImage& image, const ElectionInp
 
 ErrorCode AskedElections::elect_named(const MetadataImage& image, const ElectionInputs& inputs,
                                       const std::string& topic, int32_t index, std::vector<MetadataRecord>& records) {
-  const TopicImage* found = image.topic(topic);
-  if (found == nullptr || index < 0 || static_cast<size_t>(index) >= found->partitions.size()) {
-    return ErrorCode::kUnknownTopicOrPartition;
-  }
-  if (elected_.contains({found->id, index})) return ErrorCode::kNone;
-  const ErrorCode error = elect({.image = image, .topic = *found, .index = index}, inputs, records);
-  if (error == ErrorCode::kNone) elected_.insert({found->id, index});
+  const std::optional<PartitionAt> at = find_partition(image, topic, index);
+  if (!at) return ErrorCode::kUnknownTopicOrPartition;
+  if (elected_.contains({at->topic.id, index})) return ErrorCode::kNone;
+  const ErrorCode error = elect(*at, inputs, records);
+  if (error == ErrorCode::kNone) elected_.insert({at->topic.id, index});
   return error;
 }
 

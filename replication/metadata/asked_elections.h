@@ -59,7 +59,6 @@ class AskedElections {
   ErrorCode elect_named(const MetadataImage& image, const ElectionInputs& inputs, const std::string& topic,
                         int32_t index, std::vector<MetadataRecord>& records);
   ErrorCode elect(const PartitionAt& at, const ElectionInputs& inputs, std::vector<MetadataRecord>& records) const;
-  bool is_full(size_t looked_at, const std::vector<MetadataRecord>& records) const;
 
   ElectLeaders request_;
   std::vector<ElectionResult> results_;

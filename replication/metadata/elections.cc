@@ -40,7 +40,7 @@ bool PartitionSweep::next_portion(const MetadataImage& image, const ElectionInpu
                                   std::vector<MetadataRecord>& records) {
   size_t looked_at = 0;
   return !cursor_.advance(image, [&](const PartitionAt& at) {
-    if (looked_at >= kPartitionsInPortion || records.size() >= kChangesInPortion) return false;
+    if (is_portion_full(looked_at, records)) return false;
     ++looked_at;
     const PartitionImage& partition = at.partition();
     const bool is_kept_there = is_kept(partition);

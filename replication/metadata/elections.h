@@ -16,6 +16,9 @@ namespace posthaste::replication {
 // One portion: what it looks at takes some milliseconds at most, and what it changes is one batch of 100 KB or so.
 inline constexpr size_t kPartitionsInPortion = 5'000;
 inline constexpr size_t kChangesInPortion = 1'000;
+inline bool is_portion_full(size_t looked_at, const std::vector<MetadataRecord>& records) {
+  return looked_at >= kPartitionsInPortion || records.size() >= kChangesInPortion;
+}
 
 // Goes through all partitions once and brings each into the state that the brokers of the image demand. Partitions that
 // are already there cost no record, so a sweep may be repeated at will.

@@ -49,6 +49,12 @@ struct PartitionAt {
   const PartitionImage& partition() const { return topic.partitions.at(static_cast<size_t>(index)); }
 };
 
+// Nothing if there is no such topic or partition.
+inline std::optional<PartitionAt> find_partition(const MetadataImage& image, std::string_view topic, int32_t index) {
+  if (image.partition(topic, index) == nullptr) return std::nullopt;
+  return PartitionAt{.image = image, .topic = *image.topic(topic), .index = index};
+}
+
 // What is asked of a partition beside being as the rules say.
 struct TransitionDemand {
   std::optional<std::vector<int32_t>> isr{};  // its leader's; checked (isr_changes.h)

@@ -13,12 +13,6 @@ using net::kafka::ErrorCode;
 using reactor::planted;
 using Brokers = std::vector<int32_t>;
 
-const TopicImage* topic_with(const MetadataImage& image, const std::string& name, int32_t index) {
-  const TopicImage* topic = image.topic(name);
-  const bool is_there = topic != nullptr && index >= 0 && static_cast<size_t>(index) < topic->partitions.size();
-  return is_there ? topic : nullptr;
-}
-
 std::optional<Refusal> check_target(const MetadataImage& image, const Brokers& target) {
   if (target.empty()) {
     return refuse(ErrorCode::kInvalidReplicaAssignment,
@@ -88,7 +82,7 @@ std::optional<Refusal> Reassignments::reassign(const PartitionAt& at, const Elec
 bool Reassignments::next_portion(const MetadataImage& image, const ElectionInputs& inputs,
                                  std::vector<MetadataRecord>& records) {
   size_t looked_at = 0;
-  const auto is_full = [&] { return looked_at >= kPartitionsInPortion || records.size() >= kChangesInPortion; };
+  const auto is_full = [&] { return is_portion_full(looked_at, records); };
   std::set<std::pair<Uuid, int32_t>> decided;  // in this portion
   for (; topic_ < request_.topics.size(); ++topic_) {
     const ReassignRequest::Topic& asked = request_.topics[topic_];
@@ -99,13 +93,12 @@ bool Reassignments::next_portion(const MetadataImage& image, const ElectionInput
     }
     for (; partition_ < asked.partitions.size(); ++partition_) {
       const ReassignRequest::Partition& partition = asked.partitions[partition_];
-      const TopicImage* topic = topic_with(image, asked.name, partition.index);
-      if (is_full() || (topic != nullptr && !decided.insert({topic->id, partition.index}).second)) return true;
+      const std::optional<PartitionAt> at = find_partition(image, asked.name, partition.index);
+      if (is_full() || (at && !decided.insert({at->topic.id, partition.index}).second)) return true;
       ++looked_at;
-      const auto refusal = topic == nullptr ? refuse(ErrorCode::kUnknownTopicOrPartition, "There is no partition {}-{}",
-                                                     asked.name, partition.index)
-                                            : reassign({.image = image, .topic = *topic, .index = partition.index},
-                                                       inputs, partition.replicas, records);
+      const auto refusal =
+          at ? reassign(*at, inputs, partition.replicas, records)
+             : refuse(ErrorCode::kUnknownTopicOrPartition, "There is no partition {}-{}", asked.name, partition.index);
       ReassignResult::Partition& result = results_.back().partitions.emplace_back();
       result.index = partition.index;
       if (refusal) refusal->into(result);
@@ -141,9 +134,7 @@ bool ReassignmentList::next_of_named(const MetadataImage& image) {
     for (; partition_ < asked.partitions.size(); ++partition_) {
       if (++looked_at > kPartitionsInPortion) return true;
       const int32_t index = asked.partitions[partition_];
-      if (const TopicImage* topic = topic_with(image, asked.name, index)) {
-        list({.image = image, .topic = *topic, .index = index});
-      }
+      if (const auto at = find_partition(image, asked.name, index)) list(*at);
     }
     partition_ = 0;
   }
