@@ -24,8 +24,7 @@ inline std::optional<KnownBroker> broker_of_group(const ClusterView& view, std::
   const replication::TopicImage* topic = view.image.topic(replication::kConsumerOffsetsTopic);
   if (topic == nullptr) return std::nullopt;
   const int32_t index = partition_of_group(group, static_cast<int32_t>(topic->partitions.size()));
-  const std::optional<KnownBroker> leader = find_broker(view, place_of(view, *topic, index).leader, client);
-  return leader && !leader->is_fenced ? leader : std::nullopt;
+  return find_live_broker(view, place_of(view, *topic, index).leader, client);
 }
 
 // COORDINATOR_NOT_AVAILABLE (retriable) as long as __consumer_offsets is not there; NOT_COORDINATOR if another broker

@@ -40,6 +40,11 @@ std::optional<KnownBroker> find_broker(const ClusterView& view, int32_t id, cons
   return seen_by(view, *broker, client);
 }
 
+std::optional<KnownBroker> find_live_broker(const ClusterView& view, int32_t id, const ConnectionContext& client) {
+  const std::optional<KnownBroker> broker = find_broker(view, id, client);
+  return broker && !broker->is_fenced ? broker : std::nullopt;
+}
+
 std::vector<KnownBroker> known_brokers(const ClusterView& view, const ConnectionContext& client, bool fenced) {
   std::vector<KnownBroker> brokers;
   brokers.reserve(view.image.brokers().size());
@@ -62,8 +67,7 @@ std::vector<int32_t> offline_replicas(const ClusterView& view, const PartitionIm
                                       const ConnectionContext& client) {
   std::vector<int32_t> offline;
   for (const int32_t id : partition.replicas) {
-    const auto broker = find_broker(view, id, client);
-    if (!broker || broker->is_fenced) offline.push_back(id);
+    if (!find_live_broker(view, id, client)) offline.push_back(id);
   }
   return offline;
 }

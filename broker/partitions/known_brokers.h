@@ -24,6 +24,8 @@ struct KnownBroker {
 
 // Nothing: it is not registered, or has no listener of that name.
 std::optional<KnownBroker> find_broker(const ClusterView& view, int32_t id, const net::ConnectionContext& client);
+// The same, and nothing of one that is fenced: it serves nobody.
+std::optional<KnownBroker> find_live_broker(const ClusterView& view, int32_t id, const net::ConnectionContext& client);
 // As Kafka's clients are told: registered, not fenced, and with such a listener. With `fenced` those too.
 std::vector<KnownBroker> known_brokers(const ClusterView& view, const net::ConnectionContext& client,
                                        bool fenced = false);
@@ -55,8 +57,8 @@ void add_endpoint(const ClusterView& view, int32_t leader, const net::Connection
   for (const auto& known : endpoints) {
     if (known.node_id == leader) return;
   }
-  const std::optional<KnownBroker> broker = find_broker(view, leader, client);
-  if (!broker || broker->is_fenced) return;
+  const std::optional<KnownBroker> broker = find_live_broker(view, leader, client);
+  if (!broker) return;
   endpoints.push_back({.node_id = broker->id, .host = broker->host, .port = broker->port, .rack = broker->rack});
 }
 
