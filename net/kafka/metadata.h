@@ -115,11 +115,11 @@ struct MetadataRequest {
   }
 };
 
-// The cluster as the broker that answers sees it.
 // KIP-919: what DescribeCluster asks for.
 inline constexpr int8_t kBrokerEndpoints = 1;
 inline constexpr int8_t kControllerEndpoints = 2;
 
+// The cluster as the broker that answers sees it.
 struct DescribeClusterResponse {
   static constexpr ApiKey kKey = ApiKey::kDescribeCluster;
 
